@@ -1,0 +1,95 @@
+"""Every error a user can meet: a code, what happened with the value, and what to do. Imports nothing.
+
+Exit codes (documented in the README; one per family):
+
+====  =============================================================
+code  meaning
+====  =============================================================
+0     done
+1     a defect of hpsearch itself (traceback shown)
+2     the command line or the study file is wrong
+3     the data are missing or unusable
+4     the model (a family or the user's own code) failed
+5     the ledger is missing, damaged, locked, full or in use
+6     MLflow cannot be reached or refuses what was asked
+7     a worker or device failed beyond ``max_retries``
+8     the study ended without a single ranked trial
+130   interrupted; ``hpsearch resume`` goes on
+====  =============================================================
+"""
+
+
+class HpsearchError(Exception):
+    """Base of all errors shown without a traceback.
+
+    Args:
+        what: What happened, with the offending value.
+        hint: What to do about it; empty where ``what`` says it all.
+    """
+
+    code = "hpsearch"
+    exit_code = 1
+
+    def __init__(self, what: str, *, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  hint: {self.hint}" if self.hint else self.what
+
+    # Errors cross process boundaries by pickling; the default protocol drops keyword arguments.
+    def __reduce__(self) -> tuple[object, tuple[type, str, str]]:
+        return _rebuild, (type(self), self.what, self.hint)
+
+
+def _rebuild(kind: type["HpsearchError"], what: str, hint: str) -> "HpsearchError":
+    return kind(what, hint=hint)
+
+
+class SpecError(HpsearchError):
+    """The study file, or a value given on the command line, breaks a rule."""
+
+    code, exit_code = "study-file", 2
+
+
+class DataError(HpsearchError):
+    """The data source is missing, unreadable or unusable for the study."""
+
+    code, exit_code = "data", 3
+
+
+class ModelError(HpsearchError):
+    """A build function failed, or returned something that cannot be trained."""
+
+    code, exit_code = "model", 4
+
+
+class LedgerError(HpsearchError):
+    """The ledger is missing, damaged, locked, full or used by another driver."""
+
+    code, exit_code = "ledger", 5
+
+
+class TrackingError(HpsearchError):
+    """MLflow cannot be reached or refuses what was asked."""
+
+    code, exit_code = "tracking", 6
+
+
+class ExecutorError(HpsearchError):
+    """A worker or device failed more often than ``max_retries`` allows."""
+
+    code, exit_code = "executor", 7
+
+
+class StudyError(HpsearchError):
+    """The study ended without what was asked for, such as a ranked trial."""
+
+    code, exit_code = "study", 8
+
+
+class Interrupted(HpsearchError):
+    """The user stopped the study; everything finished is in the ledger."""
+
+    code, exit_code = "interrupted", 130

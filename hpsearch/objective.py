@@ -1,0 +1,96 @@
+"""How folds become one score: average the folds epoch by epoch, then read the mean curve at the rule's epoch."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Literal
+
+from hpsearch.trial import Curves, FoldResult, Trial, TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What the search optimises.
+
+    Attributes:
+        metric: Name of a curve, such as ``val_accuracy``.
+        direction: Never guessed from the metric's name.
+        epoch: ``best`` reads the best epoch of the *mean* curve (never each fold's own best, which flatters);
+            ``last`` reads the final epoch.
+    """
+
+    metric: str
+    direction: Literal["minimize", "maximize"]
+    epoch: Literal["best", "last"] = "best"
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether score `a` is strictly better than score `b`."""
+        return a > b if self.direction == "maximize" else a < b
+
+    def rank_key(self, trial: Trial) -> tuple[int, float, int]:
+        """Sort key, best first: complete trials by score, then the others; ties by trial number."""
+        if trial.state is not TrialState.COMPLETE or trial.score is None:
+            return 1, 0.0, trial.number
+        return 0, -trial.score if self.direction == "maximize" else trial.score, trial.number
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A trial's result.
+
+    Attributes:
+        value: The mean over folds at `epoch`.
+        std: Sample standard deviation (n - 1) over folds at `epoch`; None with a single fold.
+        epoch: From 0.
+        fold_scores: In fold order; ``fmean(fold_scores) == value``.
+    """
+
+    value: float
+    std: float | None
+    epoch: int
+    fold_scores: tuple[float, ...]
+
+
+def mean_curve(folds: Sequence[Curves], metric: str) -> tuple[float, ...]:
+    """The average over folds, epoch by epoch, over the epochs that all folds have.
+
+    Raises:
+        KeyError: A fold has no curve of that name.
+    """
+    curves = [fold[metric] for fold in folds]
+    return tuple(fmean(values) for values in zip(*curves, strict=False))
+
+
+def mean_curves(folds: Sequence[Curves]) -> dict[str, tuple[float, ...]]:
+    """:func:`mean_curve` of every metric that all folds have, in the first fold's order."""
+    if not folds:
+        return {}
+    shared = [name for name in folds[0] if all(name in fold for fold in folds)]
+    return {name: mean_curve(folds, name) for name in shared}
+
+
+def score(objective: Objective, folds: Sequence[FoldResult]) -> Score:
+    """Score the folds of one trial.
+
+    Raises:
+        ValueError: There is no fold, no epoch, or no curve of the objective's metric.
+    """
+    curves: list[Mapping[str, tuple[float, ...]]] = [fold.curves for fold in folds]
+    if not curves or any(objective.metric not in fold for fold in curves):
+        names = sorted({name for fold in curves for name in fold})
+        raise ValueError(f"metric {objective.metric!r} was not recorded; recorded: {', '.join(names) or 'nothing'}")
+    mean = mean_curve(curves, objective.metric)
+    if not mean:
+        raise ValueError(f"metric {objective.metric!r} has no epoch that all {len(curves)} folds share")
+    epoch = len(mean) - 1
+    if objective.epoch == "best":
+        sign = -1.0 if objective.direction == "maximize" else 1.0
+        epoch = min(range(len(mean)), key=lambda e: (sign * mean[e] if math.isfinite(mean[e]) else math.inf, e))
+    fold_scores = tuple(curve[objective.metric][epoch] for curve in curves)
+    return Score(
+        value=fmean(fold_scores),
+        std=stdev(fold_scores) if len(fold_scores) > 1 else None,
+        epoch=epoch,
+        fold_scores=fold_scores,
+    )

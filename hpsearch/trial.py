@@ -104,6 +104,37 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Champion:
+    """The best trial's config, trained anew on all development rows and tested once.
+
+    Attributes:
+        trial: Number of the winning trial.
+        config: Its hyperparameter values.
+        epochs: Epochs trained: the epoch of the trial's score + 1.
+        curves: Training curves of the refit (no validation part is left to validate on).
+        test: Test metrics by plain name, such as ``{"loss": …, "accuracy": …}``; empty where nothing was held out.
+        path: The saved ``.keras`` file, relative to the working directory of the study where possible.
+        sha256: Digest of that file, to notice a change.
+        parameters: Number of weights.
+        size_bytes: Size of the file.
+        seconds: Training time of the refit.
+        model_uri: ``models:/name/version`` once registered in MLflow; empty before.
+    """
+
+    trial: int
+    config: Config
+    epochs: int
+    curves: Curves
+    test: Mapping[str, float]
+    path: str
+    sha256: str
+    parameters: int
+    size_bytes: int
+    seconds: float
+    model_uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Lane:
     """One trial on one fold; all that an engine needs to know of it besides the data."""
 

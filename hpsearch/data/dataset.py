@@ -1,0 +1,148 @@
+"""What a data source delivers: rows and targets, with the held-out test part kept apart from the start."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.generic]
+
+Features = Array | Mapping[str, Array]
+"""Raw inputs: one array of shape ``(n_rows, …)``, or for tables one array of shape ``(n_rows,)`` per column."""
+
+
+class Task(StrEnum):
+    """What the targets ask for; it decides loss, metrics and the output layer."""
+
+    REGRESSION = "regression"
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table: ``kind`` is what the model makes of it."""
+
+    name: str
+    kind: Literal["number", "category"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows that belong together.
+
+    Attributes:
+        x: See :data:`Features`.
+        y: Targets, shape ``(n_rows,)``: float32 for regression, int32 class numbers from 0 otherwise; or shape
+            ``(n_rows, n_classes)`` float32 for one-hot labels and ``(n_rows, n_targets)`` for several targets.
+        groups: Group of each row, where folds must not split groups.
+        time: Time of each row, where folds must respect order.
+    """
+
+    x: Features
+    y: Array
+    groups: Array | None = None
+    time: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, rows: NDArray[np.intp]) -> "Part":
+        """The given rows, in the given order, as a new part."""
+        return Part(
+            x=take(self.x, rows),
+            y=self.y[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            time=None if self.time is None else self.time[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A loaded data source.
+
+    Attributes:
+        name: The source as written in the study file.
+        train: What the search may see.
+        test: Held out; met once, by the refitted winner. None where nothing is held out.
+        task: See :class:`Task`.
+        classes: Names of the classes in order of their numbers; empty for regression.
+        columns: Columns of a table in order; empty where ``x`` is one array.
+        extra: Facts about the source that a family may need, such as ``{"words": 10000}``.
+    """
+
+    name: str
+    train: Part
+    test: Part | None
+    task: Task
+    classes: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    def with_test(self, train: Part, test: Part | None) -> "Dataset":
+        """The same source with other parts."""
+        return replace(self, train=train, test=test)
+
+    def fingerprint(self) -> str:
+        """Digest of all rows and targets: equal exactly where the data are equal."""
+        digest = hashlib.blake2b(digest_size=8)
+        for part in (self.train, self.test):
+            if part is None:
+                continue
+            columns = part.x if isinstance(part.x, Mapping) else {"": part.x}
+            for name, array in (*columns.items(), ("y", part.y)):
+                digest.update(f"{name}{array.shape}{array.dtype}".encode())
+                raw = array.astype(str) if array.dtype == object else array
+                digest.update(np.ascontiguousarray(raw).view(np.uint8).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """All that a build function may know of the data: the training rows of one fold, and nothing of the others.
+
+    Preprocessing layers adapt on ``x``, so that no validation or test row can leak into a model.
+
+    Attributes:
+        x: Raw training rows; see :data:`Features`.
+        y: Their targets, as in :class:`Part`.
+        task: See :class:`Task`.
+        classes: Names of the classes; empty for regression.
+        columns: Columns of a table; empty where ``x`` is one array.
+        extra: See :class:`Dataset`.
+    """
+
+    x: Features
+    y: Array
+    task: Task
+    classes: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes; 0 for regression."""
+        return len(self.classes)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one row of ``x``; only where ``x`` is one array."""
+        if isinstance(self.x, Mapping):
+            raise TypeError(f"a table of columns {', '.join(self.x)} has no single input shape; use data.columns")
+        return tuple(self.x.shape[1:])
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether the targets are one-hot rows rather than class numbers."""
+        return self.task is Task.MULTICLASS and self.y.ndim == 2
+
+
+def take(x: Features, rows: NDArray[np.intp]) -> Features:
+    """Rows of an array or of every column of a table."""
+    if isinstance(x, Mapping):
+        return {name: column[rows] for name, column in x.items()}
+    return x[rows]

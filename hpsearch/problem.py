@@ -1,0 +1,107 @@
+"""What a worker trains: the study's data, folds and model, put together. Keras is imported when a model is built."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from hpsearch.data import load_dataset
+from hpsearch.data.dataset import Dataset, Part, Task, TrainingData
+from hpsearch.errors import DataError
+from hpsearch.folds import Fold, hold_out, make_folds
+from hpsearch.space import Config, Parameter
+from hpsearch.spec import StudySpec
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A study's data, folds and model.
+
+    Attributes:
+        spec: The study file.
+        dataset: Its data; ``dataset.train`` is all that search may see.
+        folds: The same for every trial; row numbers index ``dataset.train``.
+    """
+
+    spec: StudySpec
+    dataset: Dataset
+    folds: tuple[Fold, ...]
+
+    @classmethod
+    def load(cls, spec: StudySpec) -> "Problem":
+        """Load the data, hold out the test part, make the folds.
+
+        Raises:
+            DataError: The data cannot be read, or cannot be split as asked.
+        """
+        dataset = load_dataset(spec)
+        part = dataset.train
+        labels = class_numbers(part) if dataset.task is not Task.REGRESSION else None
+        if dataset.test is None and spec.data.test_fraction > 0:
+            rows, test_rows = hold_out(
+                n_rows=len(part),
+                fraction=spec.data.test_fraction,
+                seed=spec.seed,
+                labels=labels,
+                groups=part.groups,
+                time=part.time,
+            )
+            dataset = dataset.with_test(part.take(rows), part.take(test_rows))
+            part = dataset.train
+            labels = class_numbers(part) if labels is not None else None
+        method = spec.validation.method or ("kfold" if labels is None else "stratified")
+        folds = make_folds(
+            method,
+            n_rows=len(part),
+            folds=spec.validation.folds,
+            repeats=spec.validation.repeats,
+            fraction=spec.validation.fraction,
+            seed=spec.seed,
+            labels=labels,
+            groups=part.groups,
+            time=part.time,
+        )
+        return cls(spec, dataset, folds)
+
+    @cached_property
+    def builder(self) -> "ModelBuilder":  # noqa: F821 - imported lazily: it imports Keras
+        """The study's model builder.
+
+        Raises:
+            ModelError: The build function cannot be imported.
+        """
+        from hpsearch.models.builder import ModelBuilder
+
+        return ModelBuilder.of(self.spec)
+
+    def training_data(self, part: Part) -> TrainingData:
+        """What a build function may know when it builds for training on `part`."""
+        d = self.dataset
+        return TrainingData(part.x, part.y, task=d.task, classes=d.classes, columns=d.columns, extra=d.extra)
+
+    def fold_parts(self, fold: int) -> tuple[Part, Part]:
+        """The training and the validation rows of a fold (copies)."""
+        rows = self.folds[fold]
+        return self.dataset.train.take(rows.train), self.dataset.train.take(rows.validation)
+
+    def build(self, config: Config, part: Part, *, seed: int) -> "keras.Model":
+        """A compiled model for training on `part`, its initial weights decided by `seed`.
+
+        Raises:
+            ModelError: The build function fails or returns something else than a Keras model.
+        """
+        return self.builder.build(config, self.training_data(part), seed=seed)
+
+    def discover_space(self) -> dict[str, Parameter]:
+        """Hyperparameters that the model itself declares (KerasTuner code); empty for families and plain functions."""
+        return self.builder.discover(self.training_data(self.dataset.train))
+
+
+def class_numbers(part: Part) -> "Part.y":  # type: ignore[name-defined, valid-type]
+    """Class number of each row, also for one-hot labels."""
+    return part.y.argmax(axis=1) if part.y.ndim == 2 else part.y
+
+
+__all__ = ["DataError", "Problem", "class_numbers"]

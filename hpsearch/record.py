@@ -1,0 +1,68 @@
+"""Everything that is known of a study, as one frozen value: what tracking, analysis and reports work from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from hpsearch.objective import Objective
+from hpsearch.space import Space
+from hpsearch.spec import StudySpec
+from hpsearch.trial import Champion, Trial, TrialState
+
+
+class StudyState(StrEnum):
+    """Where a study stands. RUNNING is a claim: a killed driver leaves it behind until the study is resumed."""
+
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study as the ledger has it.
+
+    Attributes:
+        name: The study's name.
+        spec: Its checked study file.
+        study_file: The file's text as given.
+        space: The effective space, with a family's defaults or a KerasTuner model's hyperparameters filled in.
+        facts: Plain values (JSON): ``data`` (source, rows, test_rows, fingerprint, task, classes, columns, input,
+            folds: [[train rows, validation rows], …]), ``plan`` (engine, reason, lifted, trials_per_bundle, window),
+            ``versions`` (package → version), ``git_commit`` (or None), ``device`` and ``host``.
+        trials: In order of their number, running ones included.
+        state: See :class:`StudyState`.
+        created: Unix time, seconds.
+        champion: The refitted winner, once there is one.
+        notes: What happened that the user should know, oldest first, such as "space exhausted after 12 trials".
+    """
+
+    name: str
+    spec: StudySpec
+    study_file: str
+    space: Space
+    facts: Mapping[str, Any]
+    trials: Sequence[Trial] = ()
+    state: StudyState = StudyState.RUNNING
+    created: float = 0.0
+    champion: Champion | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What the study optimises."""
+        return self.spec.make_objective()
+
+    @cached_property
+    def ranked(self) -> tuple[Trial, ...]:
+        """Complete trials, best first; ties by trial number."""
+        complete = [trial for trial in self.trials if trial.state is TrialState.COMPLETE]
+        return tuple(sorted(complete, key=self.objective.rank_key))
+
+    @property
+    def best(self) -> Trial | None:
+        """The best complete trial."""
+        return self.ranked[0] if self.ranked else None

@@ -1,0 +1,182 @@
+"""One worker process per slot: a slot is a GPU, or a share of the CPU cores."""
+
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Sequence
+from multiprocessing.connection import Connection, wait
+from typing import IO, Any
+
+from hpsearch.errors import ExecutorError
+from hpsearch.executors.base import Executor
+from hpsearch.spec import StudySpec
+from hpsearch.trial import Bundle, BundleFinished, Event, WorkerDied
+from hpsearch.worker import WorkerSettings
+
+GROWTH_LIMIT = 1.5
+"""A worker whose memory exceeds this multiple of what it had after its first bundles is replaced between bundles."""
+
+SETTLED = 3
+"""Bundles after which a worker's memory counts as its normal size."""
+
+
+class _Process:
+    """One worker process and the connection to it. It ends when the connection does, so no worker outlives us."""
+
+    def __init__(self, spec: StudySpec, settings: WorkerSettings) -> None:
+        ours, theirs = socket.socketpair()
+        self.errors: IO[bytes] = tempfile.TemporaryFile()
+        # Not multiprocessing: its spawn imports the user's __main__ again, which breaks plain scripts. A session of
+        # its own keeps the terminal's Ctrl-C away: stopping is the driver's decision.
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "hpsearch.executors.serve", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=self.errors,
+            stderr=self.errors,
+            start_new_session=True,
+        )
+        theirs.close()
+        self.connection = Connection(ours.detach())
+        self.bundle: Bundle | None = None
+        self.finished = 0
+        self.normal_bytes = 0
+        self.connection.send((spec, settings))
+
+    def last_words(self) -> str:
+        """Why it ended, as far as can be told."""
+        try:
+            code = self.popen.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            code = None
+        self.errors.seek(0, os.SEEK_END)
+        self.errors.seek(max(0, self.errors.tell() - 2000))
+        lines = self.errors.read().decode(errors="replace").strip().splitlines()
+        reason = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        hint = " (SIGKILL: often the system was out of memory)" if code == -9 else ""
+        return f"worker process ended with {reason}{hint}" + (f": {lines[-1]}" if lines else "")
+
+    def close(self) -> None:
+        self.connection.close()
+        self.popen.kill()
+        self.popen.wait()
+        self.errors.close()
+
+
+class ProcessesExecutor(Executor):
+    """Worker processes on this machine.
+
+    Args:
+        spec: The study file, sent to each worker.
+        settings: One per slot.
+    """
+
+    def __init__(self, spec: StudySpec, settings: Sequence[WorkerSettings]) -> None:
+        self._spec = spec
+        self._settings = list(settings)
+        # The first slot starts at once; the others when there is a bundle for them.
+        self._processes: list[_Process | None] = [None] * len(self._settings)
+        self._events: deque[Event] = deque()
+        self._process(0)
+
+    @property
+    def slots(self) -> int:
+        return len(self._settings)
+
+    @property
+    def idle(self) -> int:
+        return sum(process is None or process.bundle is None for process in self._processes)
+
+    def _process(self, slot: int) -> _Process:
+        process = self._processes[slot]
+        if process is None:
+            process = self._processes[slot] = _Process(self._spec, self._settings[slot])
+        return process
+
+    def _idle_slot(self) -> int:
+        return next(i for i, process in enumerate(self._processes) if process is None or process.bundle is None)
+
+    def request(self, method: str, *args: Any) -> Any:
+        slot = self._idle_slot()
+        process = self._process(slot)
+        try:
+            process.connection.send((method, args))
+            ok, value = process.connection.recv()
+        except (EOFError, OSError):
+            reason = process.last_words()
+            self._drop(slot)
+            raise ExecutorError(f"{reason}, during {method!r}", hint="see the message above; then resume") from None
+        if not ok:
+            raise value
+        return value
+
+    def submit(self, bundle: Bundle) -> None:
+        slot = self._idle_slot()
+        process = self._process(slot)
+        process.bundle = bundle
+        try:
+            process.connection.send(("train", bundle))
+        except OSError:
+            self._lost(slot)
+
+    def stop(self, trials: frozenset[int]) -> None:
+        for process in self._processes:
+            if process is not None and process.bundle is not None and trials & set(process.bundle.trials):
+                try:
+                    process.connection.send(("stop", trials))
+                except OSError:
+                    continue  # it is dead; events() will say so
+
+    def events(self, timeout_s: float) -> Sequence[Event]:
+        busy = {p.connection: i for i, p in enumerate(self._processes) if p is not None and p.bundle is not None}
+        if busy and not self._events:
+            for connection in wait(list(busy), timeout_s):
+                self._receive(busy[connection])  # type: ignore[index]
+        elif not self._events:
+            time.sleep(min(timeout_s, 0.05))
+        found = list(self._events)
+        self._events.clear()
+        return found
+
+    def _receive(self, slot: int) -> None:
+        process = self._process(slot)
+        try:
+            while process.connection.poll():
+                event = process.connection.recv()
+                self._events.append(event)
+                if isinstance(event, BundleFinished):
+                    process.bundle = None
+                    process.finished += 1
+                    self._watch_memory(slot, event.rss_bytes)
+                    return
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self._lost(slot)
+
+    def _watch_memory(self, slot: int, rss_bytes: int) -> None:
+        process = self._process(slot)
+        if process.finished <= SETTLED:
+            process.normal_bytes = max(process.normal_bytes, rss_bytes)
+        elif rss_bytes > GROWTH_LIMIT * process.normal_bytes:
+            self._drop(slot)
+
+    def _lost(self, slot: int) -> None:
+        process = self._process(slot)
+        bundle = process.bundle
+        reason = process.last_words()
+        self._drop(slot)
+        if bundle is not None:
+            self._events.append(WorkerDied(bundle, reason))
+
+    def _drop(self, slot: int) -> None:
+        process, self._processes[slot] = self._processes[slot], None
+        if process is not None:
+            process.close()
+
+    def close(self) -> None:
+        for slot in range(self.slots):
+            self._drop(slot)

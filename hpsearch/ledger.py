@@ -1,0 +1,361 @@
+"""The ledger: a real Optuna study that alone rebuilds everything. Only the driver writes it.
+
+Where things are in it, for readers of ``optuna.load_study``:
+
+==========================  ==========================================================================
+trial params                the config, with Optuna distributions of the space
+trial value                 the score of a complete trial
+trial intermediate values   the mean curve of the objective's metric, one step per epoch
+trial user attributes       ``fold:0`` … (curves, seconds), ``score``, ``failure``, ``outcome``, ``parameters``
+trial state                 COMPLETE; PRUNED; FAIL for failed and diverged trials; RUNNING
+study user attributes       ``hpsearch`` (spec, space, facts, version), ``state``, ``champion``, ``notes``
+==========================  ==========================================================================
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.errors import LedgerError
+from hpsearch.objective import mean_curve
+from hpsearch.record import StudyRecord, StudyState
+from hpsearch.space import Choice, Constant, Float, Int, Parameter, Space
+from hpsearch.spec import StudySpec, parse_parameter
+from hpsearch.trial import Champion, Failure, FoldResult, Trial, TrialState
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+DEFAULT_URI = "sqlite:///mlruns/ledger.db"
+FORMAT = 1
+"""Raised when the layout above changes in a way that older code cannot read."""
+
+
+class Ledger:
+    """One Optuna storage and the studies in it.
+
+    Args:
+        uri: Any SQLAlchemy address that Optuna takes, such as ``sqlite:///mlruns/ledger.db``.
+        create: Whether a missing SQLite file is made; reading commands want an error instead.
+
+    Raises:
+        LedgerError: The database is missing, damaged, or cannot be reached.
+    """
+
+    def __init__(self, uri: str = DEFAULT_URI, *, create: bool = False) -> None:
+        self.uri = uri
+        self._ids: dict[str, int] = {}
+        with _explained(uri):
+            self._storage = _open_storage(uri, create)
+
+    def names(self) -> list[str]:
+        """Names of all studies that hpsearch made here, oldest first."""
+        with _explained(self.uri):
+            studies = self._storage.get_all_studies()
+        return [study.study_name for study in studies if "hpsearch" in study.user_attrs]
+
+    def create(self, record: StudyRecord) -> None:
+        """Enter a new study.
+
+        Raises:
+            LedgerError: There is one of that name already.
+        """
+        import optuna
+
+        with _explained(self.uri):
+            direction = optuna.study.StudyDirection[record.spec.objective.direction.upper()]
+            try:
+                study_id = self._storage.create_new_study([direction], record.name)
+            except optuna.exceptions.DuplicatedStudyError:
+                raise LedgerError(
+                    f"the ledger {self.uri} already has a study {record.name!r}",
+                    hint=f"`hpsearch resume {record.name}` goes on with it; for a new one change `name` in the file",
+                ) from None
+            self._ids[record.name] = study_id
+            head = {
+                "format": FORMAT,
+                "spec": {**record.spec.model_dump(mode="json"), "folder": record.spec.folder},
+                "study_file": record.study_file,
+                "space": {name: _dump_parameter(parameter) for name, parameter in record.space.items()},
+                "facts": record.facts,
+                "created": record.created,
+            }
+            self._storage.set_study_user_attr(study_id, "hpsearch", head)
+            self._storage.set_study_user_attr(study_id, "state", record.state.value)
+
+    def load(self, name: str) -> StudyRecord:
+        """Read a study with all its trials.
+
+        Raises:
+            LedgerError: There is none of that name, or it is not of this format.
+        """
+        with _explained(self.uri):
+            study_id = self._study_id(name)
+            attrs = self._storage.get_study_user_attrs(study_id)
+            frozen = self._storage.get_all_trials(study_id, deepcopy=False)
+        head = attrs["hpsearch"]
+        if head["format"] > FORMAT:
+            raise LedgerError(
+                f"study {name!r} was written by a newer hpsearch (format {head['format']}, this one reads {FORMAT})",
+                hint="upgrade hpsearch",
+            )
+        spec = StudySpec.model_validate(head["spec"])
+        space = Space({key: parse_parameter(raw) for key, raw in head["space"].items()})
+        champion = attrs.get("champion")
+        return StudyRecord(
+            name=name,
+            spec=spec,
+            study_file=head["study_file"],
+            space=space,
+            facts=head["facts"],
+            trials=tuple(_load_trial(one, space) for one in frozen),
+            state=StudyState(attrs.get("state", "running")),
+            created=head["created"],
+            champion=None if champion is None else _load_champion(champion),
+            notes=tuple(attrs.get("notes", ())),
+        )
+
+    def has(self, name: str) -> bool:
+        """Whether there is a study of that name."""
+        return name in self.names()
+
+    def set_state(self, name: str, state: StudyState) -> None:
+        """Say where the study stands."""
+        self._set_attr(name, "state", state.value)
+
+    def set_champion(self, name: str, champion: Champion) -> None:
+        """Enter the refitted winner."""
+        self._set_attr(name, "champion", asdict(champion))
+
+    def add_note(self, name: str, note: str) -> None:
+        """Keep a remark for the user; one that is there already is not repeated."""
+        with _explained(self.uri):
+            notes = self._storage.get_study_user_attrs(self._study_id(name)).get("notes", [])
+        if note not in notes:
+            self._set_attr(name, "notes", [*notes, note])
+
+    def start_trial(self, name: str, trial: Trial, space: Space) -> None:
+        """Enter a suggestion, before anything of it is trained.
+
+        Raises:
+            LedgerError: The trial's number is not the next one: another driver writes this study.
+        """
+        from optuna.trial import TrialState as OptunaState
+        from optuna.trial import create_trial
+
+        template = create_trial(
+            state=OptunaState.RUNNING,
+            params=dict(trial.config),
+            distributions={key: _distribution(space[key]) for key in trial.config},
+            user_attrs={"started": trial.started},
+        )
+        template.datetime_start = datetime.fromtimestamp(trial.started, UTC).replace(tzinfo=None)
+        with _explained(self.uri):
+            trial_id = self._storage.create_new_trial(self._study_id(name), template_trial=template)
+            number = self._storage.get_trial_number_from_id(trial_id)
+        if number != trial.number:
+            raise LedgerError(
+                f"trial {trial.number} of study {name!r} became number {number}: another driver writes this study",
+                hint="stop the other one, then `hpsearch resume`",
+            )
+
+    def add_fold(self, name: str, number: int, result: FoldResult, parameters: int | None) -> None:
+        """Enter a finished fold: from here on it is never trained again."""
+        attrs: dict[str, object] = {f"fold:{result.fold}": _dump_fold(result)}
+        if parameters is not None:
+            attrs["parameters"] = parameters
+        self._set_trial_attrs(name, number, attrs)
+
+    def finish_trial(self, name: str, trial: Trial, metric: str) -> None:
+        """Enter a trial's end. Its folds are in the ledger already, apart from those of a pruned or failed trial."""
+        from optuna.trial import TrialState as OptunaState
+
+        attrs: dict[str, object] = {"outcome": trial.state.value, "finished": trial.finished}
+        if trial.score is not None:
+            keys = ("score", "std", "epoch", "fold_scores")
+            attrs["score"] = {key: getattr(trial, key) for key in keys}
+        if trial.failure is not None:
+            attrs["failure"] = asdict(trial.failure)
+        if trial.state is not TrialState.COMPLETE:
+            attrs |= {f"fold:{result.fold}": _dump_fold(result) for result in trial.folds}
+        self._set_trial_attrs(name, trial.number, attrs)
+        state = {
+            TrialState.COMPLETE: OptunaState.COMPLETE,
+            TrialState.PRUNED: OptunaState.PRUNED,
+        }.get(trial.state, OptunaState.FAIL)
+        value = trial.score if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None
+        curves = [fold.curves for fold in trial.folds]
+        curve = mean_curve(curves, metric) if curves and all(metric in fold for fold in curves) else ()
+        with _explained(self.uri):
+            trial_id = self._trial_id(name, trial.number)
+            for epoch, mean in enumerate(curve):
+                self._storage.set_trial_intermediate_value(trial_id, epoch, mean)
+            self._storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+
+    def _set_attr(self, name: str, key: str, value: object) -> None:
+        with _explained(self.uri):
+            self._storage.set_study_user_attr(self._study_id(name), key, value)
+
+    def _set_trial_attrs(self, name: str, number: int, attrs: Mapping[str, object]) -> None:
+        with _explained(self.uri):
+            trial_id = self._trial_id(name, number)
+            for key, value in attrs.items():
+                self._storage.set_trial_user_attr(trial_id, key, value)
+
+    def _trial_id(self, name: str, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id(name), number)
+
+    def _study_id(self, name: str) -> int:
+        if name not in self._ids:
+            known = self.names()
+            if name not in known:
+                raise unknown_study(name, known, self.uri)
+            self._ids[name] = self._storage.get_study_id_from_name(name)
+        return self._ids[name]
+
+
+def unknown_study(name: str, known: list[str], uri: str) -> LedgerError:
+    """The error for a study that is not there, with the closest names."""
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    has = f"it has {', '.join(known[:10])}{' …' if len(known) > 10 else ''}" if known else "it has no studies yet"
+    return LedgerError(
+        f"no study {name!r} in the ledger {uri}; {has}",
+        hint=f"did you mean {' or '.join(close)}?" if close else "`hpsearch list` shows what is there",
+    )
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file behind a SQLite address, or None for other databases."""
+    prefix = next((p for p in ("sqlite:///", "sqlite+pysqlite:///") if uri.startswith(p)), None)
+    return Path(uri.removeprefix(prefix)) if prefix else None
+
+
+def _open_storage(uri: str, create: bool) -> "optuna.storages.RDBStorage":
+    path = sqlite_path(uri)
+    if path is not None:
+        if not create and not path.exists():
+            raise LedgerError(
+                f"there is no ledger at {path}",
+                hint="go to the folder that studies were started in, or name it: --ledger sqlite:///…/ledger.db",
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+    import optuna
+    import sqlalchemy
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if path is None:
+        return optuna.storages.RDBStorage(uri, engine_kwargs={"pool_pre_ping": True})
+    storage = optuna.storages.RDBStorage(uri, engine_kwargs={"connect_args": {"timeout": 30}})
+
+    @sqlalchemy.event.listens_for(storage.engine, "connect")
+    def _quick(connection: Any, _: object) -> None:
+        # Write-ahead logging: readers (dashboards, `hpsearch show`) never block the driver, and a commit survives
+        # the death of the process; only a power cut can lose the last ones.
+        connection.execute("PRAGMA journal_mode=wal")
+        connection.execute("PRAGMA synchronous=normal")
+
+    storage.engine.dispose()
+    return storage
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    """Turn database errors into ones that say what to do."""
+    import sqlalchemy.exc
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        yield
+    except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError, RuntimeError, OSError) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        text = " ".join(str(getattr(cause, "orig", None) or cause).split())
+        raise LedgerError(f"the ledger {uri} failed: {text}", hint=_remedy(text.lower())) from error
+    except ModuleNotFoundError as error:
+        extra = "pip install 'hpsearch[postgresql]'" if "psycopg" in str(error) else f"pip install {error.name}"
+        raise LedgerError(f"the ledger {uri} needs the package {error.name!r}", hint=extra) from None
+
+
+def _remedy(text: str) -> str:
+    if "not a database" in text or "malformed" in text:
+        return "the file is damaged: put it aside (or restore a copy), then start the study again"
+    if "locked" in text:
+        return "another program holds the database; close it, then `hpsearch resume`"
+    if "full" in text or "no space" in text:
+        return "free some disk space, then `hpsearch resume`: nothing that was finished is lost"
+    if "readonly" in text or "permission" in text or "unable to open" in text:
+        return "make the folder writable, or name another ledger in [tracking]"
+    return "check the address and that the database is up, then `hpsearch resume`"
+
+
+def _distribution(parameter: Parameter) -> "BaseDistribution":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    match parameter:
+        case Float():
+            values = parameter.values()
+            high = parameter.high if values is None else values[-1]
+            return FloatDistribution(parameter.low, high, log=parameter.log, step=parameter.step)
+        case Int():
+            high = parameter.low + (parameter.high - parameter.low) // parameter.step * parameter.step
+            return IntDistribution(parameter.low, high, log=parameter.log, step=parameter.step)
+        case Choice() | Constant():
+            return CategoricalDistribution(parameter.values())
+
+
+def _dump_parameter(parameter: Parameter) -> dict[str, Any]:
+    raw = {key: value for key, value in asdict(parameter).items() if value is not None and value != {}}
+    if "options" in raw:
+        raw["values"] = list(raw.pop("options"))
+    if not raw.get("log", True):
+        del raw["log"]
+    if isinstance(parameter, Float):
+        # JSON keeps 1.0 apart from 1, and so does the reader: a real range stays one.
+        raw["low"], raw["high"] = float(parameter.low), float(parameter.high)
+    if "when" in raw:
+        raw["when"] = {name: list(values) for name, values in raw["when"].items()}
+    return raw
+
+
+def _dump_fold(result: FoldResult) -> dict[str, object]:
+    curves = {name: list(values) for name, values in result.curves.items()}
+    return {"curves": curves, "started": result.started, "seconds": result.seconds}
+
+
+def _load_trial(frozen: "FrozenTrial", space: Space) -> Trial:
+    attrs = frozen.user_attrs
+    folds = sorted(int(key.removeprefix("fold:")) for key in attrs if key.startswith("fold:"))
+    score = attrs.get("score", {})
+    failure = attrs.get("failure")
+    outcome = attrs.get("outcome") if frozen.state.is_finished() else None
+    return Trial(
+        number=frozen.number,
+        config={name: frozen.params[name] for name in space if name in frozen.params},
+        state=TrialState(outcome) if outcome else TrialState.FAILED if frozen.state.is_finished() else TrialState.RUNNING,
+        score=score.get("score"),
+        std=score.get("std"),
+        epoch=score.get("epoch"),
+        fold_scores=tuple(score.get("fold_scores", ())),
+        folds=tuple(_load_fold(fold, attrs[f"fold:{fold}"]) for fold in folds),
+        failure=None if failure is None else Failure(**failure),
+        started=attrs.get("started", 0.0),
+        finished=attrs.get("finished"),
+        parameters=attrs.get("parameters"),
+    )
+
+
+def _load_fold(fold: int, raw: Mapping[str, Any]) -> FoldResult:
+    curves = {name: tuple(values) for name, values in raw["curves"].items()}
+    return FoldResult(fold, curves, started=raw["started"], seconds=raw["seconds"])
+
+
+def _load_champion(raw: Mapping[str, Any]) -> Champion:
+    curves = {name: tuple(values) for name, values in raw["curves"].items()}
+    return Champion(**{**raw, "curves": curves})

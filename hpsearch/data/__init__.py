@@ -1,0 +1,21 @@
+"""Data sources: from ``[data]`` in a study file to rows and targets."""
+
+from typing import TYPE_CHECKING
+
+from hpsearch.data.dataset import Dataset
+from hpsearch.data.prepare import prepare
+from hpsearch.data.sources import read_source
+
+if TYPE_CHECKING:
+    from hpsearch.spec import StudySpec
+
+
+def load_dataset(spec: "StudySpec") -> Dataset:
+    """Read the study's data source, check it, and bring rows and targets into their common form.
+
+    ``Dataset.test`` is the source's own test split, or None where it has none.
+
+    Raises:
+        DataError: The source is unknown, missing, unreadable or unusable for the study.
+    """
+    return prepare(read_source(spec), spec)

@@ -1,0 +1,112 @@
+"""The data sets of ``keras.datasets``, read from Keras' cache in the order in which Keras delivers them.
+
+The files are read with NumPy: neither Keras nor TensorFlow is imported, and texts never pass through Python lists of
+the whole data set.
+"""
+
+import gzip
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.data.dataset import Array
+from hpsearch.data.keras_cache import cached
+from hpsearch.data.loaded import Loaded
+from hpsearch.data.words import same_width, word_rows
+from hpsearch.errors import DataError
+
+_SEED = 113  # of the shuffles in keras.datasets
+_TEST_SPLIT = 0.2
+_PIXELS = {"scale": 255.0}
+_CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+
+
+def mnist() -> Loaded:
+    """60,000 + 10,000 digits: uint8 images ``(28, 28)``, classes 0 … 9."""
+    with np.load(cached("mnist", "mnist.npz"), allow_pickle=False) as file:
+        return Loaded(file["x_train"], file["y_train"], file["x_test"], file["y_test"], extra=_PIXELS)
+
+
+def fashion_mnist() -> Loaded:
+    """60,000 + 10,000 pieces of clothing: uint8 images ``(28, 28)``, 10 classes."""
+
+    def read(kind: str, part: str, header: int) -> Array:
+        path = cached("fashion_mnist", f"fashion-mnist/{part}-{kind}.gz")
+        with gzip.open(path) as file:
+            return np.frombuffer(file.read(), np.uint8, offset=header)
+
+    x, x_test = (read("images-idx3-ubyte", part, 16).reshape(-1, 28, 28) for part in ("train", "t10k"))
+    y, y_test = (read("labels-idx1-ubyte", part, 8) for part in ("train", "t10k"))
+    return Loaded(x, y, x_test, y_test, classes=_CLOTHES, extra=_PIXELS)
+
+
+def imdb(*, words: int = 10_000) -> Loaded:
+    """25,000 + 25,000 film reviews as rows of word numbers; 0 is a bad review, 1 a good one.
+
+    Args:
+        words: Word numbers below this are kept; rarer words become 2, as in Keras.
+    """
+    _check_words(words)
+    with np.load(cached("imdb", "imdb.npz"), allow_pickle=True) as file:
+        parts = [(file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")]
+    random = np.random.RandomState(_SEED)  # one generator for both parts, as Keras shuffles
+    order = [_shuffled(random, len(y)) for _, y in parts]
+    (x, y), (x_test, y_test) = [(x[rows], y[rows]) for (x, y), rows in zip(parts, order, strict=True)]
+    rows, rows_test = same_width(word_rows(x, words), word_rows(x_test, words))
+    kinds = ("negative", "positive")
+    return Loaded(rows, y.astype(np.int32), rows_test, y_test.astype(np.int32), classes=kinds, extra={"words": words})
+
+
+def reuters(*, words: int = 10_000) -> Loaded:
+    """8,982 + 2,246 newswires as rows of word numbers; 46 topics. See :func:`imdb`."""
+    _check_words(words)
+    with np.load(cached("reuters", "reuters.npz"), allow_pickle=True) as file:
+        x, y = file["x"], file["y"]
+    x, y, x_test, y_test = _split(x, y.astype(np.int32))
+    rows, rows_test = same_width(word_rows(x, words), word_rows(x_test, words))
+    return Loaded(rows, y, rows_test, y_test, extra={"words": words})
+
+
+def boston_housing() -> Loaded:
+    """404 + 102 districts of 13 numbers; median home value in thousands of dollars."""
+    with np.load(cached("boston_housing", "boston_housing.npz"), allow_pickle=False) as file:
+        return Loaded(*_split(file["x"], file["y"]))
+
+
+def california_housing(*, version: str = "large", unit: float = 1.0) -> Loaded:
+    """Districts of 8 numbers; median house value in dollars.
+
+    Args:
+        version: ``large`` (16,512 + 4,128 rows) or ``small`` (480 + 120).
+        unit: Targets are divided by it: 100,000 gives values near 1, which train well.
+    """
+    if version not in ("large", "small"):
+        raise DataError(
+            f"keras:california_housing: option version = {version!r} is not known", hint='use "large" or "small"'
+        )
+    if isinstance(unit, bool) or not isinstance(unit, int | float) or not unit > 0:
+        raise DataError(f"keras:california_housing: option unit > 0 must hold, but got {unit!r}")
+    with np.load(cached("california_housing", "california_housing.npz"), allow_pickle=False) as file:
+        rows = slice(600 if version == "small" else None)
+        return Loaded(*_split(file["x"][rows], file["y"][rows] / np.float32(unit)))
+
+
+def _split(x: Array, y: Array) -> tuple[Array, Array, Array, Array]:
+    """Shuffle and split as ``keras.datasets`` does by default."""
+    order = _shuffled(np.random.RandomState(_SEED), len(y))
+    cut = int(len(y) * (1 - _TEST_SPLIT))
+    return x[order[:cut]], y[order[:cut]], x[order[cut:]], y[order[cut:]]
+
+
+def _shuffled(random: np.random.RandomState, count: int) -> NDArray[np.intp]:
+    order = np.arange(count)
+    random.shuffle(order)
+    return order
+
+
+def _check_words(words: Any) -> None:
+    if isinstance(words, bool) or not isinstance(words, int) or not 3 < words <= 65_535:
+        raise DataError(
+            f"option words must be a whole number in 4 … 65535, but got {words!r}", hint="the documents use 10000"
+        )

@@ -1,0 +1,33 @@
+"""What a reader of one kind of source hands on, before targets are coded and rows are checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hpsearch.data.dataset import Array, Column, Features
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Rows and targets as the source has them.
+
+    Attributes:
+        x: See :data:`~hpsearch.data.dataset.Features`.
+        y: Raw targets: numbers, texts or booleans; shape ``(n_rows,)`` or ``(n_rows, n_targets)``.
+        x_test: Rows of the source's own test split, if it has one.
+        y_test: Their targets.
+        groups: Group of each row of `x`.
+        time: Time of each row of `x`.
+        classes: Names of classes 0, 1, … where the source knows them.
+        columns: Columns of a table.
+        extra: Facts for the models, such as ``{"words": 10000}``.
+    """
+
+    x: Features
+    y: Array
+    x_test: Features | None = None
+    y_test: Array | None = None
+    groups: Array | None = None
+    time: Array | None = None
+    classes: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    extra: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,52 @@
+"""The data sets that scikit-learn carries in its package: nothing is downloaded."""
+
+from typing import Any
+
+import numpy as np
+
+from hpsearch.data.loaded import Loaded
+
+
+def digits() -> Loaded:
+    """1,797 images of 8 x 8 whole numbers 0 … 16, as uint8."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    return Loaded(bunch.images.astype(np.uint8), bunch.target, classes=_names(bunch), extra={"scale": 16.0})
+
+
+def iris() -> Loaded:
+    """150 rows of 4 measures; 3 kinds."""
+    from sklearn.datasets import load_iris
+
+    return _classes(load_iris())
+
+
+def wine() -> Loaded:
+    """178 rows of 13 measures; 3 growers."""
+    from sklearn.datasets import load_wine
+
+    return _classes(load_wine())
+
+
+def breast_cancer() -> Loaded:
+    """569 rows of 30 measures; malignant or benign."""
+    from sklearn.datasets import load_breast_cancer
+
+    return _classes(load_breast_cancer())
+
+
+def diabetes() -> Loaded:
+    """442 rows of 10 measures; disease progression after a year (regression)."""
+    from sklearn.datasets import load_diabetes
+
+    bunch = load_diabetes()
+    return Loaded(bunch.data, bunch.target.astype(np.float64))
+
+
+def _classes(bunch: Any) -> Loaded:
+    return Loaded(bunch.data, bunch.target, classes=_names(bunch))
+
+
+def _names(bunch: Any) -> tuple[str, ...]:
+    return tuple(str(name) for name in bunch.target_names)

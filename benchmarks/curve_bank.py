@@ -1,0 +1,150 @@
+"""A bank of real training curves, computed once, on which pruning rules are replayed.
+
+Scikit-learn's digits, an MLP of two hidden layers, stratified folds: every config is trained to its end on all folds
+by a hand-written JAX loop (no Keras, no hpsearch engine: the rules must not be judged by the code they are part of).
+The bank lies in ``build/benchmarks``; delete it to compute it anew.
+
+    python -m benchmarks.curve_bank [--configs 300] [--seed 1]
+"""
+
+import argparse
+import itertools
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+FOLDER = Path("build/benchmarks")
+FOLDS, EPOCHS, CLASSES = 5, 20, 10
+UNITS, BATCH_SIZES, OPTIMIZERS = (32, 64, 128), (32, 64, 128), ("sgd", "adam", "rmsprop")
+# Wider than the documented 0.01-0.04, so that slow learners, which rules wrongly stop, are among the curves.
+LEARNING_RATES = (3e-4, 4e-2)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """``accuracy`` and ``loss``: validation curves, shape ``(n_configs, n_folds, n_epochs)``."""
+
+    accuracy: NDArray[np.float64]
+    loss: NDArray[np.float64]
+
+
+def load_bank(*, configs: int, seed: int) -> Bank:
+    """The bank of so many configs, computed if it is not there yet."""
+    path = FOLDER / f"digits_mlp_{configs}x{FOLDS}x{EPOCHS}_seed{seed}.npz"
+    if not path.exists():
+        started = time.perf_counter()
+        accuracy, loss = _train_all(configs, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, accuracy=accuracy, loss=loss)
+        print(f"trained {configs} configs x {FOLDS} folds x {EPOCHS} epochs in {time.perf_counter() - started:.0f} s")
+    with np.load(path) as stored:
+        return Bank(stored["accuracy"].astype(float), stored["loss"].astype(float))
+
+
+def _train_all(configs: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import StratifiedKFold
+
+    x, y = load_digits(return_X_y=True)
+    x = (x / 16).astype(np.float32)
+    splits = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(x, y))
+    # Folds may differ by one row; a bank may drop it where an engine may not.
+    train = np.stack([rows[: min(len(a) for a, _ in splits)] for rows, _ in splits])
+    valid = np.stack([rows[: min(len(b) for _, b in splits)] for _, rows in splits])
+    rng = np.random.default_rng(seed)
+    rates = np.exp(rng.uniform(*np.log(LEARNING_RATES), configs)).astype(np.float32)
+    dropouts = (0.05 * rng.integers(0, 11, configs)).astype(np.float32)
+    kinds = list(itertools.product(UNITS, BATCH_SIZES, OPTIMIZERS))
+    kind_of = rng.integers(0, len(kinds), configs)
+    accuracy = np.zeros((configs, FOLDS, EPOCHS), np.float32)
+    loss = np.zeros_like(accuracy)
+    for k, kind in enumerate(kinds):
+        chosen = np.flatnonzero(kind_of == k)
+        if len(chosen):
+            accuracy[chosen], loss[chosen] = _train_kind(
+                kind, x, y, train, valid, rates[chosen], dropouts[chosen], chosen + 1000 * seed
+            )
+            print(f"  {k + 1}/{len(kinds)} {kind}: {len(chosen)} configs", flush=True)
+    return accuracy, loss
+
+
+def _train_kind(kind, x, y, train, valid, rates, dropouts, seeds):  # type: ignore[no-untyped-def]
+    """Train all configs of one shape, batch size and optimizer, all folds at once; shapes ``(configs, folds, …)``."""
+    import jax
+    import jax.numpy as jnp
+
+    units, batch_size, optimizer = kind
+    sizes = (x.shape[1], units, units, CLASSES)
+    steps = train.shape[1] // batch_size
+
+    def init(key):  # type: ignore[no-untyped-def]
+        keys = jax.random.split(key, len(sizes) - 1)
+        shapes = list(itertools.pairwise(sizes))
+        limits = [np.sqrt(6 / sum(shape)) for shape in shapes]
+        pairs = zip(keys, shapes, limits, strict=True)
+        return [(jax.random.uniform(k, s, minval=-b, maxval=b), jnp.zeros(s[1])) for k, s, b in pairs]
+
+    def forward(weights, rows, rate, key):  # type: ignore[no-untyped-def]
+        *hidden, (w_out, b_out) = weights
+        for i, (w, b) in enumerate(hidden):
+            rows = jax.nn.relu(rows @ w + b)
+            if key is not None:
+                kept = jax.random.uniform(jax.random.fold_in(key, i), rows.shape) >= rate
+                rows = jnp.where(kept, rows / (1 - rate), 0.0)
+        return rows @ w_out + b_out
+
+    def losses(weights, rows, labels, rate, key):  # type: ignore[no-untyped-def]
+        logits = forward(weights, rows, rate, key)
+        return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1).mean(), logits
+
+    def lane(rate_learning, rate_dropout, key, train_rows, valid_rows):  # type: ignore[no-untyped-def]
+        def epoch(state, epoch_key):  # type: ignore[no-untyped-def]
+            order = jax.random.permutation(epoch_key, train_rows)[: steps * batch_size].reshape(steps, batch_size)
+
+            def step(state, batch):  # type: ignore[no-untyped-def]
+                weights, moments, t = state
+                grads = jax.grad(lambda w: losses(w, x[batch], y[batch], rate_dropout, jax.random.fold_in(key, t))[0])(
+                    weights
+                )
+                weights, moments = update(weights, moments, grads, t, rate_learning)
+                return (weights, moments, t + 1), None
+
+            state, _ = jax.lax.scan(step, state, order)
+            loss, logits = losses(state[0], x[valid_rows], y[valid_rows], 0.0, None)
+            return state, ((logits.argmax(1) == y[valid_rows]).mean(), loss)
+
+        weights = init(key)
+        zeros = jax.tree.map(jnp.zeros_like, weights)
+        return jax.lax.scan(epoch, (weights, (zeros, zeros), 1), jax.random.split(key, EPOCHS))[1]
+
+    def update(weights, moments, grads, t, rate):  # type: ignore[no-untyped-def]
+        first, second = moments
+        if optimizer == "sgd":
+            return jax.tree.map(lambda w, g: w - rate * g, weights, grads), moments
+        rho = 0.999 if optimizer == "adam" else 0.9
+        second = jax.tree.map(lambda v, g: rho * v + (1 - rho) * g * g, second, grads)
+        if optimizer == "rmsprop":
+            moved = jax.tree.map(lambda w, g, v: w - rate * g / (jnp.sqrt(v) + 1e-7), weights, grads, second)
+            return moved, (first, second)
+        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, grads)
+        scale = rate * jnp.sqrt(1 - rho**t) / (1 - 0.9**t)
+        moved = jax.tree.map(lambda w, m, v: w - scale * m / (jnp.sqrt(v) + 1e-7), weights, first, second)
+        return moved, (first, second)
+
+    x, y, train, valid = (jnp.asarray(a) for a in (x, y, train, valid))
+    keys = jnp.stack([jnp.stack([jax.random.fold_in(jax.random.key(int(s)), f) for f in range(FOLDS)]) for s in seeds])
+    over_folds = jax.vmap(lane, in_axes=(None, None, 0, 0, 0))
+    over_configs = jax.jit(jax.vmap(over_folds, in_axes=(0, 0, 0, None, None)))
+    return (np.asarray(a) for a in over_configs(jnp.asarray(rates), jnp.asarray(dropouts), keys, train, valid))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configs", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    bank = load_bank(configs=args.configs, seed=args.seed)
+    print(f"best mean accuracy {bank.accuracy.mean(1).max():.4f}, median {np.median(bank.accuracy.mean(1).max(1)):.4f}")

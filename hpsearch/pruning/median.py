@@ -1,0 +1,42 @@
+"""The median rule: stop what is worse than half of the complete trials were at the same age."""
+
+from collections.abc import Sequence
+from math import fsum
+from statistics import median
+
+from hpsearch.objective import Objective
+from hpsearch.pruning.base import FoldCurves, Pruner
+
+
+class MedianPruner(Pruner):
+    """Stops a trial whose best value so far is worse than the median of the complete trials at the same epoch.
+
+    Each complete trial is represented by the average of its mean curve up to that epoch, which makes the bar lenient
+    while curves still rise: the rule of Golovin et al. 2017, "Google Vizier: A Service for Black-Box Optimization",
+    section 3.2.2. Both sides are averages over all folds, so that a trial is never judged by its luck in one fold.
+
+    Args:
+        objective: See :class:`~hpsearch.objective.Objective`.
+        min_epochs: No trial is stopped with fewer epochs, ≥ 1.
+        startup_trials: Complete trials to wait for, ≥ 1.
+    """
+
+    def __init__(self, objective: Objective, *, min_epochs: int = 3, startup_trials: int = 5) -> None:
+        super().__init__(objective)
+        self.min_epochs = min_epochs
+        self.startup_trials = startup_trials
+
+    def verdict(self, trial: FoldCurves, others: Sequence[FoldCurves]) -> str | None:
+        """See :meth:`Pruner.verdict`."""
+        epochs = len(trial.mean)
+        if not self.min_epochs <= epochs < trial.epochs:
+            return None
+        if sum(other.complete for other in others) < self.startup_trials:
+            return None
+        field = [fsum(other.mean[:epochs]) / epochs for other in others if other.complete and len(other.mean) >= epochs]
+        if not field:
+            return None
+        own, bar = self.standing(trial, epochs), median(field)
+        if not self.is_losing(own, bar):
+            return None
+        return f"after {epochs} epochs: {own:.4g} is worse than {bar:.4g}, the median of {len(field)} complete trials"

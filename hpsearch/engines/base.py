@@ -49,3 +49,11 @@ class Engine(ABC):
             lane does. A result depends on (seed, trial, fold, config) only, never on the other lanes.
             The worker adds :class:`BundleFinished` at the end.
         """
+
+    def take_notes(self) -> tuple[str, ...]:
+        """Plain-words remarks since the last call, such as "out of memory: bundle split in halves"."""
+        return ()
+
+    def take_compile_seconds(self) -> float:
+        """Seconds spent building and compiling rather than training since the last call."""
+        return 0.0

@@ -1,0 +1,109 @@
+"""The fit engine: a bundle lane by lane, each with Keras ``fit``, on whichever backend Keras runs."""
+
+import gc
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hpsearch.engines.base import Engine, EnginePlan, Stopped
+from hpsearch.engines.failures import diverged, failed
+from hpsearch.engines.loop import DivergedError, append, epochs, freeze, order_of, train_epochs
+from hpsearch.errors import ModelError
+from hpsearch.problem import Problem
+from hpsearch.seeds import derive
+from hpsearch.space import Config
+from hpsearch.trial import Bundle, Curves, EpochFinished, Event, FoldResult, Lane, LaneFinished, LaneStopped
+
+if TYPE_CHECKING:
+    import keras
+
+
+class FitEngine(Engine):
+    """Trains lane after lane with Keras ``fit``; takes every Keras model.
+
+    Args:
+        problem: The study's data, folds and model.
+        reason: Why this engine, in plain words for the user.
+    """
+
+    def __init__(self, problem: Problem, *, reason: str = "asked for in the study file") -> None:
+        self._problem = problem
+        self._reason = reason
+
+    def plan(self) -> EnginePlan:
+        """One trial per bundle: lanes do not share anything."""
+        wanted = self._problem.spec.resources.trials_per_bundle
+        return EnginePlan("fit", self._reason, trials_per_bundle=1 if wanted == "auto" else wanted)
+
+    def train(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:
+        """See :meth:`Engine.train`; lanes are trained in the bundle's order."""
+        for lane in bundle.lanes:
+            try:
+                yield from self._train_lane(lane, stopped)
+            except DivergedError as error:
+                yield diverged(lane, error)
+            except Exception as error:  # the user's code may raise anything; it must not end the worker
+                yield failed(lane, error)
+            finally:
+                release()
+
+    def _train_lane(self, lane: Lane, stopped: Stopped) -> Iterator[Event]:
+        started, clock = time.time(), time.perf_counter()
+        curves: dict[str, list[float]] = {}
+
+        def result() -> FoldResult:
+            return FoldResult(lane.fold, freeze(curves), started, time.perf_counter() - clock)
+
+        if lane.trial in stopped():
+            yield LaneStopped(lane.trial, result())
+            return
+        seed = self._problem.spec.seed
+        train, validation = self._problem.fold_parts(lane.fold)
+        model = self._problem.build(lane.config, train, seed=derive(seed, "weights", lane.trial, lane.fold))
+        last = epochs(lane.config)
+        order = order_of(seed, lane.trial, lane.fold)
+        history = train_epochs(model, train, validation=validation, config=lane.config, epochs=last, order=order)
+        for epoch, metrics in enumerate(history):
+            append(curves, metrics)
+            yield EpochFinished(lane.trial, lane.fold, epoch, metrics)
+            if epoch + 1 < last and lane.trial in stopped():
+                yield LaneStopped(lane.trial, result())
+                return
+        yield LaneFinished(lane.trial, result(), model.count_params())
+
+
+def release() -> None:
+    """Free what Keras and its backend keep of models that are gone."""
+    import keras
+
+    keras.utils.clear_session(free_memory=False)
+    gc.collect()
+
+
+def refit(problem: Problem, config: Config, *, epochs: int, seed: int) -> tuple["keras.Model", Curves]:
+    """Train one model on all development rows, with nothing left to validate on.
+
+    Args:
+        problem: The study's data and model.
+        config: The winner's hyperparameter values; its ``epochs`` does not apply.
+        epochs: Epochs to train.
+        seed: Decides initial weights and row orders.
+
+    Returns:
+        The trained model and its training curves.
+
+    Raises:
+        ModelError: The model cannot be built, or diverges; the text names value and epoch.
+    """
+    train = problem.dataset.train
+    model = problem.build(config, train, seed=derive(seed, "weights"))
+    curves: dict[str, list[float]] = {}
+    try:
+        for metrics in train_epochs(model, train, validation=None, config=config, epochs=epochs, order=order_of(seed)):
+            append(curves, metrics)
+    except DivergedError as error:
+        raise ModelError(
+            f"the refit of the best trial diverged: {error}",
+            hint="narrow [space] learning_rate to lower values, or resume with more trials",
+        ) from None
+    return model, freeze(curves)

@@ -1,0 +1,134 @@
+"""A space in plain numbers, as libraries want it: ranges, and indices instead of listed values.
+
+Listed values (choices and stepped ranges) become indices, so that no library compares ``True`` with ``1`` or turns
+``0.3`` into ``0.30000000000000004``; what comes back is always an allowed value of a plain Python type.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hpsearch.space import Choice, Config, Constant, Float, Int, Parameter, Space, Value, key
+
+Number = int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """One hyperparameter in numbers.
+
+    Attributes:
+        name: The hyperparameter.
+        kind: ``"float"`` (continuous), ``"int"`` (ordered whole numbers), ``"choice"`` (unordered indices) or
+            ``"fixed"`` (one value).
+        low: Smallest number, inclusive.
+        high: Largest number, inclusive; an ``"int"`` reaches it exactly from `low` by `step`.
+        log: Whether to search on a logarithmic scale.
+        step: Distance of whole numbers; 1 elsewhere.
+        values: What the indices ``0 … high`` stand for; None where the number is the value.
+        places: Index of each of `values`, by its :func:`hpsearch.space.key`.
+    """
+
+    name: str
+    kind: Literal["float", "int", "choice", "fixed"]
+    low: Number
+    high: Number
+    log: bool = False
+    step: int = 1
+    values: Sequence[Value] | None = None
+    places: Mapping[object, int] = field(default_factory=dict, repr=False, compare=False)
+
+    def encode(self, value: Value) -> Number | None:
+        """The number of `value`, or None if it has none (a value that a grid leaves out)."""
+        if self.values is None:
+            return value if isinstance(value, int | float) else None
+        return self.places.get(key({"": value}))
+
+    def decode(self, number: Number) -> Value:
+        """The allowed value nearest to `number`, which may lie outside by rounding or more."""
+        if self.kind == "float":
+            return float(min(max(number, self.low), self.high))
+        steps = round((min(max(number, self.low), self.high) - self.low) / self.step)
+        whole = int(self.low) + steps * self.step
+        return whole if self.values is None else self.values[whole]
+
+    def uniform(self, rng: random.Random) -> Number:
+        """A random number: uniform, on the logarithmic scale if `log`."""
+        if self.kind != "float" and not self.log:
+            return rng.randrange(int(self.low), int(self.high) + 1, self.step)
+        # Whole numbers own half a unit on both sides, so that the two ends are as likely as the others.
+        margin = 0.0 if self.kind == "float" else 0.5
+        low, high = self.low - margin, self.high + margin
+        if self.log:
+            return math.exp(rng.uniform(math.log(low), math.log(high)))
+        return rng.uniform(low, high)
+
+
+class Dimensions(Mapping[str, Dimension]):
+    """The dimensions of a space by name, in its order, and the way from numbers back to configs.
+
+    Args:
+        space: The space.
+        points: None for the space itself; a number for its grid, where every dimension lists its values.
+    """
+
+    def __init__(self, space: Space, points: int | None = None) -> None:
+        self.space = space
+        self._dimensions = {name: _dimension(name, parameter, points) for name, parameter in space.items()}
+        self.searched = tuple(one for one in self._dimensions.values() if one.kind != "fixed")
+
+    def __getitem__(self, name: str) -> Dimension:
+        return self._dimensions[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._dimensions)
+
+    def __len__(self) -> int:
+        return len(self._dimensions)
+
+    def encode(self, config: Config) -> dict[str, Number] | None:
+        """Numbers of the active hyperparameters, or None if `config` is not of this space (or grid)."""
+        if not self.space.contains(config):
+            return None
+        numbers = {name: self[name].encode(value) for name, value in config.items()}
+        found = {name: number for name, number in numbers.items() if number is not None}
+        return found if len(found) == len(numbers) else None
+
+    def build(self, ask: Callable[[Dimension], Number]) -> dict[str, Value]:
+        """A config: `ask` is called for each active searched dimension, in the order of the space."""
+        config: dict[str, Value] = {}
+        for name, dimension in self._dimensions.items():
+            if self.space.is_active(name, config):
+                config[name] = dimension.decode(0 if dimension.kind == "fixed" else ask(dimension))
+        return config
+
+    def uniform(self, seed: int) -> dict[str, Value]:
+        """A random config; every dimension independent of the others."""
+        rng = random.Random(seed)
+        return self.build(lambda dimension: dimension.uniform(rng))
+
+
+def _dimension(name: str, parameter: Parameter, points: int | None) -> Dimension:
+    listed = _listed(parameter, points)
+    if listed is not None:
+        kind: Literal["int", "choice", "fixed"] = "choice" if isinstance(parameter, Choice) else "int"
+        places: dict[object, int] = {key({"": value}): index for index, value in enumerate(listed)}
+        return Dimension(name, "fixed" if len(listed) == 1 else kind, 0, len(listed) - 1, values=listed, places=places)
+    if isinstance(parameter, Int):
+        high = parameter.high - (parameter.high - parameter.low) % parameter.step
+        return Dimension(name, "int", parameter.low, high, parameter.log, parameter.step)
+    assert isinstance(parameter, Float), "all other kinds list their values"
+    return Dimension(name, "float", parameter.low, parameter.high, parameter.log)
+
+
+def _listed(parameter: Parameter, points: int | None) -> Sequence[Value] | None:
+    """The values of a dimension that stands for them by index; None where its numbers are the values themselves."""
+    if points is not None:
+        return parameter.grid(points)
+    if isinstance(parameter, Choice | Constant):
+        return parameter.values()
+    if isinstance(parameter, Float):
+        return parameter.values()
+    return (parameter.low,) if parameter.low + parameter.step > parameter.high else None

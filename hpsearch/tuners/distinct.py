@@ -1,0 +1,149 @@
+"""No config twice: what all tuners share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+
+from hpsearch.seeds import derive
+from hpsearch.space import Config, Space, key
+from hpsearch.trial import Trial
+from hpsearch.tuners.base import Tuner, TunerSettings
+from hpsearch.tuners.dimensions import Dimensions
+from hpsearch.tuners.enumeration import Enumeration
+
+_UNIFORM_DRAWS = 100
+
+
+class Seen:
+    """Which configs a history holds, whatever became of their trials; brought up to date by :meth:`follow`."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._configs: list[Config] = []
+        self._first: dict[object, int] = {}
+        self.inside = 0
+        """Number of distinct configs that belong to the space."""
+
+    def follow(self, history: Sequence[Trial]) -> bool:
+        """Take in `history`; False if it does not continue the one taken in before (everything is read anew)."""
+        known = self._configs
+        # Most often the very same objects come again; comparing those costs nothing.
+        same = len(known) <= len(history) and all(
+            trial.config is config or trial.config == config for trial, config in zip(history, known, strict=False)
+        )
+        if not same:
+            self._configs, self._first, self.inside = [], {}, 0
+        for number in range(len(self._configs), len(history)):
+            config = history[number].config
+            self._configs.append(config)
+            identity = key(config)
+            if identity not in self._first:
+                self._first[identity] = number
+                self.inside += self._space.contains(config)
+        return same
+
+    def __contains__(self, config: Config) -> bool:
+        return key(config) in self._first
+
+    def before(self, config: Config, number: int) -> bool:
+        """Whether a trial with a number below `number` has `config`."""
+        return self._first.get(key(config), number) < number
+
+
+class Algorithm(ABC):
+    """What proposes configs, free to repeat itself.
+
+    Attributes:
+        redraws: How often to ask again after a proposal that the history already has.
+    """
+
+    redraws: int
+
+    @abstractmethod
+    def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
+        """A config for trial number ``len(history)``: a pure function of the arguments and the settings.
+
+        Args:
+            history: All earlier trials.
+            seen: The configs in `history`.
+            attempt: 0, then 1, 2, … after proposals that were not new.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most algorithms hold nothing to release
+        """Release what the algorithm holds."""
+
+
+class DistinctTuner(Tuner):
+    """An algorithm's proposals, less those that the history already has.
+
+    After ``algorithm.redraws`` repetitions a random config that was never tried takes the place of the proposal. In a
+    space with continuous ranges that may fail (where only few values are left in practice); then the last proposal is
+    repeated.
+    """
+
+    def __init__(self, settings: TunerSettings, algorithm: Algorithm) -> None:
+        self._seed = settings.seed
+        self._algorithm = algorithm
+        self._dimensions = Dimensions(settings.space)
+        self._all = Enumeration(settings.space)
+        self._seen = Seen(settings.space)
+
+    def suggest(self, history: Sequence[Trial]) -> Config | None:
+        """A new config, or None where a finite space has been tried completely."""
+        self._seen.follow(history)
+        if self._all.size is not None and self._seen.inside >= self._all.size:
+            return None
+        proposals = (
+            self._algorithm.propose(history, self._seen, attempt) for attempt in range(self._algorithm.redraws + 1)
+        )
+        last: Config = {}
+        for last in proposals:
+            if last not in self._seen:
+                return last
+        return next((config for config in self._random(len(history)) if config not in self._seen), last)
+
+    def _random(self, number: int) -> Iterator[Config]:
+        seed = derive(self._seed, "untried", number)
+        if self._all.size is not None:
+            # At most len(history) of these were tried, so the search is short however large the space.
+            yield from self._all.shuffled(seed)
+        else:
+            for draw in range(_UNIFORM_DRAWS):
+                yield self._dimensions.uniform(derive(seed, "draw", draw))
+
+    def close(self) -> None:
+        """Release what the algorithm holds."""
+        self._algorithm.close()
+
+
+class GridTuner(Tuner):
+    """The configs of a fixed order, one after the other, less those that the history already has.
+
+    Args:
+        space: The space.
+        order: Starts the order anew.
+        close: Releases what `order` holds.
+    """
+
+    def __init__(
+        self, space: Space, order: Callable[[], Iterator[Config]], close: Callable[[], None] = lambda: None
+    ) -> None:
+        self._order = order
+        self._close = close
+        self._seen = Seen(space)
+        self._rest: Iterator[Config] = iter(())
+        self._next: Config | None = None
+        self._started = False
+
+    def suggest(self, history: Sequence[Trial]) -> Config | None:
+        """The next config of the order that is not in `history`, or None after the last."""
+        if not self._seen.follow(history) or not self._started:
+            self._rest, self._started = self._order(), True
+            self._next = next(self._rest, None)
+        # Configs only ever join the history, so what was passed over once need not be looked at again.
+        while self._next is not None and self._next in self._seen:
+            self._next = next(self._rest, None)
+        return self._next
+
+    def close(self) -> None:
+        """Release what the order holds."""
+        self._close()

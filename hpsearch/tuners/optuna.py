@@ -1,0 +1,267 @@
+"""Optuna's samplers as tuners: ``tpe``, ``gp``, ``random``, ``qmc`` and ``grid`` (``cmaes`` has a module of its own).
+
+An in-memory Optuna study mirrors the history and serves only as a cache; the ledger is another study. What the
+samplers are told: COMPLETE trials their score; PRUNED ones their score as the intermediate value of its epoch, which
+TPE ranks below all complete trials and the others ignore; DIVERGED ones :func:`hpsearch.tuners.outcome.penalty`;
+FAILED ones that they failed. Trials whose config is not of the space are left out.
+"""
+
+import importlib.util
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import TrialState as OptunaState
+
+from hpsearch.errors import SpecError
+from hpsearch.seeds import derive
+from hpsearch.space import Config
+from hpsearch.trial import Trial, TrialState
+from hpsearch.tuners.base import Tuner, TunerSettings
+from hpsearch.tuners.dimensions import Dimension, Dimensions, Number
+from hpsearch.tuners.distinct import Algorithm, DistinctTuner, GridTuner, Seen
+from hpsearch.tuners.enumeration import Enumeration
+from hpsearch.tuners.outcome import has_diverged, penalty, score_of
+
+
+def make(algorithm: str, settings: TunerSettings) -> Tuner:
+    """A tuner with one of Optuna's algorithms.
+
+    ``grid`` enumerates ``space.grid(grid_points)`` itself, in a random order that the seed decides, so that a grid cut
+    short by the budget has still covered the whole space; Optuna's ``GridSampler`` repeats points when trials run in
+    parallel and drops those whose trial failed.
+
+    Raises:
+        SpecError: ``gp`` without PyTorch.
+    """
+    if algorithm == "grid":
+        grid = Enumeration(settings.space, settings.grid_points)
+        return GridTuner(settings.space, lambda: grid.shuffled(derive(settings.seed, "grid")))
+    if algorithm == "cmaes":
+        from hpsearch.tuners.optuna_cmaes import CmaEs
+
+        return DistinctTuner(settings, CmaEs(settings))
+    if algorithm == "qmc":
+        return DistinctTuner(settings, QuasiRandom(settings))
+    # Ten is Optuna's own default for both.
+    startup = 10 if settings.startup_trials is None else settings.startup_trials
+    if algorithm == "random":
+        return DistinctTuner(settings, Sampled(settings, lambda seed: RandomSampler(seed=seed)))
+    if algorithm == "tpe":
+        return DistinctTuner(settings, Sampled(settings, lambda seed: TPESampler(seed=seed, n_startup_trials=startup)))
+    if importlib.util.find_spec("torch") is None:
+        raise SpecError(
+            "algorithm 'gp' needs PyTorch, which is not installed", hint="pip install 'hpsearch[gp]', or use 'tpe'"
+        )
+    # One redraw only: the model nearly always proposes the same config again, and is slow.
+    return DistinctTuner(
+        settings,
+        Sampled(
+            settings,
+            lambda seed: GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False),
+            redraws=1,
+        ),
+    )
+
+
+class Sampled(Algorithm):
+    """A sampler without memory of its own: fresh for each proposal, seeded by the trial's number.
+
+    Hyperparameters without a condition are sampled jointly. One with a condition is sampled only when active, and by
+    itself: by TPE from the trials that had it, by GP at random.
+    """
+
+    def __init__(self, settings: TunerSettings, sampler: Callable[[int], BaseSampler], redraws: int = 5) -> None:
+        self.redraws = redraws
+        self._seed = settings.seed
+        self._sampler = sampler
+        self._dimensions = Dimensions(settings.space)
+        known = distributions(self._dimensions)
+        self._joint = {name: known[name] for name in sorted(known) if not settings.space[name].when}
+        self._mirror = Mirror(self._dimensions, settings.direction)
+
+    def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:  # noqa: ARG002
+        """What the sampler suggests, told the whole history."""
+        study = self._mirror.follow(history)
+        study.sampler = Joint(self._sampler(derive(self._seed, "suggest", len(history), attempt)), self._joint)
+        trial = study.ask()
+        config = self._dimensions.build(lambda dimension: _suggest(trial, dimension))
+        # The asked trial is always dropped and the trial itself joins with the history: so a study that was kept and
+        # one that was rebuilt hold the same.
+        study.tell(trial, state=OptunaState.FAIL)
+        return config
+
+
+class QuasiRandom(Algorithm):
+    """A scrambled Sobol sequence over the whole box: trial number n takes point n.
+
+    Hyperparameters that are inactive at a point simply ignore their coordinate. Repetitions in a finite space are
+    replaced by untried configs at random.
+    """
+
+    redraws = 0
+
+    def __init__(self, settings: TunerSettings) -> None:
+        self._dimensions = Dimensions(settings.space)
+        self._distributions = distributions(self._dimensions)
+        with warnings.catch_warnings():
+            # "QMCSampler is experimental" since 2022; nothing that a user could act on.
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            sampler = QMCSampler(scramble=True, seed=derive(settings.seed, "qmc"), warn_independent_sampling=False)
+        self._study = new_study(settings.direction)
+        self._study.sampler = Joint(sampler, self._distributions)
+        self._points: list[Mapping[str, Number]] = []
+
+    def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:  # noqa: ARG002
+        """The point of the sequence that belongs to the trial's number."""
+        while len(self._points) <= len(history):
+            trial = self._study.ask(self._distributions)
+            self._points.append(dict(trial.params))
+            self._study.tell(trial, state=OptunaState.FAIL)
+        point = self._points[len(history)]
+        return self._dimensions.build(lambda dimension: point[dimension.name])
+
+
+class Joint(BaseSampler):
+    """A sampler that is told which hyperparameters to sample jointly, instead of inferring it from the trials.
+
+    Inferring costs time with every trial, and goes wrong with conditions: QMC takes the first trial's hyperparameters
+    for the whole space, CMA-ES gives up for good when the set changes.
+    """
+
+    def __init__(self, sampler: BaseSampler, space: Mapping[str, BaseDistribution]) -> None:
+        self._wrapped = sampler
+        self._space = dict(space)
+
+    def infer_relative_search_space(
+        self,
+        study: optuna.Study,  # noqa: ARG002
+        trial: FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        """The set given at the start."""
+        return self._space
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As the wrapped sampler does."""
+        return self._wrapped.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """As the wrapped sampler does."""
+        return self._wrapped.sample_independent(study, trial, param_name, param_distribution)
+
+
+class Mirror:
+    """An in-memory Optuna study that holds a history."""
+
+    def __init__(self, dimensions: Dimensions, direction: str) -> None:
+        self._dimensions = dimensions
+        self._distributions = distributions(dimensions)
+        self._direction = direction
+        self._trials: list[Trial] = []
+        self._restart()
+
+    def follow(self, history: Sequence[Trial]) -> optuna.Study:
+        """The study, brought up to date; rebuilt where `history` does not continue what it holds."""
+        bad = penalty((score for trial in history if (score := score_of(trial)) is not None), self._direction)
+        if not self._is_continued_by(history, bad):
+            self._restart()
+        self._penalty = bad
+        known = self._trials
+        for number, trial in enumerate(history):
+            if number == len(self._ids):
+                self._ids.append(self._add(trial))
+            elif trial is known[number] or known[number].state.finished:
+                continue
+            if trial.state.finished:
+                self._finish(self._ids[number], trial)
+        self._trials = list(history)
+        return self._study
+
+    def _is_continued_by(self, history: Sequence[Trial], bad: float) -> bool:
+        # A finished Optuna trial cannot be changed, so a new penalty for old trials needs a new study. Rare: the worst
+        # or the best score has to be broken.
+        if bad != self._penalty and any(has_diverged(trial) for trial in self._trials):
+            return False
+        return len(self._trials) <= len(history) and all(
+            old is new or _is_continued(old, new) for old, new in zip(self._trials, history, strict=False)
+        )
+
+    def _restart(self) -> None:
+        self._storage = InMemoryStorage()
+        self._study = new_study(self._direction, self._storage)
+        self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
+        self._trials = []
+        self._ids: list[int | None] = []
+        self._penalty = 0.0
+
+    def _add(self, trial: Trial) -> int | None:
+        """Add a trial as running; the id is None where the config is not of this space."""
+        numbers = self._dimensions.encode(trial.config)
+        if numbers is None:
+            return None
+        own = {name: distribution for name, distribution in self._distributions.items() if name in numbers}
+        params = {name: numbers[name] for name in own}
+        template = create_trial(state=OptunaState.RUNNING, params=params, distributions=own)
+        return self._storage.create_new_trial(self._study_id, template_trial=template)
+
+    def _finish(self, trial_id: int | None, trial: Trial) -> None:
+        if trial_id is None:
+            return
+        score = self._penalty if has_diverged(trial) else score_of(trial)
+        if score is None:
+            self._storage.set_trial_state_values(trial_id, OptunaState.FAIL)
+        elif trial.state is TrialState.PRUNED:
+            self._storage.set_trial_intermediate_value(trial_id, trial.epoch or 0, score)
+            self._storage.set_trial_state_values(trial_id, OptunaState.PRUNED, [score])
+        else:
+            self._storage.set_trial_state_values(trial_id, OptunaState.COMPLETE, [score])
+
+
+def _is_continued(old: Trial, new: Trial) -> bool:
+    """Whether `new` is `old`, or what became of it while it was running."""
+    if old.config != new.config:
+        return False
+    return not old.state.finished or (old.state, old.score, old.epoch) == (new.state, new.score, new.epoch)
+
+
+def distributions(dimensions: Dimensions) -> dict[str, BaseDistribution]:
+    """Optuna's form of the searched dimensions."""
+    return {dimension.name: _distribution(dimension) for dimension in dimensions.searched}
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if dimension.kind == "choice":
+        return CategoricalDistribution(range(int(dimension.high) + 1))
+    if dimension.kind == "int":
+        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log, step=dimension.step)
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+
+
+def _suggest(trial: optuna.Trial, dimension: Dimension) -> Number:
+    name, low, high = dimension.name, dimension.low, dimension.high
+    if dimension.kind == "choice":
+        return trial.suggest_categorical(name, range(int(high) + 1))
+    if dimension.kind == "int":
+        return trial.suggest_int(name, int(low), int(high), log=dimension.log, step=dimension.step)
+    return trial.suggest_float(name, low, high, log=dimension.log)
+
+
+def new_study(direction: str, storage: InMemoryStorage | None = None) -> optuna.Study:
+    """A study in memory, without the line that Optuna logs for each new one."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return optuna.create_study(direction=StudyDirection[direction.upper()], storage=storage)
+    finally:
+        optuna.logging.set_verbosity(verbosity)

@@ -1,0 +1,154 @@
+"""Optuna's CMA-ES sampler as an algorithm whose state follows from the history alone.
+
+CMA-ES draws each generation of trials from one distribution, and moves the distribution when the generation is
+complete. Optuna remembers which trial was drawn from which generation in attributes that a history does not have, so
+here it is found out again: a draw is a function of (seed, trial, generation), and the generation whose draw gives the
+trial's config is the one it came from.
+"""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.samplers import CmaEsSampler
+from optuna.trial import TrialState as OptunaState
+from optuna.trial import create_trial
+
+from hpsearch.seeds import derive
+from hpsearch.space import Config, key
+from hpsearch.trial import Trial, TrialState
+from hpsearch.tuners.base import TunerSettings
+from hpsearch.tuners.dimensions import Dimensions, Number
+from hpsearch.tuners.distinct import Algorithm, Seen
+from hpsearch.tuners.optuna import Joint, distributions, new_study
+from hpsearch.tuners.outcome import has_diverged, penalty, score_of
+
+Attributes = Mapping[str, Any]
+"""Optuna's own notes on a trial; opaque here."""
+
+
+class CmaEs(Algorithm):
+    """CMA-ES over the numeric hyperparameters; choices are drawn at random.
+
+    Inactive hyperparameters keep a coordinate of their own, which then has no effect. The distribution learns from
+    trials in the order of their numbers, up to the first that is still running, and from complete (or diverged)
+    trials only, as is Optuna's default. Trials that came from elsewhere (another algorithm, a replaced repetition) are
+    not learned from. A generation has ``4 + floor(3 ln d)`` trials for d numeric hyperparameters.
+
+    ``startup_trials`` complete random trials (default 1, as Optuna's) come first. Without numeric hyperparameters all
+    trials are random.
+    """
+
+    redraws = 5
+
+    def __init__(self, settings: TunerSettings) -> None:
+        self._seed = settings.seed
+        self._direction = settings.direction
+        self._startup = 1 if settings.startup_trials is None else settings.startup_trials
+        self._dimensions = Dimensions(settings.space)
+        kinds = {dimension.name: dimension.kind for dimension in self._dimensions.searched}
+        self._numeric = {n: d for n, d in distributions(self._dimensions).items() if kinds[n] != "choice"}
+        self._population = 4 + math.floor(3 * math.log(len(self._numeric))) if self._numeric else 0
+        self._restart()
+
+    def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
+        """A draw from the newest distribution that `history` leads to."""
+        self._learn(history, seen)
+        return self._draw(len(history), len(self._generations) - 1, attempt)[0]
+
+    def _restart(self) -> None:
+        self._read: list[Trial] = []
+        self._complete = 0
+        self._generations: list[Attributes] = []
+        self._oldest = -1
+        self._solutions: list[tuple[dict[str, Number], Attributes, float | None]] = []
+        self._draws: dict[tuple[int, int, int], tuple[Config, dict[str, Number], Attributes]] = {}
+        self._leave_startup()
+
+    def _leave_startup(self) -> None:
+        if self._numeric and not self._generations and self._complete >= self._startup:
+            self._generations.append({})
+
+    def _learn(self, history: Sequence[Trial], seen: Seen) -> None:
+        if len(self._read) > len(history) or any(
+            not _same(old, new) for old, new in zip(self._read, history, strict=False)
+        ):
+            self._restart()
+        while len(self._read) < len(history) and history[len(self._read)].state.finished:
+            trial = history[len(self._read)]
+            self._take(len(self._read), trial, seen)
+            self._read.append(trial)
+            self._draws = {at: draw for at, draw in self._draws.items() if at[0] >= len(self._read)}
+
+    def _take(self, number: int, trial: Trial, seen: Seen) -> None:
+        """Learn from one finished trial."""
+        origin = self._origin(number, trial.config, seen)
+        score = None if has_diverged(trial) else score_of(trial)
+        if trial.state not in (TrialState.COMPLETE, TrialState.DIVERGED):
+            return
+        self._complete += 1
+        self._leave_startup()
+        if origin is not None and self._oldest == len(self._generations) - 1 >= 0:
+            self._solutions.append((*origin, score))
+        if self._solutions and len(self._solutions) >= self._population:
+            self._generations.append(self._next_generation())
+            self._solutions = []
+
+    def _origin(self, number: int, config: Config, seen: Seen) -> tuple[dict[str, Number], Attributes] | None:
+        """The numbers that `config` was drawn as, and Optuna's notes; None if it was not drawn here."""
+        for generation in range(self._oldest, len(self._generations)):
+            for attempt in range(self.redraws + 1):
+                drawn, numbers, notes = self._draw(number, generation, attempt)
+                if not seen.before(drawn, number):
+                    break
+            if key(drawn) == key(config):
+                # Later trials cannot come from an earlier generation than this one.
+                self._oldest = generation
+                return numbers, notes
+        return None
+
+    def _draw(self, number: int, generation: int, attempt: int) -> tuple[Config, dict[str, Number], Attributes]:
+        """A config, its numbers and Optuna's notes; generation -1 is the random start."""
+        at = number, generation, attempt
+        if at not in self._draws:
+            seed = derive(self._seed, "suggest", number, attempt)
+            rng = random.Random(seed)
+            point = {dimension.name: dimension.uniform(rng) for dimension in self._dimensions.searched}
+            notes: Attributes = {}
+            if generation >= 0:
+                numbers, notes = self._ask(self._generations[generation], [], seed)
+                point |= numbers
+            config = self._dimensions.build(lambda dimension: point[dimension.name])
+            # What the sampler is told later is what was trained, such as the nearest step.
+            point |= self._dimensions.encode(config) or {}
+            self._draws[at] = config, {name: point[name] for name in self._numeric}, notes
+        return self._draws[at]
+
+    def _next_generation(self) -> Attributes:
+        """Optuna's notes on the distribution after the generation in ``self._solutions``."""
+        bad = penalty((score for _, _, score in self._solutions if score is not None), self._direction)
+        solutions = [(point, notes, bad if score is None else score) for point, notes, score in self._solutions]
+        _, notes = self._ask(self._generations[-1], solutions, seed=1)
+        # The sampler notes the new distribution, and also a generation for the trial just asked, which is not wanted.
+        return {name: value for name, value in notes.items() if name not in solutions[0][1]}
+
+    def _ask(
+        self, distribution: Attributes, solutions: list[tuple[dict[str, Number], Attributes, float]], seed: int
+    ) -> tuple[dict[str, Number], Attributes]:
+        """Ask Optuna's sampler in a small study of its own, which holds all that the sampler looks at."""
+        sampler = CmaEsSampler(seed=seed, n_startup_trials=0, popsize=self._population, warn_independent_sampling=False)
+        study = new_study(self._direction)
+        study.sampler = Joint(sampler, self._numeric)
+        if distribution:
+            study.add_trial(create_trial(state=OptunaState.COMPLETE, value=0.0, system_attrs=dict(distribution)))
+        for point, notes, score in solutions:
+            study.add_trial(
+                create_trial(value=score, params=point, distributions=self._numeric, system_attrs=dict(notes))
+            )
+        trial = study.ask(self._numeric)
+        return dict(trial.params), study.get_trials(deepcopy=False)[-1].system_attrs
+
+
+def _same(old: Trial, new: Trial) -> bool:
+    return old is new or (old.config, old.state, old.score) == (new.config, new.state, new.score)

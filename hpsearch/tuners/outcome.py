@@ -1,0 +1,38 @@
+"""What tuners are told of finished trials."""
+
+import math
+from collections.abc import Iterable
+
+from hpsearch.trial import Trial, TrialState
+
+
+def score_of(trial: Trial) -> float | None:
+    """The finite score of a complete or pruned trial; None for all others."""
+    if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
+        return None
+    return trial.score if trial.score is not None and math.isfinite(trial.score) else None
+
+
+def has_diverged(trial: Trial) -> bool:
+    """Whether the trial counts as worse than all others: diverged, or complete with a score that is not finite."""
+    return trial.state is TrialState.DIVERGED or (trial.state is TrialState.COMPLETE and score_of(trial) is None)
+
+
+def penalty(scores: Iterable[float], direction: str) -> float:
+    """The score that diverged trials are given: worse than the worst score by half the range of all scores.
+
+    Half a range keeps models that care for distances (Gaussian processes) on the scale of the real scores. Where all
+    scores are equal, 5 % of their size (at least 0.001) stands in for it; without any score, the penalty is 0.
+
+    Args:
+        scores: Finite scores.
+        direction: ``"minimize"`` or ``"maximize"``.
+    """
+    known = list(scores)
+    if not known:
+        return 0.0
+    low, high = min(known), max(known)
+    worst, sign = (low, -1.0) if direction == "maximize" else (high, 1.0)
+    margin = 0.5 * (high - low) or max(0.05 * abs(worst), 1e-3)
+    bad = worst + sign * margin
+    return bad if math.isfinite(bad) else worst

@@ -129,6 +129,14 @@ class Ledger:
         """Say where the study stands."""
         self._set_attr(name, "state", state.value)
 
+    def set_trials(self, name: str, trials: int) -> StudyRecord:
+        """Extend a study to more trials; returns it as it is then."""
+        with _explained(self.uri):
+            head = dict(self._storage.get_study_user_attrs(self._study_id(name))["hpsearch"])
+        head["spec"] = {**head["spec"], "search": {**head["spec"]["search"], "trials": trials}}
+        self._set_attr(name, "hpsearch", head)
+        return self.load(name)
+
     def set_champion(self, name: str, champion: Champion) -> None:
         """Enter the refitted winner."""
         self._set_attr(name, "champion", asdict(champion))

@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -105,7 +105,7 @@ class ModelSection(BaseModel):
     @classmethod
     def _known(cls, value: str | None) -> str | None:
         if value is not None and value not in FAMILIES:
-            raise ValueError(f"must be one of {_listed(FAMILIES)}{_closest(value, FAMILIES)}")
+            raise ValueError(f"must be one of {_listed(FAMILIES)}{closest(value, FAMILIES)}")
         return value
 
     @field_validator("build")
@@ -141,7 +141,7 @@ class SearchSection(_Section):
         tuner = info.data.get("tuner")
         if tuner is not None and value not in ALGORITHMS[tuner]:
             legal = ALGORITHMS[tuner]
-            raise ValueError(f"must be one of {_listed(legal)} with tuner = {tuner!r}{_closest(value, legal)}")
+            raise ValueError(f"must be one of {_listed(legal)} with tuner = {tuner!r}{closest(value, legal)}")
         return value
 
 
@@ -184,29 +184,35 @@ class TrackingSection(_Section):
 
     @field_validator("uri", "ledger", "artifacts")
     @classmethod
-    def _expand(cls, value: str | None) -> str | None:
+    def _check(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:
             return None
-        missing = [name for name in re.findall(r"\$\{(\w+)\}", value) if name not in os.environ]
-        if missing:
-            raise ValueError(f"names the environment variable {missing[0]}, which is not set")
-        return re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], value)
-
-    @field_validator("uri")
-    @classmethod
-    def _scheme(cls, value: str) -> str:
-        if not re.match(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?://|https?://|databricks", value):
+        address = _expanded(value)
+        if info.field_name == "uri" and not re.match(
+            r"(sqlite|postgresql|mysql|mssql)(\+\w+)?://|https?://|databricks", address
+        ):
             raise ValueError("must be a database or http(s) address, such as sqlite:///mlruns/mlflow.db")
+        if info.field_name == "ledger":
+            if not re.match(r"(sqlite|postgresql|mysql)(\+\w+)?://", address):
+                raise ValueError("must be a database address, such as sqlite:///mlruns/ledger.db")
+            if value == info.data.get("uri"):
+                raise ValueError("must not be MLflow's database: both keep their schema version in one table")
+        # The text with ${NAME} is what is kept and shown, so that no password gets into the ledger or MLflow.
         return value
 
-    @field_validator("ledger")
-    @classmethod
-    def _own_database(cls, value: str, info: ValidationInfo) -> str:
-        if value == info.data.get("uri"):
-            raise ValueError("must not be MLflow's database: both keep their schema version in one table")
-        if not re.match(r"(sqlite|postgresql|mysql)(\+\w+)?://", value):
-            raise ValueError("must be a database address, such as sqlite:///mlruns/ledger.db")
-        return value
+    def resolved(self) -> "TrackingSection":
+        """The same section with environment variables filled in; for use, not for keeping."""
+        artifacts = None if self.artifacts is None else _expanded(self.artifacts)
+        return self.model_copy(
+            update={"uri": _expanded(self.uri), "ledger": _expanded(self.ledger), "artifacts": artifacts}
+        )
+
+
+def _expanded(text: str) -> str:
+    missing = [name for name in re.findall(r"\$\{(\w+)\}", text) if name not in os.environ]
+    if missing:
+        raise ValueError(f"names the environment variable {missing[0]}, which is not set")
+    return re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], text)
 
 
 class StudySpec(_Section):
@@ -257,12 +263,12 @@ class StudySpec(_Section):
         raw |= {("model", name): value for name, value in (self.model.__pydantic_extra__ or {}).items()}
         parameters, problems = dict(defaults), []
         for (section, name), value in raw.items():
-            extra = TRAINING.keys() | _OPTIMIZER_NAMES
+            extra = TRAINING.keys() | _OPTIMIZER_NAMES | set(family.optional if family else ())
             if legal is not None and name not in legal and name not in extra:
                 known = [*legal, *sorted(extra - legal.keys())]
                 problems.append(
                     f"{section}.{name}: not a hyperparameter of family {family.name!r}"  # type: ignore[union-attr]
-                    f"{_closest(name, known)}; it has {_listed(known)}"
+                    f"{closest(name, known)}; it has {_listed(known)}"
                 )
                 continue
             try:
@@ -359,9 +365,10 @@ def parse_spec(text: str, *, origin: str = "study file", folder: str | Path = ".
         raise SpecError(_report(origin, problems + _space_problems(raw))) from None
     if problems:
         raise SpecError(_report(origin, problems))
+    if spec.model.family is None:
+        return spec  # what a build function's space holds is known once its code has been seen
     try:
-        if spec.model.family or spec.space:
-            spec.make_space() if spec.model.family else None
+        spec.make_space()
     except SpecError as error:
         raise SpecError(f"{origin}: {error.what}") from None
     return spec
@@ -390,7 +397,7 @@ def _check_training(parameters: Mapping[str, Parameter]) -> list[str]:
     for value in parameters["optimizer"].values() or () if "optimizer" in parameters else ():
         if value not in OPTIMIZERS:
             problems.append(
-                f"space.optimizer: must be among {_listed(OPTIMIZERS)}, but got {value!r}{_closest(value, OPTIMIZERS)}"
+                f"space.optimizer: must be among {_listed(OPTIMIZERS)}, but got {value!r}{closest(value, OPTIMIZERS)}"
             )
     rate = parameters.get("learning_rate")
     numbers = () if rate is None else (rate.low,) if isinstance(rate, Float | Int) else rate.values()
@@ -418,7 +425,7 @@ def _condition(raw: object) -> dict[str, tuple[Value, ...]]:
 def _only(raw: Mapping[str, object], legal: set[str]) -> None:
     for name in raw:
         if name not in legal:
-            raise ValueError(f"unknown key {name!r}{_closest(name, legal)}; legal: {_listed(sorted(legal))}")
+            raise ValueError(f"unknown key {name!r}{closest(name, legal)}; legal: {_listed(sorted(legal))}")
 
 
 def _problem(error: Mapping[str, Any]) -> str:
@@ -427,12 +434,12 @@ def _problem(error: Mapping[str, Any]) -> str:
     path = ".".join(str(part) for part in location if not (isinstance(part, str) and ("[" in part or part in _TAGS)))
     if kind == "extra_forbidden":
         legal = _fields(location[:-1])
-        return f"{path}: unknown key{_closest(str(location[-1]), legal)}; legal: {_listed(legal)}"
+        return f"{path}: unknown key{closest(str(location[-1]), legal)}; legal: {_listed(legal)}"
     if kind == "missing":
         return f"{path}: is required"
     if kind == "literal_error":
         legal = [part.strip("'\" ") for part in re.split(r", | or ", error["ctx"]["expected"])]
-        return f"{path}: must be one of {_listed(legal)}, but got {received!r}{_closest(received, legal)}"
+        return f"{path}: must be one of {_listed(legal)}, but got {received!r}{closest(received, legal)}"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     message = message if message.startswith(("must", "needs", "names", "repeats")) else f"must be {message}"
     shown = "" if isinstance(received, BaseModel) else f", but got {received!r}"
@@ -455,12 +462,13 @@ def _report(origin: str, problems: list[str]) -> str:
     return f"{origin}: {count}:\n" + "\n".join(f"  - {line}" for line in dict.fromkeys(problems))
 
 
-def _listed(names: object) -> str:
-    return ", ".join(str(name) for name in names)  # type: ignore[attr-defined]
+def _listed(names: Iterable[object]) -> str:
+    return ", ".join(str(name) for name in names)
 
 
-def _closest(name: object, legal: object) -> str:
-    found = difflib.get_close_matches(str(name), [str(one) for one in legal], n=1)  # type: ignore[attr-defined]
+def closest(name: object, legal: Iterable[object]) -> str:
+    """A remark naming the legal name that is nearest to `name`; empty where none is near."""
+    found = difflib.get_close_matches(str(name), [str(one) for one in legal], n=1)
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 

@@ -50,8 +50,8 @@ class Failure:
     """Why a trial did not complete.
 
     Attributes:
-        kind: ``"diverged"`` (loss not finite), ``"error"`` (the code raised), ``"out-of-memory"`` or ``"worker"``
-            (the process died).
+        kind: ``"diverged"`` (loss not finite), ``"error"`` (the code raised), ``"out-of-memory"``, ``"worker"``
+            (the process died) or ``"pruned"`` (a rule stopped it).
         message: One line, with the value.
         fold: The fold it happened in, if one can be named.
         epoch: The epoch it happened in, from 0, if one can be named.
@@ -78,7 +78,7 @@ class Trial:
         epoch: The epoch of the score, from 0.
         fold_scores: Each fold's value at that epoch, in fold order.
         folds: Finished folds, in fold order.
-        failure: Set when diverged or failed.
+        failure: Set unless running or complete.
         started: Unix time of the suggestion, seconds.
         finished: Unix time of the end; None while running.
         parameters: Number of weights of the model; None before the first lane has been built.

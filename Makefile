@@ -1,0 +1,41 @@
+# Two commands from a fresh clone, with Python >= 3.11 and make only: `make study` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: study test check bench studies pictures ui clean
+
+study: $(INSTALLED)  ## search scikit-learn's digits, show the leaderboard and where to look next
+	$(BIN)/hpsearch run studies/digits.toml
+
+test: $(INSTALLED)  ## the whole test suite
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED)  ## lint, format, types, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+ui: $(INSTALLED)  ## browse what was recorded
+	$(BIN)/hpsearch ui
+
+bench: $(INSTALLED)  ## the comparison with peers, into docs/performance.md (about two hours on 2 cores)
+	$(BIN)/python -m benchmarks.peers --write docs/performance.md
+
+studies: $(INSTALLED)  ## all documented studies, into docs/results.md (needs their data, see docs/models-and-data.md)
+	$(BIN)/python -m benchmarks.documented --write docs/results.md
+
+pictures: $(INSTALLED)  ## screenshots for README and docs (needs chromium)
+	$(BIN)/python -m benchmarks.pictures
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpsearch needs Python >= 3.11, but $(PYTHON) is " + sys.version.split()[0] + "; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+clean:  ## remove the environment and caches; never mlruns
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

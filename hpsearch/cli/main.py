@@ -1,0 +1,233 @@
+"""The command line: each command is parse → one call → print. Errors and exit codes are in ``hpsearch.errors``."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hpsearch.errors import HpsearchError
+
+app = typer.Typer(
+    name="hpsearch",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Search hyperparameters of Keras models on K folds; keep every trial in a ledger and in MLflow.",
+    epilog="Exit codes: 0 done · 2 command line or study file · 3 data · 4 model · 5 ledger · 6 MLflow · "
+    "7 worker · 8 no ranked trial · 130 interrupted (resume goes on).",
+)
+
+LedgerOption = Annotated[
+    str,
+    typer.Option("--ledger", envvar="HPSEARCH_LEDGER", help="Where the studies are.", metavar="URI"),
+]
+StudyArgument = Annotated[str, typer.Argument(help="Name of a study; `hpsearch list` shows them.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+FileArgument = Annotated[Path, typer.Argument(help="Study file (TOML).")]
+LEDGER = "sqlite:///mlruns/ledger.db"
+
+
+class ReportFormat(StrEnum):
+    """Kinds of report file."""
+
+    HTML = "html"
+    MD = "md"
+    PDF = "pdf"
+    JSON = "json"
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        from hpsearch import __version__
+
+        print(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="Study file to write.")] = Path("study.toml"),
+    data: Annotated[str, typer.Option(help="Data source, as in [data] source.")] = "sklearn:digits",
+    family: Annotated[str, typer.Option(help="Model family, see `hpsearch models`.")] = "mlp",
+    from_study: Annotated[
+        str | None, typer.Option("--from", help="Suggest the next study after this one.", metavar="STUDY")
+    ] = None,
+    ledger: LedgerOption = LEDGER,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Write a commented study file."""
+    from hpsearch.cli.init import write_study_file, write_successor
+
+    if from_study is not None:
+        from hpsearch.study import load
+
+        write_successor(path, load(from_study, ledger=ledger).record, force=force)
+    else:
+        write_study_file(path, source=data, family=family, force=force)
+    print(f"wrote {path}\nnext: hpsearch check {path}   then: hpsearch run {path}")
+
+
+@app.command()
+def check(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Check a study file, its data and its model; show the effective values and the size of the space."""
+    from hpsearch.cli.check import render
+    from hpsearch.spec import load_spec
+    from hpsearch.study import set_up
+
+    spec, _ = load_spec(file)
+    facts = set_up(spec)
+    render(spec, facts, as_json=as_json)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors."""
+    from hpsearch.spec import StudySpec
+
+    _print_json(StudySpec.model_json_schema())
+
+
+@app.command()
+def run(
+    file: FileArgument,
+    name: Annotated[str | None, typer.Option(help="Takes the place of the file's name.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search as a study file says, refit the winner, log everything. A study that was interrupted goes on."""
+    from hpsearch.cli.live import watching
+    from hpsearch.study import run as run_study
+
+    with watching() as observer:
+        study = run_study(file, name=name, observer=observer)
+    _show_result(study, as_json=as_json)
+
+
+@app.command()
+def resume(
+    name: StudyArgument,
+    trials: Annotated[int | None, typer.Option(min=1, help="Extend the study to so many trials.")] = None,
+    ledger: LedgerOption = LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a study that was interrupted, killed or is to be extended; finished folds are kept."""
+    from hpsearch.cli.live import watching
+    from hpsearch.study import resume as resume_study
+
+    with watching() as observer:
+        study = resume_study(name, ledger=ledger, trials=trials, observer=observer)
+    _show_result(study, as_json=as_json)
+
+
+@app.command("list")
+def list_studies(ledger: LedgerOption = LEDGER, as_json: JsonOption = False) -> None:
+    """List the studies: state, trials, best score."""
+    from hpsearch.cli.show import render_list
+    from hpsearch.ledger import Ledger
+
+    book = Ledger(ledger)
+    render_list([book.load(name) for name in book.names()], as_json=as_json)
+
+
+@app.command()
+def show(
+    name: StudyArgument,
+    trial: Annotated[int | None, typer.Argument(help="Number of a trial, for its curves and folds.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Rows of the leaderboard.")] = 10,
+    ledger: LedgerOption = LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a study's leaderboard, verdict and importances, or one trial."""
+    from hpsearch.cli.show import render_study, render_trial
+    from hpsearch.study import load
+
+    study = load(name, ledger=ledger)
+    if trial is None:
+        render_study(study, top=top, as_json=as_json)
+    else:
+        render_trial(study, trial, as_json=as_json)
+
+
+@app.command()
+def predict(
+    name: StudyArgument,
+    data: Annotated[Path, typer.Argument(help="CSV, Parquet or NPZ of raw rows, as the study's source has them.")],
+    out: Annotated[Path | None, typer.Option("--out", help="CSV to write; otherwise printed.")] = None,
+    ledger: LedgerOption = LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict raw rows with a study's champion."""
+    from hpsearch.cli.predict import predict_file, render
+
+    render(predict_file(name, data, ledger=ledger), out=out, as_json=as_json)
+
+
+@app.command()
+def ui(
+    ledger: LedgerOption = LEDGER,
+    name: Annotated[str | None, typer.Argument(help="Open at this study.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; otherwise a free one.")] = None,
+    uri: Annotated[str | None, typer.Option(help="MLflow store; otherwise that of the study, or the default.")] = None,
+) -> None:
+    """Serve the MLflow pages on this machine; Ctrl-C ends it."""
+    from hpsearch.cli.serve import serve_ui
+
+    raise typer.Exit(serve_ui(name, ledger=ledger, uri=uri, port=port))
+
+
+@app.command()
+def sync(name: StudyArgument, ledger: LedgerOption = LEDGER) -> None:
+    """Bring MLflow up to the ledger, after it was unreachable."""
+    from hpsearch.study import sync as sync_study
+
+    print(sync_study(name, ledger=ledger))
+
+
+@app.command()
+def models(as_json: JsonOption = False) -> None:
+    """List the documented model families with their default spaces."""
+    from hpsearch.cli.catalog import render_families
+
+    render_families(as_json=as_json)
+
+
+@app.command()
+def data(as_json: JsonOption = False) -> None:
+    """List the data sources that come with hpsearch."""
+    from hpsearch.cli.catalog import render_sources
+
+    render_sources(as_json=as_json)
+
+
+def main() -> None:
+    """Run the command line; the one place where errors become messages and exit codes."""
+    try:
+        app(standalone_mode=True)
+    except HpsearchError as error:
+        print(f"error[{error.code}]: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; nothing is wrong.
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _show_result(study: Any, *, as_json: bool) -> None:
+    from hpsearch.cli.show import render_study
+
+    render_study(study, top=10, as_json=as_json, next_steps=True)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))

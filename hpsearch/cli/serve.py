@@ -1,0 +1,2 @@
+"""What ``hpsearch ui`` does."""
+

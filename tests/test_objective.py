@@ -1,0 +1,58 @@
+import math
+
+import pytest
+
+from hpsearch.objective import Objective, mean_curves, score
+from hpsearch.trial import FoldResult, Trial, TrialState
+
+ACCURACY = Objective("val_accuracy", "maximize")
+
+
+def fold(index: int, *values: float) -> FoldResult:
+    return FoldResult(index, {"val_accuracy": values}, started=0.0, seconds=1.0)
+
+
+def test_score_is_the_best_epoch_of_the_mean_curve_not_each_folds_own_best() -> None:
+    result = score(ACCURACY, [fold(0, 0.9, 0.1, 0.5), fold(1, 0.1, 0.9, 0.6)])
+    assert result.epoch == 2
+    assert result.value == pytest.approx(0.55)
+    assert result.fold_scores == (0.5, 0.6)
+    assert result.std == pytest.approx(math.sqrt(0.005))
+
+
+def test_last_epoch_rule() -> None:
+    assert score(Objective("val_accuracy", "maximize", "last"), [fold(0, 0.9, 0.1)]).epoch == 1
+
+
+def test_minimize_takes_the_lowest_and_skips_what_is_not_finite() -> None:
+    objective = Objective("val_accuracy", "minimize")
+    assert score(objective, [fold(0, math.nan, 0.4, 0.3, 0.5)]).epoch == 2
+
+
+def test_first_of_equal_epochs_counts() -> None:
+    assert score(ACCURACY, [fold(0, 0.5, 0.7, 0.7)]).epoch == 1
+
+
+def test_one_fold_has_no_standard_deviation() -> None:
+    assert score(ACCURACY, [fold(0, 0.5)]).std is None
+
+
+def test_missing_metric_names_what_was_recorded() -> None:
+    with pytest.raises(ValueError, match="metric 'val_auc' was not recorded; recorded: val_accuracy"):
+        score(Objective("val_auc", "maximize"), [fold(0, 0.5)])
+
+
+def test_mean_curves_keep_the_metrics_that_all_folds_have() -> None:
+    other = FoldResult(1, {"val_accuracy": (0.3, 0.5), "loss": (1.0, 1.0)}, 0.0, 1.0)
+    assert mean_curves([fold(0, 0.1, 0.2).curves, other.curves]) == {"val_accuracy": (0.2, 0.35)}
+
+
+def test_only_complete_trials_are_ranked_and_ties_go_to_the_first() -> None:
+    trials = [
+        Trial(0, {}, TrialState.PRUNED, score=0.99),
+        Trial(1, {}, TrialState.COMPLETE, score=0.8),
+        Trial(2, {}, TrialState.COMPLETE, score=0.9),
+        Trial(3, {}, TrialState.COMPLETE, score=0.9),
+        Trial(4, {}, TrialState.DIVERGED),
+    ]
+    assert [trial.number for trial in sorted(trials, key=ACCURACY.rank_key)] == [2, 3, 1, 0, 4]

@@ -1,0 +1,89 @@
+import pytest
+
+from hpsearch.space import Choice, Constant, Float, Int, Space, key
+
+
+def conditional() -> Space:
+    return Space(
+        {
+            "momentum": Float(0.0, 0.9, step=0.3, when={"optimizer": ("sgd",)}),
+            "optimizer": Choice(("sgd", "adam")),
+            "units": Int(16, 64, step=16),
+            "epochs": Constant(5),
+        }
+    )
+
+
+def test_both_ends_are_inclusive_and_steps_are_exact() -> None:
+    assert Float(0.1, 0.3, step=0.1).values() == (0.1, 0.2, 0.3)
+    assert Int(16, 70, step=16).values() == (16, 32, 48, 64)
+    assert Float(0.01, 0.04).contains(0.01)
+    assert Float(0.01, 0.04).contains(0.04)
+    assert not Float(0.01, 0.04).contains(0.0401)
+
+
+def test_grid_of_a_continuous_range_has_both_ends_and_the_asked_number_of_points() -> None:
+    assert Float(0.01, 0.04).grid(4) == (0.01, 0.02, 0.03, 0.04)
+    log = Float(0.001, 0.1, log=True).grid(3)
+    assert log[0] == 0.001
+    assert log[-1] == 0.1
+    assert log[1] == pytest.approx(0.01)
+
+
+def test_conditions_come_first_and_decide_what_is_active() -> None:
+    space = conditional()
+    assert list(space) == ["optimizer", "momentum", "units", "epochs"]
+    assert space.contains({"optimizer": "adam", "units": 32, "epochs": 5})
+    assert not space.contains({"optimizer": "sgd", "units": 32, "epochs": 5})
+    assert not space.contains({"optimizer": "adam", "momentum": 0.3, "units": 32, "epochs": 5})
+
+
+def test_size_counts_what_the_grid_lists() -> None:
+    space = conditional()
+    configs = list(space.grid(6))
+    assert space.size() == len(configs) == 4 * 4 + 4
+    assert len({key(config) for config in configs}) == len(configs)
+    assert all(space.contains(config) for config in configs)
+
+
+def test_size_of_a_huge_space_is_counted_without_listing_it() -> None:
+    space = Space({f"p{i}": Int(1, 1000) for i in range(8)})
+    assert space.size() == 1000**8
+
+
+def test_a_continuous_range_makes_the_space_infinite() -> None:
+    assert Space({"rate": Float(0.0, 1.0)}).size() is None
+
+
+def test_key_keeps_true_and_one_apart_and_ignores_order() -> None:
+    assert key({"a": 1, "b": 2}) == key({"b": 2.0, "a": 1})
+    assert key({"a": 1}) != key({"a": True})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Float(1.0, 0.0), "low <= high must hold, but got low=1.0, high=0.0"),
+        (lambda: Float(0.0, 1.0, log=True), "low > 0 must hold with log = true, but got low=0.0"),
+        (lambda: Int(1, 9, step=0), "step > 0 must hold, but got step=0"),
+        (lambda: Float(float("nan"), 1.0), "low must be a finite number, but got nan"),
+        (lambda: Choice(()), "a choice needs at least one value"),
+        (lambda: Choice((1, 1)), "must differ, but got [1, 1]"),
+        (
+            lambda: Space({"a": Float(0, 1, when={"b": (1,)})}),
+            "a: 'when' names 'b', which is not in the space (a)",
+        ),
+        (
+            lambda: Space({"o": Choice(("sgd",)), "m": Float(0, 1, when={"o": ("adam",)})}),
+            "m: 'when' asks for o = 'adam', which o can never be",
+        ),
+        (
+            lambda: Space({"a": Int(1, 2, when={"b": (1,)}), "b": Int(1, 2, when={"a": (1,)})}),
+            "'when' conditions form a circle among a, b",
+        ),
+    ],
+)
+def test_broken_rules_name_rule_and_value(make, message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        make()
+    assert message in str(caught.value)

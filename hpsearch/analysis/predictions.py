@@ -1,0 +1,303 @@
+"""The champion on the test part: an interval for its score, which classes it confuses, where it is most wrong."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.analysis.statistics import Floats, bootstrap_interval
+from hpsearch.record import StudyRecord
+from hpsearch.seeds import derive
+
+MOST_WRONG = 24
+"""So many of the most wrong rows are listed."""
+
+CALIBRATION_BINS = 10
+TOP_CLASSES = 20
+"""The confusion matrix shows so many classes at the most: those with the most mistakes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """The champion's predictions on the test rows.
+
+    Attributes:
+        y_true: Class numbers ``(n,)``, one-hot labels ``(n, classes)``, or real targets ``(n,)`` or ``(n, targets)``.
+        y_pred: Class probabilities ``(n, classes)``, or ``(n,)`` of the second of two classes; or predicted values,
+            shaped as `y_true`.
+        rows: Row numbers in the test part, ``(n,)``.
+        samples: Row number → its raw input, for some of the most wrong rows; empty where inputs are no small images.
+    """
+
+    y_true: NDArray[np.generic]
+    y_pred: Floats
+    rows: NDArray[np.intp]
+    samples: dict[int, NDArray[np.generic]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A bootstrap interval: ``confidence`` of the resampled values lie between ``low`` and ``high``, both included."""
+
+    low: float
+    high: float
+    confidence: float
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One class: how often it was meant (`support`), and how well it was found. Ratios of 0 to 0 are 0."""
+
+    name: str
+    support: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class WrongRow:
+    """One of the most wrong rows.
+
+    Attributes:
+        row: Its number in the test part.
+        truth: The true class's name, or the true value.
+        said: The predicted class's name, or the predicted value.
+        error: Probability given to the wrong class minus that of the true one; or prediction minus truth.
+        target: Which target, where there are several; 0 otherwise.
+    """
+
+    row: int
+    truth: str
+    said: str
+    error: float
+    target: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """Rows whose highest probability lies in one range: what was claimed against what was right."""
+
+    claimed: float
+    right: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionsInfo:
+    """The champion on the test part.
+
+    Attributes:
+        kind: ``"classes"`` or ``"values"``.
+        reason: Why there is nothing to show; empty otherwise, and all else is empty with it.
+        n_rows: Number of test rows.
+        classes: Names of the classes of `confusion`, in its order: those with the most mistakes where there are many.
+        confusion: Rows are true classes, columns predicted ones, counts.
+        class_scores: Of all classes, in their order.
+        confused: (true class, predicted class, count), most frequent first; five at the most.
+        most_wrong: The most wrong rows, worst first.
+        calibration: Ten ranges of the highest probability; those without rows are left out.
+        calibration_error: Expected calibration error: mean of ``|claimed - right|`` weighted by rows.
+        truth: True values, values only; at most 2,000 of them, evenly over the rows.
+        predicted: Predicted values of the same rows.
+        residual_mean: Mean of prediction minus truth over all rows.
+        residual_std: Its standard deviation.
+    """
+
+    kind: str
+    reason: str = ""
+    n_rows: int = 0
+    classes: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    class_scores: tuple[ClassScore, ...] = ()
+    confused: tuple[tuple[str, str, int], ...] = ()
+    most_wrong: tuple[WrongRow, ...] = ()
+    calibration: tuple[CalibrationBin, ...] = ()
+    calibration_error: float | None = None
+    truth: tuple[float, ...] = ()
+    predicted: tuple[float, ...] = ()
+    residual_mean: float | None = None
+    residual_std: float | None = None
+
+
+def predictions_info(record: StudyRecord, predictions: Predictions | None) -> PredictionsInfo:
+    """How the champion did on the test part; with a `reason` instead where its predictions are not at hand."""
+    kind = "values" if record.facts.get("data", {}).get("task") == "regression" else "classes"
+    if record.champion is None:
+        return PredictionsInfo(kind, reason="the winner has not been refitted")
+    if predictions is None or not len(predictions.y_true):
+        held_out = record.facts.get("data", {}).get("test_rows")
+        reason = (
+            "the champion's predictions are not there (deleted?)" if held_out else "nothing was held out to test on"
+        )
+        return PredictionsInfo(kind, reason=reason)
+    return _values(predictions) if kind == "values" else _classes(record, predictions)
+
+
+def class_probabilities(y_pred: Floats) -> Floats:
+    """Probabilities of shape ``(n, classes)``, also from one probability per row of the second of two classes."""
+    flat = y_pred[:, 0] if y_pred.ndim == 2 and y_pred.shape[1] == 1 else y_pred
+    return np.stack([1 - flat, flat], axis=1) if flat.ndim == 1 else flat
+
+
+def class_numbers(y_true: NDArray[np.generic]) -> NDArray[np.intp]:
+    """Class number of each row, also for one-hot labels and columns of one."""
+    if y_true.ndim == 2:
+        return y_true.argmax(axis=1) if y_true.shape[1] > 1 else y_true[:, 0].astype(np.intp)
+    return y_true.astype(np.intp)
+
+
+def score_interval(record: StudyRecord, predictions: Predictions, metric: str) -> Interval | None:
+    """Bootstrap interval of a test metric over the test rows.
+
+    Only where the predictions give the champion's own number again: a metric known here, predictions of this champion.
+    """
+    if record.champion is None or metric not in record.champion.test or not len(predictions.y_true):
+        return None
+    found = _per_row(predictions, metric)
+    if found is None:
+        return None
+    values, finish = found
+    again = float(finish(np.array([values.mean()]))[0])
+    if not math.isclose(again, record.champion.test[metric], rel_tol=1e-3, abs_tol=1e-4):
+        return None
+    low, high = bootstrap_interval(values, seed=derive(record.spec.seed, "test-interval"), finish=finish)
+    return Interval(low, high, 0.95, "percentile bootstrap over test rows, 2,000 resamples")
+
+
+_ACCURACIES = {"accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy"}
+_ROOTS = {"rmse", "root_mean_squared_error"}
+
+
+def _per_row(predictions: Predictions, metric: str) -> tuple[Floats, Callable[[Floats], Floats]] | None:
+    """One value per row whose mean, finished, is the metric; None for a metric not known here."""
+    if metric in _ACCURACIES:
+        said = class_probabilities(predictions.y_pred).argmax(axis=1)
+        return (said == class_numbers(predictions.y_true)).astype(float), _same
+    if metric in {"mae", "mean_absolute_error", "mse", "mean_squared_error", *_ROOTS}:
+        errors = _residuals(predictions)
+        power = np.abs(errors) if metric in {"mae", "mean_absolute_error"} else errors**2
+        return power.mean(axis=1), np.sqrt if metric in _ROOTS else _same
+    return None
+
+
+def _same(means: Floats) -> Floats:
+    return means
+
+
+def _residuals(predictions: Predictions) -> Floats:
+    """Prediction minus truth, ``(n, targets)``."""
+    n = len(predictions.y_true)
+    truth = predictions.y_true.astype(float).reshape(n, -1)
+    said: Floats = np.asarray(predictions.y_pred, dtype=float).reshape(n, -1)
+    return said - truth
+
+
+def _classes(record: StudyRecord, predictions: Predictions) -> PredictionsInfo:
+    probabilities = class_probabilities(np.asarray(predictions.y_pred, dtype=float))
+    truth, said = class_numbers(predictions.y_true), probabilities.argmax(axis=1)
+    n_classes = max(probabilities.shape[1], int(truth.max()) + 1)
+    names = _names(record.facts.get("data", {}).get("classes") or (), n_classes)
+    matrix = np.zeros((n_classes, n_classes), dtype=int)
+    np.add.at(matrix, (truth, said), 1)
+    shown = _worst_classes(matrix)
+    bins, error = _calibration(probabilities.max(axis=1), said == truth)
+    return PredictionsInfo(
+        "classes",
+        n_rows=len(truth),
+        classes=tuple(names[i] for i in shown),
+        confusion=tuple(tuple(int(matrix[i, j]) for j in shown) for i in shown),
+        class_scores=_class_scores(matrix, names),
+        confused=_confused(matrix, names),
+        most_wrong=_most_wrong_classes(probabilities, truth, said, predictions.rows, names),
+        calibration=bins,
+        calibration_error=error,
+    )
+
+
+def _names(given: Sequence[Any], n_classes: int) -> list[str]:
+    return [str(given[i]) if i < len(given) else str(i) for i in range(n_classes)]
+
+
+def _worst_classes(matrix: NDArray[np.int_]) -> list[int]:
+    if len(matrix) <= TOP_CLASSES:
+        return list(range(len(matrix)))
+    wrong = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * matrix.diagonal()
+    return sorted(np.argsort(-wrong, kind="stable")[:TOP_CLASSES].tolist())
+
+
+def _class_scores(matrix: NDArray[np.int_], names: list[str]) -> tuple[ClassScore, ...]:
+    scores = []
+    for i, name in enumerate(names):
+        hit, meant, called = int(matrix[i, i]), int(matrix[i].sum()), int(matrix[:, i].sum())
+        precision, recall = hit / called if called else 0.0, hit / meant if meant else 0.0
+        both = precision + recall
+        scores.append(ClassScore(name, meant, precision, recall, 2 * precision * recall / both if both else 0.0))
+    return tuple(scores)
+
+
+def _confused(matrix: NDArray[np.int_], names: list[str]) -> tuple[tuple[str, str, int], ...]:
+    off = matrix.copy()
+    np.fill_diagonal(off, 0)
+    order = np.argsort(-off, axis=None, kind="stable")[:5]
+    pairs = [divmod(int(flat), len(matrix)) for flat in order]
+    return tuple((names[i], names[j], int(off[i, j])) for i, j in pairs if off[i, j])
+
+
+def _most_wrong_classes(
+    probabilities: Floats,
+    truth: NDArray[np.intp],
+    said: NDArray[np.intp],
+    rows: NDArray[np.intp],
+    names: list[str],
+) -> tuple[WrongRow, ...]:
+    every = np.arange(len(truth))
+    known = np.minimum(truth, probabilities.shape[1] - 1)
+    excess = probabilities[every, said] - probabilities[every, known]
+    wrong = every[said != truth]
+    worst = wrong[np.argsort(-excess[wrong], kind="stable")][:MOST_WRONG]
+    return tuple(WrongRow(int(rows[i]), names[truth[i]], names[said[i]], float(excess[i])) for i in worst)
+
+
+def _calibration(claimed: Floats, right: NDArray[np.bool_]) -> tuple[tuple[CalibrationBin, ...], float]:
+    """Claimed against observed accuracy (C. Guo and others, "On Calibration of Modern Neural Networks", ICML 2017)."""
+    place = np.minimum((claimed * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    bins = [
+        CalibrationBin(float(claimed[place == i].mean()), float(right[place == i].mean()), int((place == i).sum()))
+        for i in range(CALIBRATION_BINS)
+        if (place == i).any()
+    ]
+    error = sum(one.rows * abs(one.claimed - one.right) for one in bins) / len(claimed)
+    return tuple(bins), float(error)
+
+
+def _values(predictions: Predictions) -> PredictionsInfo:
+    residuals = _residuals(predictions)
+    n, n_targets = residuals.shape
+    truth = predictions.y_true.astype(float).reshape(n, -1)
+    worst = np.argsort(-np.abs(residuals), axis=None, kind="stable")[:MOST_WRONG]
+    cells = [divmod(int(flat), n_targets) for flat in worst]
+    flat_truth, flat_said = truth.ravel(), (truth + residuals).ravel()
+    step = max(1, math.ceil(len(flat_truth) / 2000))
+    return PredictionsInfo(
+        "values",
+        n_rows=n,
+        most_wrong=tuple(
+            WrongRow(
+                int(predictions.rows[i]),
+                f"{truth[i, j]:.6g}",
+                f"{truth[i, j] + residuals[i, j]:.6g}",
+                float(residuals[i, j]),
+                target=j,
+            )
+            for i, j in cells
+        ),
+        truth=tuple(flat_truth[::step].tolist()),
+        predicted=tuple(flat_said[::step].tolist()),
+        residual_mean=float(residuals.mean()),
+        residual_std=float(residuals.std(ddof=1)) if residuals.size > 1 else 0.0,
+    )

@@ -1,0 +1,55 @@
+"""How the search went: the best so far, trial by trial and over time."""
+
+from dataclasses import dataclass
+
+from hpsearch.record import StudyRecord
+from hpsearch.trial import Trial, TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectoryInfo:
+    """Finished trials in the order in which they finished; all tuples have one length.
+
+    Attributes:
+        metric: The objective's metric.
+        direction: ``"minimize"`` or ``"maximize"``.
+        trials: Numbers of the trials.
+        states: Their states.
+        scores: Their scores; None for those without one.
+        seconds: Since the first trial started, when each finished. Time in which the study was interrupted counts too.
+        best: Best score of a complete trial so far; None before the first.
+    """
+
+    metric: str
+    direction: str
+    trials: tuple[int, ...]
+    states: tuple[str, ...]
+    scores: tuple[float | None, ...]
+    seconds: tuple[float, ...]
+    best: tuple[float | None, ...]
+
+
+def trajectory_info(record: StudyRecord) -> TrajectoryInfo:
+    """The search's course; see :class:`TrajectoryInfo`."""
+    done = sorted((trial for trial in record.trials if trial.finished is not None), key=_when)
+    start = min((trial.started for trial in record.trials), default=0.0)
+    best: list[float | None] = []
+    for trial in done:
+        before = best[-1] if best else None
+        ranked = trial.state is TrialState.COMPLETE and trial.score is not None
+        if ranked and (before is None or record.objective.better(trial.score, before)):  # type: ignore[arg-type]
+            before = trial.score
+        best.append(before)
+    return TrajectoryInfo(
+        metric=record.objective.metric,
+        direction=record.objective.direction,
+        trials=tuple(trial.number for trial in done),
+        states=tuple(str(trial.state) for trial in done),
+        scores=tuple(trial.score for trial in done),
+        seconds=tuple(max(0.0, (trial.finished or 0.0) - start) for trial in done),
+        best=tuple(best),
+    )
+
+
+def _when(trial: Trial) -> tuple[float, int]:
+    return trial.finished or 0.0, trial.number

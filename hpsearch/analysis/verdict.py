@@ -1,0 +1,182 @@
+"""The study in one sentence, with the numbers that stand behind it."""
+
+import math
+import shlex
+from dataclasses import dataclass
+
+from hpsearch.analysis import words
+from hpsearch.analysis.leaderboard import TiesInfo, state_counts, ties_info
+from hpsearch.analysis.predictions import Interval, Predictions, score_interval
+from hpsearch.record import StudyRecord
+from hpsearch.space import Value
+from hpsearch.trial import Champion, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictInfo:
+    """What came out of a study.
+
+    Attributes:
+        study: Its name.
+        state: ``running``, ``interrupted``, ``failed`` or ``finished``.
+        sentences: The verdict in plain words, the winner first.
+        metric: The objective's metric.
+        direction: ``"minimize"`` or ``"maximize"``.
+        counts: Number of trials per state.
+        winner: The winner's number; None without a ranked trial. The following are None or empty with it.
+        config: The winner's hyperparameter values.
+        score: Mean over folds at the scoring epoch.
+        std: Sample standard deviation over folds; None with one fold.
+        n_folds: Number of folds behind the score.
+        epoch: The scoring epoch, from 0.
+        simplest: Number of the simplest trial that cannot be told from the winner; the winner's where that is it.
+        n_tied: Number of trials, the winner among them, that cannot be told from the winner.
+        test: Test metrics of the refitted winner; empty where it was not refitted or nothing was held out.
+        test_metric: The test metric that answers to the objective; empty where there is none.
+        test_interval: Its bootstrap interval; None where the predictions are not at hand.
+        test_rows: Number of test rows; None where unknown.
+        train_seconds: Training time of the refit; of all the winner's folds where it was not refitted.
+        parameters: Number of weights.
+        size_bytes: Size of the saved model; None where there is none.
+        model_uri: ``models:/…`` in MLflow's registry; empty before.
+        model_path: The saved ``.keras`` file; empty before.
+        reproduce: Command that searches the study again.
+        predict: Command that uses the champion on new rows; empty before there is one.
+    """
+
+    study: str
+    state: str
+    sentences: tuple[str, ...]
+    metric: str
+    direction: str
+    counts: dict[str, int]
+    winner: int | None
+    config: dict[str, Value]
+    score: float | None
+    std: float | None
+    n_folds: int
+    epoch: int | None
+    simplest: int | None
+    n_tied: int
+    test: dict[str, float]
+    test_metric: str
+    test_interval: Interval | None
+    test_rows: int | None
+    train_seconds: float | None
+    parameters: int | None
+    size_bytes: int | None
+    model_uri: str
+    model_path: str
+    reproduce: str
+    predict: str
+
+
+def verdict_info(
+    record: StudyRecord, *, predictions: Predictions | None = None, ties: TiesInfo | None = None
+) -> VerdictInfo:
+    """What came out of the study.
+
+    Args:
+        record: The study.
+        predictions: The champion's test predictions, for the interval of its test score.
+        ties: Pass it where it is known already, to save the tests.
+    """
+    ties = ties or ties_info(record)
+    best, champion = record.best, record.champion
+    test_metric = _test_metric(record)
+    interval = score_interval(record, predictions, test_metric) if predictions is not None and test_metric else None
+    return VerdictInfo(
+        study=record.name,
+        state=str(record.state),
+        sentences=tuple(_sentences(record, ties, test_metric, interval)),
+        metric=record.objective.metric,
+        direction=record.objective.direction,
+        counts=state_counts(record),
+        winner=best.number if best else None,
+        config=dict(best.config) if best else {},
+        score=best.score if best else None,
+        std=best.std if best else None,
+        n_folds=len(best.fold_scores) if best else 0,
+        epoch=best.epoch if best else None,
+        simplest=ties.simplest,
+        n_tied=len(ties.tied),
+        test=dict(champion.test) if champion else {},
+        test_metric=test_metric,
+        test_interval=interval,
+        test_rows=record.facts.get("data", {}).get("test_rows") or None,
+        train_seconds=champion.seconds if champion else best.seconds if best else None,
+        parameters=champion.parameters if champion else best.parameters if best else None,
+        size_bytes=champion.size_bytes if champion else None,
+        model_uri=champion.model_uri if champion else "",
+        model_path=champion.path if champion else "",
+        reproduce="hpsearch run STUDY_FILE  # the study file is under Provenance",
+        predict=f"hpsearch predict {shlex.quote(record.name)} data.csv" if champion else "",
+    )
+
+
+def _test_metric(record: StudyRecord) -> str:
+    """The champion's test metric that answers to the objective, else its first besides the loss."""
+    test = record.champion.test if record.champion else {}
+    wanted = record.objective.metric.removeprefix("val_")
+    if wanted in test:
+        return wanted
+    return next((name for name in test if name != "loss"), "")
+
+
+def _sentences(record: StudyRecord, ties: TiesInfo, test_metric: str, interval: Interval | None) -> list[str]:
+    best = record.best
+    if best is None:
+        return [_nothing(record)]
+    sentences = [_winner(record, best), _tied(record, ties)]
+    if record.champion is not None:
+        sentences.append(_tested(record, record.champion, test_metric, interval))
+    elif record.state.value == "finished":
+        sentences.append("The winner has not been refitted, so there is no model and no test score.")
+    else:
+        sentences.append(f"The study is {record.state}: the winner may still change.")
+    return sentences
+
+
+def _nothing(record: StudyRecord) -> str:
+    counts = state_counts(record)
+    if not counts:
+        return "No trial has been tried yet."
+    states = words.listed([f"{count:,} {state}" for state, count in counts.items()])
+    return f"No trial is complete, so there is no winner: {states}."
+
+
+def _winner(record: StudyRecord, best: Trial) -> str:
+    n_folds = len(best.fold_scores)
+    over = f"mean ± sd over {n_folds} folds" if n_folds > 1 else "on one validation split"
+    epoch = f", read at epoch {best.epoch + 1}" if best.epoch is not None else ""
+    return (
+        f"Trial {best.number} is the best of {words.several(len(record.ranked), 'complete trial')}: "
+        f"{record.objective.metric} {words.score(best.score, best.std)} ({over}{epoch})."
+    )
+
+
+def _tied(record: StudyRecord, ties: TiesInfo) -> str:
+    if ties.reason:
+        return f"How sure that is cannot be said: {ties.reason}."
+    if len(ties.tied) == 1:
+        return "No other trial ties with it." if len(record.ranked) > 1 else "There is no other trial to compare with."
+    others = words.several(len(ties.tied) - 1, "other trial")
+    if ties.simplest == ties.best:
+        return f"The folds cannot tell {others} from it; it is the simplest of them."
+    simplest = next(trial for trial in record.ranked if trial.number == ties.simplest)
+    size = f"{words.whole(simplest.parameters)} parameters, " if simplest.parameters is not None else ""
+    score = words.score(simplest.score, simplest.std)
+    return f"The folds cannot tell {others} from it; the simplest of them is trial {simplest.number} ({size}{score})."
+
+
+def _tested(record: StudyRecord, champion: Champion, metric: str, interval: Interval | None) -> str:
+    trained = f"Refitted on all training rows for {words.several(champion.epochs, 'epoch')}"
+    if champion.trial != (record.best.number if record.best else None):
+        trained = f"Trial {champion.trial} was refitted on all training rows"
+    value = champion.test.get(metric)
+    if value is None or not math.isfinite(value):
+        return f"{trained}; nothing was held out to test it on."
+    rows = record.facts.get("data", {}).get("test_rows")
+    on = f" on {words.several(rows, 'held-out row')}" if rows else ""
+    within = f" (95 % interval {words.number(interval.low)} to {words.number(interval.high)})" if interval else ""
+    return f"{trained}, it reaches a test {metric} of {words.number(value)}{within}{on}."

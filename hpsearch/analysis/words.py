@@ -1,0 +1,86 @@
+"""Numbers as people read them: the same in the terminal, the report and every sentence."""
+
+import math
+from collections.abc import Mapping
+
+from hpsearch.space import Value
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with about `digits` significant digits, ``–`` for None: 0.98123 → 0.9812, 48213.2 → 48,213."""
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return str(value)
+    size = abs(value)
+    if size >= 10 ** (digits + 4) or 0 < size < 10 ** (1 - digits):
+        return f"{value:.{max(digits - 2, 1)}e}"
+    before = math.floor(math.log10(size)) + 1 if size >= 1 else 0
+    return f"{value:,.{max(digits - before, 0)}f}"
+
+
+def setting(value: Value | None) -> str:
+    """A hyperparameter's value, as short as it can be read: 0.023457 → 0.02346, 512 → 512."""
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def settings(config: Mapping[str, Value]) -> str:
+    """A config in one line: ``learning_rate 0.023, units 128``."""
+    return ", ".join(f"{name} {setting(value)}" for name, value in config.items())
+
+
+def score(value: float | None, std: float | None = None) -> str:
+    """A score with its standard deviation, where there is one: ``0.9812 ± 0.0042``."""
+    if std is None or value is None:
+        return number(value)
+    return f"{number(value)} ± {number(std, 2) if 0 < std < 0.01 else number(std)}"
+
+
+def whole(value: int | None) -> str:
+    """A count with thousands separators, ``–`` for None."""
+    return "–" if value is None else f"{value:,}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration: ``0.42 s``, ``12 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if value is None:
+        return "–"
+    if value < 10:
+        return f"{value:.2g} s"
+    total = round(value)
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60:02d} s"
+    return f"{total // 3600:,} h {total % 3600 // 60:02d} min"
+
+
+def size(value: int | None) -> str:
+    """A file size: ``812 B``, ``1.3 MB``."""
+    if value is None:
+        return "–"
+    amount = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000 or unit == "GB":
+            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
+        amount /= 1000
+    raise AssertionError("unreachable: the last unit always returns")
+
+
+def probability(value: float | None) -> str:
+    """A p-value: two decimals, ``< 0.001`` where smaller, ``–`` for None."""
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def several(count: int, singular: str, plural: str = "") -> str:
+    """A count with its noun: ``1 trial``, ``12 trials``."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def listed(items: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""

@@ -24,13 +24,14 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
     source = spec.data.source
     x, x_test = loaded.x, loaded.x_test
     _check_lengths(source, x, loaded.y)
-    x = _rows(source, x, "rows")
+    words = "words" in loaded.extra
+    x = _rows(source, x, "rows", words=words)
     coded = code_targets(loaded, spec)
     train = Part(x=x, y=coded.y, groups=_text_as_numbers(loaded.groups), time=loaded.time)
     test = None
     if x_test is not None and loaded.y_test is not None:
         _check_lengths(source, x_test, loaded.y_test)
-        x_test = _rows(source, x_test, "test rows")
+        x_test = _rows(source, x_test, "test rows", words=words)
         _check_same_shape(source, x, x_test)
         test = Part(x=x_test, y=coded.y_test if coded.y_test is not None else loaded.y_test)
     return Dataset(
@@ -67,7 +68,7 @@ def _check_same_shape(source: str, x: Features, x_test: Features) -> None:
         )
 
 
-def _rows(source: str, x: Features, what: str) -> Features:
+def _rows(source: str, x: Features, what: str, *, words: bool) -> Features:
     """Inputs in the dtypes that models take; columns of tables already are."""
     if isinstance(x, Mapping):
         return x
@@ -88,8 +89,9 @@ def _rows(source: str, x: Features, what: str) -> Features:
                 hint="fill or drop them, or deliver a table (CSV, Parquet, DataFrame), where gaps are filled per fold",
             )
         return x
-    # Small whole numbers stay small: pixels and word numbers take a quarter or half of their float32 size.
-    return x if x.dtype in (np.uint8, np.uint16) else x.astype(np.float32)
+    # Pixels and word numbers stay small: a quarter or half of their size as float32.
+    pixels = x.dtype == np.uint8 and x.ndim >= 3
+    return x if pixels or words else x.astype(np.float32)
 
 
 def _text_as_numbers(groups: Array | None) -> Array | None:

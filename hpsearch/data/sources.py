@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.data import keras_sets, sklearn_sets
+from hpsearch.data.files import CSV_OPTIONS, SUFFIXES, read_file
+from hpsearch.data.functions import read_function
 from hpsearch.data.loaded import Loaded
 from hpsearch.errors import DataError
 
@@ -64,8 +66,10 @@ def read_source(spec: "StudySpec") -> Loaded:
     name = spec.data.source
     if name in SOURCES:
         return _read_named(SOURCES[name], spec)
-    if re.match(r"(keras|sklearn):", name):
-        raise unknown_source(name)
+    if Path(name).suffix.lower() in SUFFIXES:
+        return read_file(spec)
+    if re.fullmatch(r"[\w.]+:\w+", name) and not re.match(r"(keras|sklearn):", name):
+        return read_function(spec)
     raise unknown_source(name)
 
 
@@ -86,5 +90,28 @@ def unknown_source(name: str) -> DataError:
     return DataError(
         f"there is no data source {name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""),
         hint='use one of `hpsearch data`, a .csv, .parquet or .npz file, or "package.module:function"; '
-        f"files are looked for from the study file's folder, such as {Path('data') / 'rows.csv'}",
+        "relative files start from the study file's folder",
     )
+
+
+def list_sources() -> list[dict[str, str]]:
+    """What ``hpsearch data`` shows: name, description and options of every source."""
+    named = [
+        {"name": one.name, "description": one.description, "options": ", ".join(one.options)}
+        for one in SOURCES.values()
+    ]
+    return [
+        *named,
+        {
+            "name": "FILE.csv, .tsv",
+            "description": "a table with a header row",
+            "options": ", ".join((*CSV_OPTIONS, "categories")),
+        },
+        {"name": "FILE.parquet", "description": "a table", "options": "categories"},
+        {"name": "FILE.npz", "description": "arrays x and y, and x_test and y_test if there are", "options": ""},
+        {
+            "name": "module:function",
+            "description": "your own function: arrays, a DataFrame or a tf.data.Dataset",
+            "options": "its arguments",
+        },
+    ]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpsearch.data.dataset import Array, Task
 from hpsearch.data.loaded import Loaded
@@ -94,11 +95,13 @@ def _tidy(source: str, y: Array, what: str) -> Array:
     return y.astype(str) if y.dtype.kind in "OSU" else y
 
 
-def _missing(y: Array) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+def _missing(y: Array) -> NDArray[np.bool_]:
     if y.dtype.kind == "f":
-        return ~np.isfinite(y.reshape(len(y), -1)).all(axis=1)
+        finite: NDArray[np.bool_] = np.isfinite(y.reshape(len(y), -1)).all(axis=1)
+        return ~finite
     if y.dtype.kind == "O":
-        return np.array([value is None or value != value for value in y.reshape(-1)]).reshape(len(y), -1).any(axis=1)
+        missing = np.array([value is None or value != value for value in y.reshape(-1)], dtype=bool)
+        return np.asarray(missing.reshape(len(y), -1).any(axis=1))
     return np.zeros(len(y), dtype=bool)
 
 
@@ -122,7 +125,7 @@ def _from_one_hot(source: str, y: Array) -> Array:
             f"{source}: targets of shape {y.shape} are not one-hot rows, where classes are asked for",
             hint='deliver class numbers, or use task = "regression"',
         )
-    return y.argmax(axis=1)
+    return np.asarray(y.argmax(axis=1))
 
 
 def _numbers(y: Array, values: Array, one_hot: bool) -> Array:

@@ -1,37 +1,150 @@
-"""Raw rows to model inputs: preprocessing as stock Keras layers, adapted on the training rows of one fold."""
+"""Raw rows to model inputs: preprocessing as stock Keras layers and operations, adapted on the training rows of one fold.
+
+Only ``Normalization`` holds adapted state. Nothing here is a class of ours, so a saved model loads without hpsearch, on
+TensorFlow and on JAX.
+"""
+
+from collections.abc import Mapping
 
 import keras
 import numpy as np
+from keras import ops
+from numpy.typing import NDArray
 
-from hpsearch.data.dataset import Array, TrainingData
+from hpsearch.data.dataset import Array, Column, TrainingData
+from hpsearch.errors import ModelError
 
-Encoded = tuple[keras.KerasTensor | dict[str, keras.KerasTensor], keras.KerasTensor]
+Inputs = keras.KerasTensor | dict[str, keras.KerasTensor]
+Encoded = tuple[Inputs, keras.KerasTensor]
+
+NO_CODE = -2.0  # of a slot that no category has taken; codes are -1 … 2**24 - 1
+
+SLOT_STEP = 4
+"""One-hot widths are rounded up to a multiple of this: folds whose training parts lack a rare category keep one shape."""
 
 
 def encode(data: TrainingData) -> Encoded:
-    """Inputs for raw rows, and the tensor that they become.
+    """Inputs for raw rows, and the float32 tensor that they become.
 
-    Returns:
-        The input (one per column for a table), and a float32 tensor ``(batch, …)``.
+    - Images (uint8) are divided by their largest value.
+    - Other numbers are standardised; a column that never varies is only centred.
+    - Empty cells of a table become the column's mean; categories become one-hot rows, all zero for a category that
+      training did not meet.
+
+    Raises:
+        ModelError: The rows are texts, which :func:`word_layer` takes.
     """
-    if isinstance(data.x, dict):
-        raise NotImplementedError
+    if isinstance(data.x, Mapping):
+        return encode_table(data.x, data.columns)
+    if is_text(data):
+        raise ModelError(
+            "rows of word numbers need a family whose first layer takes words", hint='use [model] family = "mlp"'
+        )
     return encode_array(data.x, data.extra.get("scale"))
 
 
+def is_text(data: TrainingData) -> bool:
+    """Whether rows are word numbers (``keras:imdb``, ``keras:reuters``)."""
+    return "words" in data.extra
+
+
 def encode_array(x: Array, scale: object = None) -> Encoded:
-    """Pixels (uint8) are divided by their largest value, other numbers standardised on the rows given."""
-    dtype = "uint8" if x.dtype == np.uint8 else "float32"
-    inputs = keras.Input(x.shape[1:], dtype=dtype, name="rows")
-    if dtype == "uint8":
+    """One input of shape ``(batch, …)``."""
+    if x.dtype == np.uint8:
+        inputs = keras.Input(x.shape[1:], dtype="uint8", name="rows")
         top = float(scale) if isinstance(scale, int | float) else 255.0
         return inputs, keras.layers.Rescaling(1.0 / top, name="rescaling")(inputs)
-    # Columns of a table differ in unit; the values of an image or signal share one.
-    layer = keras.layers.Normalization(axis=-1 if x.ndim == 2 else None, name="normalization")
-    layer.adapt(np.asarray(x, dtype=np.float32))
-    return inputs, layer(inputs)
+    inputs = keras.Input(x.shape[1:], dtype="float32", name="rows")
+    # Columns differ in unit; the values of an image or a signal share one.
+    axis = -1 if x.ndim == 2 else None
+    mean, variance = moments(x, axis=0 if x.ndim == 2 else None)
+    return inputs, normalization("normalization", inputs, mean, variance, axis=axis)
+
+
+def encode_table(x: Mapping[str, Array], columns: tuple[Column, ...]) -> Encoded:
+    """One input of shape ``(batch, 1)`` per column: float32 for numbers, int32 for category codes."""
+    kinds = {"number": "float32", "category": "int32"}
+    inputs = {one.name: keras.Input((1,), dtype=kinds[one.kind], name=one.name) for one in columns}
+    parts = []
+    if numbers := [one.name for one in columns if one.kind == "number"]:
+        values = np.stack([x[name] for name in numbers], axis=1)
+        joined = ops.concatenate([inputs[name] for name in numbers], axis=1) if len(numbers) > 1 else inputs[numbers[0]]
+        standard = normalization("normalization", joined, *moments(values, axis=0), axis=-1)
+        parts.append(ops.nan_to_num(standard, nan=0.0))  # 0 is the mean, once standardised
+    parts += [_one_hot(inputs[one.name], x[one.name], one.name) for one in columns if one.kind == "category"]
+    return inputs, ops.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+def moments(values: Array, *, axis: int | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and variance without NaN; 0 and 1 where there is no value, variance 1 where all values are equal.
+
+    ``Normalization`` divides by at least 1e-7: a constant column would turn the first other value into millions.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    known = ~np.isnan(values)
+    count = np.maximum(known.sum(axis=axis), 1)
+    mean = np.where(known, values, 0.0).sum(axis=axis) / count
+    variance = np.where(known, (values - mean) ** 2, 0.0).sum(axis=axis) / count
+    tiny = variance <= 1e-12 * mean**2  # equal but for rounding
+    return np.float32(mean), np.float32(np.where(tiny | (variance == 0), 1.0, variance))
+
+
+def normalization(
+    name: str,
+    x: keras.KerasTensor,
+    mean: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    *,
+    axis: int | None,
+) -> keras.KerasTensor:
+    """Apply a ``Normalization`` layer whose adapted state is given."""
+    layer = keras.layers.Normalization(axis=axis, dtype="float32", name=name)
+    result = layer(x)
+    layer.set_weights([mean, variance, np.zeros((), dtype=layer.weights[2].dtype)])
+    layer.finalize_state()
+    return result
+
+
+def _one_hot(x: keras.KerasTensor, codes: Array, name: str) -> keras.KerasTensor:
+    """A column of codes as a one-hot row over the categories met in training.
+
+    The codes of those categories are the ``mean`` of a ``Normalization`` with variance 1: it subtracts them, and where
+    0 remains the category is met. (Keras' own lookup layers need TensorFlow and cannot be compiled by JAX.)
+    """
+    met = np.unique(codes).astype(np.float32)
+    slots = np.full(-(-len(met) // SLOT_STEP) * SLOT_STEP, NO_CODE, dtype=np.float32)
+    slots[: len(met)] = met
+    wide = ops.repeat(ops.cast(x, "float32"), len(slots), axis=1)
+    away = normalization(f"{name}_codes", wide, slots, np.ones_like(slots), axis=-1)
+    return ops.cast(ops.equal(away, 0.0), "float32")
+
+
+def word_layer(data: TrainingData, units: int, *, use_bias: bool = True) -> Encoded:
+    """Input for rows of word numbers, and what a Dense layer of `units` makes of their multi-hot rows.
+
+    A Dense layer on a multi-hot row sums its kernel's rows for the words that are there; an ``Embedding`` holds the
+    same kernel and the sum is taken directly, so a multi-hot matrix never exists. One more row, on for every text, is
+    the bias. Weights and gradients are those of ``Dense(units)``.
+    """
+    words = int(data.extra["words"])  # type: ignore[call-overload]
+    inputs = keras.Input(data.input_shape, dtype="uint16", name="rows")
+    numbers = ops.cast(inputs, "int32")
+    if use_bias:
+        numbers = ops.pad(numbers, ((0, 0), (0, 1)), constant_values=words)
+    kernel = keras.layers.Embedding(words + use_bias, units, embeddings_initializer="glorot_uniform", name="words")(
+        numbers
+    )
+    there = ops.cast(ops.not_equal(numbers, 0), "float32")
+    return inputs, ops.einsum("bw,bwu->bu", there, kernel)
 
 
 def flat(x: keras.KerasTensor) -> keras.KerasTensor:
     """Rows as vectors."""
     return x if len(x.shape) == 2 else keras.layers.Flatten(name="flatten")(x)
+
+
+def columns_of(model: keras.Model) -> tuple[Column, ...]:
+    """The table columns that a model takes, read off its inputs; empty for a model of one array."""
+    if len(model.inputs) == 1 and model.inputs[0].name == "rows":
+        return ()
+    return tuple(Column(one.name, "category" if one.dtype == "int32" else "number") for one in model.inputs)

@@ -3,7 +3,8 @@
 import keras
 
 from hpsearch.data.dataset import TrainingData
-from hpsearch.models.inputs import encode, flat
+from hpsearch.errors import ModelError
+from hpsearch.models.inputs import encode, flat, is_text, word_layer
 from hpsearch.models.training import output_layer
 from hpsearch.space import Config
 
@@ -11,25 +12,44 @@ from hpsearch.space import Config
 def build(config: Config, data: TrainingData) -> keras.Model:
     """``layers`` hidden Dense layers of ``units``, each followed by batch normalisation and dropout if asked for.
 
-    ``units_2``, ``dropout_2`` … set a layer apart from the first. Rows of word numbers enter as their multi-hot sum.
+    ``units_2``, ``dropout_2`` … set a layer apart from the others. No hidden layer gives a linear model. Rows of word
+    numbers enter as multi-hot rows.
+
+    Raises:
+        ModelError: ``layers`` is 0 with rows of word numbers.
     """
-    inputs, x = encode(data)
-    x = flat(x)
-    for number in range(1, int(config.get("layers", 2)) + 1):
-        x = hidden_layer(x, config, number)
+    layers = int(config.get("layers", 2))
+    first = 1
+    if is_text(data):
+        if layers < 1:
+            raise ModelError(f"rows of word numbers need layers >= 1, but got layers = {layers}")
+        inputs, x = word_layer(data, _units(config, 1), use_bias=not config.get("batch_norm", False))
+        x = after_dense(x, config, 1)
+        first = 2
+    else:
+        inputs, x = encode(data)
+        x = flat(x)
+    for number in range(first, layers + 1):
+        x = dense(x, config, number)
     return keras.Model(inputs, output_layer(data)(x), name="mlp")
 
 
-def hidden_layer(x: keras.KerasTensor, config: Config, number: int) -> keras.KerasTensor:
-    """Dense, then batch normalisation, activation and dropout."""
-    units = int(config.get(f"units_{number}", config.get("units", 64)))
-    rate = float(config.get(f"dropout_{number}", config.get("dropout", 0.0)))
-    activation = str(config.get("activation", "relu"))
+def dense(x: keras.KerasTensor, config: Config, number: int) -> keras.KerasTensor:
+    """One hidden layer with what follows it. Batch normalisation brings its own shift in place of the bias."""
+    use_bias = not config.get("batch_norm", False)
+    layer = keras.layers.Dense(_units(config, number), use_bias=use_bias, name=f"dense_{number}")
+    return after_dense(layer(x), config, number)
+
+
+def after_dense(x: keras.KerasTensor, config: Config, number: int) -> keras.KerasTensor:
+    """Batch normalisation if asked for, activation, dropout."""
     if config.get("batch_norm", False):
-        x = keras.layers.Dense(units, use_bias=False, name=f"dense_{number}")(x)
         x = keras.layers.BatchNormalization(name=f"batch_norm_{number}")(x)
-        x = keras.layers.Activation(activation, name=f"activation_{number}")(x)
-    else:
-        x = keras.layers.Dense(units, activation=activation, name=f"dense_{number}")(x)
-    # A rate of 0 keeps the layer: configs that differ in rates only stay one program for the fused engine.
+    x = keras.layers.Activation(str(config.get("activation", "relu")), name=f"activation_{number}")(x)
+    # A rate of 0 keeps the layer: configs that differ in rates only are one program for the fused engine.
+    rate = float(config.get(f"dropout_{number}", config.get("dropout", 0.0)))
     return keras.layers.Dropout(rate, name=f"dropout_{number}")(x)
+
+
+def _units(config: Config, number: int) -> int:
+    return int(config.get(f"units_{number}", config.get("units", 64)))

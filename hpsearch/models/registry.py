@@ -28,6 +28,7 @@ class Family:
         build: ``module:function`` of ``build(config, data)``.
         space: Default space: the training-level hyperparameters and the model's own.
         tasks: What it can learn.
+        optional: Further hyperparameters that it knows, which are not part of a config unless a study file names them.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Family:
     build: str
     space: Mapping[str, Parameter]
     tasks: tuple[Task, ...] = tuple(Task)
+    optional: tuple[str, ...] = ()
 
 
 FAMILIES: dict[str, Family] = {
@@ -52,6 +54,48 @@ FAMILIES: dict[str, Family] = {
                 "activation": Constant("relu"),
                 "batch_norm": Constant(False),
             },
+            optional=tuple(f"{name}_{layer}" for name in ("units", "dropout") for layer in range(1, 7)),
+        ),
+        Family(
+            name="cnn",
+            description="blocks of 3 x 3 convolutions, max pooling and dropout, then a Dense layer; on images",
+            build="hpsearch.models.cnn:build",
+            space={
+                **TRAINING,
+                "blocks": Constant(1),
+                "convolutions": Constant(1),
+                "filters": Choice((16, 32, 64)),
+                "kernel_size": Constant(3),
+                "dropout": Float(0.25, 0.4, step=0.05),
+                "dense_units": Choice((64, 128, 256)),
+                "dense_dropout": Float(0.0, 0.5, step=0.05),
+                "activation": Constant("relu"),
+                "batch_norm": Constant(False),
+            },
+            optional=("padding",),
         ),
     )
 }
+
+
+def list_families() -> list[dict[str, str]]:
+    """What ``hpsearch models`` shows: one row per family and hyperparameter of its default space."""
+    return [
+        {"family": family.name, "description": family.description, "hyperparameter": name, "default": describe(one)}
+        for family in FAMILIES.values()
+        for name, one in family.space.items()
+    ]
+
+
+def describe(parameter: Parameter) -> str:
+    """A hyperparameter's range in words, such as ``32 … 512 (log)``."""
+    if isinstance(parameter, Constant):
+        text = f"{parameter.value}"
+    elif isinstance(parameter, Choice):
+        text = " | ".join(str(option) for option in parameter.options)
+    else:
+        step = parameter.step if isinstance(parameter, Float) or parameter.step != 1 else None
+        note = " (log)" if parameter.log else f" (step {step:g})" if step else ""
+        text = f"{parameter.low:g} … {parameter.high:g}{note}"
+    when = " and ".join(f"{name} in {list(values)}" for name, values in parameter.when.items())
+    return f"{text}, when {when}" if when else text

@@ -1,0 +1,70 @@
+"""Convolution, pooling and dropout on images: the documents' convolutional networks."""
+
+import keras
+
+from hpsearch.data.dataset import TrainingData
+from hpsearch.errors import ModelError
+from hpsearch.models.inputs import encode
+from hpsearch.models.training import output_layer
+from hpsearch.space import Config
+
+
+def build(config: Config, data: TrainingData) -> keras.Model:
+    """``blocks`` of convolutions, pooling and dropout, then one Dense layer and the output.
+
+    Each block has ``convolutions`` layers of ``filters`` (doubled from block to block) with ``kernel_size``, then 2 × 2
+    max pooling and dropout of rate ``dropout``; the Dense layer has ``dense_units`` and dropout ``dense_dropout``.
+
+    Raises:
+        ModelError: Rows are no images, or too small for so many blocks.
+    """
+    inputs, x = encode(data)
+    x = _as_images(x)
+    for block in range(1, int(config.get("blocks", 1)) + 1):
+        if min(x.shape[1:3]) < 2:
+            raise ModelError(
+                f"blocks = {config.get('blocks')}: images of {data.input_shape} are used up after {block - 1}",
+                hint="lower blocks in [space]",
+            )
+        x = _block(x, config, block)
+    x = keras.layers.Flatten(name="flatten")(x)
+    x = _activated(keras.layers.Dense(int(config.get("dense_units", 128)), **_bias(config), name="dense")(x), config)
+    x = keras.layers.Dropout(float(config.get("dense_dropout", 0.0)), name="dense_dropout")(x)
+    return keras.Model(inputs, output_layer(data)(x), name="cnn")
+
+
+def _as_images(x: keras.KerasTensor) -> keras.KerasTensor:
+    """``(batch, height, width, channels)``; grey images get their one channel."""
+    shape = x.shape[1:]
+    if len(shape) == 2:
+        return keras.layers.Reshape((*shape, 1), name="channel")(x)
+    if len(shape) == 3:
+        return x
+    raise ModelError(
+        f"family cnn needs images, (height, width) or (height, width, channels), but a row is of shape {shape}",
+        hint='use [model] family = "mlp"',
+    )
+
+
+def _block(x: keras.KerasTensor, config: Config, block: int) -> keras.KerasTensor:
+    filters = int(config.get("filters", 32)) * 2 ** (block - 1)
+    size = int(config.get("kernel_size", 3))
+    # The documents' convolutions lose the border ("valid"); small images keep it, so that several blocks fit.
+    for number in range(1, int(config.get("convolutions", 1)) + 1):
+        name = f"conv_{block}_{number}"
+        layer = keras.layers.Conv2D(
+            filters, size, padding=str(config.get("padding", "same")), **_bias(config), name=name
+        )
+        x = _activated(layer(x), config)
+    x = keras.layers.MaxPooling2D(name=f"pool_{block}")(x)
+    return keras.layers.Dropout(float(config.get("dropout", 0.25)), name=f"dropout_{block}")(x)
+
+
+def _activated(x: keras.KerasTensor, config: Config) -> keras.KerasTensor:
+    if config.get("batch_norm", False):
+        x = keras.layers.BatchNormalization()(x)
+    return keras.layers.Activation(str(config.get("activation", "relu")))(x)
+
+
+def _bias(config: Config) -> dict[str, bool]:
+    return {"use_bias": not config.get("batch_norm", False)}

@@ -167,7 +167,7 @@ def test_racing_waits_for_a_late_bloomer():
     assert max(curves(9, *slow).mean) < max(curves(9, *stuck).mean) < 0.96
     assert rule.verdict(curves(9, *slow), FIELD) is None
     assert rule.verdict(curves(9, *stuck), FIELD) == (
-        "after 8 epochs: it is heading for 0.86, but trial 7 has 0.9675 on the same folds"
+        "after 8 epochs: it is heading for 0.86, but trial 7 has 0.9674 on the same folds"
     )
 
 

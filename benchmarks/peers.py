@@ -1,0 +1,95 @@
+"""The same K-fold search by hpsearch and by its peers, side by side; `make bench` calls it.
+
+    python -m benchmarks.peers                                    everything (hours on two cores)
+    python -m benchmarks.peers --workload digits-mlp --peer-trials 4
+    python -m benchmarks.peers --workload digits-cnn --contender hpsearch --contender optuna-jax --trials 8
+    python -m benchmarks.peers --render                           write docs/performance.md from what was measured
+
+Each contender is a process of its own, measured whole: start, imports, data, search, tracking, exit. Measurements are
+added to ``build/benchmarks/peers.jsonl`` as they come, so that rows can be measured one at a time; the latest of a row
+counts. A peer measured on fewer trials (``--peer-trials``) is carried on at its own seconds per later trial, and the
+table says so. hpsearch is always measured on all of them.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.machine import commit, describe
+from benchmarks.measure import CONTENDERS, Measurement, measure
+from benchmarks.performance import render_table, write_page
+from benchmarks.workloads import WORKLOADS
+
+RESULTS = Path("build/benchmarks/peers.jsonl")
+
+
+def main() -> None:
+    args = _parse()
+    if not args.render:
+        _measure_all(args)
+    rows = load_results(RESULTS)
+    if not rows:
+        sys.exit(f"nothing measured yet: {RESULTS} is missing")
+    print(render_table(rows))
+    if not args.no_page:
+        write_page(Path("docs/performance.md"), rows)
+        print("wrote docs/performance.md")
+
+
+def load_results(path: Path) -> list[dict[str, object]]:
+    """The latest measurement of every (workload, contender, cache), in the order of workloads and contenders."""
+    if not path.exists():
+        return []
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    latest = {(row["workload"], row["contender"], row["cache"]): row for row in rows}
+    places = [list(WORKLOADS), list(CONTENDERS), ["cold", "warm"]]
+    return [
+        latest[key] for key in sorted(latest, key=lambda key: [p.index(k) for p, k in zip(places, key, strict=True)])
+    ]
+
+
+def _measure_all(args: argparse.Namespace) -> None:
+    for workload in (WORKLOADS[name] for name in args.workload or WORKLOADS):
+        full = args.trials or workload.trials
+        for contender in (CONTENDERS[name] for name in args.contender or CONTENDERS):
+            trials = full if contender.engine else min(full, args.peer_trials or full)
+            print(f"{workload.title} · {contender.title} · {trials} trials …", file=sys.stderr, flush=True)
+            caches = ("cold", "warm") if contender.engine or args.peers_warm else ("cold",)
+            for one in measure(contender, workload, trials=trials, caches=caches):
+                _keep(one, full=full, sized=args.trials is None)
+
+
+def _keep(one: Measurement, *, full: int, sized: bool) -> None:
+    row = asdict(one) | {
+        "full_trials": full,
+        "full_wall": one.projected(full),
+        "full_size": sized,
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": commit(),
+        "machine": describe(),
+        "command": shlex.join(["python", "-m", "benchmarks.peers", *sys.argv[1:]]),
+    }
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    with RESULTS.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    print(f"  {one.cache}: {one.wall:.1f} s, best {one.best:.4f}", file=sys.stderr, flush=True)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workload", action="append", choices=list(WORKLOADS), help="may be repeated; default: all")
+    parser.add_argument("--contender", action="append", choices=list(CONTENDERS), help="may be repeated; default: all")
+    parser.add_argument("--trials", type=int, help="a smaller study, for everybody (a trial of the benchmark itself)")
+    parser.add_argument("--peer-trials", type=int, metavar="N", help="measure peers on so many trials and carry on")
+    parser.add_argument("--peers-warm", action="store_true", help="measure peers a second time, too")
+    parser.add_argument("--render", action="store_true", help="measure nothing")
+    parser.add_argument("--no-page", action="store_true", help="leave docs/performance.md alone")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The comparison as a table on the terminal and as docs/performance.md."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import CONTENDERS, ROOT
+from benchmarks.workloads import WORKLOADS
+
+Row = Mapping[str, Any]
+HEADER = ("study", "contender", "trials measured", "cold, s", "warm, s", "s per trial", "hpsearch is", "best score")
+
+
+def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """One line per study and contender.
+
+    Seconds are whole-process wall times; ≈ marks one that was carried on from fewer trials. "hpsearch is" compares
+    cold whole processes.
+    """
+    found = {(row["workload"], row["contender"], row["cache"]): row for row in rows}
+    lines = []
+    for workload, contender in dict.fromkeys((row["workload"], row["contender"]) for row in rows):
+        cold, warm, ours = (
+            found.get(key)
+            for key in ((workload, contender, "cold"), (workload, contender, "warm"), (workload, "hpsearch", "cold"))
+        )
+        row = cold or warm
+        assert row is not None
+        lines.append(
+            (
+                _study(row),
+                CONTENDERS[contender].title,
+                f"{row['trials']} of {row['full_trials']}",
+                _seconds(cold),
+                _seconds(warm),
+                f"{row['full_wall'] / row['full_trials']:.2f}",
+                _ratio(cold, ours),
+                f"{row['best']:.4f}",
+            )
+        )
+    return lines
+
+
+def _study(row: Row) -> str:
+    one = WORKLOADS[row["workload"]]
+    return f"{one.title}, {row['full_trials']} × {one.folds} × {one.epochs}"
+
+
+def _seconds(row: Row | None) -> str:
+    if row is None:
+        return "–"
+    return f"{'' if row['trials'] == row['full_trials'] else '≈ '}{row['full_wall']:.1f}"
+
+
+def _ratio(row: Row | None, ours: Row | None) -> str:
+    if row is None or ours is None or row["contender"] == "hpsearch" or row["full_trials"] != ours["full_trials"]:
+        return ""
+    ratio = row["full_wall"] / ours["full_wall"]
+    return f"{ratio:.1f}× faster" if ratio >= 1 else f"{1 / ratio:.1f}× slower"
+
+
+def render_table(rows: Sequence[Row]) -> str:
+    """For the terminal."""
+    lines = [HEADER, *table(rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def write_page(path: Path, rows: Sequence[Row]) -> None:
+    """Write docs/performance.md: the table, and what it takes to repeat it."""
+    cells = [HEADER, ("---",) * len(HEADER), *table(rows)]
+    sections = [
+        "# Performance",
+        "Written by `python -m benchmarks.peers` (`make bench`); do not edit by hand.",
+        _METHOD,
+        "\n".join("| " + " | ".join(line) + " |" for line in cells),
+        *(
+            ["Figures of studies smaller than the documented ones are trials of the benchmark, no results."]
+            if any(not row["full_size"] for row in rows)
+            else []
+        ),
+        "## Measured on",
+        _machines(rows),
+        "## Commands",
+        "```\n" + "\n".join(dict.fromkeys(row["command"] for row in rows)) + "\n```",
+    ]
+    extra = ROOT / "benchmarks" / "performance_notes.md"
+    if extra.exists():
+        sections.append(extra.read_text(encoding="utf-8").strip())
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+_METHOD = """\
+The same search written for each tool as its users write it: the same rows, stratified folds, model, space, epochs and
+batch size; peers train fold after fold with Keras `fit` and log every epoch of every fold to MLflow
+(`benchmarks/contenders`), hpsearch reads a study file (`benchmarks/study_file.py`). A study is given as
+*trials × folds × epochs*.
+
+- *cold, s*: wall time of the whole process, from start to exit, with no compiled program on disk; *warm, s*: a second
+  process that finds what the first has left there. hpsearch's time includes the refit of its winner on all
+  development rows, the test and the saved model, which the peers do not do.
+- ≈: measured on fewer trials and carried on at the peer's own seconds per trial after its first.
+- *s per trial*: cold wall time over trials.
+- *best score*: best cross-validated accuracy over the trials measured (best epoch of the mean curve over folds)."""
+
+
+def _machines(rows: Sequence[Row]) -> str:
+    lines = []
+    for machine in {repr(row["machine"]): row["machine"] for row in rows}.values():
+        own = [row for row in rows if row["machine"] == machine]
+        dates, commits = sorted({row["date"] for row in own}), sorted({row["commit"] for row in own} - {""})
+        lines += [f"- {name}: {value}" for name, value in machine.items()]
+        lines.append(f"- date: {', '.join(dates)}" + (f"; commit {', '.join(commits)}" if commits else ""))
+    return "\n".join(lines)

@@ -1,0 +1,51 @@
+"""A workload of the comparison as hpsearch's user writes it: a study file."""
+
+import json
+from collections.abc import Mapping
+
+from benchmarks.workloads import SEED, Dimension, Workload
+
+
+def study_file(workload: Workload, *, name: str, trials: int, engine: str, backend: str) -> str:
+    """The text of a study file that searches what the peers search."""
+    space = {**workload.space, "epochs": workload.epochs}
+    return f"""\
+name = "{name}"
+seed = {SEED}
+
+[data]
+source = "{workload.source}"
+test_fraction = {workload.test_fraction}
+{workload.options}
+
+[validation]
+method = "stratified"
+folds = {workload.folds}
+
+[model]
+family = "{workload.family}"
+
+[space]
+{_entries(space)}
+
+[objective]
+metric = "val_accuracy"
+direction = "maximize"
+
+[search]
+tuner = "optuna"
+algorithm = "tpe"
+trials = {trials}
+
+[resources]
+engine = "{engine}"
+backend = "{backend}"
+"""
+
+
+def _entries(space: Mapping[str, Dimension]) -> str:
+    return "\n".join(f"{name} = {_entry(one)}" for name, one in space.items())
+
+
+def _entry(one: Dimension) -> str:
+    return f"{{ low = {one[0]}, high = {one[1]} }}" if isinstance(one, tuple) else json.dumps(one)

@@ -1,31 +1,75 @@
 """What can be said of a study, computed once: plain numbers that terminal, report, notebook and MLflow all show."""
 
+from hpsearch.analysis.compare import CompareInfo, compare_info, find_trial
+from hpsearch.analysis.cost import CostInfo, cost_info
+from hpsearch.analysis.curves import CurvesInfo, TrialCurves, curves_info
+from hpsearch.analysis.edges import EdgeRow, edges_info
 from hpsearch.analysis.importance import ImportanceInfo, importance_info
+from hpsearch.analysis.landscape import (
+    ContourInfo,
+    ParallelInfo,
+    SlicesInfo,
+    contour_info,
+    parallel_info,
+    slice_info,
+)
 from hpsearch.analysis.leaderboard import (
     FailureRow,
     LeaderboardInfo,
+    LeaderboardRow,
     TiesInfo,
     failures_info,
     leaderboard_info,
     ties_info,
 )
-from hpsearch.analysis.predictions import Predictions, PredictionsInfo, predictions_info
+from hpsearch.analysis.optimism import OptimismInfo, optimism_info
+from hpsearch.analysis.predictions import Interval, Predictions, PredictionsInfo, predictions_info
+from hpsearch.analysis.provenance import Layer, ModelInfo, ProvenanceInfo, model_info, provenance_info
+from hpsearch.analysis.suggestion import SuggestedRow, next_study_text, suggested_space
 from hpsearch.analysis.trajectory import TrajectoryInfo, trajectory_info
 from hpsearch.analysis.verdict import VerdictInfo, verdict_info
 
 __all__ = [
+    "CompareInfo",
+    "ContourInfo",
+    "CostInfo",
+    "CurvesInfo",
+    "EdgeRow",
     "FailureRow",
     "ImportanceInfo",
+    "Interval",
+    "Layer",
     "LeaderboardInfo",
+    "LeaderboardRow",
+    "ModelInfo",
+    "OptimismInfo",
+    "ParallelInfo",
     "Predictions",
     "PredictionsInfo",
+    "ProvenanceInfo",
+    "SlicesInfo",
+    "SuggestedRow",
     "TiesInfo",
     "TrajectoryInfo",
+    "TrialCurves",
     "VerdictInfo",
+    "compare_info",
+    "contour_info",
+    "cost_info",
+    "curves_info",
+    "edges_info",
     "failures_info",
+    "find_trial",
     "importance_info",
     "leaderboard_info",
+    "model_info",
+    "next_study_text",
+    "optimism_info",
+    "parallel_info",
     "predictions_info",
+    "provenance_info",
+    "slice_info",
+    "suggested_space",
     "ties_info",
     "trajectory_info",
     "verdict_info",

@@ -193,8 +193,8 @@ def _residuals(predictions: Predictions) -> Floats:
     """Prediction minus truth, ``(n, targets)``."""
     n = len(predictions.y_true)
     truth = predictions.y_true.astype(float).reshape(n, -1)
-    said: Floats = np.asarray(predictions.y_pred, dtype=float).reshape(n, -1)
-    return said - truth
+    residuals: Floats = np.asarray(predictions.y_pred, dtype=float).reshape(n, -1) - truth
+    return residuals
 
 
 def _classes(record: StudyRecord, predictions: Predictions) -> PredictionsInfo:

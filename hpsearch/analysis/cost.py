@@ -1,0 +1,94 @@
+"""What the search cost: epochs and seconds, by how the trials ended."""
+
+import math
+from dataclasses import dataclass
+
+from hpsearch.record import StudyRecord
+from hpsearch.trial import Trial, TrialState
+
+MAX_POINTS = 1000
+"""More trials than so many are thinned out evenly in :attr:`CostInfo.trials`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """All trials of one state: how many, how many epochs (over all folds) and how many seconds they trained."""
+
+    state: str
+    trials: int
+    epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialCost:
+    """One trial's share: epochs over all folds, and training seconds."""
+
+    trial: int
+    state: str
+    epochs: int
+    seconds: float
+    parameters: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CostInfo:
+    """What the study cost.
+
+    Attributes:
+        rows: One per state that has trials.
+        epochs: Over all trials and folds.
+        train_seconds: Over all trials and folds.
+        wall_seconds: From the first suggestion to the last result; None before the first result. Time in which the
+            study was interrupted counts too.
+        compile_seconds: Time spent building and compiling rather than training; None where it was not recorded.
+        saved_epochs: Epochs that pruned trials were spared.
+        trials: See :class:`TrialCost`; evenly thinned out where there are many.
+        n_trials: Number of trials before thinning out.
+    """
+
+    rows: tuple[CostRow, ...]
+    epochs: int
+    train_seconds: float
+    wall_seconds: float | None
+    compile_seconds: float | None
+    saved_epochs: int
+    trials: tuple[TrialCost, ...]
+    n_trials: int
+
+
+def cost_info(record: StudyRecord) -> CostInfo:
+    """What the study cost; see :class:`CostInfo`."""
+    rows = []
+    for state in TrialState:
+        trials = [trial for trial in record.trials if trial.state is state]
+        if trials:
+            epochs = sum(_epochs(trial) for trial in trials)
+            rows.append(CostRow(str(state), len(trials), epochs, sum(trial.seconds for trial in trials)))
+    ended = [trial.finished for trial in record.trials if trial.finished is not None]
+    compiled = record.facts.get("compile_seconds")
+    step = max(1, math.ceil(len(record.trials) / MAX_POINTS))
+    return CostInfo(
+        rows=tuple(rows),
+        epochs=sum(row.epochs for row in rows),
+        train_seconds=sum(row.seconds for row in rows),
+        wall_seconds=max(ended) - min(trial.started for trial in record.trials) if ended else None,
+        compile_seconds=float(compiled) if isinstance(compiled, int | float) else None,
+        saved_epochs=sum(_spared(trial) for trial in record.trials if trial.state is TrialState.PRUNED),
+        trials=tuple(
+            TrialCost(trial.number, str(trial.state), _epochs(trial), trial.seconds, trial.parameters)
+            for trial in record.trials[::step]
+        ),
+        n_trials=len(record.trials),
+    )
+
+
+def _epochs(trial: Trial) -> int:
+    return sum(fold.epochs for fold in trial.folds)
+
+
+def _spared(trial: Trial) -> int:
+    planned = trial.config.get("epochs")
+    if not isinstance(planned, int):
+        return 0
+    return sum(max(0, planned - fold.epochs) for fold in trial.folds)

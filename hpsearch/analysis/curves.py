@@ -1,0 +1,208 @@
+"""Learning curves of the best trials, averaged over folds, and what they say in plain words."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpsearch.analysis import words
+from hpsearch.analysis.statistics import Floats
+from hpsearch.objective import Objective
+from hpsearch.record import StudyRecord
+from hpsearch.trial import Trial
+
+MAX_POINTS = 400
+"""Longer curves are thinned out evenly, the last epoch always kept."""
+
+MIN_EPOCHS = 4
+"""Fewer epochs say nothing of a trend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One metric over the epochs of ``TrialCurves.epochs``.
+
+    Attributes:
+        name: As recorded, such as ``val_loss``.
+        mean: Average over folds.
+        std: Sample standard deviation over folds; empty with one fold.
+        folds: Each fold's own values, in fold order.
+    """
+
+    name: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    folds: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialCurves:
+    """One trial's curves.
+
+    Attributes:
+        trial: Its number.
+        state: Its state.
+        epochs: Epoch numbers of the values, from 0; thinned out where there are many.
+        trained: Number of epochs that all folds have.
+        score_epoch: Where the score was read, from 0; None without a score.
+        curves: By name.
+        reading: What the curves say, one sentence each.
+    """
+
+    trial: int
+    state: str
+    epochs: tuple[int, ...]
+    trained: int
+    score_epoch: int | None
+    curves: dict[str, Curve]
+    reading: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CurvesInfo:
+    """Curves of some trials.
+
+    Attributes:
+        metric: The objective's metric.
+        pairs: (training name, validation name) of what is drawn: the loss first, then the objective's metric.
+        trials: In the order asked for.
+        reason: Why there are none; empty otherwise.
+    """
+
+    metric: str
+    pairs: tuple[tuple[str, str], ...]
+    trials: tuple[TrialCurves, ...]
+    reason: str
+
+
+def curves_info(record: StudyRecord, *, trials: Sequence[int] | None = None, top: int = 3) -> CurvesInfo:
+    """Learning curves over folds.
+
+    Args:
+        record: The study.
+        trials: Numbers of the trials to show; None for the `top` best, or, where none is complete, the latest with
+            curves.
+        top: How many of the best.
+    """
+    if trials is None:
+        chosen = list(record.ranked[:top]) or [trial for trial in record.trials if trial.folds][-top:]
+    else:
+        by_number = {trial.number: trial for trial in record.trials}
+        chosen = [by_number[number] for number in trials]
+    shown = tuple(_trial_curves(record.objective, trial) for trial in chosen if trial.folds)
+    return CurvesInfo(
+        metric=record.objective.metric,
+        pairs=_pairs(record.objective.metric, shown),
+        trials=shown,
+        reason="" if shown else "no fold has been trained to its end",
+    )
+
+
+def _pairs(metric: str, trials: Sequence[TrialCurves]) -> tuple[tuple[str, str], ...]:
+    plain = metric.removeprefix("val_")
+    wanted = [("loss", "val_loss"), (plain, f"val_{plain}")]
+    known = {name for trial in trials for name in trial.curves}
+    return tuple(dict.fromkeys(pair for pair in wanted if known & set(pair)))
+
+
+def _trial_curves(objective: Objective, trial: Trial) -> TrialCurves:
+    names = [name for name in trial.folds[0].curves if all(name in fold.curves for fold in trial.folds)]
+    trained = min((fold.epochs for fold in trial.folds), default=0)
+    full = {name: np.array([fold.curves[name][:trained] for fold in trial.folds], dtype=float) for name in names}
+    step = max(1, math.ceil(trained / MAX_POINTS))
+    kept = sorted({*range(0, trained, step), *([trained - 1] if trained else [])})
+    return TrialCurves(
+        trial=trial.number,
+        state=str(trial.state),
+        epochs=tuple(kept),
+        trained=trained,
+        score_epoch=trial.epoch,
+        curves={name: _curve(name, values[:, kept]) for name, values in full.items()},
+        reading=tuple(_reading(objective, full, trial.epoch)),
+    )
+
+
+def _curve(name: str, values: Floats) -> Curve:
+    std = tuple(values.std(axis=0, ddof=1).tolist()) if len(values) > 1 else ()
+    return Curve(name, tuple(values.mean(axis=0).tolist()), std, tuple(tuple(row) for row in values.tolist()))
+
+
+def _reading(objective: Objective, curves: dict[str, Floats], score_epoch: int | None) -> list[str]:
+    """What the curves say; `curves` maps a name to ``(n_folds, n_epochs)``."""
+    values = curves.get(objective.metric)
+    if values is None or not np.isfinite(values).all():
+        return ["The objective's curve is not complete, so nothing is read from it."]
+    n_epochs = values.shape[1]
+    if n_epochs < MIN_EPOCHS:
+        return [f"{words.several(n_epochs, 'epoch')} are too few to read a trend from."]
+    rising = values if objective.direction == "maximize" else -values
+    mean = rising.mean(axis=0)
+    gain = float(mean.max() - mean[0])
+    sentences = [_trend(mean, gain)]
+    sentences += _overfitting(curves)
+    sentences += _folds(rising, gain, score_epoch if score_epoch is not None else n_epochs - 1)
+    sentences += _jumps(mean, gain)
+    return sentences
+
+
+def _trend(mean: Floats, gain: float) -> str:
+    """Still improving, levelled off, or past its best; `mean` counts upwards as better."""
+    n = len(mean)
+    best = int(mean.argmax())
+    if gain <= 0:
+        return "It never got better than after its first epoch: check learning rate and data."
+    quarter = max(2, n // 4)
+    late, before = mean[-max(1, quarter // 2) :].mean(), mean[-quarter : -max(1, quarter // 2)].mean()
+    if best >= n - 1 - n // 10 and late - before > 0.01 * gain:
+        return f"Still improving at its last epoch ({n}): more epochs may help."
+    if best < n - 1 - n // 10 and mean[best] - mean[-1] > 0.05 * gain:
+        return f"Past its best: the peak was at epoch {best + 1} of {n}."
+    level = int(np.argmax(mean >= mean.max() - 0.02 * gain))
+    return f"Levelled off: from epoch {level + 1} of {n} on within 2 % of all that it learned."
+
+
+def _overfitting(curves: dict[str, Floats]) -> list[str]:
+    """Validation loss rising on the folds together, while the training loss falls on."""
+    validation, training = curves.get("val_loss"), curves.get("loss")
+    if validation is None or training is None or not np.isfinite(validation).all():
+        return []
+    mean = validation.mean(axis=0)
+    low = int(mean.argmin())
+    if low > len(mean) - 3 or training[:, -1].mean() >= training[:, low].mean():
+        return []
+    rises = validation[:, -1] - validation[:, low]
+    noise = 2 * rises.std(ddof=1) / math.sqrt(len(rises)) if len(rises) > 1 else 0.0
+    if rises.mean() <= max(noise, 0.05 * (mean[0] - mean[low])):
+        return []
+    return [
+        f"Overfitting from epoch {low + 2}: the validation loss rises from {words.number(float(mean[low]))} to "
+        f"{words.number(float(mean[-1]))} while the training loss still falls."
+    ]
+
+
+def _folds(rising: Floats, gain: float, epoch: int) -> list[str]:
+    """A fold that stands apart, or folds that differ widely, at the scoring epoch."""
+    values = rising[:, min(epoch, rising.shape[1] - 1)]
+    if len(values) < 2:
+        return []
+    if len(values) >= 4:
+        for fold, value in enumerate(values):
+            others = np.delete(values, fold)
+            away = abs(value - others.mean())
+            if away > 5 * others.std(ddof=1) and away > 0.05 * gain:
+                shown, rest = words.number(abs(float(value))), words.number(abs(float(others.mean())))
+                return [f"Unstable folds: fold {fold} stands apart ({shown} against {rest} on average of the others)."]
+    std = float(values.std(ddof=1))
+    if gain > 0 and std > 0.1 * gain:
+        return [
+            f"Unstable folds: their standard deviation, {words.number(std)}, is over a tenth of all that it learned."
+        ]
+    return []
+
+
+def _jumps(mean: Floats, gain: float) -> list[str]:
+    steps = np.diff(mean[len(mean) // 2 :])
+    if gain > 0 and len(steps) >= 4 and np.abs(steps - steps.mean()).mean() > 0.05 * gain:
+        return ["It jumps from epoch to epoch: a lower learning rate or larger batches may steady it."]
+    return []

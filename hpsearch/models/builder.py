@@ -1,13 +1,17 @@
 """From a study file's ``[model]`` to compiled Keras models."""
 
-from collections.abc import Callable
+import inspect
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
-from hpsearch.data.dataset import TrainingData
-from hpsearch.errors import ModelError
+from hpsearch.data.dataset import Task, TrainingData, take
+from hpsearch.errors import HpsearchError, ModelError
 from hpsearch.imports import load_object
+from hpsearch.models.kerastuner import KerasTunerModel, as_keras_tuner
 from hpsearch.models.registry import FAMILIES
 from hpsearch.models.seeding import seed_everything
 from hpsearch.models.training import compile_model
@@ -15,6 +19,8 @@ from hpsearch.space import Config, Parameter
 from hpsearch.spec import StudySpec
 
 Build = Callable[[Config, TrainingData], keras.Model]
+
+_FORMS = "write build(config, data) or KerasTuner's build(hp), and return a keras.Model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +40,126 @@ class ModelBuilder:
         """The builder that a study file asks for.
 
         Raises:
-            ModelError: The build function cannot be imported.
+            ModelError: The build function cannot be imported, or is no build function.
         """
         address = FAMILIES[spec.model.family].build if spec.model.family else str(spec.model.build)
-        return cls(address, load_object(address, spec.folder, ModelError))  # type: ignore[arg-type]
+        found = load_object(address, spec.folder, ModelError)
+        function = None if spec.model.family else as_keras_tuner(address, found)
+        if function is None and not (callable(found) and _takes_two(found)):
+            raise ModelError(f"{address}: is no build function, but {_kind(found)}", hint=_FORMS)
+        return cls(address, function or found)  # type: ignore[arg-type]
 
     def build(self, config: Config, data: TrainingData, *, seed: int) -> keras.Model:
-        """A compiled model; its initial weights depend on config, data shapes and `seed` only.
+        """A compiled model with all its weights; their initial values depend on config, data shapes and `seed` only.
+
+        A model that the build function compiled stays as it is; any other gets optimizer, loss and metrics from the
+        config and the task.
 
         Raises:
-            ModelError: The build function fails or returns something else than a Keras model.
+            ModelError: The build function fails or returns something else than a Keras model that fits the data.
         """
         seed_everything(seed)
-        model = self.function(config, data)
+        try:
+            model = self.function(config, data)
+        except HpsearchError:
+            raise
+        except Exception as error:
+            raise _failed(self.address, "build", config, error) from error
+        _check_model(self.address, model)
+        if not model.built:
+            _make_weights(self.address, model, config, data)
         if not model.compiled:
             compile_model(model, config, data)
+        _check_outputs(self.address, model, data)
         return model
 
     def discover(self, data: TrainingData) -> dict[str, Parameter]:
-        """Hyperparameters that the model declares itself (KerasTuner code); empty for families."""
-        return {}
+        """Hyperparameters that the model declares itself (KerasTuner code); empty for families and plain functions.
+
+        Raises:
+            ModelError: The code fails with its own defaults, or does what folds cannot follow.
+        """
+        if not isinstance(self.function, KerasTunerModel):
+            return {}
+        try:
+            return self.function.discover(data)
+        except HpsearchError:
+            raise
+        except Exception as error:
+            raise _failed(self.address, "build", {}, error) from error
+
+
+def _takes_two(function: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _failed(address: str, what: str, config: Config, error: Exception) -> ModelError:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    values = ", ".join(f"{name}={value!r}" for name, value in config.items()) or "its own defaults"
+    return ModelError(
+        f"{address}: {what} raised {type(error).__name__}: {error} ({where.filename}, line {where.lineno})",
+        hint=f"with {values}",
+    )
+
+
+def _kind(found: object) -> str:
+    if callable(found) and not inspect.isclass(found):
+        try:
+            return f"a function of {inspect.signature(found)}"
+        except (TypeError, ValueError):
+            return "a function without a known signature"
+    return f"a {type(found).__name__}"
+
+
+def _check_model(address: str, model: object) -> None:
+    if isinstance(model, keras.Model):
+        return
+    what = "None (is a `return` missing?)" if model is None else f"a {type(model).__module__}.{type(model).__name__}"
+    legacy = "tf_keras" in type(model).__module__
+    raise ModelError(
+        f"{address}: the build function returned {what}, not a keras.Model",
+        hint="legacy tf_keras models are not supported: import keras (version 3)" if legacy else _FORMS,
+    )
+
+
+def _make_weights(address: str, model: keras.Model, config: Config, data: TrainingData) -> None:
+    """Build a model that was defined without an input shape, so that the seed decides its weights now."""
+    try:
+        if isinstance(model, keras.Sequential) and not isinstance(data.x, Mapping):
+            model.build((None, *data.input_shape))
+        else:
+            rows = take(data.x, np.arange(1))
+            model({name: keras.ops.convert_to_tensor(column[:, None]) for name, column in rows.items()}
+                  if isinstance(rows, Mapping) else keras.ops.convert_to_tensor(rows))  # fmt: skip
+    except Exception as error:
+        raise _failed(address, "the model, on the first row,", config, error) from error
+
+
+def _check_outputs(address: str, model: keras.Model, data: TrainingData) -> None:
+    """Catch what Keras would only show as a wrong or infinite loss."""
+    shape = getattr(model, "output_shape", None)
+    loss = model.loss if isinstance(model.loss, str) else type(model.loss).__name__
+    loss = loss.replace("_", "").lower()
+    if data.task is Task.MULTICLASS and loss.endswith("categoricalcrossentropy"):
+        wanted = "sparsecategoricalcrossentropy" if not data.one_hot else "categoricalcrossentropy"
+        if loss != wanted:
+            labels = "integer" if data.one_hot else "one-hot"
+            raise ModelError(
+                f"{address}: the model is compiled with {model.loss!r}, but the labels are "
+                f"{'one-hot rows' if data.one_hot else 'class numbers'}",
+                hint=f'set [data] labels = "{labels}", or change the loss',
+            )
+    if not isinstance(shape, tuple) or not isinstance(shape[-1], int):
+        return
+    needed = data.n_classes if data.task is Task.MULTICLASS else 1 if data.y.ndim == 1 else data.y.shape[1]
+    exact = data.task is not Task.BINARY and loss != "sparsecategoricalcrossentropy"
+    if shape[-1] < needed or (exact and shape[-1] != needed):
+        what = f"{data.n_classes} classes" if data.task is Task.MULTICLASS else f"{needed} target(s) per row"
+        raise ModelError(
+            f"{address}: the model ends in {shape[-1]} output(s), but the data have {what}",
+            hint="make the last layer's units fit: data.n_classes tells how many" if data.n_classes else "",
+        )

@@ -1,4 +1,4 @@
-"""Raw rows to model inputs: preprocessing as stock Keras layers and operations, adapted on the training rows of one fold.
+"""Raw rows to model inputs: preprocessing as stock Keras layers, adapted on the training rows of one fold.
 
 Only ``Normalization`` holds adapted state. Nothing here is a class of ours, so a saved model loads without hpsearch, on
 TensorFlow and on JAX.
@@ -20,7 +20,7 @@ Encoded = tuple[Inputs, keras.KerasTensor]
 NO_CODE = -2.0  # of a slot that no category has taken; codes are -1 … 2**24 - 1
 
 SLOT_STEP = 4
-"""One-hot widths are rounded up to a multiple of this: folds whose training parts lack a rare category keep one shape."""
+"""One-hot widths are multiples of this: folds whose training parts lack a rare category mostly keep one shape."""
 
 
 def encode(data: TrainingData) -> Encoded:

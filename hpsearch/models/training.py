@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from hpsearch.data.dataset import Task, TrainingData
+from hpsearch.errors import ModelError
 from hpsearch.space import Config
 
 OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
@@ -38,8 +39,16 @@ def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
 
     ``optimizer`` is ``rmsprop`` where not given, as in the documents. A hyperparameter that the optimizer does not
     know (momentum with Adam) has no effect.
+
+    Raises:
+        ModelError: ``optimizer`` is none of those known here.
     """
     name = str(config.get("optimizer", "rmsprop"))
+    if name not in OPTIMIZERS:
+        raise ModelError(
+            f"optimizer = {name!r} is not known, and the build function returned a model that is not compiled",
+            hint=f"compile the model in the build function, or use one of {', '.join(OPTIMIZERS)}",
+        )
     known = ("learning_rate", "weight_decay", "clipnorm", *SETTINGS[name])
     # 0 means "without": Keras reads weight_decay=0.0 the same, but would refuse clipnorm=0.
     off = {one for one in ("weight_decay", "clipnorm") if not config.get(one)}

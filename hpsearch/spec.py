@@ -5,6 +5,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -258,27 +259,30 @@ class StudySpec(_Section):
         """
         family = FAMILIES[self.model.family] if self.model.family else None
         defaults: Mapping[str, Parameter] = family.space if family else {**_untuned(), **(discovered or {})}
-        legal = defaults if family else None
+        owner, extra = f"family {self.model.family!r}", TRAINING.keys() | _OPTIMIZER_NAMES
+        if family:
+            extra |= set(family.optional)
+        elif discovered:
+            owner, extra = repr(self.model.build), set()
+        legal = defaults if family or discovered else None
         raw = {("space", name): value for name, value in self.space.items()}
         raw |= {("model", name): value for name, value in (self.model.__pydantic_extra__ or {}).items()}
         parameters, problems = dict(defaults), []
         for (section, name), value in raw.items():
-            extra = TRAINING.keys() | _OPTIMIZER_NAMES | set(family.optional if family else ())
             if legal is not None and name not in legal and name not in extra:
                 known = [*legal, *sorted(extra - legal.keys())]
                 problems.append(
-                    f"{section}.{name}: not a hyperparameter of family {family.name!r}"  # type: ignore[union-attr]
-                    f"{closest(name, known)}; it has {_listed(known)}"
+                    f"{section}.{name}: not a hyperparameter of {owner}{closest(name, known)}; it has {_listed(known)}"
                 )
                 continue
             try:
                 parameters[name] = parse_parameter(value)
             except ValueError as error:
                 problems.append(f"{section}.{name}: {error}")
-        problems += _check_training(parameters)
+        problems += _check_training(parameters, known_optimizers=family is not None)
         if not problems:
             try:
-                return Space(parameters)
+                return Space(_reachable(parameters, {name for _, name in raw}))
             except ValueError as error:
                 problems.append(f"space.{error}")
         raise SpecError("the search space is wrong:\n" + "\n".join(f"  - {line}" for line in problems))
@@ -290,6 +294,26 @@ class StudySpec(_Section):
 
 _OPTIMIZER_NAMES = frozenset({"momentum", "nesterov", "weight_decay", "beta_1", "beta_2", "rho", "epsilon", "clipnorm"})
 OPTIMIZERS = ("sgd", "adam", "rmsprop", "adamw", "nadam", "adagrad", "adamax", "adadelta", "lion")
+
+
+def _reachable(parameters: Mapping[str, Parameter], given: set[str]) -> dict[str, Parameter]:
+    """Without what can no longer be active: a study file that narrows `given` choices leaves no rule about the others.
+
+    Only conditions of defaults are adapted; one that the study file states itself must hold as it stands.
+    """
+    kept = dict(parameters)
+    for name, parameter in parameters.items():
+        if name in given or not (given & parameter.when.keys()):
+            continue
+        when = {}
+        for other, allowed in parameter.when.items():
+            values = parameters[other].values() if other in parameters else ()
+            when[other] = allowed if values is None else tuple(value for value in allowed if value in values)
+        if all(when.values()):
+            kept[name] = replace(parameter, when=when)
+        else:
+            del kept[name]
+    return {name: one for name, one in kept.items() if all(other in kept for other in one.when)}
 
 
 def _untuned() -> dict[str, Parameter]:
@@ -386,7 +410,7 @@ def _space_problems(raw: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _check_training(parameters: Mapping[str, Parameter]) -> list[str]:
+def _check_training(parameters: Mapping[str, Parameter], *, known_optimizers: bool = True) -> list[str]:
     """Rules for the training-level hyperparameters, whoever named them."""
     problems = []
     for name in ("batch_size", "epochs"):
@@ -394,7 +418,8 @@ def _check_training(parameters: Mapping[str, Parameter]) -> list[str]:
         bad = [v for v in values or (None,) if isinstance(v, bool) or not isinstance(v, int) or v < 1]
         if bad:
             problems.append(f"space.{name}: must be whole numbers of at least 1, but got {bad[0] or 'a real range'!r}")
-    for value in parameters["optimizer"].values() or () if "optimizer" in parameters else ():
+    optimizers = parameters["optimizer"].values() or () if known_optimizers and "optimizer" in parameters else ()
+    for value in optimizers:
         if value not in OPTIMIZERS:
             problems.append(
                 f"space.optimizer: must be among {_listed(OPTIMIZERS)}, but got {value!r}{closest(value, OPTIMIZERS)}"
@@ -443,8 +468,8 @@ def _problem(error: Mapping[str, Any]) -> str:
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     message = message if message.startswith(("must", "needs", "names", "repeats")) else f"must be {message}"
     shown = "" if isinstance(received, BaseModel) else f", but got {received!r}"
-    closest = "" if "did you mean" not in message else message[message.index(" (did you mean") :]
-    return f"{path}: {message.removesuffix(closest) if closest else message}{shown}{closest}"
+    offer = "" if "did you mean" not in message else message[message.index(" (did you mean") :]
+    return f"{path}: {message.removesuffix(offer) if offer else message}{shown}{offer}"
 
 
 _TAGS = {"str", "int", "float", "bool", "list", "dict"}

@@ -18,7 +18,7 @@ class Address:
         uri: Tracking and registry URI.
         artifact_root: URI under which new experiments keep their artifacts; None where the server decides.
         file: The database file of a SQLite URI; None for servers.
-        written: The URI as the study file has it, for messages.
+        written: The URI for messages: as the study file has it, without a password.
     """
 
     uri: str
@@ -59,6 +59,11 @@ class Address:
             ) from None
 
 
+def without_password(text: str) -> str:
+    """`text` with the passwords of its URIs starred out."""
+    return re.sub(r"(://[^/:@\s]*):[^@\s]+@", r"\1:***@", text)
+
+
 def page(server: str, experiment_id: str) -> str:
     """Web page of an experiment on an MLflow server."""
     return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs"
@@ -70,7 +75,15 @@ def resolve(tracking: TrackingSection, *, folder: Path | None = None) -> Address
     Args:
         tracking: The section.
         folder: Where relative paths start; the working directory if not given.
+
+    Raises:
+        TrackingError: An environment variable that the section names is not set.
     """
+    written = without_password(tracking.uri)
+    try:
+        tracking = tracking.resolved()
+    except ValueError as error:
+        raise TrackingError(f"[tracking] {error}", hint="set it in the environment and try again") from None
     folder = Path.cwd() if folder is None else folder
     uri, file = tracking.uri, None
     if (match := _SQLITE.fullmatch(uri)) and match[2] not in ("", ":memory:"):
@@ -82,4 +95,4 @@ def resolve(tracking: TrackingSection, *, folder: Path | None = None) -> Address
         root = None if uri.startswith(("http://", "https://", "databricks")) else "mlruns/artifacts"
     if root is not None and "://" not in root:
         root = Path(folder, root).resolve().as_uri()
-    return Address(uri=uri, artifact_root=root, file=file, written=tracking.uri)
+    return Address(uri=uri, artifact_root=root, file=file, written=written)

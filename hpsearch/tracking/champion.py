@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch.data.dataset import Features
+from hpsearch.errors import TrackingError
 from hpsearch.record import StudyRecord
+from hpsearch.spec import TrackingSection
 from hpsearch.tracking import study_view, view
 from hpsearch.tracking.address import Address, resolve
 from hpsearch.tracking.client import explain, polite
@@ -30,7 +32,9 @@ _SHA = "hpsearch.sha256"
 _NO_STEP = 2**31 - 1
 
 
-def log_champion(*, model: "keras.Model | str", example: Features, record: StudyRecord, champion: Champion) -> str:
+def log_champion(
+    *, model: "keras.Model | str", example: Features, tracking: TrackingSection, record: StudyRecord
+) -> str:
     """Log the champion with ``mlflow.keras``, register it under the study's name, and let ``champion`` point to it.
 
     The model carries signature, input example, pinned requirements and its test metrics; the study's run carries the
@@ -39,19 +43,22 @@ def log_champion(*, model: "keras.Model | str", example: Features, record: Study
     Args:
         model: The model, or the path of its ``.keras`` file.
         example: Some raw rows, as the model takes them.
-        record: The study; its trials may be left out.
-        champion: What `model` is.
+        tracking: Where MLflow is.
+        record: The study; ``record.champion`` tells what `model` is, and trials may be left out.
 
     Returns:
         ``models:/<study>/<version>``; also loadable as ``models:/<study>@champion``.
 
     Raises:
-        TrackingError: MLflow cannot be reached or refuses.
+        TrackingError: MLflow cannot be reached or refuses, or there is no champion.
     """
-    address = resolve(record.spec.tracking)
+    champion = record.champion
+    if champion is None:
+        raise TrackingError(f"study {record.name!r} has no champion to log", hint="`hpsearch resume` refits the winner")
+    address = resolve(tracking)
     with polite():
         try:
-            projection = Projection(replace(record, champion=champion), address)
+            projection = Projection(record, address)
             client, name = projection.client, registered_name(record.name)
             version = _registered(client, name, champion.sha256)
             if version is None:
@@ -129,7 +136,7 @@ def _register(
         pip_requirements=requirements(),
         validate_serving_input=False,
     )
-    projection.write_model_metrics(replace(record, champion=champion), logged.model_id)
+    projection.write_model_metrics(record, logged.model_id)
     with contextlib.suppress(Exception):  # it exists already, or the next call says what is wrong
         client.create_registered_model(name, description=study_view.describe(record)[: view.TAG_LENGTH])
     version = client.create_model_version(
@@ -159,14 +166,12 @@ def _plain(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
 
 @contextlib.contextmanager
 def _addressed(address: Address) -> Iterator[None]:
-    """MLflow's process-wide addresses, which ``Model.log`` insists on, set for a while."""
+    """MLflow's process-wide address, which ``Model.log`` insists on, set for a while."""
     import mlflow
 
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     mlflow.set_tracking_uri(address.uri)
-    mlflow.set_registry_uri(address.uri)
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
+        mlflow.set_tracking_uri(before)

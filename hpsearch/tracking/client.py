@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import TrackingError
-from hpsearch.tracking.address import Address
+from hpsearch.tracking.address import Address, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -113,4 +113,4 @@ def _reason(error: BaseException) -> str:
     if "timed out" in text.lower():
         return "no answer in time"
     lines: list[Any] = [line.strip() for line in text.splitlines() if line.strip()]
-    return str(lines[0])[:300] if lines else type(error).__name__
+    return without_password(str(lines[0]))[:300] if lines else type(error).__name__

@@ -14,7 +14,7 @@ from hpsearch.observer import Observer
 from hpsearch.record import StudyRecord, StudyState
 from hpsearch.spec import TrackingSection
 from hpsearch.tracking.address import resolve
-from hpsearch.tracking.client import explain, polite, refused
+from hpsearch.tracking.client import explain, gone, polite, refused
 from hpsearch.tracking.projection import Projection
 from hpsearch.trial import FoldResult, Trial
 
@@ -67,7 +67,7 @@ class Tracker(Observer):
         self._problem: TrackingError | None = None
         self._wait_s = 1.0
         self._refused: dict[int, TrackingError] = {}
-        self._questioned: set[int] = set()
+        self._questioned: set[str] = set()
         self._projection: Projection | None = None
         self._place = ("", "")
         self._thread: threading.Thread | None = None
@@ -98,6 +98,11 @@ class Tracker(Observer):
         """Write the trial's mean curves, final metrics and status."""
         self._put(trial)
 
+    def refit_started(self, trial: Trial) -> None:  # noqa: ARG002 - the interface's
+        """Wait until the study's run exists: a worker logs the champion to it, and two must not create it at once."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._place[1] or self._problem, self._patience_s)
+
     def add_file(self, path: Path, folder: str | None = None) -> None:
         """Put a file beside the parent run, such as the report; it must stay where it is until it is written."""
         with self._changed:
@@ -107,7 +112,6 @@ class Tracker(Observer):
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was told so far is in MLflow; False if that takes longer or MLflow is out of reach."""
         with self._changed:
-            self._changed.notify_all()
             return self._changed.wait_for(lambda: self._idle, timeout_s)
 
     def close(self, record: StudyRecord) -> None:
@@ -136,11 +140,12 @@ class Tracker(Observer):
             waiting = len(self._dirty | self._refused.keys())
             return TrackingState(problem is None, waiting, problem.what if problem else "", *self._place)
 
-    def take_notes(self) -> tuple[str, ...]:
-        """What the user should know, each told once."""
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know, oldest first: outages, refusals, things restored."""
         with self._changed:
-            notes, self._notes = tuple(self._notes), []
-            return notes
+            refusals = tuple(f"trial {number}: {error.what}" for number, error in self._refused.items())
+            return (*self._notes, *refusals)
 
     def _put(self, trial: Trial) -> None:
         with self._changed:
@@ -160,7 +165,12 @@ class Tracker(Observer):
                 try:
                     self._write()
                 except Exception as error:  # whatever MLflow does, the study goes on
-                    self._lose(error)
+                    if (refused(error) or gone(error)) and str(error) not in self._questioned:
+                        # Something was deleted behind our back: look again, and believe the second refusal.
+                        self._questioned.add(str(error))
+                        self._projection = None
+                    else:
+                        self._lose(error)
                 else:
                     self._recover()
                 if self._closing and (self._idle or self._problem):
@@ -185,6 +195,7 @@ class Tracker(Observer):
                 self._dirty |= self._trials.keys()
                 self._place = (self._address.experiment_url(self._projection.experiment_id), self._projection.parent_id)
                 self._notes += self._projection.notes
+                self._changed.notify_all()
             self._projection.write_study(record)
         self._write_trials(self._projection, "RUNNING" if record.state is StudyState.RUNNING else "KILLED")
         for path, folder in files:
@@ -208,9 +219,7 @@ class Tracker(Observer):
             try:
                 projection.write_trial(trial, open_status=open_status)
             except Exception as error:
-                if not refused(error) or trial.number not in self._questioned:
-                    # A run may have been deleted behind our back: look again, and believe the second refusal.
-                    self._questioned.add(trial.number)
+                if not refused(error) or str(error) not in self._questioned:
                     raise
                 self._refused[trial.number] = explain(error, self._address)
             with self._changed:
@@ -226,6 +235,7 @@ class Tracker(Observer):
             self._problem = told if isinstance(told, TrackingError) else explain(error, self._address)
             self._projection = None
             self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_SECONDS)
+            self._changed.notify_all()
 
     def _recover(self) -> None:
         with self._changed:

@@ -1,0 +1,320 @@
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpsearch.errors import TrackingError
+from hpsearch.record import StudyRecord, StudyState
+from hpsearch.tracking import Tracker, sync
+from hpsearch.tracking.address import resolve, without_password
+from hpsearch.trial import Failure, FoldResult, Trial, TrialState
+from tests.factories import CREATED, make_champion, make_record, make_trial, make_trials
+
+from .conftest import values
+
+Snapshot = Callable[..., dict[str, dict[str, Any]]]
+
+
+def play(tracker: Tracker, trials: tuple[Trial, ...]) -> None:
+    """Tell the tracker what a driver would."""
+    for trial in trials:
+        running = Trial(trial.number, trial.config, started=trial.started)
+        tracker.trial_started(running)
+        if trial.state is not TrialState.PRUNED:
+            for fold in trial.folds:
+                tracker.fold_finished(running, fold)
+        if trial.state.finished:
+            tracker.trial_finished(trial)
+
+
+def track(record: StudyRecord, trials: tuple[Trial, ...], **end: Any) -> Tracker:
+    """A whole study, from open to close."""
+    tracker = Tracker(record.spec.tracking)
+    tracker.open(record)
+    play(tracker, trials)
+    tracker.close(replace(record, trials=trials, **{"state": StudyState.FINISHED, **end}))
+    assert tracker.state.caught_up, tracker.state
+    return tracker
+
+
+def test_every_fate_arrives_with_exact_numbers(folder: Path, snapshot: Snapshot) -> None:
+    trials = make_trials(9)
+    record = make_record((), folder=folder)
+    tracker = track(record, trials, champion=make_champion(trials[0]))
+    runs = snapshot(record.spec.tracking.uri)
+    assert tracker.notes == ()
+    assert set(runs) == {"digits", *(f"t{n:03d}" for n in range(9))}
+    for trial in trials:
+        run = runs[f"t{trial.number:03d}"]
+        assert run["params"] == {name: str(value) for name, value in trial.config.items()}
+        assert run["tags"]["mlflow.parentRunId"] == runs["digits"]["id"]
+        assert run["times"] == (round(trial.started * 1000), round((trial.finished or 0) * 1000))
+        for fold in trial.folds:
+            for metric, curve in fold.curves.items():
+                assert values(run, f"fold_{fold.fold}/{metric}") == list(curve)
+        assert (values(run, "score") if "score" in run["points"] else [None]) == [trial.score]
+    best = runs["t000"]
+    assert (best["status"], best["name"]) == ("FINISHED", "t000 · 0.9179")
+    assert values(best, "score_std") == [trials[0].std]
+    assert [values(best, f"fold_{n}/score")[0] for n in range(5)] == list(trials[0].fold_scores)
+    assert values(best, "val_accuracy")[trials[0].epoch or 0] == trials[0].score
+    assert [runs[name]["status"] for name in ("t004", "t006", "t008")] == ["KILLED", "FAILED", "FAILED"]
+    assert runs["t006"]["tags"]["hpsearch.failure"] == "diverged (fold 2, epoch 3): loss is nan"
+    assert "ValueError: units" in runs["t008"]["tags"]["mlflow.note.content"]
+    assert "val_accuracy" not in runs["t006"]["points"]
+
+
+def test_parent_run_has_charts_table_and_provenance(
+    folder: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = make_trials(12)
+    record = make_record((), folder=folder)
+    tracker = track(record, trials, champion=make_champion(trials[1]))
+    parent = snapshot(record.spec.tracking.uri)["digits"]
+    assert parent["status"] == "FINISHED"
+    assert parent["times"][0] == round(CREATED * 1000)
+    assert len(parent["points"]["best_score"]) == 12
+    best = max(record.objective.rank_key(trial) and trial.score or 0.0 for trial in trials if trial.state == "complete")
+    assert values(parent, "best_score")[-1] == best
+    assert values(parent, "test_accuracy") == [0.9777777777777777]
+    assert len(parent["points"]["t001/val_accuracy"]) == 20
+    assert len(parent["points"]["refit_t001/loss"]) == make_champion(trials[1]).epochs
+    tags = parent["tags"]
+    assert tags["hpsearch.seed"] == "7"
+    assert tags["hpsearch.versions"] == "python 3.11.7, keras 3.15.1, hpsearch 0.1.0"
+    assert tags["mlflow.source.git.commit"] == "deadbeef" * 5
+    assert "Best: trial **1**" in tags["mlflow.note.content"]
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(record.spec.tracking.uri)
+    run = client.get_run(tracker.state.parent_id)
+    dataset = run.inputs.dataset_inputs[0].dataset
+    assert (dataset.name, dataset.digest) == ("sklearn:digits", "0123456789abcdef")
+    assert json.loads(dataset.profile)["rows"] == 1438
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert experiment.artifact_location == (folder / "artifacts").as_uri() + "/digits"
+    path = folder / "artifacts" / "digits" / run.info.run_id / "artifacts"
+    assert {one.name for one in path.iterdir()} == {"facts.json", "leaderboard.json", "study.toml"}
+    assert (path / "study.toml").read_text() == record.study_file
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", record.spec.tracking.uri)  # load_table looks there, not at its client
+    table = client.load_table(experiment.experiment_id, "leaderboard.json", run_ids=[run.info.run_id])
+    assert table["trial"].tolist()[:2] == [trial.number for trial in replace(record, trials=trials).ranked[:2]]
+
+
+def test_projecting_again_changes_nothing(folder: Path, snapshot: Snapshot) -> None:
+    trials = make_trials(9)
+    infinite = FoldResult(0, {"loss": (1.0, math.inf, math.nan), "val_accuracy": (0.1, 0.1, math.nan)}, CREATED, 1.0)
+    failure = Failure("diverged", "loss is nan", fold=0, epoch=1)
+    diverged = replace(make_trial(9, TrialState.DIVERGED), folds=(infinite,), failure=failure)
+    trials = (*trials, diverged)
+    record = make_record((), folder=folder)
+    track(record, trials, champion=make_champion(trials[0]))
+    uri = record.spec.tracking.uri
+    before = snapshot(uri)
+    assert [math.isnan(value) for value in values(before["t009"], "fold_0/loss")] == [False, True, True]
+    ended = replace(record, trials=trials, state=StudyState.FINISHED, champion=make_champion(trials[0]))
+    assert sync(ended).written == 0
+    assert snapshot(uri) == before
+    # Without the tags that say "complete", every point is written again, and the store ignores every one.
+    from mlflow import MlflowClient
+
+    for name, run in before.items():
+        if name != "digits":
+            MlflowClient(uri).set_tag(run["id"], "hpsearch.digest", "")
+    assert sync(ended).written == 10
+    assert snapshot(uri) == before
+
+
+def test_more_points_than_one_call_takes(folder: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    sizes, log_batch = [], MlflowClient.log_batch
+
+    def spy(self: Any, run_id: str, metrics: Any = (), params: Any = (), tags: Any = (), **rest: Any) -> Any:
+        sizes.append(len(metrics) + len(params) + len(tags))
+        return log_batch(self, run_id, metrics=metrics, params=params, tags=tags, **rest)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", spy)
+    config = {f"layer_{n}": n for n in range(230)}
+    trial = make_trial(0, epochs=150, folds=5, config=config)
+    record = make_record((), folder=folder)
+    track(record, (trial,))
+    run = snapshot(record.spec.tracking.uri)["t000"]
+    assert sum(len(points) for points in run["points"].values()) == 5 * 150 * 4 + 150 * 4 + 11
+    assert run["params"] == {name: str(value) for name, value in config.items()}
+    assert 800 < max(sizes) <= 1000
+
+
+def test_a_resumed_study_goes_on_in_its_runs(folder: Path, snapshot: Snapshot) -> None:
+    trials = make_trials(6)
+    half = replace(trials[3], state=TrialState.RUNNING, folds=trials[3].folds[:2], score=None, finished=None)
+    record = make_record((), folder=folder)
+    track(record, (*trials[:3], half), state=StudyState.INTERRUPTED)
+    uri = record.spec.tracking.uri
+    stopped = snapshot(uri)
+    assert (stopped["digits"]["status"], stopped["t003"]["status"]) == ("KILLED", "KILLED")
+    assert stopped["t003"]["name"] == "t003"
+
+    resumed = make_record((*trials[:3], half), folder=folder)
+    tracker = Tracker(resumed.spec.tracking)
+    tracker.open(resumed)
+    tracker.trial_started(half)
+    assert tracker.flush(60)
+    assert snapshot(uri)["digits"]["status"] == snapshot(uri)["t003"]["status"] == "RUNNING"
+    for fold in trials[3].folds[2:]:
+        tracker.fold_finished(half, fold)
+    play(tracker, trials[3:])
+    tracker.close(replace(resumed, trials=trials, state=StudyState.FINISHED))
+    done = snapshot(uri)
+    assert set(done) == {"digits", *(f"t{n:03d}" for n in range(6))}
+    assert done["t003"]["id"] == stopped["t003"]["id"]
+    assert done["t003"]["status"] == "FINISHED"
+
+    whole = folder / "uninterrupted"
+    whole.mkdir()
+    (whole / "mlflow.db").write_bytes(b"")
+    other = make_record((), folder=whole)
+    track(other, trials)
+    once = snapshot(other.spec.tracking.uri)
+    assert {name: run["points"] for name, run in done.items()} == {name: run["points"] for name, run in once.items()}
+
+
+def test_a_study_begun_anew_gets_a_run_of_its_own(folder: Path) -> None:
+    from mlflow import MlflowClient
+
+    for created in (CREATED, CREATED + 100):
+        record = replace(make_record(make_trials(2), folder=folder, state=StudyState.FINISHED), created=created)
+        assert sync(record).written == 2
+    client = MlflowClient(record.spec.tracking.uri)
+    runs = client.search_runs(["1"], filter_string="tags.`hpsearch.kind` = 'study'")
+    assert len(runs) == 2
+
+
+def test_what_was_deleted_in_the_pages_stays_deleted_until_sync(folder: Path, snapshot: Snapshot) -> None:
+    from mlflow import MlflowClient
+
+    trials = make_trials(4)
+    record = make_record((), folder=folder)
+    uri = record.spec.tracking.uri
+    track(record, trials[:3])
+    before = snapshot(uri)
+    client = MlflowClient(uri)
+    client.delete_run(before["t001"]["id"])
+    client.delete_run(before["digits"]["id"])
+    tracker = track(make_record(trials[:3], folder=folder), trials)
+    assert tracker.notes == ("the MLflow run of study 'digits' had been deleted; it was restored",)
+    after = snapshot(uri)
+    assert [after[name]["stage"] for name in ("digits", "t000", "t001", "t003")] == [
+        "active",
+        "active",
+        "deleted",
+        "active",
+    ]
+    client.delete_experiment("1")
+    report = sync(make_record(trials, folder=folder, state=StudyState.FINISHED))
+    assert report.notes == ("MLflow experiment 'digits' had been deleted; it was restored",)
+    assert {run["stage"] for run in snapshot(uri).values()} == {"active"}
+
+
+@pytest.mark.parametrize("victim", ["t000", "digits"])
+def test_a_run_deleted_while_the_study_runs(folder: Path, snapshot: Snapshot, victim: str) -> None:
+    from mlflow import MlflowClient
+
+    trials = make_trials(3)
+    record = make_record((), folder=folder)
+    tracker = Tracker(record.spec.tracking)
+    tracker.open(record)
+    tracker.trial_started(replace(trials[0], state=TrialState.RUNNING, folds=()))
+    assert tracker.flush(60)
+    client = MlflowClient(record.spec.tracking.uri)
+    client.delete_run(snapshot(record.spec.tracking.uri)[victim]["id"])
+    play(tracker, trials)
+    tracker.close(replace(record, trials=trials, state=StudyState.FINISHED))
+    assert tracker.state.caught_up, tracker.state
+    runs = snapshot(record.spec.tracking.uri)
+    # A trial's run stays deleted; the study's own is needed, and comes back.
+    first = "deleted" if victim == "t000" else "active"
+    assert [runs[name]["stage"] for name in ("digits", "t000", "t001")] == ["active", first, "active"]
+    assert runs["digits"]["status"] == "FINISHED"
+
+
+def test_one_trial_that_mlflow_refuses_does_not_stop_the_others(folder: Path, snapshot: Snapshot) -> None:
+    trials = make_trials(3)
+    trials = (trials[0], replace(trials[1], config={"": 1, "x" * 250: 2}), replace(trials[2], started=1e300))
+    record = make_record((), folder=folder)
+    tracker = Tracker(record.spec.tracking)
+    tracker.open(record)
+    play(tracker, trials)
+    tracker.close(replace(record, trials=trials, state=StudyState.FINISHED))
+    runs = snapshot(record.spec.tracking.uri)
+    assert [runs[name]["status"] for name in ("digits", "t000", "t001")] == ["FINISHED"] * 3
+    assert tracker.state.waiting == 1
+    assert any(note.startswith("trial 2: MLflow at sqlite:///") for note in tracker.notes)
+
+
+def test_folders_are_made_where_the_study_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    record = make_record(make_trials(1))
+    track(record, make_trials(1))
+    assert (tmp_path / "mlruns" / "mlflow.db").is_file()
+    assert len(list((tmp_path / "mlruns" / "artifacts" / "digits").iterdir())) == 1
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["mlruns"]
+
+
+def test_the_process_is_left_as_it_was(folder: Path) -> None:
+    import mlflow
+
+    before = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW")}
+    track(make_record((), folder=folder), make_trials(1))
+    assert {name: value for name, value in os.environ.items() if name.startswith("MLFLOW")} == before
+    assert mlflow.active_run() is None
+
+
+def test_an_unreachable_mlflow_costs_the_study_nothing(tmp_path: Path) -> None:
+    tracking = {"uri": "http://127.0.0.1:9", "ledger": f"sqlite:///{tmp_path}/ledger.db"}
+    record = make_record((), tracking=tracking)
+    trials = make_trials(3)
+    tracker = Tracker(record.spec.tracking)
+    begun = time.perf_counter()
+    tracker.open(record)
+    play(tracker, trials)
+    assert time.perf_counter() - begun < 1
+    final = replace(record, trials=trials, state=StudyState.FINISHED)
+    tracker.close(final)
+    state = tracker.state
+    assert (state.caught_up, state.waiting, state.url) == (False, 3, "")
+    assert state.problem == "MLflow at http://127.0.0.1:9 cannot be reached: connection refused"
+    assert tracker.notes == (f"{state.problem}; the study goes on, and MLflow is caught up later",)
+    with pytest.raises(TrackingError) as caught:
+        sync(final)
+    assert str(caught.value) == (
+        "MLflow at http://127.0.0.1:9 cannot be reached: connection refused\n"
+        "  hint: start the server or mend [tracking] uri, then `hpsearch sync`; the ledger has everything"
+    )
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    record = make_record(make_trials(1), folder=tmp_path / "file")
+    with pytest.raises(TrackingError, match=r"MLflow's folder .*file cannot be created: "):
+        sync(record)
+
+
+def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "hunter2")
+    relative = resolve(make_record().spec.tracking, folder=tmp_path)
+    assert relative.uri == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+    assert relative.experiment_location("a <b>") == (tmp_path / "mlruns/artifacts/a_b_").as_uri()
+    http = resolve(make_record(tracking={"uri": "https://me:${SECRET}@host/x", "artifacts": "s3://b/c/"}).spec.tracking)
+    assert (http.uri, http.written) == ("https://me:hunter2@host/x", "https://me:***@host/x")
+    assert http.experiment_location("n") == "s3://b/c/n"
+    assert resolve(make_record(tracking={"uri": "http://host:5000"}).spec.tracking).artifact_root is None
+    assert without_password("at postgresql+psycopg://u:p@h/d now") == "at postgresql+psycopg://u:***@h/d now"

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from hpsearch.engines.base import EnginePlan
 from hpsearch.errors import ModelError, StudyError
 from hpsearch.executors.base import Executor
+from hpsearch.judge import Judge, epochs_of
 from hpsearch.ledger import Ledger
 from hpsearch.objective import score
 from hpsearch.observer import Observer
-from hpsearch.pruning import FoldCurves, make_pruner
 from hpsearch.record import StudyRecord
 from hpsearch.space import Config, key
 from hpsearch.trial import (
@@ -48,7 +48,6 @@ class _Live:
         training: Folds that a worker has.
         results: Finished folds.
         partial: Folds that were stopped early.
-        curves: Objective metric of every fold, as far as it has come.
         ending: The state that the trial will have once its last lane has ended, if not COMPLETE.
         failure: Why, for DIVERGED and FAILED.
         retries: How often a worker died with it.
@@ -58,11 +57,9 @@ class _Live:
     training: set[int] = field(default_factory=set)
     results: dict[int, FoldResult] = field(default_factory=dict)
     partial: dict[int, FoldResult] = field(default_factory=dict)
-    curves: dict[int, list[float]] = field(default_factory=dict)
     ending: TrialState | None = None
     failure: Failure | None = None
     retries: int = 0
-    seen_epochs: int = 0
 
 
 class Driver:
@@ -97,7 +94,7 @@ class Driver:
         self._plan, self._window, self._observer = plan, window, observer
         self._interrupted = interrupted
         self._n_folds = len(record.facts["data"]["folds"])
-        self._pruner = make_pruner(record.spec.pruning, record.objective)
+        self._judge = Judge(record)
         self._trials: list[Trial] = list(record.trials)
         self._live: dict[int, _Live] = {}
         self._first_unfinished = 0
@@ -175,8 +172,8 @@ class Driver:
         """Put a trial's missing folds in line."""
         done = {result.fold: result for result in trial.folds}
         live = _Live(waiting=set(range(self._n_folds)) - done.keys(), results=done)
-        live.curves = {fold: list(result.curves.get(self._objective.metric, ())) for fold, result in done.items()}
         self._live[trial.number] = live
+        self._judge.start(trial)
         self._observer.trial_started(trial)
         if not live.waiting:
             self._end(trial.number)
@@ -247,30 +244,10 @@ class Driver:
         if live is None:
             return
         self._observer.epoch_finished(event)
-        if self._objective.metric in event.metrics:
-            live.curves.setdefault(event.fold, []).append(event.metrics[self._objective.metric])
-        if self._pruner is None or live.ending is not None or len(live.curves) < self._n_folds:
-            return
-        epochs = min(len(curve) for curve in live.curves.values())
-        if epochs > live.seen_epochs and epochs < self._epochs_of(event.trial):
-            live.seen_epochs = epochs
-            others = [self._fold_curves(n) for n in range(len(self._trials)) if n != event.trial]
-            reason = self._pruner.verdict(self._fold_curves(event.trial), [one for one in others if one.folds])
-            if reason is not None:
-                self._give_up(event.trial, TrialState.PRUNED, Failure("pruned", reason, epoch=epochs - 1))
-
-    def _fold_curves(self, number: int) -> FoldCurves:
-        trial = self._trials[number]
-        if number in self._live:
-            curves = [tuple(curve) for curve in self._live[number].curves.values()]
-        else:
-            curves = [result.curves.get(self._objective.metric, ()) for result in trial.folds]
-        epochs = min((len(curve) for curve in curves), default=0) if len(curves) == self._n_folds else 0
-        folds = tuple(curve[:epochs] for curve in curves) if epochs else ()
-        return FoldCurves(number, folds, trial.state is TrialState.COMPLETE, self._epochs_of(number))
-
-    def _epochs_of(self, number: int) -> int:
-        return int(self._trials[number].config.get("epochs", 0))
+        epochs = epochs_of(self._trials[event.trial])
+        reason = self._judge.epoch(event, epochs)
+        if reason is not None and live.ending is None and event.epoch + 1 < epochs:
+            self._give_up(event.trial, TrialState.PRUNED, Failure("pruned", reason, epoch=event.epoch))
 
     def _on_lane(self, event: LaneFinished) -> None:
         live = self._live[event.trial]
@@ -326,6 +303,7 @@ class Driver:
                     trial, state=TrialState.DIVERGED, score=None, std=None, epoch=None, fold_scores=(), failure=failure
                 )
         self._trials[number] = trial
+        self._judge.finish(trial)
         self._ledger.finish_trial(self._record.name, trial, self._objective.metric)
         self._observer.trial_finished(trial)
         self._count_failures(trial)
@@ -360,9 +338,7 @@ class Driver:
             if not folds:
                 continue
             live.training -= folds
-            for fold in folds:
-                live.curves.pop(fold, None)
-            live.seen_epochs = 0
+            self._judge.restart(number, folds)
             live.retries += 1
             if live.ending is None and live.retries > self._spec.resources.max_retries:
                 message = f"{event.reason} ({live.retries} times; max_retries = {self._spec.resources.max_retries})"

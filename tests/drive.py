@@ -1,0 +1,74 @@
+"""Drives a synthetic study in this process, from its start or from wherever the ledger says it was left.
+
+As a program (``python -m tests.drive LEDGER TUNER ALGORITHM TRIALS KILL_AT WINDOW``) it kills itself with SIGKILL at the given epoch
+event, so that tests can resume what a dead driver left behind.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hpsearch.driver import Driver
+from hpsearch.engines.base import EnginePlan
+from hpsearch.ledger import Ledger
+from hpsearch.observer import Observer
+from hpsearch.record import StudyRecord
+from hpsearch.tuners import make_tuner
+from hpsearch.tuners.base import TunerSettings
+from tests.synthetic import SyntheticExecutor, make_record, make_spec
+
+
+def drive(
+    ledger_uri: str,
+    executor: SyntheticExecutor,
+    *,
+    window: int = 1,
+    interrupted: Callable[[], bool] = lambda: False,
+    observer: Observer | None = None,
+    **changes: Any,
+) -> StudyRecord:
+    """Search to the end; returns the study as the ledger then has it."""
+    ledger = Ledger(ledger_uri, create=True)
+    spec = make_spec(ledger_uri, **changes)
+    if not ledger.has(spec.name):
+        ledger.create(make_record(spec, window=window))
+    record = ledger.load(spec.name)
+    settings = TunerSettings(record.space, "maximize", spec.seed, startup_trials=4, grid_points=3)
+    tuner = make_tuner(spec.search.tuner, spec.search.algorithm, settings)
+    plan = record.facts["plan"]
+    try:
+        Driver(
+            record,
+            ledger,
+            executor=executor,
+            tuner=tuner,
+            plan=EnginePlan("fit", "synthetic", trials_per_bundle=plan["trials_per_bundle"]),
+            window=plan["window"],
+            observer=observer or Observer(),
+            interrupted=interrupted,
+        ).search()
+    finally:
+        tuner.close()
+    return ledger.load(spec.name)
+
+
+def main(ledger_uri: str, tuner: str, algorithm: str, trials: int, kill_at: int, window: int) -> None:
+    """Drive until the `kill_at`-th round of epochs, then die as by ``kill -9``."""
+    left = [kill_at]
+
+    def countdown() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            Path(ledger_uri.removeprefix("sqlite:///")).with_suffix(".trained").write_text(json.dumps(executor.trained))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    executor = SyntheticExecutor(slots=window, on_epoch=countdown)
+    drive(ledger_uri, executor, window=window, tuner=tuner, algorithm=algorithm, trials=trials)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4], *map(int, sys.argv[4:]))

@@ -1,0 +1,176 @@
+"""The driver on real tuners and a real ledger; only the training is synthetic."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpsearch.errors import ModelError, StudyError
+from hpsearch.observer import Observer
+from hpsearch.record import StudyRecord
+from hpsearch.trial import Failure, Trial, TrialState
+from hpsearch.tuners import ALGORITHMS
+from tests.drive import drive
+from tests.synthetic import SyntheticExecutor, curve
+
+PAIRS = [(tuner, algorithm) for tuner, algorithms in ALGORITHMS.items() for algorithm in algorithms]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/ledger.db"
+
+
+def configs(record: StudyRecord) -> list[dict]:
+    return [dict(trial.config) for trial in record.trials]
+
+
+def test_every_trial_has_all_folds_and_the_score_of_its_mean_curve(ledger: str) -> None:
+    record = drive(ledger, SyntheticExecutor())
+    assert len(record.trials) == 12
+    for trial in record.trials:
+        assert trial.state is TrialState.COMPLETE
+        assert [fold.fold for fold in trial.folds] == [0, 1, 2]
+        expected = [curve(trial.config, fold, 4)["val_accuracy"][-1] for fold in range(3)]
+        assert trial.fold_scores == tuple(expected)
+        assert trial.score == pytest.approx(sum(expected) / 3)
+        assert trial.epoch == 3
+        assert trial.parameters == 100 * int(trial.config["units"])
+    assert record.best == max(record.trials, key=lambda trial: (trial.score, -trial.number))
+
+
+def test_the_ledger_is_an_optuna_study_that_its_tools_understand(ledger: str) -> None:
+    import optuna
+
+    record = drive(ledger, SyntheticExecutor())
+    study = optuna.load_study(study_name="synthetic", storage=ledger)
+    assert study.best_trial.number == record.best.number
+    assert study.best_value == record.best.score
+    assert {k: v for k, v in study.best_params.items()} == dict(record.best.config)
+    assert list(study.trials[0].intermediate_values) == [0, 1, 2, 3]
+    assert study.trials[0].user_attrs["fold:1"]["curves"]["val_accuracy"] == list(
+        record.trials[0].folds[1].curves["val_accuracy"]
+    )
+    for figure in (
+        optuna.visualization.plot_optimization_history(study),
+        optuna.visualization.plot_intermediate_values(study),
+        optuna.visualization.plot_slice(study, params=["learning_rate"]),
+    ):
+        assert figure.data
+
+
+@pytest.mark.parametrize(("tuner", "algorithm"), PAIRS)
+def test_after_kill_9_and_resume_the_sequence_is_that_of_an_uninterrupted_study(
+    tmp_path: Path, tuner: str, algorithm: str
+) -> None:
+    if algorithm == "gp":
+        pytest.importorskip("torch", reason="the gp extra is not installed")
+    trials = 9 if tuner == "keras-tuner" else 12
+    window = 2
+    options = {"tuner": tuner, "algorithm": algorithm, "trials": trials}
+    whole = drive(f"sqlite:///{tmp_path}/whole.db", SyntheticExecutor(slots=window), window=window, **options)
+    ledger = f"sqlite:///{tmp_path}/killed.db"
+    kill_at = 22
+    numbers = map(str, (trials, kill_at, window))
+    died = subprocess.run([sys.executable, "-m", "tests.drive", ledger, tuner, algorithm, *numbers], check=False)
+    assert died.returncode == -9
+    before = json.loads((tmp_path / "killed.trained").read_text())
+    executor = SyntheticExecutor(slots=window)
+    resumed = drive(ledger, executor, window=window, **options)
+    assert configs(resumed) == configs(whole)
+    assert [trial.score for trial in resumed.trials] == [trial.score for trial in whole.trials]
+    assert 0 < len(before) < 3 * trials
+    assert not {tuple(lane) for lane in before} & set(executor.trained), "a finished fold was trained again"
+    assert len(before) + len(executor.trained) == 3 * trials
+
+
+@pytest.mark.parametrize("algorithm", ["tpe", "cmaes"])
+def test_timing_of_parallel_workers_does_not_change_the_suggestions(tmp_path: Path, algorithm: str) -> None:
+    runs = []
+    for seed in range(3):
+        shuffled = random.Random(seed)
+        executor = SyntheticExecutor(slots=3, order=shuffled.randrange)
+        runs.append(drive(f"sqlite:///{tmp_path}/{seed}.db", executor, window=3, algorithm=algorithm))
+    assert configs(runs[0]) == configs(runs[1]) == configs(runs[2])
+
+
+def test_a_suggestion_knows_no_result_inside_the_window(ledger: str) -> None:
+    seen: list[int] = []
+
+    class Watching(Observer):
+        def trial_started(self, trial: Trial) -> None:
+            seen.append(trial.number)
+
+        def trial_finished(self, trial: Trial) -> None:
+            seen.append(-trial.number)
+
+    drive(ledger, SyntheticExecutor(slots=3), window=3, observer=Watching(), trials=6)
+    for number in range(3, 6):
+        assert seen.index(-(number - 3)) < seen.index(number)
+
+
+def test_an_exhausted_space_ends_the_study_with_a_word(ledger: str) -> None:
+    record = drive(ledger, SyntheticExecutor(), algorithm="grid", trials=10_000)
+    assert len(record.trials) == 3 * 8 * 3 * 2
+    assert record.notes == ("space exhausted: all 144 configs have been tried",)
+
+
+def test_a_diverged_lane_ends_its_trial_visibly_and_the_study_goes_on(ledger: str) -> None:
+    fate = {(2, 1): Failure("diverged", "loss is nan in epoch 1", epoch=1)}
+    record = drive(ledger, SyntheticExecutor(fate=lambda *lane: fate.get(lane)))
+    assert record.trials[2].state is TrialState.DIVERGED
+    assert record.trials[2].score is None
+    assert record.trials[2].failure == Failure("diverged", "loss is nan in epoch 1", fold=1, epoch=1)
+    assert sum(trial.state is TrialState.COMPLETE for trial in record.trials) == 11
+    assert record.trials[2] not in record.ranked
+
+
+def test_the_first_trials_error_stops_the_study_with_its_traceback(ledger: str) -> None:
+    failure = Failure("error", "ValueError: bad units", traceback="Traceback: …build.py, line 3")
+    with pytest.raises(ModelError) as caught:
+        drive(ledger, SyntheticExecutor(fate=lambda trial, fold: failure))
+    assert "the first trial failed: ValueError: bad units" in str(caught.value)
+    assert "build.py, line 3" in str(caught.value)
+    assert "hpsearch resume synthetic" in caught.value.hint
+
+
+def test_later_errors_fail_their_trial_until_there_are_too_many_in_a_row(ledger: str) -> None:
+    failure = Failure("error", "ValueError: bad units", traceback="tb")
+    broken = {2, 4, 5, 7, 8, 9}
+    with pytest.raises(StudyError) as caught:
+        drive(ledger, SyntheticExecutor(fate=lambda trial, fold: failure if trial in broken else None))
+    assert "3 trials failed in a row (max_failures = 3); the last, trial 9: ValueError: bad units" in str(caught.value)
+    # Nothing is lost: the study goes on from there once the cause is mended.
+    record = drive(ledger, SyntheticExecutor())
+    states = [trial.state for trial in record.trials]
+    assert [number for number, state in enumerate(states) if state is TrialState.FAILED] == sorted(broken)
+    assert len(states) == 12
+
+
+def test_an_interrupted_study_keeps_finished_folds_and_resumes(ledger: str, tmp_path: Path) -> None:
+    whole = drive(f"sqlite:///{tmp_path}/whole.db", SyntheticExecutor())
+    epochs = iter(range(10_000))
+    done = [0]
+    first = SyntheticExecutor(on_epoch=lambda: done.append(next(epochs)))
+    halfway = drive(ledger, first, interrupted=lambda: done[-1] >= 17)
+    assert halfway.trials[-1].state is TrialState.RUNNING
+    second = SyntheticExecutor()
+    resumed = drive(ledger, second)
+    assert configs(resumed) == configs(whole)
+    assert not set(first.trained) & set(second.trained)
+
+
+def test_pruned_trials_keep_their_curves_and_are_not_ranked(ledger: str) -> None:
+    record = drive(ledger, SyntheticExecutor(), pruning="successive-halving", trials=24, epochs=8)
+    pruned = [trial for trial in record.trials if trial.state is TrialState.PRUNED]
+    assert pruned
+    for trial in pruned:
+        assert 3 <= trial.folds[0].epochs < 8
+        assert trial.failure.kind == "pruned"
+        assert trial.failure.message
+        assert trial.score is not None
+    assert record.best.state is TrialState.COMPLETE
+    assert all(trial not in record.ranked for trial in pruned)

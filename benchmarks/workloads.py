@@ -130,11 +130,11 @@ def _cnn(values: Values, *, shape: tuple[int, ...]) -> "keras.Model":
 
     layers: list[Any] = [
         keras.Input(shape),
-        keras.layers.Conv2D(values["filters"], 3, activation="relu"),
+        keras.layers.Conv2D(values["filters"], 3, padding="same", activation="relu"),
         keras.layers.MaxPooling2D(2),
         keras.layers.Dropout(values["dropout"]),
         keras.layers.Flatten(),
-        keras.layers.Dense(values["units"], activation="relu"),
+        keras.layers.Dense(values["dense_units"], activation="relu"),
     ]
     return _compiled(layers, values)
 
@@ -145,6 +145,8 @@ _SEARCHED: dict[str, Dimension] = {
     "optimizer": ["sgd", "adam", "rmsprop"],
 }
 """The documented ranges."""
+
+_CNN: dict[str, Dimension] = {"blocks": 1, "convolutions": 1, "kernel_size": 3, "dense_units": 64, "dense_dropout": 0.0}
 
 WORKLOADS: dict[str, Workload] = {
     one.name: one
@@ -170,7 +172,7 @@ WORKLOADS: dict[str, Workload] = {
             40,
             5,
             20,
-            {**_SEARCHED, "filters": [16, 32], "units": 64, "batch_size": 32},
+            {**_SEARCHED, "filters": [16, 32], **_CNN, "batch_size": 32},
             partial(_digits, images=True),
             partial(_cnn, shape=(8, 8, 1)),
             test_fraction=0.2,
@@ -196,7 +198,7 @@ WORKLOADS: dict[str, Workload] = {
             8,
             3,
             3,
-            {"learning_rate": (0.0005, 0.005), "optimizer": "adam", "filters": 32, "units": 64}
+            {"learning_rate": (0.0005, 0.005), "optimizer": "adam", "filters": 32, **_CNN}
             | {"dropout": (0.0, 0.5), "batch_size": 128},
             partial(_mnist, images=True),
             partial(_cnn, shape=(28, 28, 1)),

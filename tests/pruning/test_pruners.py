@@ -1,5 +1,6 @@
 """What every pruning rule owes its caller, then each rule's own arithmetic."""
 
+import itertools
 import math
 import random
 import time
@@ -110,7 +111,7 @@ def test_folds_must_be_of_one_length():
 
 def test_median_is_googles_rule():
     # Running averages up to epoch 3 of the complete trials: 0.2, 0.3, 0.4, so the bar is 0.3.
-    field = [curves(i, [b, b + 0.1, b - 0.1, 0.9], epochs=4) for i, b in enumerate((0.2, 0.3, 0.4))]
+    field = [curves(i, [b - 0.1, b + 0.2, b - 0.1, 0.9], epochs=4) for i, b in enumerate((0.2, 0.3, 0.4))]
     running = curves(8, [0.9, 0.9, 0.9], epochs=4)
     rule = MedianPruner(MAXIMIZE, min_epochs=3, startup_trials=3)
     assert rule.verdict(curves(9, [0.31, 0.0, 0.0], epochs=4), [*field, running]) is None, "the best so far counts"
@@ -127,6 +128,11 @@ def test_last_epoch_rule_ignores_a_better_past():
     assert rule.verdict(curves(9, [0.9, 0.9, 0.2], epochs=4), field)
 
 
+@pytest.mark.parametrize("method", ["median", "successive-halving"])
+def test_a_trial_without_a_finite_value_is_the_worst(method):
+    assert pruner(method).verdict(curves(9, *[[math.nan] * 3] * 5), FIELD)
+
+
 def test_halving_rungs():
     rule = HalvingPruner(MAXIMIZE, min_epochs=3, reduction_factor=3)
     assert rule.rungs(20) == [3, 9]
@@ -139,12 +145,10 @@ def test_halving_keeps_exactly_the_best_fraction_of_a_bundle():
     """All trials of a bundle reach the rung together; those asked first must not pass unopposed."""
     rule = HalvingPruner(MAXIMIZE, min_epochs=3, reduction_factor=3)
     tops = [0.90 + 0.01 * i for i in range(8)]
-    alive = {i: rising(i, top, 3, noise=0.0) for i, top in enumerate(tops)}
+    alive: dict[int, FoldCurves] = {}
     stopped: dict[int, str] = {}
-    for n in (3, 4, 5, 6, 7, 8):
-        for i in list(alive):
-            if i in stopped:
-                continue
+    for n, i in itertools.product(range(1, 9), range(8)):
+        if i not in stopped:
             alive[i] = rising(i, tops[i], n, noise=0.0)
             if reason := rule.verdict(alive[i], [c for j, c in alive.items() if j != i]):
                 stopped[i] = reason

@@ -3,7 +3,7 @@
     python -m benchmarks.peers                                    everything (hours on two cores)
     python -m benchmarks.peers --workload digits-mlp --peer-trials 4
     python -m benchmarks.peers --workload digits-cnn --contender hpsearch --contender optuna-jax --trials 8
-    python -m benchmarks.peers --render                           write docs/performance.md from what was measured
+    python -m benchmarks.peers --render --write docs/performance.md     the page anew, from what was measured before
 
 Each contender is a process of its own, measured whole: start, imports, data, search, tracking, exit. Measurements are
 added to ``build/benchmarks/peers.jsonl`` as they come, so that rows can be measured one at a time; the latest of a row
@@ -35,9 +35,9 @@ def main() -> None:
     if not rows:
         sys.exit(f"nothing measured yet: {RESULTS} is missing")
     print(render_table(rows))
-    if not args.no_page:
-        write_page(Path("docs/performance.md"), rows)
-        print("wrote docs/performance.md")
+    if args.write:
+        write_page(args.write, rows)
+        print(f"wrote {args.write}")
 
 
 def load_results(path: Path) -> list[dict[str, object]]:
@@ -54,6 +54,9 @@ def load_results(path: Path) -> list[dict[str, object]]:
 
 def _measure_all(args: argparse.Namespace) -> None:
     for workload in (WORKLOADS[name] for name in args.workload or WORKLOADS):
+        if missing := workload.missing_data():
+            print(f"{workload.title}: skipped, {missing}", file=sys.stderr)
+            continue
         full = args.trials or workload.trials
         for contender in (CONTENDERS[name] for name in args.contender or CONTENDERS):
             trials = full if contender.engine else min(full, args.peer_trials or full)
@@ -87,7 +90,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--peer-trials", type=int, metavar="N", help="measure peers on so many trials and carry on")
     parser.add_argument("--peers-warm", action="store_true", help="measure peers a second time, too")
     parser.add_argument("--render", action="store_true", help="measure nothing")
-    parser.add_argument("--no-page", action="store_true", help="leave docs/performance.md alone")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the page there, in Markdown")
     return parser.parse_args()
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import CONTENDERS, ROOT
+from benchmarks.kept import kept
+from benchmarks.measure import CONTENDERS
 from benchmarks.workloads import WORKLOADS
 
 Row = Mapping[str, Any]
@@ -68,12 +69,11 @@ def render_table(rows: Sequence[Row]) -> str:
 
 def write_page(path: Path, rows: Sequence[Row]) -> None:
     """Write docs/performance.md: the table, and what it takes to repeat it."""
-    cells = [HEADER, ("---",) * len(HEADER), *table(rows)]
     sections = [
         "# Performance",
         "Written by `python -m benchmarks.peers` (`make bench`); do not edit by hand.",
         _METHOD,
-        "\n".join("| " + " | ".join(line) + " |" for line in cells),
+        _markdown(HEADER, table(rows)),
         *(
             ["Figures of studies smaller than the documented ones are trials of the benchmark, no results."]
             if any(not row["full_size"] for row in rows)
@@ -84,9 +84,7 @@ def write_page(path: Path, rows: Sequence[Row]) -> None:
         "## Commands",
         "```\n" + "\n".join(dict.fromkeys(row["command"] for row in rows)) + "\n```",
     ]
-    extra = ROOT / "benchmarks" / "performance_notes.md"
-    if extra.exists():
-        sections.append(extra.read_text(encoding="utf-8").strip())
+    sections += [*pruning_section(), *racing_section()]
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
@@ -113,3 +111,65 @@ def _machines(rows: Sequence[Row]) -> str:
         lines += [f"- {name}: {value}" for name, value in machine.items()]
         lines.append(f"- date: {', '.join(dates)}" + (f"; commit {', '.join(commits)}" if commits else ""))
     return "\n".join(lines)
+
+
+def pruning_section() -> list[str]:
+    """What ``benchmarks.pruning`` has found, one table per bundle size."""
+    sections = []
+    for study in kept("pruning").values():
+        settings = study["settings"]
+        side = "one after the other" if settings["bundle"] == 1 else f"{settings['bundle']} side by side"
+        rows = [
+            (
+                name,
+                f"{row['epochs_to_target']:.0f}",
+                f"{row['speedup']:.2f}×",
+                f"{row['epochs']:.0f}",
+                f"{row['stopped']:.1f}",
+                f"{row['best_kept']:.0%}",
+                f"{row['loss_of_best']:.5f}",
+            )
+            for name, row in study["rules"].items()
+        ]
+        title = f"{settings['trials']} trials × {settings['folds']} folds × {settings['epochs']} epochs, trained {side}"
+        sections += [f"### {title}, median over {settings['seeds']} seeds", _markdown(_PRUNING_HEADER, rows)]
+    return ["## Pruning", _PRUNING, *sections] if sections else []
+
+
+_PRUNING_HEADER = (
+    "rule",
+    "epochs to the unpruned best",
+    "speed-up",
+    "epochs of the study",
+    "trials stopped",
+    "best trial kept",
+    "mean loss of best score",
+)
+_PRUNING = """\
+Every rule replays the same real curves (digits MLP, `benchmarks/curve_bank.py`) in the same random order; an epoch
+is one epoch of all folds of a trial. *Epochs to the unpruned best*: spent until some trial was as good as the best of
+the study without pruning, going on with further trials where the rule had stopped the best one. Optuna's pruners are
+given the mean over all folds after each epoch, which a K-fold objective written for Optuna cannot give them.
+`python -m benchmarks.pruning` repeats it."""
+
+
+def racing_section() -> list[str]:
+    """What ``benchmarks.racing_error_rate`` has found."""
+    sections = []
+    for study in kept("racing").values():
+        allowed = 1 - study["settings"]["confidence"]
+        rows = [
+            (name, f"{row['winners']}", f"{row['wrong']:.2%}", f"{row['upper']:.2%}", f"{row['saved']:.0%}")
+            for name, row in study["curves"].items()
+        ]
+        sections += [
+            f"Promised: at most {allowed:.0%} of the trials that would have won are stopped. Measured, by "
+            "`python -m benchmarks.racing_error_rate`:",
+            _markdown(("curves", "would have won", "of these stopped", "95 % limit", "epochs saved on others"), rows),
+        ]
+    return ["## Racing: how often it is wrong", *sections] if sections else []
+
+
+def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    cells = [header, ("---",) * len(header), *lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)

@@ -7,12 +7,12 @@ differs; a rule that stops the best trial goes on with further trials until one 
 """
 
 import argparse
-import json
 from statistics import fmean, median
 
 import numpy as np
 
 from benchmarks.curve_bank import EPOCHS, Bank, load_bank
+from benchmarks.kept import keep
 from benchmarks.replay import OBJECTIVE, MakeRule, NoRule, OptunaRule, OurRule, Replay, replay
 from hpsearch.pruning import make_pruner
 from hpsearch.spec import PruningSection
@@ -79,7 +79,6 @@ def main() -> None:
     parser.add_argument("--configs", type=int, default=300)
     parser.add_argument("--bank-seed", type=int, default=1)
     parser.add_argument("--min-epochs", type=int, default=3)
-    parser.add_argument("--json", metavar="FILE", help="write the numbers there as well")
     args = parser.parse_args()
     bank = load_bank(configs=args.configs, seed=args.bank_seed)
     replays = {
@@ -97,9 +96,8 @@ def main() -> None:
             f"{name:32}{row['epochs_to_target']:9.0f}{row['speedup']:8.2f}x{row['epochs']:11.0f}"
             f"{row['stopped']:9.1f}{row['best_kept']:10.0%}{row['loss_of_best']:9.5f}"
         )
-    if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump({"settings": vars(args), "rules": table}, file, indent=2)
+    settings = {"folds": bank.accuracy.shape[1], "epochs": EPOCHS, **vars(args)}
+    keep("pruning", key=f"bundle {args.bundle}", value={"settings": settings, "rules": table})
 
 
 if __name__ == "__main__":

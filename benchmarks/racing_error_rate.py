@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.curve_bank import load_bank
+from benchmarks.kept import keep
 from benchmarks.replay import OBJECTIVE
 from hpsearch.objective import Objective
 from hpsearch.pruning import FoldCurves, RacingPruner
@@ -112,9 +113,12 @@ def main() -> None:
     rows.append(("real (best epoch)", OBJECTIVE, lambda rng: real(10 * args.samples, args.configs, rng)))
     print(f"promise: at most {1 - args.confidence:.1%} of the would-be winners stopped")
     print(f"{'curves':28}{'would win':>10}{'stopped':>9}{'95 % limit':>11}{'epochs saved on losers':>24}")
+    table = {}
     for name, objective, pairs in rows:
         got = measure(pairs(np.random.default_rng(1)), RacingPruner(objective, confidence=args.confidence))
+        table[name] = got
         print(f"{name:28}{got['winners']:10}{got['wrong']:9.2%}{got['upper']:11.2%}{got['saved']:24.0%}", flush=True)
+    keep("racing", key=f"confidence {args.confidence}", value={"settings": vars(args), "curves": table})
 
 
 if __name__ == "__main__":

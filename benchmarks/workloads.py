@@ -4,9 +4,11 @@ Data and models are written with Keras and NumPy alone, as a user of a peer woul
 study file. Keras is imported when a model is built.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +62,14 @@ class Workload:
     @property
     def fixed(self) -> dict[str, Any]:
         return {name: one for name, one in self.space.items() if not isinstance(one, tuple | list)}
+
+    def missing_data(self) -> str:
+        """What is missing for this workload, in words; empty where nothing is."""
+        if not self.source.startswith("keras:"):
+            return ""
+        home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+        file = home / "datasets" / f"{self.source.removeprefix('keras:')}.npz"
+        return "" if file.exists() else f"{file.name} is not in the datasets folder of KERAS_HOME"
 
     def splits(self, y: NDArray[Any]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """Rows to train and to validate on, for every fold."""

@@ -72,6 +72,7 @@ def answer(request: dict[str, Any]) -> dict[str, int | float] | None:
         oracle = keras_tuner.oracles.BayesianOptimizationOracle(
             **common, seed=request["seed"], num_initial_points=request["startup"]
         )
+        oracle.gpr = _QuickRegressor(oracle.gpr)
         _fill(oracle, request["trials"])
     values = oracle.populate_space("new")["values"]
     if values is None:
@@ -132,6 +133,37 @@ def _fill(oracle: Any, trials: list[dict[str, Any]]) -> None:
         trial = _trial(oracle, str(told["number"]), told["values"], "RUNNING")
         oracle.trials[trial.trial_id] = trial
         oracle.ongoing_trials[f"worker-{told['number']}"] = trial
+
+
+class _QuickRegressor:
+    """scikit-learn's Gaussian process with a ``predict`` for one small question after the other.
+
+    KerasTuner climbs the model from 50 places with numeric gradients: tens of thousands of predictions of one row for
+    one suggestion. scikit-learn's own ``predict`` spends nine tenths of its time on checking that row. The numbers
+    are the same (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, algorithm 2.1).
+    """
+
+    def __init__(self, regressor: Any) -> None:
+        self._regressor = regressor
+
+    def fit(self, x: Any, y: Any) -> None:
+        """Fit to rows `x` (n, d) and scores `y` (n,)."""
+        self._regressor.fit(x, y)
+        # As scikit-learn normalizes with normalize_y=True, which KerasTuner sets.
+        self._mean, self._std = y.mean(), y.std() or 1.0
+
+    def predict(self, x: Any, return_std: bool) -> Any:
+        """Mean and standard deviation at rows `x` (m, d), both (m,)."""
+        from numpy import sqrt
+        from scipy.linalg.lapack import dtrtrs
+
+        model = self._regressor
+        assert return_std, "KerasTuner always asks for both"
+        covariance = model.kernel_(x, model.X_train_)
+        mean = covariance @ model.alpha_
+        explained, _ = dtrtrs(model.L_, covariance.T, lower=1)
+        variance = (model.kernel_.diag(x) - (explained**2).sum(axis=0)).clip(min=0.0)
+        return self._mean + self._std * mean, self._std * sqrt(variance)
 
 
 def _continue_grid(oracle: Any, after: dict[str, int | float] | None) -> None:

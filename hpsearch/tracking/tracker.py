@@ -69,6 +69,7 @@ class Tracker(Observer):
         self._refused: dict[int, TrackingError] = {}
         self._questioned: set[str] = set()
         self._projection: Projection | None = None
+        self._described = False
         self._place = ("", "")
         self._thread: threading.Thread | None = None
 
@@ -196,7 +197,7 @@ class Tracker(Observer):
                 self._place = (self._address.experiment_url(self._projection.experiment_id), self._projection.parent_id)
                 self._notes += self._projection.notes
                 self._changed.notify_all()
-            self._projection.write_study(record)
+            self._described = False
         self._write_trials(self._projection, "RUNNING" if record.state is StudyState.RUNNING else "KILLED")
         for path, folder in files:
             if path.is_file():
@@ -204,8 +205,10 @@ class Tracker(Observer):
             with self._changed:
                 del self._files[path, folder]
                 self._notes += [] if path.is_file() else [f"{path} is gone; it was not logged to MLflow"]
-        if closing and not self._dirty:
+        # Last, because it needs the artifact store, which may fail on its own.
+        if not self._described or (closing and not self._dirty):
             self._projection.write_study(record)
+            self._described = True
         with self._changed:
             self._idle = not self._dirty and not self._files and closing == self._closing
             self._changed.notify_all()
@@ -222,6 +225,8 @@ class Tracker(Observer):
                 if not refused(error) or str(error) not in self._questioned:
                     raise
                 self._refused[trial.number] = explain(error, self._address)
+            else:
+                self._refused.pop(trial.number, None)
             with self._changed:
                 if self._trials[trial.number] is trial:
                     self._dirty.discard(trial.number)

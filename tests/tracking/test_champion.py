@@ -1,4 +1,4 @@
-"""Logging and registering a real Keras model. In a process of its own, as in a worker: it imports Keras and TensorFlow."""
+"""Logging and registering a real Keras model, in a process of its own, as in a worker: it imports Keras."""
 
 import json
 import os
@@ -40,7 +40,8 @@ loaded = mlflow.keras.load_model("models:/digits@champion").predict(rows, verbos
 served = mlflow.pyfunc.load_model("models:/digits@champion")
 client = mlflow.MlflowClient()
 version = client.get_model_version_by_alias("digits", "champion")
-logged = client.get_logged_model(version.model_id)
+logged = client.get_logged_model(version.source.rsplit("/", 1)[-1])
+needed = mlflow.artifacts.download_artifacts("models:/digits@champion/requirements.txt")
 parent = client.get_run(version.run_id)
 print(json.dumps({
     "uris": [uri, again, second, back],
@@ -48,7 +49,7 @@ print(json.dumps({
     "served": bool(np.array_equal(served.predict(rows), expected)),
     "signature": str(served.metadata.signature.inputs.to_dict()),
     "example": np.asarray(served.input_example).tolist() == rows.tolist(),
-    "requirements": open(mlflow.artifacts.download_artifacts("models:/digits@champion/requirements.txt")).read().split(),
+    "requirements": open(needed).read().split(),
     "model_metrics": {m.key: m.value for m in logged.metrics if m.key.startswith("test_")},
     "dataset": logged.metrics[0].dataset_name,
     "step_zero_of_the_run": any(m.key == "best_score" for m in logged.metrics),
@@ -81,7 +82,7 @@ def test_champion_is_logged_once_loads_by_alias_and_predicts_the_same(folder: Pa
     assert found["example"]
     assert "float32" in found["signature"]
     assert "(-1, 8, 8)" in found["signature"]
-    assert [line.split("==")[0] for line in found["requirements"]] == ["keras", "jax", "numpy"]
+    assert [line.split("==")[0] for line in found["requirements"]] == ["mlflow", "keras", "jax", "numpy"]
     assert all("==" in line for line in found["requirements"])
     assert found["model_metrics"] == {"test_loss": 0.1234567890123, "test_accuracy": 0.9777777777777777}
     assert found["dataset"] == "sklearn:digits"

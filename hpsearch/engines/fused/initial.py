@@ -1,0 +1,105 @@
+"""Initial weights of a lane without building its model: the same initialisers, run with the lane's seeds.
+
+Keras draws the seed of every initialiser and seed generator from Python's ``random`` while a model is built. So a
+model's weights are a function of that sequence; which place in it belongs to which variable is read off one model.
+"""
+
+import copy
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+_DRAWS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a variable's initial value comes from.
+
+    Attributes:
+        place: Place of its seed in the sequence; None where the value does not depend on the seed.
+        initializer: Run with that seed; None for a seed generator, whose state is the seed itself.
+    """
+
+    place: int | None = None
+    initializer: Any = None
+
+    def value(self, seeds: list[int], variable: keras.Variable) -> Any:
+        """The initial value under another sequence of seeds."""
+        if self.place is None:
+            raise ValueError("a constant has no seed")
+        if self.initializer is None:
+            return np.array([seeds[self.place], 0], dtype=np.uint32)
+        self.initializer.seed = seeds[self.place]
+        return self.initializer(tuple(variable.shape), dtype=variable.dtype)
+
+
+def seed_sequence(seed: int) -> list[int]:
+    """The seeds that a model built after ``random.seed(seed)`` draws, in order (``make_default_seed`` of Keras)."""
+    source = random.Random(seed)
+    return [source.randint(1, int(1e9)) for _ in range(_DRAWS)]
+
+
+def sources(model: keras.Model, seed: int) -> list[Source]:
+    """The source of every variable of a fresh model, in the order of ``model.variables``.
+
+    A variable whose value cannot be reproduced counts as constant; comparing two models tells (:func:`explained`).
+    """
+    places = {value: place for place, value in reversed(list(enumerate(seed_sequence(seed))))}
+    initializers = _initializers_of(model)
+    return [_source(variable, places, initializers.get(id(variable), ())) for variable in model.variables]
+
+
+def _source(variable: keras.Variable, places: dict[int, int], initializers: tuple[Any, ...]) -> Source:
+    value = np.asarray(variable.value)
+    if variable.path.endswith("seed_generator_state"):
+        return Source(places.get(int(value[0])))
+    for one in initializers:
+        if isinstance(one.seed, int) and one.seed in places and _reproduces(one, variable, value):
+            return Source(places[one.seed], copy.copy(one))
+    return Source()
+
+
+def _reproduces(initializer: Any, variable: keras.Variable, value: NDArray[Any]) -> bool:
+    if value.ndim == 0 or value.size == 0 or (value == value.flat[0]).all():
+        return False
+    try:
+        return bool(np.array_equal(np.asarray(initializer(tuple(variable.shape), dtype=variable.dtype)), value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _initializers_of(model: keras.Model) -> dict[int, tuple[Any, ...]]:
+    """Variable id → random initialisers of the layer that owns it."""
+    found: dict[int, tuple[Any, ...]] = {}
+    for layer in model._flatten_layers():
+        held = [one for one in vars(layer).values() if isinstance(one, keras.initializers.Initializer)]
+        mine = tuple(one for one in held if hasattr(one, "seed"))
+        if mine:
+            for variable in layer.variables:
+                found[id(variable)] = mine + found.get(id(variable), ())
+    return found
+
+
+def explained(model: keras.Model, seed: int, found: list[Source], constants: list[Any], skip: frozenset[int]) -> bool:
+    """Whether `found` predicts the variables of a model built with another seed.
+
+    Args:
+        model: Fresh.
+        seed: What it was built with.
+        found: Sources read off the first model.
+        constants: The first model's values.
+        skip: Indices of variables that depend on the fold's data.
+    """
+    seeds = seed_sequence(seed)
+    for index, (variable, source) in enumerate(zip(model.variables, found, strict=True)):
+        if index in skip:
+            continue
+        wanted = constants[index] if source.place is None else source.value(seeds, variable)
+        if not np.array_equal(np.asarray(wanted), np.asarray(variable.value)):
+            return False
+    return True

@@ -1,0 +1,126 @@
+"""Stock Keras layers made fit for a fused program: rates that are inputs, statistics that skip padding rows.
+
+The layers of a template model are patched in place, on the instance; the class, and every other model, stays as it
+is. A patched layer computes what the original computes; only what is constant in the original may be traced here.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+
+RATES = (
+    keras.layers.Dropout,
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+    keras.layers.SpatialDropout3D,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+)
+"""Layers whose strength becomes an input of the program; Keras' own code branches on it."""
+
+
+class RowMask:
+    """Which rows of the batch being traced are real; shared by a program and its patched layers."""
+
+    def __init__(self) -> None:
+        self._mask: jax.Array | None = None
+
+    @contextmanager
+    def set_to(self, mask: jax.Array) -> Iterator[None]:
+        """Make `mask`, shape ``(batch,)`` of 0 and 1, known to the layers that are called inside."""
+        self._mask = mask
+        try:
+            yield
+        finally:
+            self._mask = None
+
+    def for_inputs(self, inputs: jax.Array) -> jax.Array | None:
+        """The mask as batch normalisation takes it: one value per row and position."""
+        if self._mask is None:
+            return None
+        shape = inputs.shape[:-1]
+        return jnp.broadcast_to(self._mask.reshape((-1,) + (1,) * (len(shape) - 1)), shape)
+
+
+def patch_layers(model: keras.Model, rows: RowMask) -> None:
+    """Patch all layers of a template model that need it."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            _patch(layer, _masked_normalization(layer, rows))
+        elif isinstance(layer, keras.layers.Normalization) and hasattr(layer, "adapt_mean"):
+            _patch(layer, _adapted_normalization(layer))
+        elif type(layer) in RATES:
+            _patch(layer, _noise(layer))
+
+
+def _patch(layer: keras.layers.Layer, call: Callable[..., Any]) -> None:
+    # Past Keras' attribute tracking, which is for layers and variables.
+    object.__setattr__(layer, "call", call)
+
+
+def _masked_normalization(layer: keras.layers.BatchNormalization, rows: RowMask) -> Callable[..., Any]:
+    original = layer.call
+
+    def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        axis = layer.axis % len(inputs.shape)
+        if training and mask is None and axis == len(inputs.shape) - 1:
+            mask = rows.for_inputs(inputs)
+        return original(inputs, training=training, mask=mask)
+
+    return call
+
+
+def _adapted_normalization(layer: Any) -> Callable[..., Any]:
+    """Keras keeps the adapted moments as constants; every lane has its own, so they are read from the variables."""
+    original = layer.call
+
+    def call(inputs: Any) -> Any:
+        constants = layer.mean, layer.variance
+        shape = constants[0].shape
+        object.__setattr__(layer, "mean", jnp.reshape(layer.adapt_mean.value, shape))
+        object.__setattr__(layer, "variance", jnp.reshape(layer.adapt_variance.value, shape))
+        try:
+            return original(inputs)
+        finally:
+            object.__setattr__(layer, "mean", constants[0])
+            object.__setattr__(layer, "variance", constants[1])
+
+    return call
+
+
+def _noise(layer: Any) -> Callable[..., Any]:
+    """Dropout and its kin with a rate that may be traced; 0 gives the inputs back, as in Keras."""
+
+    def call(inputs: Any, training: bool = False) -> Any:
+        strength = layer.stddev if isinstance(layer, keras.layers.GaussianNoise) else layer.rate
+        if not training or (isinstance(strength, int | float) and strength == 0):
+            return inputs
+        key = layer.seed_generator.next()
+        if isinstance(layer, keras.layers.GaussianNoise):
+            return inputs + strength * jax.random.normal(key, inputs.shape, inputs.dtype)
+        if isinstance(layer, keras.layers.GaussianDropout):
+            stddev = jnp.sqrt(strength / (1.0 - strength))
+            return inputs * (1.0 + stddev * jax.random.normal(key, inputs.shape, inputs.dtype))
+        return _drop(inputs, strength, key, _noise_shape(layer, inputs))
+
+    return call
+
+
+def _drop(inputs: jax.Array, rate: Any, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    # 16 random bits decide about a value: half the work of 32, and a rate is met to within 1/65536.
+    bits = jax.random.bits(key, shape, jnp.uint16).astype(jnp.float32)
+    kept = bits >= jnp.round(rate * 65536.0)
+    scale = jnp.where(rate < 1.0, 1.0 / jnp.maximum(1.0 - rate, 1e-6), 0.0)
+    return jnp.where(kept, inputs * scale.astype(inputs.dtype), jnp.zeros((), inputs.dtype))
+
+
+def _noise_shape(layer: Any, inputs: jax.Array) -> tuple[int, ...]:
+    if hasattr(layer, "_get_noise_shape"):  # spatial dropout: whole channels
+        wanted = layer._get_noise_shape(inputs)
+    else:
+        wanted = layer.noise_shape or (None,) * len(inputs.shape)
+    return tuple(size if one is None else int(one) for one, size in zip(wanted, inputs.shape, strict=True))

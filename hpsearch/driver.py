@@ -1,7 +1,8 @@
 """The driver's loop: suggest → dispatch bundles → collect events → prune → ledger → observers.
 
 Suggestion `n` may know the results of trials up to ``n - window`` only; later ones count as running, whatever their
-true state. So the sequence of suggestions depends on seed and scores, never on timing, and a resumed study continues it.
+true state. So the sequence of suggestions depends on seed and scores, never on timing, and a resumed study goes on
+with it.
 """
 
 import math
@@ -259,9 +260,10 @@ class Driver:
                 hint="set [objective] metric to one of these",
             )
         live.results[event.result.fold] = event.result
-        if trial.parameters is None:
-            self._trials[event.trial] = trial = replace(trial, parameters=event.parameters)
-        self._ledger.add_fold(self._record.name, event.trial, event.result, event.parameters)
+        news = event.parameters if trial.parameters is None else None
+        if news is not None:
+            self._trials[event.trial] = trial = replace(trial, parameters=news)
+        self._ledger.add_fold(self._record.name, event.trial, event.result, news)
         self._observer.fold_finished(trial, event.result)
         self._lane_ended(event.trial, event.result.fold)
 
@@ -356,4 +358,3 @@ class Driver:
 
 def _hours(hours: float) -> float:
     return time.monotonic() + hours * 3600
-

@@ -89,7 +89,7 @@ class StudyError(HpsearchError):
     code, exit_code = "study", 8
 
 
-class Interrupted(HpsearchError):
+class Interrupted(HpsearchError):  # noqa: N818 - it is no error of anybody's
     """The user stopped the study; everything finished is in the ledger."""
 
     code, exit_code = "interrupted", 130

@@ -31,9 +31,7 @@ class Judge:
 
     def start(self, trial: Trial) -> None:
         """A trial begins or goes on; its finished folds count in full."""
-        self._curves[trial.number] = {
-            result.fold: list(result.curves.get(self._metric, ())) for result in trial.folds
-        }
+        self._curves[trial.number] = {result.fold: list(result.curves.get(self._metric, ())) for result in trial.folds}
 
     def restart(self, trial: int, folds: Iterable[int]) -> None:
         """These folds train again from their first epoch."""

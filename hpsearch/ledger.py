@@ -6,7 +6,7 @@ Where things are in it, for readers of ``optuna.load_study``:
 trial params                the config, with Optuna distributions of the space
 trial value                 the score of a complete trial
 trial intermediate values   the mean curve of the objective's metric, one step per epoch
-trial user attributes       ``fold:0`` … (curves, seconds), ``score``, ``failure``, ``outcome``, ``parameters``
+trial user attributes       ``fold:0`` … (curves, seconds), ``outcome`` (state, score, failure), ``parameters``
 trial state                 COMPLETE; PRUNED; FAIL for failed and diverged trials; RUNNING
 study user attributes       ``hpsearch`` (spec, space, facts, version), ``state``, ``champion``, ``notes``
 ==========================  ==========================================================================
@@ -24,7 +24,7 @@ from hpsearch.errors import LedgerError
 from hpsearch.objective import mean_curve
 from hpsearch.record import StudyRecord, StudyState
 from hpsearch.space import Choice, Constant, Float, Int, Parameter, Space
-from hpsearch.spec import StudySpec, parse_parameter
+from hpsearch.spec import StudySpec, parse_parameter, without_password
 from hpsearch.trial import Champion, Failure, FoldResult, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Ledger:
                 study_id = self._storage.create_new_study([direction], record.name)
             except optuna.exceptions.DuplicatedStudyError:
                 raise LedgerError(
-                    f"the ledger {self.uri} already has a study {record.name!r}",
+                    f"the ledger {without_password(self.uri)} already has a study {record.name!r}",
                     hint=f"`hpsearch resume {record.name}` goes on with it; for a new one change `name` in the file",
                 ) from None
             self._ids[record.name] = study_id
@@ -174,25 +174,29 @@ class Ledger:
             )
 
     def add_fold(self, name: str, number: int, result: FoldResult, parameters: int | None) -> None:
-        """Enter a finished fold: from here on it is never trained again."""
+        """Enter a finished fold: from here on it is never trained again.
+
+        `parameters` is the number of weights, where the ledger does not have it yet.
+        """
         attrs: dict[str, object] = {f"fold:{result.fold}": _dump_fold(result)}
         if parameters is not None:
             attrs["parameters"] = parameters
         self._set_trial_attrs(name, number, attrs)
 
     def finish_trial(self, name: str, trial: Trial, metric: str) -> None:
-        """Enter a trial's end. Its folds are in the ledger already, apart from those of a pruned or failed trial."""
+        """Enter a trial's end. Its folds are in the ledger already, apart from those that were stopped early."""
         from optuna.trial import TrialState as OptunaState
 
-        attrs: dict[str, object] = {"outcome": trial.state.value, "finished": trial.finished}
+        # One attribute for all of it: each is a transaction of its own.
+        outcome: dict[str, object] = {"state": trial.state.value, "finished": trial.finished}
         if trial.score is not None:
-            keys = ("score", "std", "epoch", "fold_scores")
-            attrs["score"] = {key: getattr(trial, key) for key in keys}
+            outcome |= {key: getattr(trial, key) for key in ("score", "std", "epoch", "fold_scores")}
         if trial.failure is not None:
-            attrs["failure"] = asdict(trial.failure)
+            outcome["failure"] = asdict(trial.failure)
         if trial.state is not TrialState.COMPLETE:
-            attrs |= {f"fold:{result.fold}": _dump_fold(result) for result in trial.folds}
-        self._set_trial_attrs(name, trial.number, attrs)
+            # Not as ``fold:…``: killed before the trial's state is set, a stopped fold would count as a finished one.
+            outcome["folds"] = {str(result.fold): _dump_fold(result) for result in trial.folds}
+        self._set_trial_attrs(name, trial.number, {"outcome": outcome})
         state = {
             TrialState.COMPLETE: OptunaState.COMPLETE,
             TrialState.PRUNED: OptunaState.PRUNED,
@@ -233,7 +237,7 @@ def unknown_study(name: str, known: list[str], uri: str) -> LedgerError:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     has = f"it has {', '.join(known[:10])}{' …' if len(known) > 10 else ''}" if known else "it has no studies yet"
     return LedgerError(
-        f"no study {name!r} in the ledger {uri}; {has}",
+        f"no study {name!r} in the ledger {without_password(uri)}; {has}",
         hint=f"did you mean {' or '.join(close)}?" if close else "`hpsearch list` shows what is there",
     )
 
@@ -278,6 +282,7 @@ def _explained(uri: str) -> Iterator[None]:
     import sqlalchemy.exc
     from optuna.exceptions import StorageInternalError
 
+    shown = without_password(uri)
     try:
         yield
     except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError, RuntimeError, OSError) as error:
@@ -285,10 +290,10 @@ def _explained(uri: str) -> Iterator[None]:
         while cause.__cause__ is not None:
             cause = cause.__cause__
         text = " ".join(str(getattr(cause, "orig", None) or cause).split())
-        raise LedgerError(f"the ledger {uri} failed: {text}", hint=_remedy(text.lower())) from error
+        raise LedgerError(f"the ledger {shown} failed: {without_password(text)}", hint=_remedy(text.lower())) from error
     except ModuleNotFoundError as error:
         extra = "pip install 'hpsearch[postgresql]'" if "psycopg" in str(error) else f"pip install {error.name}"
-        raise LedgerError(f"the ledger {uri} needs the package {error.name!r}", hint=extra) from None
+        raise LedgerError(f"the ledger {shown} needs the package {error.name!r}", hint=extra) from None
 
 
 def _remedy(text: str) -> str:
@@ -339,22 +344,24 @@ def _dump_fold(result: FoldResult) -> dict[str, object]:
 
 def _load_trial(frozen: "FrozenTrial", space: Space) -> Trial:
     attrs = frozen.user_attrs
-    folds = sorted(int(key.removeprefix("fold:")) for key in attrs if key.startswith("fold:"))
-    score = attrs.get("score", {})
-    failure = attrs.get("failure")
-    outcome = attrs.get("outcome") if frozen.state.is_finished() else None
+    # An outcome without a finished trial is a driver killed between the two: the trial goes on, and ends again.
+    outcome = attrs.get("outcome", {}) if frozen.state.is_finished() else {}
+    failure = outcome.get("failure")
+    folds = {key.removeprefix("fold:"): raw for key, raw in attrs.items() if key.startswith("fold:")}
+    folds = outcome.get("folds", folds)
+    unfinished = TrialState.FAILED if frozen.state.is_finished() else TrialState.RUNNING
     return Trial(
         number=frozen.number,
         config={name: frozen.params[name] for name in space if name in frozen.params},
-        state=TrialState(outcome) if outcome else TrialState.FAILED if frozen.state.is_finished() else TrialState.RUNNING,
-        score=score.get("score"),
-        std=score.get("std"),
-        epoch=score.get("epoch"),
-        fold_scores=tuple(score.get("fold_scores", ())),
-        folds=tuple(_load_fold(fold, attrs[f"fold:{fold}"]) for fold in folds),
+        state=TrialState(outcome["state"]) if outcome else unfinished,
+        score=outcome.get("score"),
+        std=outcome.get("std"),
+        epoch=outcome.get("epoch"),
+        fold_scores=tuple(outcome.get("fold_scores", ())),
+        folds=tuple(_load_fold(fold, folds[str(fold)]) for fold in sorted(map(int, folds))),
         failure=None if failure is None else Failure(**failure),
         started=attrs.get("started", 0.0),
-        finished=attrs.get("finished"),
+        finished=outcome.get("finished"),
         parameters=attrs.get("parameters"),
     )
 

@@ -14,6 +14,8 @@ from hpsearch.spec import StudySpec
 if TYPE_CHECKING:
     import keras
 
+    from hpsearch.models.builder import ModelBuilder
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -66,7 +68,7 @@ class Problem:
         return cls(spec, dataset, folds)
 
     @cached_property
-    def builder(self) -> "ModelBuilder":  # noqa: F821 - imported lazily: it imports Keras
+    def builder(self) -> "ModelBuilder":
         """The study's model builder.
 
         Raises:

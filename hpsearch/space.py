@@ -1,7 +1,7 @@
 """Search spaces: hyperparameters, their conditions, and the configs they allow. Pure values, standard library only."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 Value = bool | int | float | str
@@ -139,6 +139,8 @@ class Constant:
 
 Parameter = Float | Int | Choice | Constant
 
+ValuesOf = Callable[[Parameter], Sequence[Value]]
+
 
 class Space(Mapping[str, Parameter]):
     """Hyperparameters by name, ordered so that a condition stands before what depends on it.
@@ -213,7 +215,7 @@ class Space(Mapping[str, Parameter]):
         for value in self[name].grid(points):
             yield from self._grid(rest, {**config, name: value}, points)
 
-    def _count(self, values_of) -> int:  # type: ignore[no-untyped-def]
+    def _count(self, values_of: "ValuesOf") -> int:
         """Count configs without listing them: only hyperparameters that others depend on are enumerated."""
         deciding = {other for parameter in self.values() for other in parameter.when}
         free = [name for name in self if name not in deciding]
@@ -222,7 +224,9 @@ class Space(Mapping[str, Parameter]):
             total += math.prod(len(values_of(self[name])) for name in free if self.is_active(name, config))
         return total
 
-    def _enumerate(self, names, config, values_of) -> Iterator[dict[str, Value]]:  # type: ignore[no-untyped-def]
+    def _enumerate(
+        self, names: list[str], config: dict[str, Value], values_of: "ValuesOf"
+    ) -> Iterator[dict[str, Value]]:
         if not names:
             yield config
         elif not self.is_active(names[0], config):

@@ -209,6 +209,11 @@ class TrackingSection(_Section):
         )
 
 
+def without_password(text: str) -> str:
+    """`text` with the passwords of its URIs starred out, for messages."""
+    return re.sub(r"(://[^/:@\s]*):[^@\s]+@", r"\1:***@", text)
+
+
 def _expanded(text: str) -> str:
     missing = [name for name in re.findall(r"\$\{(\w+)\}", text) if name not in os.environ]
     if missing:

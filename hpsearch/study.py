@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 INDEPENDENT = frozenset({"random", "grid", "qmc"})
 """Algorithms whose suggestions do not depend on results, so that more of them may be asked for ahead."""
 
+LOG_CHAMPION = "hpsearch.tracking:log_champion"
+"""Called by name in a worker, where the model is: the worker's layer does not know the tracking's."""
+
 
 class Study:
     """A study, read from the ledger. Reading again (:func:`load`) sees what a running driver has added."""
@@ -175,7 +178,9 @@ def resume(
         record = book.load(name)
         if trials is not None and trials != record.spec.search.trials:
             if trials < len(record.trials):
-                raise SpecError(f"--trials {trials} is fewer than the {len(record.trials)} trials that study {name!r} has")
+                raise SpecError(
+                    f"--trials {trials} is fewer than the {len(record.trials)} trials that study {name!r} has"
+                )
             record = book.set_trials(name, trials)
         if record.state is StudyState.FINISHED and record.champion is not None and trials is None:
             return Study(record, ledger)
@@ -189,6 +194,30 @@ def resume(
                 hint="scores would not be comparable: put the old data back, or start a study of another name",
             )
         return _drive(record, book, executor, observer or Observer())
+
+
+def sync(name: str, *, ledger: str = DEFAULT_URI) -> str:
+    """Bring MLflow up to the ledger; returns what was done, in plain words.
+
+    Raises:
+        LedgerError: There is no such study.
+        TrackingError: MLflow cannot be reached.
+    """
+    from hpsearch import tracking
+
+    book = Ledger(ledger)
+    with workspace.driving(ledger, name):
+        record = book.load(name)
+        report = tracking.sync(record)
+        done = [f"{report.written} of {len(record.trials)} trials were missing or stale in MLflow", *report.notes]
+        if record.champion is not None:
+            path = str(check_champion(record))
+            spec = _with_engine(record.spec, record.facts["plan"]["engine"])
+            with _executor(spec, record.facts["plan"]["backend"]) as executor:
+                uri = executor.request("call", LOG_CHAMPION, path, {"tracking": spec.tracking, "record": record})
+            book.set_champion(name, replace(record.champion, model_uri=uri))
+            done.append(f"champion: {uri}")
+    return "\n".join(done)
 
 
 def check_champion(record: StudyRecord) -> Path:
@@ -319,7 +348,7 @@ def _drive(record: StudyRecord, ledger: Ledger, executor: Executor, observer: Ob
     """Search, refit, and enter the end, whichever it is."""
     from hpsearch.tracking import Tracker
 
-    tracker = Tracker(record.spec.tracking.resolved())
+    tracker = Tracker(record.spec.tracking)
     observers = Observers([tracker, observer])
     plan = record.facts["plan"]
     ledger.set_state(record.name, StudyState.RUNNING)
@@ -385,10 +414,9 @@ def _crown(record: StudyRecord, ledger: Ledger, executor: Executor, observers: O
     champion: Champion = executor.request("refit", best.number, dict(best.config), best.epoch + 1, folder)
     ledger.set_champion(record.name, champion)
     try:
+        crowned = replace(record, champion=champion)
         uri = executor.request(
-            "call",
-            "hpsearch.tracking:log_champion",
-            {"tracking": record.spec.tracking.resolved(), "record": replace(record, champion=champion)},
+            "call", LOG_CHAMPION, champion.path, {"tracking": record.spec.tracking, "record": crowned}
         )
     except HpsearchError as error:
         ledger.add_note(record.name, f"the champion is not in MLflow yet: {error.what}; `hpsearch sync` registers it")

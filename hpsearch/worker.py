@@ -92,6 +92,7 @@ class Worker:
 
     def __init__(self, spec: StudySpec) -> None:
         self.spec = spec
+        self._model: keras.Model | None = None
 
     @cached_property
     def problem(self) -> Problem:
@@ -121,7 +122,9 @@ class Worker:
             "columns": [{"name": column.name, "kind": column.kind} for column in dataset.columns],
             "input": _shape_of(dataset.train.x),
             "folds": [[len(fold.train), len(fold.validation)] for fold in problem.folds],
-            "extra": {key: value for key, value in dataset.extra.items() if isinstance(value, bool | int | float | str)},
+            "extra": {
+                key: value for key, value in dataset.extra.items() if isinstance(value, bool | int | float | str)
+            },
         }
 
     def discover(self) -> dict[str, Parameter]:
@@ -174,11 +177,13 @@ class Worker:
         ended: set[tuple[int, int]] = set()
         try:
             for event in self.engine.train(bundle, stopped):
-                if (lane := _lane_of(event)) is not None:
-                    ended.add(lane)
+                if (address := _lane_of(event)) is not None:
+                    ended.add(address)
                 yield event
         except Exception as error:
-            failure = Failure("error", f"{type(error).__name__}: {_first_line(error)}", traceback=traceback.format_exc())
+            failure = Failure(
+                "error", f"{type(error).__name__}: {_first_line(error)}", traceback=traceback.format_exc()
+            )
             for lane in bundle.lanes:
                 if (lane.trial, lane.fold) not in ended:
                     yield LaneFailed(lane.trial, lane.fold, failure)
@@ -227,23 +232,28 @@ class Worker:
         self._save_card(model, champion, target)
         return champion
 
-    def call(self, target: str, kwargs: Mapping[str, Any]) -> Any:
-        """Call ``module:function`` with the refitted model and an input example beside `kwargs`.
+    def call(self, target: str, path: str, kwargs: Mapping[str, Any]) -> Any:
+        """Call ``module:function`` with a model and an input example beside `kwargs`.
 
-        The layers above name what they want done where the model is in memory, such as logging it to MLflow.
+        The layers above name what they want done where Keras is, such as logging the champion to MLflow.
+
+        Args:
+            target: The function.
+            path: The model's file; the model itself is passed where this worker has just refitted it.
+            kwargs: Further arguments.
         """
         module, _, name = target.partition(":")
         function: Callable[..., Any] = getattr(importlib.import_module(module), name)
         example = _head(self.problem.dataset.train.x, 5)
-        return function(model=self._model, example=example, **kwargs)
+        return function(model=self._model or path, example=example, **kwargs)
 
     def _save_predictions(self, model: "keras.Model", test: Part, folder: Path) -> None:
         predicted = np.asarray(model.predict(test.x, batch_size=256, verbose=0))
         if predicted.ndim == 2 and predicted.shape[1] == 1:
             predicted = predicted[:, 0]
-        arrays: dict[str, np.ndarray] = {"y_true": test.y, "y_pred": predicted, "rows": np.arange(len(test))}
-        samples = _worst_images(test, predicted, self.problem.dataset.task)
-        _replace(folder / "predictions.npz", lambda temporary: np.savez_compressed(temporary, **arrays, **samples))
+        arrays: dict[str, Any] = {"y_true": test.y, "y_pred": predicted, "rows": np.arange(len(test))}
+        arrays |= _worst_images(test, predicted, self.problem.dataset.task)
+        _replace(folder / "predictions.npz", lambda temporary: np.savez_compressed(temporary, **arrays))
 
     def _save_card(self, model: "keras.Model", champion: Champion, folder: Path) -> None:
         dataset = self.problem.dataset

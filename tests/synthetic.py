@@ -4,7 +4,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from hpsearch.executors.base import Executor
 from hpsearch.record import StudyRecord
@@ -219,7 +219,7 @@ class SyntheticExecutor(Executor):
 class _Step:
     """One epoch of a bundle, and which of its lanes have ended early (shared by all steps of the bundle)."""
 
-    _ended: dict[int, set[tuple[int, int]]] = {}
+    _ended: ClassVar[dict[int, set[tuple[int, int]]]] = {}
 
     def __init__(self, bundle: Bundle, epoch: int) -> None:
         self.bundle, self.epoch = bundle, epoch

@@ -49,7 +49,7 @@ def test_the_ledger_is_an_optuna_study_that_its_tools_understand(ledger: str) ->
     study = optuna.load_study(study_name="synthetic", storage=ledger)
     assert study.best_trial.number == record.best.number
     assert study.best_value == record.best.score
-    assert {k: v for k, v in study.best_params.items()} == dict(record.best.config)
+    assert study.best_params == dict(record.best.config)
     assert list(study.trials[0].intermediate_values) == [0, 1, 2, 3]
     assert study.trials[0].user_attrs["fold:1"]["curves"]["val_accuracy"] == list(
         record.trials[0].folds[1].curves["val_accuracy"]

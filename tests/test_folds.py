@@ -71,7 +71,11 @@ def test_held_out_rows_keep_groups_whole_and_time_in_order() -> None:
     [
         ("kfold", {"n_rows": 3}, "3 rows cannot be split into 5 folds"),
         ("stratified", {}, "need class labels, but the task is regression"),
-        ("stratified", {"labels": np.array([0] * 57 + [1] * 3)}, "at least 5 rows of every class, but the rarest has 3"),
+        (
+            "stratified",
+            {"labels": np.array([0] * 57 + [1] * 3)},
+            "at least 5 rows of every class, but the rarest has 3",
+        ),
         ("group", {}, "group folds need a group column"),
         ("group", {"groups": np.zeros(N)}, "1 groups cannot be split into 5 folds"),
         ("holdout", {"n_rows": 1}, "holdout needs at least 2 rows, but got 1"),

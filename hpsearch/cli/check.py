@@ -33,7 +33,10 @@ def render(spec: StudySpec, facts: Mapping[str, Any], *, as_json: bool) -> None:
     rows = data["folds"][0]
     for label, value in (
         ("study", spec.name),
-        ("data", f"{data['source']}: {data['rows']} rows, {data['test_rows']} held out, fingerprint {data['fingerprint']}"),
+        (
+            "data",
+            f"{data['source']}: {data['rows']} rows, {data['test_rows']} held out, fingerprint {data['fingerprint']}",
+        ),
         ("task", f"{data['task']}" + (f", {len(data['classes'])} classes" if data["classes"] else "")),
         ("folds", f"{len(data['folds'])} × ({rows[0]} training + {rows[1]} validation rows)"),
         ("model", spec.model.family or spec.model.build),

@@ -65,7 +65,9 @@ def write_study_file(path: Path, *, source: str, family: str, force: bool) -> No
         raise SpecError(f"no family {family!r}{closest(family, FAMILIES)}", hint=f"there are {', '.join(FAMILIES)}")
     regression = source.partition(":")[2] in _REGRESSION_SOURCES or source.endswith((".csv", ".parquet"))
     objective = (
-        'metric = "val_mae"\ndirection = "minimize"' if regression else 'metric = "val_accuracy"\ndirection = "maximize"'
+        'metric = "val_mae"\ndirection = "minimize"'
+        if regression
+        else 'metric = "val_accuracy"\ndirection = "maximize"'
     )
     if source.endswith((".csv", ".parquet")):
         objective += '\n# for classes: metric = "val_accuracy", direction = "maximize"'
@@ -119,4 +121,6 @@ def _write(path: Path, text: str, *, force: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise SpecError(f"{path} cannot be written: {error.strerror}", hint="name a file in a writable folder") from None
+        raise SpecError(
+            f"{path} cannot be written: {error.strerror}", hint="name a file in a writable folder"
+        ) from None

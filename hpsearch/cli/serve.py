@@ -1,2 +1,29 @@
-"""What ``hpsearch ui`` does."""
+"""What ``hpsearch ui`` does: find the store, serve it, print the address."""
 
+from hpsearch.errors import SpecError
+from hpsearch.ledger import Ledger
+from hpsearch.spec import TrackingSection
+
+
+def serve_ui(name: str | None, *, ledger: str, uri: str | None, port: int | None) -> int:
+    """Serve MLflow's pages until Ctrl-C; returns the exit code.
+
+    Raises:
+        LedgerError: The named study is not in the ledger.
+        TrackingError: The store does not exist, the port is taken, or the server does not start.
+    """
+    from hpsearch import tracking
+
+    section = TrackingSection() if name is None else Ledger(ledger).load(name).spec.tracking
+    if uri is not None:
+        try:
+            section = TrackingSection(uri=uri, ledger=ledger)
+        except ValueError as error:
+            raise SpecError(
+                f"--uri {uri!r} {str(error).partition('Value error, ')[2].partition(' [type')[0]}"
+            ) from None
+
+    def ready(url: str) -> None:
+        print(f"MLflow pages: {url}\nCtrl-C ends the server.", flush=True)
+
+    return tracking.serve_ui(section, study=name, port=port, ready=ready)

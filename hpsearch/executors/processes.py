@@ -30,7 +30,7 @@ class _Process:
 
     def __init__(self, spec: StudySpec, settings: WorkerSettings) -> None:
         ours, theirs = socket.socketpair()
-        self.errors: IO[bytes] = tempfile.TemporaryFile()
+        self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         # Not multiprocessing: its spawn imports the user's __main__ again, which breaks plain scripts. A session of
         # its own keeps the terminal's Ctrl-C away: stopping is the driver's decision.
         self.popen = subprocess.Popen(

@@ -3,9 +3,10 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 from hpsearch.errors import TrackingError
-from hpsearch.spec import TrackingSection
+from hpsearch.spec import TrackingSection, without_password
 
 _SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)([^?]*)(\?.*)?")
 
@@ -38,9 +39,9 @@ class Address:
         # MLflow puts one folder per run below; study names may hold characters that URIs do not.
         return f"{self.artifact_root.rstrip('/')}/{re.sub(r'[^A-Za-z0-9._-]+', '_', name)}"
 
-    def experiment_url(self, experiment_id: str) -> str:
+    def experiment_url(self, experiment_id: str, *, maximize: bool) -> str:
         """The experiment's web page; empty where no server is known."""
-        return page(self.uri, experiment_id) if self.http else ""
+        return page(self.uri, experiment_id, maximize=maximize) if self.http else ""
 
     def make_folder(self) -> None:
         """Create the folder of a SQLite database.
@@ -59,14 +60,19 @@ class Address:
             ) from None
 
 
-def without_password(text: str) -> str:
-    """`text` with the passwords of its URIs starred out."""
-    return re.sub(r"(://[^/:@\s]*):[^@\s]+@", r"\1:***@", text)
+def page(server: str, experiment_id: str, *, maximize: bool) -> str:
+    """Web page of a study's experiment: all trials, best first.
 
-
-def page(server: str, experiment_id: str) -> str:
-    """Web page of an experiment on an MLflow server."""
-    return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs"
+    Left to itself, MLflow opens in its GenAI mode and shows the parent run alone, its trials folded away.
+    """
+    query = urlencode(
+        {
+            "workflowType": "machine_learning",
+            "orderByKey": "metrics.`score`",
+            "orderByAsc": "false" if maximize else "true",
+        }
+    )
+    return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs?{query}"
 
 
 def resolve(tracking: TrackingSection, *, folder: Path | None = None) -> Address:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import TrackingError
-from hpsearch.tracking.address import Address, without_password
+from hpsearch.spec import without_password
+from hpsearch.tracking.address import Address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

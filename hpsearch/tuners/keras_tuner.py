@@ -186,7 +186,7 @@ class Oracle(Algorithm):
         self._process = process
         self._close = close
 
-    def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:  # noqa: ARG002
+    def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
         """What the oracle answers, told the whole history."""
         bayesian = self._algorithm == "bayesian"
         values = self._process.ask(

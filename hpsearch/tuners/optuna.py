@@ -87,7 +87,7 @@ class Sampled(Algorithm):
         self._joint = {name: known[name] for name in sorted(known) if not settings.space[name].when}
         self._mirror = Mirror(self._dimensions, settings.direction)
 
-    def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:  # noqa: ARG002
+    def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
         """What the sampler suggests, told the whole history."""
         study = self._mirror.follow(history)
         study.sampler = Joint(self._sampler(derive(self._seed, "suggest", len(history), attempt)), self._joint)
@@ -119,7 +119,7 @@ class QuasiRandom(Algorithm):
         self._study.sampler = Joint(sampler, self._distributions)
         self._points: list[Mapping[str, Number]] = []
 
-    def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:  # noqa: ARG002
+    def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
         """The point of the sequence that belongs to the trial's number."""
         while len(self._points) <= len(history):
             trial = self._study.ask(self._distributions)
@@ -142,8 +142,8 @@ class Joint(BaseSampler):
 
     def infer_relative_search_space(
         self,
-        study: optuna.Study,  # noqa: ARG002
-        trial: FrozenTrial,  # noqa: ARG002
+        study: optuna.Study,
+        trial: FrozenTrial,
     ) -> dict[str, BaseDistribution]:
         """The set given at the start."""
         return self._space

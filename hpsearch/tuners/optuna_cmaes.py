@@ -2,8 +2,8 @@
 
 CMA-ES draws each generation of trials from one distribution, and moves the distribution when the generation is
 complete. Optuna remembers which trial was drawn from which generation in attributes that a history does not have, so
-here it is found out again: a draw is a function of (seed, trial, generation), and the generation whose draw gives the
-trial's config is the one it came from.
+here it is found out again: a draw is a function of (seed, trial, generation), so a trial is of a generation if the draw
+gives its config.
 """
 
 import math
@@ -33,8 +33,9 @@ class CmaEs(Algorithm):
 
     Inactive hyperparameters keep a coordinate of their own, which then has no effect. The distribution learns from
     trials in the order of their numbers, up to the first that is still running, and from complete (or diverged)
-    trials only, as is Optuna's default. Trials that came from elsewhere (another algorithm, a replaced repetition) are
-    not learned from. A generation has ``4 + floor(3 ln d)`` trials for d numeric hyperparameters.
+    trials only, as is Optuna's default. Trials that came from elsewhere (another algorithm, a replaced repetition, a
+    generation that was complete before they were) are not learned from: with w trials running at once, each
+    generation costs up to w trials more. A generation has ``4 + floor(3 ln d)`` trials for d numeric hyperparameters.
 
     ``startup_trials`` complete random trials (default 1, as Optuna's) come first. Without numeric hyperparameters all
     trials are random.
@@ -61,7 +62,6 @@ class CmaEs(Algorithm):
         self._read: list[Trial] = []
         self._complete = 0
         self._generations: list[Attributes] = []
-        self._oldest = -1
         self._solutions: list[tuple[dict[str, Number], Attributes, float | None]] = []
         self._draws: dict[tuple[int, int, int], tuple[Config, dict[str, Number], Attributes]] = {}
         self._leave_startup()
@@ -83,29 +83,23 @@ class CmaEs(Algorithm):
 
     def _take(self, number: int, trial: Trial, seen: Seen) -> None:
         """Learn from one finished trial."""
-        origin = self._origin(number, trial.config, seen)
-        score = None if has_diverged(trial) else score_of(trial)
         if trial.state not in (TrialState.COMPLETE, TrialState.DIVERGED):
             return
+        origin = self._origin(number, trial.config, seen) if self._generations else None
         self._complete += 1
         self._leave_startup()
-        if origin is not None and self._oldest == len(self._generations) - 1 >= 0:
-            self._solutions.append((*origin, score))
+        if origin is not None:
+            self._solutions.append((*origin, None if has_diverged(trial) else score_of(trial)))
         if self._solutions and len(self._solutions) >= self._population:
             self._generations.append(self._next_generation())
             self._solutions = []
 
     def _origin(self, number: int, config: Config, seen: Seen) -> tuple[dict[str, Number], Attributes] | None:
-        """The numbers that `config` was drawn as, and Optuna's notes; None if it was not drawn here."""
-        for generation in range(self._oldest, len(self._generations)):
-            for attempt in range(self.redraws + 1):
-                drawn, numbers, notes = self._draw(number, generation, attempt)
-                if not seen.before(drawn, number):
-                    break
-            if key(drawn) == key(config):
-                # Later trials cannot come from an earlier generation than this one.
-                self._oldest = generation
-                return numbers, notes
+        """The numbers that `config` was drawn as, and Optuna's notes; None if it is not of the newest generation."""
+        for attempt in range(self.redraws + 1):
+            drawn, numbers, notes = self._draw(number, len(self._generations) - 1, attempt)
+            if not seen.before(drawn, number):
+                return (numbers, notes) if key(drawn) == key(config) else None
         return None
 
     def _draw(self, number: int, generation: int, attempt: int) -> tuple[Config, dict[str, Number], Attributes]:

@@ -11,9 +11,11 @@ from hpsearch.space import Float, Int, Space
 from hpsearch.trial import Trial, TrialState
 from hpsearch.tuners import TunerSettings, make_tuner
 from hpsearch.tuners.dimensions import Dimensions
+from hpsearch.tuners.distinct import DistinctTuner
 from hpsearch.tuners.optuna import Mirror
+from hpsearch.tuners.optuna_cmaes import CmaEs
 
-from .support import MIXED, SQUARE, simulate, square
+from .support import MIXED, SQUARE, best, simulate, square
 
 POINT = {"x": 1.0, "y": 2.0}
 
@@ -141,6 +143,20 @@ class TestCmaEs:
         foreign = [*history[:6], Trial(6, POINT, TrialState.COMPLETE, score=0.0)]
         other = [*history[:6], Trial(6, POINT, TrialState.COMPLETE, score=100.0)]
         assert self.suggest(foreign) == self.suggest(other) != self.suggest(history)
+
+    def test_nothing_is_learned_past_a_running_trial(self) -> None:
+        history = self.history(9)
+        history[3] = Trial(3, history[3].config)
+        worse = [*history[:4], *(Trial(t.number, t.config, TrialState.COMPLETE, score=50.0) for t in history[4:])]
+        assert self.suggest(history) == self.suggest(worse)
+
+    def test_second_draws_count_for_their_generation(self) -> None:
+        """In a space of 121 configs many first draws repeat an earlier one; without the second ones, there would be 4
+        generations after 60 trials."""
+        settings = TunerSettings(Space({"x": Int(-5, 5), "y": Int(-5, 5)}), "minimize", 1)
+        algorithm = CmaEs(settings)
+        assert best(DistinctTuner(settings, algorithm), 61, 1.0) == 0.0
+        assert len(algorithm._generations) == 8
 
     def test_startup_trials_are_random(self) -> None:
         history = self.history(3)

@@ -1,6 +1,6 @@
 """What can be said of a study, computed once: plain numbers that terminal, report, notebook and MLflow all show."""
 
-from hpsearch.analysis.compare import CompareInfo, compare_info, find_trial
+from hpsearch.analysis.compare import CompareInfo, Side, compare_info, find_trial, side_of
 from hpsearch.analysis.cost import CostInfo, cost_info
 from hpsearch.analysis.curves import CurvesInfo, TrialCurves, curves_info
 from hpsearch.analysis.edges import EdgeRow, edges_info
@@ -25,7 +25,7 @@ from hpsearch.analysis.leaderboard import (
 from hpsearch.analysis.optimism import OptimismInfo, optimism_info
 from hpsearch.analysis.predictions import Interval, Predictions, PredictionsInfo, predictions_info
 from hpsearch.analysis.provenance import Layer, ModelInfo, ProvenanceInfo, model_info, provenance_info
-from hpsearch.analysis.suggestion import SuggestedRow, next_study_text, suggested_space
+from hpsearch.analysis.suggestion import SuggestedRow, next_study_file, suggested_space
 from hpsearch.analysis.trajectory import TrajectoryInfo, trajectory_info
 from hpsearch.analysis.verdict import VerdictInfo, verdict_info
 
@@ -47,6 +47,7 @@ __all__ = [
     "Predictions",
     "PredictionsInfo",
     "ProvenanceInfo",
+    "Side",
     "SlicesInfo",
     "SuggestedRow",
     "TiesInfo",
@@ -63,11 +64,12 @@ __all__ = [
     "importance_info",
     "leaderboard_info",
     "model_info",
-    "next_study_text",
+    "next_study_file",
     "optimism_info",
     "parallel_info",
     "predictions_info",
     "provenance_info",
+    "side_of",
     "slice_info",
     "suggested_space",
     "ties_info",

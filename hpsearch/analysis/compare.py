@@ -13,7 +13,7 @@ from hpsearch.trial import Trial
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two compared."""
+    """One trial's facts; see :class:`~hpsearch.trial.Trial`."""
 
     study: str
     trial: int
@@ -76,8 +76,8 @@ def compare_info(
     return CompareInfo(
         metric=a.objective.metric,
         direction=a.objective.direction,
-        a=_side(a, first),
-        b=_side(b, second),
+        a=side_of(a, first),
+        b=side_of(b, second),
         test=test,
         reason=reason,
         sentence=_sentence(a, b, first, second, test),
@@ -129,7 +129,8 @@ def _unpaired(a: StudyRecord, b: StudyRecord, first: Trial, second: Trial) -> st
     return ""
 
 
-def _side(record: StudyRecord, trial: Trial) -> Side:
+def side_of(record: StudyRecord, trial: Trial) -> Side:
+    """A trial's facts as plain values."""
     return Side(
         study=record.name,
         trial=trial.number,

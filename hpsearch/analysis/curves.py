@@ -8,7 +8,7 @@ import numpy as np
 
 from hpsearch.analysis import words
 from hpsearch.analysis.statistics import Floats
-from hpsearch.objective import Objective
+from hpsearch.objective import Objective, mean_curve
 from hpsearch.record import StudyRecord
 from hpsearch.trial import Trial
 
@@ -152,14 +152,30 @@ def _trend(mean: Floats, gain: float) -> str:
     best = int(mean.argmax())
     if gain <= 0:
         return "It never got better than after its first epoch: check learning rate and data."
-    quarter = max(2, n // 4)
-    late, before = mean[-max(1, quarter // 2) :].mean(), mean[-quarter : -max(1, quarter // 2)].mean()
-    if best >= n - 1 - n // 10 and late - before > 0.01 * gain:
+    if _still_improving(mean):
         return f"Still improving at its last epoch ({n}): more epochs may help."
     if best < n - 1 - n // 10 and mean[best] - mean[-1] > 0.05 * gain:
         return f"Past its best: the peak was at epoch {best + 1} of {n}."
     level = int(np.argmax(mean >= mean.max() - 0.02 * gain))
     return f"Levelled off: from epoch {level + 1} of {n} on within 2 % of all that it learned."
+
+
+def still_improving(objective: Objective, trial: Trial) -> bool:
+    """Whether a trial's mean curve of the objective was still getting better at its last epoch."""
+    curve = mean_curve([fold.curves for fold in trial.folds], objective.metric) if trial.folds else ()
+    if len(curve) < MIN_EPOCHS or not np.isfinite(curve).all():
+        return False
+    return _still_improving(np.array(curve) * (1.0 if objective.direction == "maximize" else -1.0))
+
+
+def _still_improving(mean: Floats) -> bool:
+    """The best epoch is among the last tenth, and the last eighth is better than the one before by over 1 % of all
+    that was gained; `mean` counts upwards as better."""
+    n = len(mean)
+    quarter = max(2, n // 4)
+    half = max(1, quarter // 2)
+    late, before = mean[-half:].mean(), mean[-quarter:-half].mean()
+    return bool(mean.argmax() >= n - 1 - n // 10 and late - before > 0.01 * (mean.max() - mean[0]))
 
 
 def _overfitting(curves: dict[str, Floats]) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hpsearch.analysis import words
+from hpsearch.analysis.curves import still_improving
 from hpsearch.record import StudyRecord
 from hpsearch.space import Choice, Constant, Int, Parameter, Value
 from hpsearch.trial import Trial
@@ -128,20 +129,16 @@ def _row(name: str, parameter: Parameter, value: Value, side: Side, leaders: tup
 
 
 def _more_epochs(record: StudyRecord, best: Trial) -> EdgeRow | None:
-    """A fixed number of epochs that the best trial used up to the last."""
+    """A fixed number of epochs after which the best trial was still improving."""
     parameter = record.space.get("epochs")
-    if not isinstance(parameter, Constant) or not isinstance(parameter.value, int) or best.epoch is None:
+    if not isinstance(parameter, Constant) or not isinstance(parameter.value, int):
+        return None
+    if not still_improving(record.objective, best):
         return None
     epochs = parameter.value
-    if epochs < 3 or best.epoch + 1 < epochs * (1 - EDGE):
-        return None
     wider = Constant(2 * epochs, when=parameter.when)
-    advice = (
-        f"The best epoch is the last but {epochs - best.epoch - 1}"
-        if best.epoch + 1 < epochs
-        else ("The best epoch is the last one")
-    )
-    return EdgeRow("epochs", epochs, "high", 1.0, wider, f"{advice} of {epochs}: try epochs = {2 * epochs}.")
+    advice = f"The best trial was still improving after its {epochs} epochs: try epochs = {2 * epochs}."
+    return EdgeRow("epochs", epochs, "high", 1.0, wider, advice)
 
 
 def _beyond(name: str, low: float, high: float, log: bool, side: Side) -> float:

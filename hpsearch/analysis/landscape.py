@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpsearch.analysis import words
 from hpsearch.analysis.importance import ImportanceInfo, importance_info
+from hpsearch.analysis.statistics import Floats
 from hpsearch.record import StudyRecord
 from hpsearch.space import Choice, Float, Int, Parameter, Value
 from hpsearch.trial import Trial
@@ -28,6 +30,8 @@ class Axis:
         labels: The values as text, for unordered choices, whose positions are 0, 1, …; empty for numbers.
         low: Smallest position of the space.
         high: Largest position of the space.
+        ticks: Where a line plot marks the axis; log10 of the positions on log axes.
+        tick_labels: The values there.
     """
 
     name: str
@@ -35,6 +39,13 @@ class Axis:
     labels: tuple[str, ...]
     low: float
     high: float
+    ticks: tuple[float, ...] = ()
+    tick_labels: tuple[str, ...] = ()
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Lowest and highest position of a line plot: log10 of them on log axes."""
+        return (math.log10(self.low), math.log10(self.high)) if self.log else (self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +214,34 @@ def _axis(name: str, parameter: Parameter, trials: Sequence[Trial]) -> Axis:
     values = [trial.config[name] for trial in trials if name in trial.config]
     if isinstance(parameter, Float | Int):
         numbers = [float(v) for v in values if isinstance(v, int | float)]
-        return Axis(name, parameter.log, (), min([parameter.low, *numbers]), max([parameter.high, *numbers]))
+        low, high = min([parameter.low, *numbers]), max([parameter.high, *numbers])
+        ticks, texts = _ticks(parameter, low, high)
+        return Axis(name, parameter.log, (), low, high, ticks, texts)
     options = parameter.options if isinstance(parameter, Choice) else ()
     labels = tuple(dict.fromkeys(str(value) for value in (*_in_order(options), *values)))
-    return Axis(name, False, labels, 0.0, float(max(len(labels) - 1, 0)))
+    places = tuple(float(i) for i in range(len(labels)))
+    return Axis(name, False, labels, 0.0, float(max(len(labels) - 1, 0)), places, labels)
+
+
+def _ticks(parameter: Float | Int, low: float, high: float) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """A few marks: their places on a line plot's axis, and their texts."""
+    marks: Floats = _log_marks(low, high) if parameter.log else np.linspace(low, high, 5)
+    if isinstance(parameter, Int):
+        marks = np.unique(np.round(marks))
+    places = np.log10(marks) if parameter.log else marks
+    texts = [words.setting(int(m) if isinstance(parameter, Int) else float(f"{m:.3g}")) for m in marks.tolist()]
+    return tuple(places.tolist()), tuple(texts)
+
+
+def _log_marks(low: float, high: float) -> Floats:
+    """1, 2, 5, 10 … within the range, or the powers of ten alone, or five even steps, whichever are few but not too few."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1, 2, 5), (1,)):
+        marks = [float(f"{digit}e{decade}") for decade in decades for digit in digits]
+        inside = [mark for mark in marks if low * 0.999 <= mark <= high * 1.001]
+        if 3 <= len(inside) <= 7:
+            return np.array(inside)
+    return np.geomspace(low, high, 5)
 
 
 def _in_order(options: Sequence[Value]) -> Sequence[Value]:
@@ -241,7 +276,7 @@ def _smooth(
     grid_x: Sequence[float],
     grid_y: Sequence[float],
     positions: Sequence[tuple[float, float]],
-    scores: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    scores: Floats,
 ) -> tuple[tuple[float | None, ...], ...]:
     width = max(0.1, 0.35 / math.sqrt(math.sqrt(len(positions))))
     across = np.subtract.outer(_unit(x, grid_x), _unit(x, [p[0] for p in positions]))
@@ -257,7 +292,7 @@ def _smooth(
     )
 
 
-def _unit(axis: Axis, positions: Sequence[float]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def _unit(axis: Axis, positions: Sequence[float]) -> Floats:
     values = np.asarray(positions, dtype=float)
     if axis.log:
         values, low, high = np.log(values), math.log(axis.low), math.log(axis.high)

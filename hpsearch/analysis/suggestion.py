@@ -9,6 +9,7 @@ from typing import Any
 from hpsearch.analysis import words
 from hpsearch.analysis.edges import describe, edges_info
 from hpsearch.analysis.toml import toml_document, toml_parameter
+from hpsearch.errors import StudyError
 from hpsearch.record import StudyRecord
 from hpsearch.space import Choice, Constant, Float, Int, Parameter
 from hpsearch.trial import Trial
@@ -50,18 +51,31 @@ def suggested_space(record: StudyRecord) -> tuple[SuggestedRow, ...]:
             continue
         new, why = parameter, ""
         if edge is not None and edge.wider is not None:
-            new, why = edge.wider, f"the best value, {words.setting(edge.value)}, lies on the {edge.side} edge"
+            new, why = (
+                edge.wider,
+                "the best trial was still improving"
+                if name == "epochs" and isinstance(edge.wider, Constant)
+                else (f"the best value, {words.setting(edge.value)}, lies on the {edge.side} edge"),
+            )
         elif leaders and name not in fixed:
             new, why = _narrowed(name, parameter, leaders, record.trials)
         rows.append(SuggestedRow(name, describe(parameter), describe(new), why if new != parameter else "", new))
     return tuple(rows)
 
 
-def next_study_text(record: StudyRecord) -> str:
+def next_study_file(record: StudyRecord) -> str:
     """A study file that goes on from this study: its own text with another name and the suggested space.
 
     Sections are kept as they were given, environment variables unexpanded; comments of the old file are lost.
+
+    Raises:
+        StudyError: The study has no complete trial to go on from.
     """
+    if record.best is None:
+        raise StudyError(
+            f"study {record.name!r} has no complete trial to go on from",
+            hint=f"`hpsearch show {record.name}` shows what there is; `hpsearch init` writes a fresh study file",
+        )
     raw = tomllib.loads(record.study_file)
     rows = {row.name: row for row in suggested_space(record)}
     changed: dict[str, Any] = {**raw, "name": f"{record.name[:195]}-next", "space": {}}
@@ -71,10 +85,7 @@ def next_study_text(record: StudyRecord) -> str:
     lines = {name: (toml_parameter(row.parameter), row.why) for name, row in rows.items()}
     for name, value in raw.get("space", {}).items():
         lines.setdefault(name, (toml_parameter(value), ""))
-    best = record.best
-    head = [
-        f"Goes on from the study {record.name!r}" + (f", whose best trial was number {best.number}." if best else ".")
-    ]
+    head = [f"Goes on from the study {record.name!r}, whose best trial was number {record.best.number}."]
     return toml_document(_in_order(changed), head=head, special={"space": lines})
 
 
@@ -122,8 +133,8 @@ def _narrowed_range(parameter: Float | Int, values: Sequence[float]) -> Float | 
     if isinstance(parameter, Int):
         below = (math.floor(start) - parameter.low) // parameter.step
         above = math.ceil((end - parameter.low) / parameter.step)
-        new_low = parameter.low + max(0, below) * parameter.step
-        return replace(parameter, low=new_low, high=min(parameter.high, parameter.low + above * parameter.step))
+        first = parameter.low + max(0, below) * parameter.step
+        return replace(parameter, low=first, high=min(parameter.high, parameter.low + above * parameter.step))
     if (step := parameter.step) is not None:
         new_low = round(parameter.low + math.floor((start - parameter.low) / step + 1e-9) * step, 12)
         new_high = round(parameter.low + math.ceil((end - parameter.low) / step - 1e-9) * step, 12)

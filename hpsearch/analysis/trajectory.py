@@ -1,9 +1,13 @@
 """How the search went: the best so far, trial by trial and over time."""
 
+import math
 from dataclasses import dataclass
 
 from hpsearch.record import StudyRecord
 from hpsearch.trial import Trial, TrialState
+
+MAX_POINTS = 1500
+"""More dots than so many are thinned out evenly in :attr:`TrajectoryInfo.shown`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,8 @@ class TrajectoryInfo:
         scores: Their scores; None for those without one.
         seconds: Since the first trial started, when each finished. Time in which the study was interrupted counts too.
         best: Best score of a complete trial so far; None before the first.
+        shown: Positions to draw as dots: all, or evenly thinned out where there are many.
+        steps: Positions at which the best changed, with the last one.
     """
 
     metric: str
@@ -27,6 +33,8 @@ class TrajectoryInfo:
     scores: tuple[float | None, ...]
     seconds: tuple[float, ...]
     best: tuple[float | None, ...]
+    shown: tuple[int, ...]
+    steps: tuple[int, ...]
 
 
 def trajectory_info(record: StudyRecord) -> TrajectoryInfo:
@@ -48,6 +56,8 @@ def trajectory_info(record: StudyRecord) -> TrajectoryInfo:
         scores=tuple(trial.score for trial in done),
         seconds=tuple(max(0.0, (trial.finished or 0.0) - start) for trial in done),
         best=tuple(best),
+        shown=tuple(range(0, len(done), max(1, math.ceil(len(done) / MAX_POINTS)))),
+        steps=tuple(i for i, one in enumerate(best) if i in (0, len(best) - 1) or one != best[i - 1]),
     )
 
 

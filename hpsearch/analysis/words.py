@@ -32,10 +32,12 @@ def settings(config: Mapping[str, Value]) -> str:
 
 
 def score(value: float | None, std: float | None = None) -> str:
-    """A score with its standard deviation, where there is one: ``0.9812 ± 0.0042``."""
-    if std is None or value is None:
-        return number(value)
-    return f"{number(value)} ± {number(std, 2) if 0 < std < 0.01 else number(std)}"
+    """A score with its standard deviation, where there is one, to the same decimals: ``0.9812 ± 0.0042``."""
+    shown = number(value)
+    if std is None or value is None or "e" in shown:
+        return shown if std is None else f"{shown} ± {number(std)}"
+    decimals = len(shown.partition(".")[2])
+    return f"{shown} ± {std:,.{decimals}f}"
 
 
 def whole(value: int | None) -> str:

@@ -1,0 +1,88 @@
+"""All numbers of a report, computed once; every format shows these."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+from hpsearch import analysis
+from hpsearch.record import StudyRecord
+from hpsearch.report.artifacts import ReportArtifacts
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A report's numbers, in the order of its sections."""
+
+    written: float
+    verdict: analysis.VerdictInfo
+    leaderboard: analysis.LeaderboardInfo
+    ties: analysis.TiesInfo
+    optimism: analysis.OptimismInfo
+    curves: analysis.CurvesInfo
+    importance: analysis.ImportanceInfo
+    slices: analysis.SlicesInfo
+    parallel: analysis.ParallelInfo
+    contour: analysis.ContourInfo
+    edges: tuple[analysis.EdgeRow, ...]
+    suggestion: tuple[analysis.SuggestedRow, ...]
+    next_study: str
+    cost: analysis.CostInfo
+    trajectory: analysis.TrajectoryInfo
+    model: analysis.ModelInfo
+    predictions: analysis.PredictionsInfo
+    provenance: analysis.ProvenanceInfo
+    failures: tuple[analysis.FailureRow, ...]
+
+
+def gather(record: StudyRecord, artifacts: ReportArtifacts | None = None) -> Content:
+    """Compute everything that a report shows.
+
+    Args:
+        record: The study.
+        artifacts: The champion's predictions and layers, where they are at hand.
+    """
+    artifacts = artifacts or ReportArtifacts()
+    ties = analysis.ties_info(record)
+    importance = analysis.importance_info(record)
+    return Content(
+        written=time.time(),
+        verdict=analysis.verdict_info(record, predictions=artifacts.predictions, ties=ties),
+        leaderboard=analysis.leaderboard_info(record, ties=ties),
+        ties=ties,
+        optimism=analysis.optimism_info(record),
+        curves=analysis.curves_info(record),
+        importance=importance,
+        slices=analysis.slice_info(record),
+        parallel=analysis.parallel_info(record),
+        contour=analysis.contour_info(record, importance=importance),
+        edges=analysis.edges_info(record),
+        suggestion=analysis.suggested_space(record),
+        next_study=analysis.next_study_file(record) if record.best else "",
+        cost=analysis.cost_info(record),
+        trajectory=analysis.trajectory_info(record),
+        model=analysis.model_info(record, artifacts.layers, missing=artifacts.missing),
+        predictions=analysis.predictions_info(record, artifacts.predictions),
+        provenance=analysis.provenance_info(record),
+        failures=analysis.failures_info(record),
+    )
+
+
+def plain(value: Any) -> Any:
+    """Any ``*_info`` value as JSON holds it: dataclasses as objects, tuples as lists, numbers that are not finite as
+    null."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, Sequence):
+        return [plain(one) for one in value]
+    raise TypeError(f"a report holds plain values only, but got {type(value).__name__}: {value!r}")

@@ -1,0 +1,77 @@
+"""``study.figures``: the report's figures, one by one, for a notebook."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hpsearch import analysis
+from hpsearch.errors import StudyError
+from hpsearch.record import StudyRecord
+from hpsearch.report import figures
+from hpsearch.report.artifacts import ReportArtifacts
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Plotly figures of a study; each is drawn when it is asked for."""
+
+    record: StudyRecord
+    artifacts: ReportArtifacts
+
+    def fold_scores(self) -> "Figure":
+        """Every fold's score of the best trials."""
+        return figures.fold_scores(analysis.leaderboard_info(self.record))
+
+    def curves(self, trial: int | None = None) -> "Figure":
+        """Learning curves of a trial; of the best one if none is named.
+
+        Raises:
+            StudyError: There is no such trial, or none with curves.
+        """
+        if trial is not None:
+            analysis.find_trial(self.record, trial)
+        info = analysis.curves_info(self.record, trials=None if trial is None else [trial], top=1)
+        if not info.trials:
+            raise StudyError(f"study {self.record.name!r} has no trial with curves to draw")
+        return figures.curves(info, info.trials[0].trial)
+
+    def importance(self) -> "Figure":
+        """How much each hyperparameter mattered."""
+        return figures.importance(analysis.importance_info(self.record))
+
+    def slices(self) -> "Figure":
+        """Score against each hyperparameter."""
+        return figures.slices(analysis.slice_info(self.record))
+
+    def parallel(self) -> "Figure":
+        """All trials as lines through their hyperparameters."""
+        return figures.parallel(analysis.parallel_info(self.record), direction=self.record.objective.direction)
+
+    def contour(self) -> "Figure":
+        """Score over the two hyperparameters that mattered most."""
+        return figures.contour(analysis.contour_info(self.record), direction=self.record.objective.direction)
+
+    def trajectory(self) -> "Figure":
+        """Best score so far over time."""
+        return figures.trajectory(analysis.trajectory_info(self.record))
+
+    def cost(self) -> "Figure":
+        """Where the time went."""
+        return figures.cost(analysis.cost_info(self.record))
+
+    def confusion(self) -> "Figure":
+        """Confusion matrix of the champion on the test rows."""
+        return figures.confusion(self._predictions())
+
+    def calibration(self) -> "Figure":
+        """Stated probability against how often it was right."""
+        return figures.calibration(self._predictions())
+
+    def residuals(self) -> "Figure":
+        """Errors of a regression champion on the test rows."""
+        return figures.residuals(self._predictions())
+
+    def _predictions(self) -> analysis.PredictionsInfo:
+        return analysis.predictions_info(self.record, self.artifacts.predictions)

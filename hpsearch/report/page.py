@@ -1,0 +1,122 @@
+"""The self-contained HTML page: jinja2 escapes every text, plotly.js is put in once."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+from plotly.offline import get_plotlyjs
+
+from hpsearch.analysis import words
+from hpsearch.report import figures
+from hpsearch.report.content import Content
+from hpsearch.report.images import data_uri
+
+HERE = Path(__file__).parent
+TOP_ROWS = 25
+"""The page's leaderboard shows so many trials; ``report.json`` has all."""
+
+TOP_FAILURES = 50
+TOP_LAYERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A most wrong sample: an image, and what is said below it."""
+
+    address: str
+    caption: str
+
+
+def render_page(content: Content, samples: Mapping[int, NDArray[np.generic]] | None = None) -> str:
+    """The report as one HTML page that needs no network.
+
+    Args:
+        content: The numbers.
+        samples: Test row → small image, for the most wrong rows.
+    """
+    drawn = _figures(content)
+    blocks = {name: _block(name, figure) for name, figure in drawn.items()}
+    template = _environment().get_template("page.html")
+    return template.render(
+        content=content,
+        verdict=content.verdict,
+        words=words,
+        figures=blocks,
+        pictures=_pictures(content, samples or {}),
+        rows=content.leaderboard.rows[:TOP_ROWS],
+        failures=content.failures[:TOP_FAILURES],
+        layers=content.model.layers[:TOP_LAYERS],
+        css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        plotly=Markup(get_plotlyjs() if blocks else ""),
+        created=_moment(content.provenance.created),
+        written=_moment(content.written),
+    )
+
+
+@cache
+def _environment() -> Environment:
+    # Strict: a misspelt name in the template is an error, not an empty spot in somebody's report.
+    return Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def _figures(content: Content) -> dict[str, go.Figure]:
+    direction = content.verdict.direction
+    drawn: dict[str, go.Figure] = {}
+    if content.leaderboard.rows and content.verdict.n_folds > 1:
+        drawn["fold_scores"] = figures.fold_scores(content.leaderboard)
+    for one in content.curves.trials:
+        drawn[f"curves_{one.trial}"] = figures.curves(content.curves, one.trial)
+    if content.importance.rows:
+        drawn["importance"] = figures.importance(content.importance)
+    if content.slices.slices:
+        drawn["slices"] = figures.slices(content.slices)
+    if content.parallel.trials and content.parallel.axes:
+        drawn["parallel"] = figures.parallel(content.parallel, direction=direction)
+    if not content.contour.reason:
+        drawn["contour"] = figures.contour(content.contour, direction=direction)
+    if content.trajectory.steps and any(best is not None for best in content.trajectory.best):
+        drawn["trajectory"] = figures.trajectory(content.trajectory)
+    if content.cost.epochs:
+        drawn["cost"] = figures.cost(content.cost)
+    predictions = content.predictions
+    if predictions.confusion:
+        drawn["confusion"] = figures.confusion(predictions)
+    if predictions.calibration:
+        drawn["calibration"] = figures.calibration(predictions)
+    if predictions.truth:
+        drawn["residuals"] = figures.residuals(predictions)
+    return drawn
+
+
+def _block(name: str, figure: go.Figure) -> Markup:
+    """A place for a figure, and its data for the page's script."""
+    data = figure.to_json()
+    # Inside a script element only "</" and "<!--" can do harm; its code for "<" is the same text to JSON.
+    safe = data.replace("<", "\\u003c")
+    height = int(figure.layout.height)
+    return Markup(
+        f'<div class="figure" id="figure-{name}" style="height:{height}px"></div>'
+        f'<script type="application/json" data-figure="figure-{name}">{safe}</script>'
+    )
+
+
+def _pictures(content: Content, samples: Mapping[int, NDArray[np.generic]]) -> list[Picture]:
+    pictures = []
+    for wrong in content.predictions.most_wrong:
+        array = samples.get(wrong.row)
+        if array is not None and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3))):
+            pictures.append(Picture(data_uri(array), f"{wrong.truth}, taken for {wrong.said} (row {wrong.row})"))
+    return pictures
+
+
+def _moment(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")

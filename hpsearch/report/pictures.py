@@ -1,0 +1,66 @@
+"""Still pictures for places that run no scripts, such as MLflow's artifact preview. Matplotlib comes with MLflow."""
+
+import io
+from typing import Any
+
+from hpsearch import analysis
+from hpsearch.report.style import BLUE, GREY, ORANGE
+
+
+def curves_picture(info: analysis.CurvesInfo, trial: int) -> bytes:
+    """One trial's curves as PNG: loss left, the objective's metric right; bands are ± one sd over folds."""
+    shown = next(one for one in info.trials if one.trial == trial)
+    figure = _figure(8.0, 4.2)
+    left = figure.add_subplot()
+    axes = [left, left.twinx()] if len(info.pairs) > 1 else [left]
+    epochs = [epoch + 1 for epoch in shown.epochs]
+    for axis, pair in zip(axes, info.pairs, strict=True):
+        color = ORANGE if pair[0] == "loss" else BLUE
+        for name, line in zip(pair, (":", "-"), strict=True):
+            curve = shown.curves.get(name)
+            if curve is None:
+                continue
+            axis.plot(epochs, curve.mean, line, color=color, label=name, marker="o" if len(epochs) == 1 else None)
+            if curve.std:
+                lower = [mean - std for mean, std in zip(curve.mean, curve.std, strict=True)]
+                upper = [mean + std for mean, std in zip(curve.mean, curve.std, strict=True)]
+                axis.fill_between(epochs, lower, upper, color=color, alpha=0.15, linewidth=0)
+        axis.set_ylabel(pair[0], color=color)
+        axis.spines["top"].set_visible(False)
+    if shown.score_epoch is not None:
+        left.axvline(shown.score_epoch + 1, color=GREY, linestyle="--", linewidth=1)
+    left.set_xlabel("epoch")
+    left.set_title(f"trial {trial}: mean over folds, band ± one standard deviation", loc="left", fontsize=11)
+    handles = [handle for axis in axes for handle in axis.get_legend_handles_labels()[0]]
+    left.legend(handles, [handle.get_label() for handle in handles], frameon=False, loc="center right")
+    return _png(figure)
+
+
+def importance_picture(info: analysis.ImportanceInfo) -> bytes:
+    """Each hyperparameter's share as PNG."""
+    rows = info.rows[::-1]
+    figure = _figure(8.0, 1.3 + 0.4 * len(rows))
+    axis = figure.add_subplot()
+    bars = axis.barh([row.name for row in rows], [100 * row.share for row in rows], color=BLUE)
+    axis.bar_label(bars, fmt="%.0f %%", padding=4)
+    axis.set_xlabel("share of the score's variance, %")
+    axis.set_title(f"importance, from {info.trials} complete trials", loc="left", fontsize=11)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    return _png(figure)
+
+
+def _figure(width: float, height: float) -> Any:
+    # Not pyplot: it keeps global state and may look for a display.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _png(figure: Any) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, facecolor="white")
+    return buffer.getvalue()

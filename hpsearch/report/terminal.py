@@ -1,0 +1,170 @@
+"""The same numbers for the terminal, as rich renderables; the command line prints them."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hpsearch import analysis
+from hpsearch.analysis import words
+
+LEFT_BLOCKS = " ▏▎▍▌▋▊▉█"
+
+
+def verdict(info: analysis.VerdictInfo) -> RenderableType:
+    """The verdict's sentences, the winner's first and bold, then how to use it."""
+    lines: list[RenderableType] = [
+        Text(sentence, style="bold" if place == 0 else "") for place, sentence in enumerate(info.sentences)
+    ]
+    if info.config:
+        lines.append(Text(f"with {words.settings(info.config)}", style="dim"))
+    if info.predict:
+        lines.append(Text(f"use it: {info.predict}", style="cyan"))
+    return Group(*lines)
+
+
+def leaderboard(info: analysis.LeaderboardInfo, *, top: int = 10) -> RenderableType:
+    """The best trials; ``=`` marks those that cannot be told from the winner."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for name in ("", "trial", info.metric):
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    for name in info.columns:
+        table.add_column(Text(name), overflow="fold")
+    for name in ("epoch", "parameters", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in info.rows[:top]:
+        table.add_row(
+            "best" if row.rank == 1 else "=" if row.tied else "",
+            str(row.trial),
+            words.score(row.score, row.std),
+            *(Text(words.setting(row.config.get(name))) for name in info.columns),
+            "–" if row.epoch is None else str(row.epoch + 1),
+            words.whole(row.parameters),
+            words.seconds(row.seconds),
+            style="green" if row.rank == 1 else "" if row.tied else "dim",
+        )
+    below = _below(info, top)
+    return Group(table, Text(below, style="dim")) if below else table
+
+
+def _below(info: analysis.LeaderboardInfo, top: int) -> str:
+    notes = []
+    if info.total > top:
+        notes.append(f"{info.total - top:,} more complete trials")
+    notes += [f"{count:,} {state}" for state, count in info.counts.items() if state != "complete"]
+    if any(row.tied and row.rank > 1 for row in info.rows[:top]):
+        notes.append("= cannot be told from the best")
+    return " · ".join(notes)
+
+
+def importance(info: analysis.ImportanceInfo, *, width: int = 30) -> RenderableType:
+    """Bars, most important first; `width` characters are 100 %."""
+    if not info.rows:
+        return Text(f"no importance: {info.reason}", style="dim")
+    table = Table.grid(padding=(0, 1))
+    for row in info.rows:
+        table.add_row(Text(row.name), Text(bar(row.share, width), style="blue"), Text(f"{row.share:.0%}"))
+    note = f"from {info.trials:,} complete trials{', a first idea only' if info.rough else ''}"
+    return Group(table, Text(note, style="dim"))
+
+
+def bar(share: float, width: int) -> str:
+    """A bar of eighths of a character for a share of 0 to 1."""
+    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
+    return "█" * (eighths // 8) + LEFT_BLOCKS[eighths % 8].strip()
+
+
+def curves(info: analysis.CurvesInfo, *, width: int = 60, height: int = 10) -> RenderableType:
+    """Each trial's validation curves as small plots of text, with what they say."""
+    if info.reason:
+        return Text(f"no curves: {info.reason}", style="dim")
+    parts: list[RenderableType] = []
+    for one in info.trials:
+        for training, validation in info.pairs[::-1]:
+            shown = {name: one.curves[name].mean for name in (training, validation) if name in one.curves}
+            if shown:
+                parts.append(Text(f"trial {one.trial}: {', '.join(shown)} (mean over folds)", style="bold"))
+                parts.append(
+                    Text("\n".join(plot(list(shown.values()), n_epochs=one.trained, width=width, height=height)))
+                )
+        parts.append(Text(" ".join(one.reading)))
+    return Group(*parts)
+
+
+def plot(series: Sequence[Sequence[float]], *, n_epochs: int, width: int = 60, height: int = 10) -> list[str]:
+    """Lines of a plot in characters: ``·`` is the first series, ``●`` the last, drawn on top.
+
+    Args:
+        series: Values over equal steps from epoch 1 to `n_epochs`; all of one length.
+        n_epochs: The last epoch, for the axis.
+        width: Characters of the plot without its axis.
+        height: Lines of the plot without its axis.
+    """
+    finite = [value for one in series for value in one if value - value == 0]
+    if not finite:
+        return ["no finite values"]
+    low, high = min(finite), max(finite)
+    span = (high - low) or 1.0
+    cells = [[" "] * width for _ in range(height)]
+    for place, one in enumerate(series):
+        mark = "●" if place == len(series) - 1 else "·"
+        for column in range(width):
+            value = one[round(column * (len(one) - 1) / max(width - 1, 1))]
+            if value - value == 0:
+                cells[height - 1 - round((value - low) / span * (height - 1))][column] = mark
+    labels = {0: words.number(high), height - 1: words.number(low)}
+    margin = max(len(label) for label in labels.values())
+    lines = [f"{labels.get(i, ''):>{margin}} ┤{''.join(row).rstrip()}" for i, row in enumerate(cells)]
+    last = f"epoch {n_epochs}"
+    return [*lines, f"{'':>{margin}} └{'─' * width}", f"{'':>{margin}}  1{last:>{width - 1}}"]
+
+
+def trial(record_trial: analysis.Side) -> RenderableType:
+    """One trial's facts: state, score, folds, config."""
+    table = Table.grid(padding=(0, 2))
+    folds = "  ".join(words.number(value) for value in record_trial.fold_scores)
+    facts = {
+        "state": record_trial.state,
+        "score": words.score(record_trial.score, record_trial.std),
+        "fold scores": folds or "–",
+        "epoch": "–" if record_trial.epoch is None else str(record_trial.epoch + 1),
+        "parameters": words.whole(record_trial.parameters),
+        "training time": words.seconds(record_trial.seconds),
+        **{name: words.setting(value) for name, value in record_trial.config.items()},
+    }
+    for label, value in facts.items():
+        table.add_row(Text(label, style="dim"), Text(value))
+    return table
+
+
+def comparison(info: analysis.CompareInfo) -> RenderableType:
+    """Two trials side by side, with the outcome of the paired test."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    same = info.a.study == info.b.study
+    names = [f"trial {side.trial}" if same else f"{side.study}, trial {side.trial}" for side in (info.a, info.b)]
+    for name in ("", *names):
+        table.add_column(Text(name), overflow="fold")
+    for label, left, right in comparison_rows(info):
+        table.add_row(Text(label, style="dim"), Text(left), Text(right))
+    parts: list[RenderableType] = [Text(info.sentence, style="bold"), table]
+    if info.reason:
+        parts.append(Text(f"no paired test: {info.reason}", style="dim"))
+    return Group(*parts)
+
+
+def comparison_rows(info: analysis.CompareInfo) -> list[tuple[str, str, str]]:
+    """(label, first, second) in words: score, folds, size, time, and where their configs differ."""
+    a, b = info.a, info.b
+    rows = [
+        (info.metric, words.score(a.score, a.std), words.score(b.score, b.std)),
+        (
+            "fold scores",
+            " ".join(map(words.number, a.fold_scores)) or "–",
+            " ".join(map(words.number, b.fold_scores)) or "–",
+        ),
+        ("state", a.state, b.state),
+        ("parameters", words.whole(a.parameters), words.whole(b.parameters)),
+        ("training time", words.seconds(a.seconds), words.seconds(b.seconds)),
+    ]
+    return rows + [(name, words.setting(left), words.setting(right)) for name, left, right in info.differences]

@@ -52,7 +52,7 @@ class Projection:
     """
 
     def __init__(self, record: StudyRecord, address: Address, *, restore: bool = False) -> None:
-        self._address = address
+        self.address = address
         self.client = connect(address)
         self._best = view.BestSoFar(record.objective)
         self._common = _common_tags(record)
@@ -122,17 +122,20 @@ class Projection:
         )
 
     def write_model_metrics(self, record: StudyRecord, model_id: str) -> None:
-        """Put the champion's test metrics and refit curves on its logged model; the parent run has the same points."""
+        """Put the champion's test metrics, and where its refit ended, on its logged model.
+
+        The parent run has the same points and the whole curves; a model's page would list every epoch as a metric.
+        """
         from mlflow.entities import Metric
 
         dataset = make_dataset(record)
         about = {} if dataset is None else {"dataset_name": dataset.name, "dataset_digest": dataset.digest}
         metrics = [
             Metric(*point, model_id=model_id, run_id=self.parent_id, **about)
-            for point in study_view.champion_points(record)
+            for point in {point.key: point for point in study_view.champion_points(record)}.values()
         ]
-        for start in range(0, len(metrics), MAX_POINTS):
-            self.client.log_batch(self.parent_id, metrics=metrics[start : start + MAX_POINTS])
+        if metrics:
+            self.client.log_batch(self.parent_id, metrics=metrics)
 
     def write_file(self, path: Path, folder: str | None = None) -> None:
         """Put a file beside the parent run, in place of one of that name."""
@@ -143,7 +146,7 @@ class Projection:
     def _open_experiment(self, record: StudyRecord) -> str:
         found = self.client.get_experiment_by_name(record.name)
         if found is None:
-            location = self._address.experiment_location(record.name)
+            location = self.address.experiment_location(record.name)
             tags = study_view.experiment_tags(record)
             return str(self.client.create_experiment(record.name, artifact_location=location, tags=tags))
         if found.lifecycle_stage == "deleted":

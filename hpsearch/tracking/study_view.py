@@ -11,6 +11,8 @@ from hpsearch.trial import Trial, TrialState
 
 STUDY, KIND, MODEL_URI = "hpsearch.study", "hpsearch.kind", "hpsearch.champion"
 
+GREATER_IS_BETTER = "mlflow.experiment.primaryMetric.greaterIsBetter"
+
 STATUS = {
     StudyState.RUNNING: "RUNNING",
     StudyState.INTERRUPTED: "KILLED",
@@ -30,7 +32,7 @@ def experiment_tags(record: StudyRecord) -> dict[str, str]:
     return {
         "mlflow.experimentKind": "custom_model_development",
         "mlflow.experiment.primaryMetric.name": "score",
-        "mlflow.experiment.primaryMetric.greaterIsBetter": str(record.objective.direction == "maximize"),
+        GREATER_IS_BETTER: str(record.objective.direction == "maximize"),
         NOTE: _introduction(record),
     }
 

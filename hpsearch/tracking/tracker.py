@@ -99,7 +99,7 @@ class Tracker(Observer):
         """Write the trial's mean curves, final metrics and status."""
         self._put(trial)
 
-    def refit_started(self, trial: Trial) -> None:  # noqa: ARG002 - the interface's
+    def refit_started(self, trial: Trial) -> None:
         """Wait until the study's run exists: a worker logs the champion to it, and two must not create it at once."""
         with self._changed:
             self._changed.wait_for(lambda: self._place[1] or self._problem, self._patience_s)
@@ -194,7 +194,7 @@ class Tracker(Observer):
             self._projection = Projection(record, self._address)
             with self._changed:
                 self._dirty |= self._trials.keys()
-                self._place = (self._address.experiment_url(self._projection.experiment_id), self._projection.parent_id)
+                self._place = (_url(self._projection, record), self._projection.parent_id)
                 self._notes += self._projection.notes
                 self._changed.notify_all()
             self._described = False
@@ -282,5 +282,9 @@ def sync(record: StudyRecord) -> SyncReport:
             projection.write_study(record)
         except Exception as error:
             raise explain(error, address) from error
-    url = address.experiment_url(projection.experiment_id)
-    return SyncReport(written, tuple(projection.notes), url, projection.parent_id)
+    return SyncReport(written, tuple(projection.notes), _url(projection, record), projection.parent_id)
+
+
+def _url(projection: Projection, record: StudyRecord) -> str:
+    maximize = record.objective.direction == "maximize"
+    return projection.address.experiment_url(projection.experiment_id, maximize=maximize)

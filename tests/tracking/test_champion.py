@@ -50,9 +50,9 @@ print(json.dumps({
     "signature": str(served.metadata.signature.inputs.to_dict()),
     "example": np.asarray(served.input_example).tolist() == rows.tolist(),
     "requirements": open(needed).read().split(),
-    "model_metrics": {m.key: m.value for m in logged.metrics if m.key.startswith("test_")},
+    "model_metrics": [[m.key, m.value] for m in logged.metrics],
+    "refit": {name: curve[-1] for name, curve in record.champion.curves.items()},
     "dataset": logged.metrics[0].dataset_name,
-    "step_zero_of_the_run": any(m.key == "best_score" for m in logged.metrics),
     "pages": logged.tags["mlflow.modelVersions"],
     "params": logged.params,
     "config": {name: str(value) for name, value in trials[1].config.items()},
@@ -84,13 +84,17 @@ def test_champion_is_logged_once_loads_by_alias_and_predicts_the_same(folder: Pa
     assert "(-1, 8, 8)" in found["signature"]
     assert [line.split("==")[0] for line in found["requirements"]] == ["mlflow", "keras", "jax", "numpy"]
     assert all("==" in line for line in found["requirements"])
-    assert found["model_metrics"] == {"test_loss": 0.1234567890123, "test_accuracy": 0.9777777777777777}
+    assert sorted(found["model_metrics"]) == [
+        ["refit_t001/accuracy", found["refit"]["accuracy"]],
+        ["refit_t001/loss", found["refit"]["loss"]],
+        ["test_accuracy", 0.9777777777777777],
+        ["test_loss", 0.1234567890123],
+    ]
     assert found["dataset"] == "sklearn:digits"
-    assert not found["step_zero_of_the_run"]
     assert json.loads(found["pages"]) == [{"name": "digits", "version": "1"}]
     assert found["params"] == found["config"]
     assert found["status"] == "FINISHED"
     assert found["parent"] == "models:/digits/1"
     assert found["test_accuracy"] == [[1, 0.9777777777777777], [2, 0.9777777777777777]]
-    assert "WARNING" not in done.stderr
+    assert "WARNING mlflow" not in done.stderr
     assert "Traceback" not in done.stderr

@@ -11,8 +11,9 @@ import pytest
 
 from hpsearch.errors import TrackingError
 from hpsearch.record import StudyRecord, StudyState
+from hpsearch.spec import without_password
 from hpsearch.tracking import Tracker, sync
-from hpsearch.tracking.address import resolve, without_password
+from hpsearch.tracking.address import resolve
 from hpsearch.trial import Failure, FoldResult, Trial, TrialState
 from tests.factories import CREATED, make_champion, make_record, make_trial, make_trials
 

@@ -118,13 +118,14 @@ class TestCmaEs:
         settings = TunerSettings(SQUARE, "minimize", 1, startup_trials)
         return make_tuner("optuna", "cmaes", settings).suggest(history)
 
-    def history(self, count: int) -> list[Trial]:
+    def history(self, count: int, running: int | None = None) -> list[Trial]:
         tuner = make_tuner("optuna", "cmaes", TunerSettings(SQUARE, "minimize", 1))
         trials: list[Trial] = []
         for number in range(count):
             config = tuner.suggest(trials)
             assert config is not None
-            trials.append(Trial(number, config, TrialState.COMPLETE, score=square(config)))
+            ended = Trial(number, config, TrialState.COMPLETE, score=square(config))
+            trials.append(Trial(number, config) if number == running else ended)
         return trials
 
     def test_nothing_is_learned_within_a_generation(self) -> None:
@@ -145,8 +146,7 @@ class TestCmaEs:
         assert self.suggest(foreign) == self.suggest(other) != self.suggest(history)
 
     def test_nothing_is_learned_past_a_running_trial(self) -> None:
-        history = self.history(9)
-        history[3] = Trial(3, history[3].config)
+        history = self.history(10, running=3)
         worse = [*history[:4], *(Trial(t.number, t.config, TrialState.COMPLETE, score=50.0) for t in history[4:])]
         assert self.suggest(history) == self.suggest(worse)
 

@@ -38,7 +38,7 @@ def category_codes(column: str, values: Iterable[object]) -> NDArray[np.int32]:
         DataError: Two different texts share a code (of 100 texts, one set in 3,400 does).
     """
     values = list(values)
-    codes = {value: category_code(value) for value in set(values) if value == value}
+    codes = {value: category_code(value) for value in dict.fromkeys(values) if value == value}
     by_code: dict[int, object] = {}
     for value, code in codes.items():
         other = by_code.setdefault(code, value)

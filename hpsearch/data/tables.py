@@ -209,7 +209,7 @@ def _time(source: str, frame: "pd.DataFrame", name: str) -> Array:
     if values.dtype.kind in "iufM":
         return values
     try:
-        return pd.to_datetime(pd.Series(values)).to_numpy()
+        return pd.to_datetime(pd.Series(values), format="ISO8601").to_numpy()
     except (ValueError, TypeError):
         raise DataError(
             f"{source}: time column {name!r} holds {values[0]!r}, which is neither a number nor a date",

@@ -1,0 +1,208 @@
+"""Named sources, NPZ files and functions: shapes, dtypes, tasks, samples, and every error with its text."""
+
+import gzip
+import hashlib
+
+import numpy as np
+import pytest
+
+from hpsearch.data import keras_cache
+from hpsearch.data.dataset import Task
+from hpsearch.data.sources import SOURCES, list_sources
+from hpsearch.data.words import word_rows
+from hpsearch.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("source", "shape", "dtype", "task", "classes"),
+    [
+        ("sklearn:digits", (1797, 8, 8), "uint8", Task.MULTICLASS, 10),
+        ("sklearn:iris", (150, 4), "float32", Task.MULTICLASS, 3),
+        ("sklearn:wine", (178, 13), "float32", Task.MULTICLASS, 3),
+        ("sklearn:breast_cancer", (569, 30), "float32", Task.BINARY, 2),
+        ("sklearn:diabetes", (442, 10), "float32", Task.REGRESSION, 0),
+    ],
+)
+def test_sets_of_scikit_learn(load, source, shape, dtype, task, classes):
+    dataset = load(source)
+    assert (dataset.train.x.shape, str(dataset.train.x.dtype)) == (shape, dtype)
+    assert (dataset.task, len(dataset.classes), dataset.test) == (task, classes, None)
+
+
+@pytest.fixture
+def keras_home(tmp_path, monkeypatch):
+    """A Keras cache with tiny files in Keras' formats."""
+    folder = tmp_path / "home" / "datasets"
+    (folder / "fashion-mnist").mkdir(parents=True)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (12, 28, 28), np.uint8), np.arange(12, dtype=np.uint8) % 4
+    np.savez(folder / "mnist.npz", x_train=images, y_train=labels, x_test=images[:4], y_test=labels[:4])
+    for part, count in (("train", 12), ("t10k", 4)):
+        for kind, header, values in (("images-idx3", 16, images), ("labels-idx1", 8, labels)):
+            with gzip.open(folder / "fashion-mnist" / f"{part}-{kind}-ubyte.gz", "wb") as file:
+                file.write(bytes(header) + values[:count].tobytes())
+    for name in ("boston_housing", "california_housing"):
+        np.savez(folder / f"{name}.npz", x=random.random((10, 3)), y=np.arange(10.0) * 100)
+    texts = np.empty(10, dtype=object)
+    texts[:] = [[i, i, 5, 40] for i in range(10)]
+    half = np.arange(10) % 2
+    np.savez(folder / "imdb.npz", x_train=texts, y_train=half, x_test=texts, y_test=half)
+    np.savez(folder / "reuters.npz", x=texts, y=np.arange(10) % 3)
+    digests = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in ("imdb.npz", "reuters.npz")}
+    monkeypatch.setattr(keras_cache, "SHA256", digests)
+    return folder
+
+
+def test_sets_of_keras_are_read_from_its_cache(keras_home, load):
+    for name in ("keras:mnist", "keras:fashion_mnist"):
+        images = load(name)
+        assert (images.train.x.shape, images.train.x.dtype, len(images.test)) == ((12, 28, 28), np.uint8, 4)
+        assert images.train.y.tolist() == [0, 1, 2, 3] * 3
+    assert load("keras:fashion_mnist").classes[3] == "Dress"
+    housing = load("keras:california_housing", options={"unit": 100})
+    assert sorted([*housing.train.y, *housing.test.y]) == list(range(10))
+    assert len(load("keras:boston_housing").train) == 8
+    films = load("keras:imdb", options={"words": 20})
+    assert (films.train.x.dtype, films.task, films.extra["words"]) == (np.uint16, Task.BINARY, 20)
+    # Keras shifts words by 3, marks the start with 1 and writes 2 for words from 20 on.
+    first = int(np.flatnonzero(films.train.y == films.train.y[0])[0])
+    assert set(films.train.x[first]) - {0} >= {1, 2, 8}
+    wires = load("keras:reuters", labels="one-hot")
+    assert (wires.train.y.shape, wires.train.y.dtype) == ((8, 3), np.float32)
+
+
+def test_a_changed_pickle_is_not_opened(keras_home, load, monkeypatch):
+    monkeypatch.setattr(keras_cache, "SHA256", {"imdb.npz": "0" * 64})
+    with pytest.raises(DataError, match="differs from the file that Keras downloads") as caught:
+        load("keras:imdb")
+    assert "replace it" in caught.value.hint
+
+
+def test_missing_file_says_where_to_place_it(tmp_path, load, monkeypatch):
+    import keras
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "empty"))
+
+    def refuse():
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", refuse)
+    with pytest.raises(DataError, match="mnist.npz is missing, and Keras could not download it: Network is") as caught:
+        load("keras:mnist")
+    assert f"place mnist.npz in {tmp_path / 'empty' / 'datasets'}" in caught.value.hint
+
+
+def test_word_rows_hold_distinct_words():
+    rows = word_rows([[5, 5, 1, 9], [2]], words=10)
+    assert rows.tolist() == [[1, 2, 4, 8], [1, 5, 0, 0]]
+    assert rows.dtype == np.uint16
+
+
+def test_max_rows_is_a_reproducible_sample(load):
+    a, b = load("sklearn:digits", max_rows=100), load("sklearn:digits", max_rows=100)
+    assert len(a.train) == 100
+    assert a.fingerprint() == b.fingerprint() != load("sklearn:digits", max_rows=100, seed=1).fingerprint()
+
+
+def test_npz_with_and_without_test_part(tmp_path, load):
+    x, y = np.arange(12.0).reshape(6, 2), np.array(["a", "b"] * 3)
+    np.savez(tmp_path / "one.npz", x=x, y=y)
+    np.savez(tmp_path / "two.npz", x_train=x, y_train=y, x_test=x[:2], y_test=y[:2])
+    assert load("one.npz").classes == ("a", "b")
+    assert len(load("two.npz").test) == 2
+    np.savez(tmp_path / "bad.npz", rows=x)
+    with pytest.raises(DataError, match=r"needs arrays x and y \(or x_train and y_train\), but holds rows"):
+        load("bad.npz")
+    np.savez(tmp_path / "objects.npz", x=np.array([{}, {}]), y=y[:2])
+    with pytest.raises(DataError, match="cannot be read as NPZ"):
+        load("objects.npz")
+
+
+FUNCTIONS = """
+import numpy as np
+import pandas as pd
+
+x = np.arange(40.0).reshape(20, 2)
+y = np.arange(20) % 2
+
+def two(): return x, y
+def four(): return x, y, x[:4], y[:4]
+def nested(): return (x, y), (x[:5], y[:5])
+def frame(rows=20): return pd.DataFrame({"a": x[:rows, 0], "b": list("pq") * (rows // 2), "y": y[:rows]})
+def columns(): return {"a": x[:, 0], "b": list("pq") * 10}, y
+def one_hot(): return x, np.eye(3)[np.arange(20) % 3]
+def nothing(): return None
+def three(): return x, y, x
+def ragged(): return [[1], [1, 2]], [0, 1]
+def gaps(): return np.where(x == 6, np.nan, x), y
+def short(): return x, y[:-1]
+def other_shape(): return x, y, x[:, :1], y
+def texts(): return np.array([["a", "b"]] * 20), y
+def empty(): return x[:0], y[:0]
+def cube(): return x, np.zeros((20, 2, 2))
+def broken(): return 1 / 0
+def hidden(): return x, np.where(y == 1, np.nan, 0.5)
+constant = 3
+"""
+
+
+@pytest.fixture
+def user(tmp_path, load):
+    (tmp_path / "user_source_functions.py").write_text(FUNCTIONS)
+    return lambda name, **data: load(f"user_source_functions:{name}", **data)
+
+
+def test_what_functions_may_return(user):
+    assert user("two").test is None
+    assert len(user("four").test) == 4
+    assert len(user("nested").test) == 5
+    assert [one.kind for one in user("frame", target="y").columns] == ["number", "category"]
+    assert len(user("frame", target="y", options={"rows": 10}).train) == 10
+    assert [one.kind for one in user("columns").columns] == ["number", "category"]
+    assert user("one_hot").train.y.tolist()[:3] == [0, 1, 2]
+    assert user("one_hot", labels="one-hot").train.y.shape == (20, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("nothing", {}, "returned a NoneType"),
+        ("three", {}, "returned a tuple of 3"),
+        ("ragged", {}, "x cannot be made into an array"),
+        ("gaps", {}, "1 of 20 rows hold NaN or infinite values, the first is row 3"),
+        ("short", {}, "20 rows of inputs, but 19 targets"),
+        ("other_shape", {}, "rows are of shape (2,), but test rows of shape (1,)"),
+        ("texts", {}, "rows are of dtype <U1, such as np.str_('a'), where numbers are needed"),
+        ("empty", {}, "holds no rows"),
+        ("cube", {}, "targets are of shape (20, 2, 2)"),
+        ("broken", {}, "user_source_functions:broken() raised ZeroDivisionError: division by zero ("),
+        ("hidden", {}, "10 of 20 targets are missing (NaN), the first in row 1"),
+        ("constant", {}, "is a int, not a function"),
+        ("two", {"options": {"size": 3}}, "(size=3) raised TypeError"),
+        ("too", {}, "has no 'too'"),
+        ("one_hot", {"task": "binary"}, 'task = "binary" needs 2 classes, but the targets hold 3'),
+    ],
+)
+def test_errors_of_functions(user, name, data, message):
+    with pytest.raises(DataError) as caught:
+        user(name, **data)
+    assert message in caught.value.what
+    assert caught.value.hint
+
+
+def test_names_that_are_no_source(load):
+    with pytest.raises(DataError, match=r"there is no data source 'keras:minst' \(did you mean 'keras:mnist'\?\)"):
+        load("keras:minst")
+    with pytest.raises(DataError, match="there is no data source 'rows.xlsx'"):
+        load("rows.xlsx")
+    with pytest.raises(DataError, match="no_such_module_at_all:load: there is no module 'no_such_module_at_all'"):
+        load("no_such_module_at_all:load")
+    with pytest.raises(DataError, match=r"keras:imdb: has no option 'word' \(did you mean 'words'\?\)"):
+        load("keras:imdb", options={"word": 3})
+
+
+def test_every_source_is_listed():
+    names = [row["name"] for row in list_sources()]
+    assert set(SOURCES) < set(names)
+    assert all(row["description"] for row in list_sources())

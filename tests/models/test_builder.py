@@ -1,0 +1,272 @@
+"""Build functions of all kinds: seeds, loss and metrics by task, KerasTuner code unchanged, and every error."""
+
+import keras
+import numpy as np
+import pytest
+
+from hpsearch.errors import ModelError, SpecError
+from hpsearch.models.training import OPTIMIZERS, SETTINGS, make_optimizer
+from hpsearch.space import Choice, Constant, Float, Int
+from hpsearch.spec import OPTIMIZERS as LEGAL_OPTIMIZERS
+from tests.models.conftest import SGD, make_problem
+
+USER = '''
+import keras
+import keras_tuner
+from keras import layers
+
+
+def plain(config, data):
+    return keras.Sequential([layers.Flatten(), layers.Dense(config["width"]), layers.Dense(10, activation="softmax")])
+
+
+def build_model(hp):
+    """KerasTuner's getting-started model."""
+    model = keras.Sequential()
+    model.add(layers.Flatten())
+    for i in range(hp.Int("num_layers", 1, 3)):
+        model.add(
+            layers.Dense(
+                units=hp.Int(f"units_{i}", min_value=32, max_value=512, step=32),
+                activation=hp.Choice("activation", ["relu", "tanh"]),
+            )
+        )
+    if hp.Boolean("dropout"):
+        model.add(layers.Dropout(rate=0.25))
+    model.add(layers.Dense(10, activation="softmax"))
+    learning_rate = hp.Float("lr", min_value=1e-4, max_value=1e-2, sampling="log")
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate=learning_rate),
+        loss="categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model
+
+
+class Scoped(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = keras.Sequential()
+        kind = hp.Choice("model_type", ["mlp", "cnn"])
+        with hp.conditional_scope("model_type", ["mlp"]):
+            if kind == "mlp":
+                model.add(layers.Flatten())
+                model.add(layers.Dense(hp.Int("dense", 16, 64, step=16)))
+        with hp.conditional_scope("model_type", ["cnn"]):
+            if kind == "cnn":
+                model.add(layers.Reshape((8, 8, 1)))
+                model.add(layers.Conv2D(hp.Int("filters", 8, 32, step=2, sampling="log"), 3))
+                model.add(layers.Flatten())
+                if hp.Boolean("extra"):
+                    model.add(layers.Dense(hp.Choice("extra_units", [8, 16])))
+        hp.Fixed("note", "kept")
+        model.add(layers.Dense(10, activation="softmax"))
+        return model
+
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, batch_size=hp.Choice("batch_size", [16, 32]), **kwargs)
+
+
+class Shuffled(Scoped):
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, shuffle=hp.Boolean("shuffle"), **kwargs)
+
+
+class Scaled(Scoped):
+    def fit(self, hp, model, x, y, **kwargs):
+        return model.fit(x / 255, y, **kwargs)
+
+
+class OwnLoop(Scoped):
+    def fit(self, hp, model, x, y, **kwargs):
+        return model.train_on_batch(x, y)
+
+
+class Renamed(Scoped):
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, batch_size=hp.Choice("bs", [16, 32]), **kwargs)
+
+
+class NeedsArguments(keras_tuner.HyperModel):
+    def __init__(self, classes):
+        super().__init__()
+        self.classes = classes
+
+
+made = Scoped()
+def twice(hp):
+    if hp.Boolean("wide"):
+        units = hp.Int("units", 100, 200)
+    else:
+        units = hp.Int("units", 1, 9)
+    return keras.Sequential([layers.Flatten(), layers.Dense(units), layers.Dense(10)])
+def forgets(config, data): keras.Sequential([layers.Dense(1)])
+def text(config, data): return "model"
+def broken(config, data): return keras.layers.Dense(config["missing"])
+def small(config, data): return keras.Sequential([layers.Flatten(), layers.Dense(3, activation="softmax")])
+def wrong_shape(config, data): return keras.Sequential([layers.Conv2D(2, 3), layers.Dense(10)])
+def none(): return None
+def adamish(config, data): return plain({"width": 4}, data)
+number = 3
+'''
+
+
+@pytest.fixture
+def user(tmp_path):
+    (tmp_path / "user_models_for_tests.py").write_text(USER)
+
+    def _problem(name: str, **sections):
+        return make_problem(tmp_path, model={"build": f"user_models_for_tests:{name}"}, **sections)
+
+    return _problem
+
+
+ONE_HOT = {"source": "sklearn:digits", "max_rows": 300, "labels": "one-hot"}
+
+
+def test_same_seed_same_weights_whatever_was_built_before():
+    problem = make_problem()
+    part, config = problem.dataset.train, {"units": 8, **SGD}
+    first = problem.build(config, part, seed=5).get_weights()
+    other = problem.build(config, part, seed=6).get_weights()
+    again = problem.build(config, part, seed=5).get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0], other[0])
+
+
+@pytest.mark.parametrize(
+    ("data", "loss", "curves"),
+    [
+        ({"source": "sklearn:diabetes"}, "mean_squared_error", {"loss", "mse", "mae", "rmse"}),
+        ({"source": "sklearn:breast_cancer"}, "binary_crossentropy", {"loss", "accuracy"}),
+        ({"source": "sklearn:wine"}, "sparse_categorical_crossentropy", {"loss", "accuracy"}),
+        ({"source": "sklearn:wine", "labels": "one-hot"}, "categorical_crossentropy", {"loss", "accuracy"}),
+    ],
+)
+def test_loss_and_curves_follow_the_task(data, loss, curves):
+    problem = make_problem(data=data)
+    train, validation = problem.fold_parts(0)
+    model = problem.build({"units": 8, **SGD}, train, seed=1)
+    assert model.loss == loss
+    history = model.fit(train.x, train.y, validation_data=(validation.x, validation.y), verbose=0).history
+    assert set(history) == curves | {f"val_{name}" for name in curves}
+
+
+def test_optimizers_take_the_hyperparameters_they_know():
+    assert tuple(OPTIMIZERS) == tuple(SETTINGS) == LEGAL_OPTIMIZERS
+    for name in OPTIMIZERS:
+        config = {"learning_rate": 0.02, "weight_decay": 0.01, "clipnorm": 1.0, "momentum": 0.5, "epsilon": 1e-3}
+        made = make_optimizer({"optimizer": name, **config})
+        assert float(made.learning_rate) == pytest.approx(0.02)
+        assert (made.weight_decay, made.clipnorm) == (0.01, 1.0)
+        for one in {"momentum", "epsilon"} & set(SETTINGS[name]):
+            assert getattr(made, one) == config[one]
+    assert make_optimizer({"weight_decay": 0.0, "clipnorm": 0.0}).clipnorm is None
+    assert isinstance(make_optimizer({}), keras.optimizers.RMSprop)
+
+
+def test_a_plain_build_function_is_compiled_for_the_task(user):
+    problem = user("plain")
+    assert problem.discover_space() == {}
+    model = problem.build({"width": 7, **SGD}, problem.dataset.train, seed=1)
+    assert model.count_params() == 64 * 7 + 7 + 70 + 10
+    assert model.optimizer.name == "SGD"
+
+
+def test_getting_started_model_of_keras_tuner_runs_unchanged(user):
+    problem = user("build_model", data=ONE_HOT)
+    units = {"low": 32, "high": 512, "step": 32}
+    assert problem.discover_space() == {
+        "num_layers": Int(1, 3),
+        "units_0": Int(**units),
+        "activation": Choice(("relu", "tanh")),
+        "dropout": Choice((False, True)),
+        "lr": Float(1e-4, 1e-2, log=True),
+        "units_1": Int(**units, when={"num_layers": (2, 3)}),
+        "units_2": Int(**units, when={"num_layers": (3,)}),
+    }
+    config = {"num_layers": 2, "units_0": 64, "units_1": 96, "activation": "tanh", "dropout": True, "lr": 0.002}
+    train, validation = problem.fold_parts(0)
+    model = problem.build({**config, "batch_size": 32, "epochs": 1}, train, seed=1)
+    dense = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    assert (dense, float(model.optimizer.learning_rate)) == ([64, 96, 10], pytest.approx(0.002))
+    assert (
+        "val_accuracy" in model.fit(train.x, train.y, validation_data=(validation.x, validation.y), verbose=0).history
+    )
+
+
+@pytest.mark.parametrize("name", ["Scoped", "made"])
+def test_conditional_scopes_and_fit_of_a_hypermodel(user, name):
+    assert user(name).discover_space() == {
+        "model_type": Choice(("mlp", "cnn")),
+        "dense": Int(16, 64, step=16, when={"model_type": ("mlp",)}),
+        "filters": Choice((8, 16, 32), when={"model_type": ("cnn",)}),
+        "note": Constant("kept"),
+        "extra": Choice((False, True), when={"model_type": ("cnn",)}),
+        "extra_units": Choice((8, 16), when={"extra": (True,), "model_type": ("cnn",)}),
+        "batch_size": Choice((16, 32)),
+    }
+
+
+def test_study_file_overrides_what_was_discovered(user):
+    problem = user("build_model", data=ONE_HOT, space={"num_layers": [1, 2], "epochs": 3})
+    space = problem.spec.make_space(problem.discover_space())
+    assert space["num_layers"] == Choice((1, 2))
+    assert "units_2" not in space  # three layers can no longer be drawn
+    assert space["units_1"].when == {"num_layers": (2,)}
+    for config in list(space.grid(2))[:3]:
+        problem.build(config, problem.dataset.train, seed=1)
+    with pytest.raises(SpecError, match=r"space\.num_layer: not a hyperparameter of .*did you mean 'num_layers'"):
+        wrong = user("build_model", data=ONE_HOT, space={"num_layer": 1})
+        wrong.spec.make_space(wrong.discover_space())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Shuffled", "HyperModel.fit changes 'shuffle'"),
+        ("Scaled", "HyperModel.fit changes 'x'"),
+        ("OwnLoop", "HyperModel.fit uses model.train_on_batch: its own training loop"),
+        ("Renamed", "HyperModel.fit sets batch_size = 16, but declares no hyperparameter 'batch_size'"),
+        ("twice", "hyperparameter 'units' is declared with different ranges: Int(low=1, high=9"),
+    ],
+)
+def test_keras_tuner_code_that_cannot_be_followed(user, name, message):
+    with pytest.raises(ModelError) as caught:
+        user(name).discover_space()
+    assert message in caught.value.what
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("forgets", {}, "returned None (is a `return` missing?), not a keras.Model"),
+        ("text", {}, "returned a builtins.str, not a keras.Model"),
+        ("broken", {}, "build raised KeyError: 'missing' ("),
+        ("small", {}, "the model ends in 3 output(s), but the data have 10 classes"),
+        ("wrong_shape", {}, "the model, on the first row, raised ValueError"),
+        ("none", {}, "is no build function, but a function of ()"),
+        ("number", {}, "is no build function, but a int"),
+        ("NeedsArguments", {}, "the HyperModel class cannot be made without arguments"),
+        ("gone", {}, "has no 'gone'"),
+        ("adamish", {"optimizer": "Adam"}, "optimizer = 'Adam' is not known"),
+        ("build_model", {}, "compiled with 'categorical_crossentropy', but the labels are class numbers"),
+    ],
+)
+def test_errors_of_build_functions(user, name, data, message):
+    problem = user(name)
+    with pytest.raises(ModelError) as caught:
+        problem.build({"width": 4, **data}, problem.dataset.train, seed=1)
+    assert message in caught.value.what
+    assert caught.value.hint
+
+
+def test_modules_that_cannot_be_imported(tmp_path):
+    (tmp_path / "user_module_with_typo.py").write_text("import no_such_package_anywhere\n")
+    for name, message in (
+        ("user_module_with_typo:build", "importing user_module_with_typo failed: No module named 'no_such_package"),
+        ("not_there_at_all:build", "there is no module 'not_there_at_all'"),
+    ):
+        with pytest.raises(ModelError) as caught:
+            make_problem(tmp_path, model={"build": name}).builder  # noqa: B018
+        assert message in caught.value.what

@@ -1,11 +1,41 @@
 """Engines train bundles in a worker: ``fit`` lane by lane with Keras, ``fused`` all lanes in one program."""
 
 from hpsearch.engines.base import Engine
+from hpsearch.errors import ModelError
 from hpsearch.problem import Problem
 
 
 def make_engine(problem: Problem) -> Engine:
-    """The engine that ``[resources] engine`` asks for."""
+    """The engine that ``[resources] engine`` asks for; ``auto`` is ``fused`` where the model allows it.
+
+    Raises:
+        ModelError: ``fused`` was asked for by name and the model cannot be fused.
+    """
     from hpsearch.engines.fit import FitEngine
 
-    return FitEngine(problem)
+    wanted = problem.spec.resources.engine
+    if wanted == "fit":
+        return FitEngine(problem)
+    reason = _obstacle(problem)
+    if not reason:
+        from hpsearch.engines.fused.engine import FusedEngine
+        from hpsearch.engines.fused.template import UnfusableError
+
+        try:
+            engine = FusedEngine(problem)
+            engine.plan()
+        except UnfusableError as error:
+            reason = str(error)
+        else:
+            return engine
+    if wanted == "fused":
+        raise ModelError(f"the fused engine cannot train this model: {reason}", hint='set [resources] engine = "auto"')
+    return FitEngine(problem, reason=reason)
+
+
+def _obstacle(problem: Problem) -> str:
+    import keras
+
+    if keras.backend.backend() != "jax":
+        return f"the fused engine needs Keras on JAX, but it runs on {keras.backend.backend()}"
+    return ""

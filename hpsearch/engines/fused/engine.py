@@ -1,172 +1,269 @@
-"""The fused engine: all lanes of a bundle in compiled programs, a group of lanes per dispatch."""
+"""The fused engine: sorts a bundle's lanes by signature, and trains each signature in one compiled program."""
 
-import time
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from hpsearch.engines.base import Stopped
-from hpsearch.engines.failures import diverged, failed, is_out_of_memory
+from hpsearch.engines.base import Engine, EnginePlan, Stopped
+from hpsearch.engines.failures import failed, is_out_of_memory
+from hpsearch.engines.fit import FitEngine
+from hpsearch.engines.fused.cache import Kept
+from hpsearch.engines.fused.checking import check_step
 from hpsearch.engines.fused.data import DeviceData
-from hpsearch.engines.fused.program import Program, State
-from hpsearch.engines.loop import DivergedError, append, check_finite, epochs, freeze, order_of
-from hpsearch.trial import EpochFinished, Event, FoldResult, Lane, LaneFinished, LaneStopped
+from hpsearch.engines.fused.lifting import candidates, facts, middle
+from hpsearch.engines.fused.program import Program
+from hpsearch.engines.fused.recipe import NotLiftedError, Recipe
+from hpsearch.engines.fused.template import UnfusableError
+from hpsearch.engines.fused.training import Training
+from hpsearch.engines.loop import batch_size
+from hpsearch.problem import Problem
+from hpsearch.space import Config, key
+from hpsearch.trial import Bundle, EpochFinished, Event, Lane, LaneFailed, LaneFinished, LaneStopped
+
+TRIALS_PER_BUNDLE = {"cpu": 8}
+"""How many trials are suggested at once; more fill a GPU, but each is then chosen with less known."""
+
+CACHE_BYTES = 4 << 20
+"""State of the lanes of one dispatch on a CPU: what stays in its caches from step to step."""
+
+PROGRAMS_KEPT = 48
+
+Signature = object
 
 
 @dataclass(slots=True)
-class Progress:
-    """A lane in training."""
+class Job:
+    """Lanes of one signature on their way through the engine."""
 
-    lane: Lane
-    epochs: int
-    started: float = field(default_factory=time.time)
-    seconds: float = 0.0
-    curves: dict[str, list[float]] = field(default_factory=dict)
-    running: bool = True
-
-    def result(self) -> FoldResult:
-        """What has been trained so far."""
-        return FoldResult(self.lane.fold, freeze(self.curves), self.started, self.seconds)
+    signature: Signature
+    lanes: list[Lane]
 
 
-@dataclass(slots=True)
-class Group:
-    """Lanes that share a dispatch, with their state on the device."""
-
-    lanes: list[Progress]
-    state: State
-    slots: list[jax.Array]
-    counts: jax.Array
-    held: jax.Array
-
-
-class Training:
-    """Trains lanes of one signature from their start to their end.
+class FusedEngine(Engine):
+    """Trains all lanes of a bundle that share a signature in one compiled program (JAX).
 
     Args:
-        program: Compiled.
-        data: Rows and targets.
-        seed: The study's seed, for the row orders.
-        lanes: To train.
+        problem: The study's data, folds and model.
+
+    Raises:
+        UnfusableError: The data hold text.
     """
 
-    def __init__(self, program: Program, data: DeviceData, *, seed: int, lanes: Sequence[Lane]) -> None:
-        self._program, self._data, self._seed = program, data, seed
-        progress = [Progress(lane, epochs(lane.config)) for lane in lanes]
-        width = program.width
-        self._groups = [self._group(progress[i : i + width]) for i in range(0, len(progress), width)]
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        spec = problem.spec
+        self._space = spec.make_space(problem.discover_space() if spec.model.build else None)
+        self._lifted = candidates(self._space)
+        self._data = DeviceData(problem)
+        self._recipes: Kept[Recipe] = Kept(PROGRAMS_KEPT)
+        self._programs: Kept[Future[Program]] = Kept(PROGRAMS_KEPT)
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="compile")
+        self._fold_classes: dict[int, int] = {}
+        self._most_lanes: int | None = None
+        self._notes: list[str] = []
+        self._compile_seconds = 0.0
+        if jax.config.jax_compilation_cache_dir:
+            # Small programs, too: half a second saved each time a worker starts.
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
-    def events(self, stopped: Stopped) -> Iterator[Event]:
-        """Epoch by epoch until every lane has ended.
+    def plan(self) -> EnginePlan:
+        """Find out by building, tracing and comparing numbers whether the model can be fused.
 
         Raises:
-            Exception: As JAX does, when memory runs out.
+            UnfusableError: It cannot; the text says why.
         """
-        yield from self._stop(stopped)
-        epoch = 0
-        rows = self._rows(epoch)
-        while self._groups:
-            clock = time.perf_counter()
-            waiting = [self._dispatch(group, batch) for group, batch in zip(self._groups, rows, strict=True)]
-            rows = self._rows(epoch + 1)  # while the device works
-            for group, metrics in zip(self._groups, waiting, strict=True):
-                yield from self._collect(group, metrics, epoch)
-            self._share(time.perf_counter() - clock)
-            yield from self._end(epoch)
-            yield from self._stop(stopped)
-            if self._repack():
-                rows = self._rows(epoch + 1)
-            epoch += 1
-
-    def _group(self, lanes: list[Progress]) -> Group:
-        starts = [self._program.recipe.start(one.lane) for one in lanes]
-        return Group(
-            lanes, self._program.stack(starts), self._program.slots(starts), self._counts(lanes), self._held(lanes)
+        config = middle(self._space)
+        recipe = self._recipe(Job(self._signature(Lane(0, 0, config)), [Lane(0, 0, config)]))
+        check_step(recipe, self._problem, 0)
+        folds = len(self._problem.folds)
+        wanted = self._problem.spec.resources.trials_per_bundle
+        most = max(1, self._memory() // max(1, 3 * recipe.lane_bytes * folds))
+        auto = min(TRIALS_PER_BUNDLE.get(jax.default_backend(), 32), most)
+        return EnginePlan(
+            "fused",
+            "all lanes of a bundle in one compiled program",
+            lifted=self._lifted,
+            trials_per_bundle=auto if wanted == "auto" else wanted,
         )
 
-    def _padded(self, lanes: list[Progress]) -> list[Progress]:
-        return [*lanes, *[lanes[-1]] * (self._program.width - len(lanes))]
-
-    def _counts(self, lanes: list[Progress]) -> jax.Array:
-        folds = [one.lane.fold for one in self._padded(lanes)]
-        return jnp.asarray([[self._data.n_train(f), self._data.n_validation(f)] for f in folds], jnp.int32)
-
-    def _held(self, lanes: list[Progress]) -> jax.Array:
-        return jnp.asarray(np.stack([self._data.validation_rows(one.lane.fold) for one in self._padded(lanes)]))
-
-    def _rows(self, epoch: int) -> list[np.ndarray]:
-        return [np.stack([self._order(one, epoch) for one in self._padded(group.lanes)]) for group in self._groups]
-
-    def _order(self, one: Progress, epoch: int) -> np.ndarray:
-        lane = one.lane
-        order = order_of(self._seed, lane.trial, lane.fold)(self._data.n_train(lane.fold), epoch)
-        return self._data.epoch_rows(lane.fold, order, self._program.batch)
-
-    def _dispatch(self, group: Group, rows: np.ndarray) -> Any:
-        group.state, metrics = self._program.run(group.state, group.slots, rows, group.counts, group.held)
-        return metrics
-
-    def _collect(self, group: Group, metrics: Any, epoch: int) -> Iterator[Event]:
-        values = {name: np.asarray(value) for name, value in metrics.items()}
-        for place, one in enumerate(group.lanes):
-            if not one.running:
-                continue
-            mine = {name: float(value[place]) for name, value in values.items()}
+    def train(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:
+        """See :meth:`Engine.train`."""
+        jobs = self._jobs(bundle.lanes)
+        while jobs:
+            job = jobs.pop(0)
             try:
-                check_finite(mine, epoch)
-            except DivergedError as error:
-                one.running = False
-                yield diverged(one.lane, error)
+                recipe = self._recipe(job)
+            except NotLiftedError as error:
+                self._lifted -= error.names
+                jobs = self._jobs([lane for one in [job, *jobs] for lane in one.lanes])
                 continue
-            append(one.curves, mine)
-            yield EpochFinished(one.lane.trial, one.lane.fold, epoch, mine)
+            except UnfusableError as error:
+                self._note(f"trained one by one: {error}")
+                yield from FitEngine(self._problem).train(Bundle(bundle.id, tuple(job.lanes)), stopped)
+                continue
+            except Exception as error:  # the user's build function
+                yield from (failed(lane, error) for lane in job.lanes)
+                continue
+            self._compile_ahead(job, recipe)
+            if jobs:
+                self._prepare(jobs[0])
+            yield from self._train(recipe, job, stopped, {})
 
-    def _running(self) -> list[Progress]:
-        return [one for group in self._groups for one in group.lanes if one.running]
+    def take_notes(self) -> tuple[str, ...]:
+        """See :meth:`Engine.take_notes`."""
+        notes, self._notes = tuple(dict.fromkeys(self._notes)), []
+        return notes
 
-    def _share(self, seconds: float) -> None:
-        running = self._running()
-        for one in running:
-            one.seconds += seconds / len(running)
+    def take_compile_seconds(self) -> float:
+        """See :meth:`Engine.take_compile_seconds`."""
+        seconds, self._compile_seconds = self._compile_seconds, 0.0
+        return seconds
 
-    def _end(self, epoch: int) -> Iterator[Event]:
-        for one in self._running():
-            if epoch + 1 >= one.epochs:
-                one.running = False
-                yield LaneFinished(one.lane.trial, one.result(), self._program.recipe.parameters)
+    # Signatures and recipes
 
-    def _stop(self, stopped: Stopped) -> Iterator[Event]:
-        ending = stopped()
-        for one in self._running() if ending else ():
-            if one.lane.trial in ending:
-                one.running = False
-                yield LaneStopped(one.lane.trial, one.result())
+    def _jobs(self, lanes: Sequence[Lane]) -> list[Job]:
+        jobs: dict[Signature, Job] = {}
+        for lane in lanes:
+            signature = self._signature(lane)
+            jobs.setdefault(signature, Job(signature, [])).lanes.append(lane)
+        return list(jobs.values())
 
-    def _repack(self) -> bool:
-        """Move the lanes that go on into as few groups as hold them; whether anything moved."""
-        needed = -(-len(self._running()) // self._program.width)
-        if needed >= len(self._groups):
-            return False
-        keep = [(group, place) for group in self._groups for place, one in enumerate(group.lanes) if one.running]
-        width = self._program.width
-        self._groups = [self._merge(keep[i : i + width]) for i in range(0, len(keep), width)]
-        return True
+    def _signature(self, lane: Lane) -> Signature:
+        fixed = {name: value for name, value in lane.config.items() if name not in self._lifted}
+        return key(fixed), self._classes(lane.config)[lane.fold]
 
-    def _merge(self, places: list[tuple[Group, int]]) -> Group:
-        lanes = [group.lanes[place] for group, place in places]
-        full = [*places, *[places[-1]] * (self._program.width - len(places))]
+    def _classes(self, config: Config) -> dict[int, int]:
+        """Folds whose models are the same program share a class; found once, with the first config."""
+        if not self._fold_classes:
+            seen: list[object] = []
+            for fold in self._problem.folds:
+                model = self._problem.build(config, self._problem.dataset.train.take(fold.train), seed=1)
+                mine = facts(model)
+                if mine not in seen:
+                    seen.append(mine)
+                self._fold_classes[fold.index] = seen.index(mine)
+        return self._fold_classes
 
-        def gather(*leaves: Any) -> jax.Array:
-            return jnp.asarray(np.stack([leaf[place] for leaf, (_, place) in zip(leaves, full, strict=True)]))
+    def _recipe(self, job: Job) -> Recipe:
+        known = self._recipes.get(job.signature)
+        if known is not None:
+            return known
+        config = job.lanes[0].config
+        mine = self._fold_classes[job.lanes[0].fold]
+        folds = [fold for fold, one in self._fold_classes.items() if one == mine]
+        recipe = self._make(config, folds)
+        self._recipes.put(job.signature, recipe)
+        return recipe
 
-        # By way of the host: no program to compile for every way of picking lanes.
-        states = [jax.tree.map(np.asarray, (group.state, group.slots)) for group, _ in full]
-        state, slots = jax.tree.map(gather, *states)
-        return Group(lanes, state, slots, self._counts(lanes), self._held(lanes))
+    def _make(self, config: Config, folds: list[int]) -> Recipe:
+        try:
+            return Recipe(self._problem, config, folds=folds, space=self._space, lifted=self._lifted)
+        except (NotLiftedError, UnfusableError):
+            raise
+        except Exception:
+            # The build function may not take telling values; if the config itself is at fault, it raises again.
+            Recipe(self._problem, config, folds=folds, space=self._space, lifted=frozenset())
+            raise NotLiftedError(self._lifted) from None
+
+    def _prepare(self, job: Job) -> None:
+        """Start compiling what comes next, while this thread trains."""
+        try:
+            self._compile_ahead(job, self._recipe(job))
+        except Exception:
+            return  # it will raise again, and be dealt with, in its turn
+
+    # Programs
+
+    def _compile_ahead(self, job: Job, recipe: Recipe) -> None:
+        self._future(recipe, job, self._width(recipe, len(job.lanes)))
+
+    def _future(self, recipe: Recipe, job: Job, width: int) -> "Future[Program]":
+        address = job.signature, width
+        future = self._programs.get(address)
+        if future is None:
+            program = Program(recipe, self._data, width=width, batch=batch_size(job.lanes[0].config))
+            future = self._background.submit(_compiled, program)
+            self._programs.put(address, future)
+        return future
+
+    def _width(self, recipe: Recipe, lanes: int) -> int:
+        """Lanes per dispatch."""
+        folds = len(self._problem.folds)
+        if jax.default_backend() == "cpu":
+            width = 1 if recipe.convolves else max(1, min(folds, CACHE_BYTES // max(1, recipe.lane_bytes)))
+        else:
+            width = folds
+            while width < lanes:
+                width *= 2
+        return min(width, self._most_lanes or width)
+
+    def _memory(self) -> int:
+        """Bytes that lanes may take: most of the device's, or a third of the machine's."""
+        stats = jax.local_devices()[0].memory_stats() or {}
+        if "bytes_limit" in stats:
+            return int(stats["bytes_limit"] * 0.8) - self._data.nbytes
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 3
+
+    # Training
+
+    def _train(
+        self, recipe: Recipe, job: Job, stopped: Stopped, told: dict[tuple[int, int], int]
+    ) -> Iterator[Event]:
+        """Train lanes of one signature; out of memory, train their halves.
+
+        Args:
+            recipe: Of the signature.
+            job: The lanes.
+            stopped: See :class:`Engine`.
+            told: Epochs of each lane that have been reported already; training again repeats them exactly.
+        """
+        ended: set[tuple[int, int]] = set()
+        try:
+            for event in self._attempt(recipe, job, stopped):
+                lane = _lane_of(event)
+                if isinstance(event, EpochFinished):
+                    if event.epoch < told.get(lane, 0):
+                        continue
+                    told[lane] = event.epoch + 1
+                else:
+                    ended.add(lane)
+                yield event
+        except Exception as error:
+            rest = [lane for lane in job.lanes if (lane.trial, lane.fold) not in ended]
+            if not is_out_of_memory(error) or len(rest) < 2:
+                yield from (failed(lane, error) for lane in rest)
+                return
+            half = len(rest) // 2
+            self._most_lanes = half
+            self._programs.clear()
+            self._note(f"out of memory with {len(rest)} lanes: trained in halves")
+            for part in (rest[:half], rest[half:]):
+                yield from self._train(recipe, Job(job.signature, part), stopped, told)
+
+    def _attempt(self, recipe: Recipe, job: Job, stopped: Stopped) -> Iterator[Event]:
+        future = self._future(recipe, job, self._width(recipe, len(job.lanes)))
+        fresh = not future.done()
+        program = future.result()
+        if fresh:
+            self._compile_seconds += program.compile_seconds
+        yield from Training(program, self._data, seed=self._problem.spec.seed, lanes=job.lanes).events(stopped)
+
+    def _note(self, text: str) -> None:
+        self._notes.append(text)
 
 
-__all__ = ["Training", "failed", "is_out_of_memory"]
+def _compiled(program: Program) -> Program:
+    program.compile()
+    return program
+
+
+def _lane_of(event: Event) -> tuple[int, int]:
+    match event:
+        case EpochFinished() | LaneFailed():
+            return event.trial, event.fold
+        case LaneFinished() | LaneStopped():
+            return event.trial, event.result.fold
+    raise TypeError(f"an engine yields no {type(event).__name__}")

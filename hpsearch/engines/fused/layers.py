@@ -111,11 +111,34 @@ def _noise(layer: Any) -> Callable[..., Any]:
 
 
 def _drop(inputs: jax.Array, rate: Any, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    # 16 random bits decide about a value: half the work of 32, and a rate is met to within 1/65536.
-    bits = jax.random.bits(key, shape, jnp.uint16).astype(jnp.float32)
-    kept = bits >= jnp.round(rate * 65536.0)
+    # 24 bits decide about a value: exact in float32, and a rate is met to within 6e-8.
+    kept = (random_bits(key, shape) >> 8).astype(jnp.float32) >= rate * 16777216.0
     scale = jnp.where(rate < 1.0, 1.0 / jnp.maximum(1.0 - rate, 1e-6), 0.0)
     return jnp.where(kept, inputs * scale.astype(inputs.dtype), jnp.zeros((), inputs.dtype))
+
+
+def random_bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """32 random bits per value, from a hash of its position and the key.
+
+    Threefry, JAX's own, takes 20 rounds; with dropout it was a third of the compile time and of the training time.
+    Masks do not need a generator of that strength: this is the ``lowbias32`` integer hash (C. Wellons, "Prospecting
+    for Hash Functions", 2018), once for each half of the key.
+
+    Args:
+        key: State of a Keras seed generator, uint32 of shape ``(2,)``.
+        shape: Of the result.
+    """
+    size = 1
+    for one in shape:
+        size *= one
+    position = jax.lax.iota(jnp.uint32, size)
+    return _hash(_hash(position ^ _hash(key[0])) + _hash(key[1] + jnp.uint32(0x9E3779B9))).reshape(shape)
+
+
+def _hash(x: jax.Array) -> jax.Array:
+    x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
+    x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
+    return x ^ (x >> 16)
 
 
 def _noise_shape(layer: Any, inputs: jax.Array) -> tuple[int, ...]:

@@ -160,3 +160,14 @@ def _number(value: object) -> bool:
 
 def _near(value: Any, wanted: float) -> bool:
     return abs(float(value) - wanted) <= 1e-6 * max(abs(wanted), 1e-12)
+
+
+def middle(space: Space) -> dict[str, Value]:
+    """A config from the middle of a space, to try things with."""
+    config: dict[str, Value] = {}
+    for name, parameter in space.items():
+        if not space.is_active(name, config):
+            continue
+        values = parameter.grid(3)
+        config[name] = values[len(values) // 2]
+    return config

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from hpsearch.engines.fused.draws import quick_draws
 from hpsearch.engines.fused.initial import Source, explained, seed_sequence, sources
 from hpsearch.engines.fused.lifting import ZERO_IS_OFF, facts, find_slots, rate_of, telling_config, unexplained
 from hpsearch.engines.fused.template import Slot, Template, UnfusableError
@@ -99,7 +100,8 @@ class Recipe:
     def build(self, config: Config, fold: int, *, seed: int) -> keras.Model:
         """A model of the problem for one fold."""
         rows = self._problem.folds[fold].train
-        return self._problem.build(config, self._problem.dataset.train.take(rows), seed=seed)
+        with quick_draws():
+            return self._problem.build(config, self._problem.dataset.train.take(rows), seed=seed)
 
     def start(self, lane: Lane) -> Start:
         """Where a lane starts: the values that Keras would give its own model."""
@@ -115,14 +117,25 @@ class Recipe:
         seeds = seed_sequence(seed)
         base = self._by_fold[lane.fold]
         variables = self.template.model.variables
-        assert self._sources is not None
-        trainable = [self._value(found[n], i, seeds, base, variables) for n, i in enumerate(self._trainable)]
-        fixed = [self._value(self._sources[i], i, seeds, base, variables) for i in self._fixed]
+
+        def value(source: Source, index: int) -> Any:
+            return base[index] if source.place is None else source.value(seeds, variables[index])
+
+        with quick_draws():
+            trainable = [value(source, index) for source, index in zip(found, self._trainable, strict=True)]
+            fixed = [value(self._sources[index], index) for index in self._fixed]  # type: ignore[index]
         return Start(trainable, fixed, optimizer, slots)
 
-    @staticmethod
-    def _value(source: Source, index: int, seeds: list[int], base: list[Any], variables: list[Any]) -> Any:
-        return base[index] if source.place is None else source.value(seeds, variables[index])
+    @property
+    def lane_bytes(self) -> int:
+        """Device memory of one lane's state."""
+        template = self.template
+        return sum(v.nbytes for v in (*template.trainable, *template.fixed, *template.optimizer))
+
+    @property
+    def convolves(self) -> bool:
+        """Whether the model has convolutions, which become slow grouped ones under ``vmap`` on a CPU."""
+        return any("Conv" in type(layer).__name__ for layer in self.template.layers)
 
     def _sources_for(self, config: Config) -> list[Source] | None:
         """Sources of the trainable variables for a config; None where they are not understood.

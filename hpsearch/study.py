@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from hpsearch.report.notebook import Figures
+    from hpsearch.tracking import Tracker
+
 INDEPENDENT = frozenset({"random", "grid", "qmc"})
 """Algorithms whose suggestions do not depend on results, so that more of them may be asked for ahead."""
 
@@ -89,6 +92,14 @@ class Study:
             row |= {f"fold_{i}": value for i, value in enumerate(trial.fold_scores)}
             rows.append(row)
         return pd.DataFrame(rows)
+
+    @property
+    def figures(self) -> "Figures":
+        """The report's figures for a notebook, such as ``study.figures.importance()``."""
+        from hpsearch.report import load_artifacts
+        from hpsearch.report.notebook import Figures
+
+        return Figures(self.record, load_artifacts(self.record, self.folder))
 
     def best_model(self) -> "keras.Model":
         """The champion as a Keras model (imports Keras).
@@ -378,6 +389,7 @@ def _drive(record: StudyRecord, ledger: Ledger, executor: Executor, observer: Ob
                 )
             _crown(replace(record, trials=tuple(driver.trials)), ledger, executor, observers)
             state = StudyState.FINISHED
+            _write_report(replace(ledger.load(record.name), state=state), ledger, tracker)
     except KeyboardInterrupt:
         state = StudyState.INTERRUPTED
         raise Interrupted(
@@ -423,6 +435,18 @@ def _crown(record: StudyRecord, ledger: Ledger, executor: Executor, observers: O
         observers.note(f"the champion could not be logged to MLflow: {error.what}")
         return
     ledger.set_champion(record.name, replace(champion, model_uri=uri))
+
+
+def _write_report(record: StudyRecord, ledger: Ledger, tracker: "Tracker") -> None:
+    """Write the report into the study's folder and beside its MLflow run. A study does not fail for want of it."""
+    from hpsearch import report
+
+    folder = workspace.study_folder(ledger.uri, record.name)
+    try:
+        for path in report.write_artifacts(record, folder, report.load_artifacts(record, folder)):
+            tracker.add_file(path, "pictures" if path.parent.name == "pictures" else None)
+    except HpsearchError as error:
+        ledger.add_note(record.name, f"the report could not be written: {error.what}")
 
 
 def _count_states(trials: Sequence[Trial]) -> dict[str, int]:

@@ -247,6 +247,12 @@ class Worker:
         example = _head(self.problem.dataset.train.x, 5)
         return function(model=self._model or path, example=example, **kwargs)
 
+    def export_saved_model(self, path: str, target: str) -> None:
+        """Write a ``.keras`` file as a TensorFlow SavedModel; needs the TensorFlow backend."""
+        import keras
+
+        keras.models.load_model(path).export(target, format="tf_saved_model", verbose=False)
+
     def _save_predictions(self, model: "keras.Model", test: Part, folder: Path) -> None:
         predicted = np.asarray(model.predict(test.x, batch_size=256, verbose=0))
         if predicted.ndim == 2 and predicted.shape[1] == 1:

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hpsearch.cli.check import describe_parameter
-from hpsearch.data.catalog import SOURCES
+from hpsearch.data.sources import list_sources
 from hpsearch.models.registry import FAMILIES
 
 
@@ -36,13 +36,12 @@ def render_families(*, as_json: bool) -> None:
 
 
 def render_sources(*, as_json: bool) -> None:
-    """Print each built-in data source with what is in it."""
+    """Print each kind of data source with its options."""
+    rows = list_sources()
     if as_json:
-        print(json.dumps([{"source": s.name, "description": s.description} for s in SOURCES], indent=2))
+        print(json.dumps(rows, indent=2))
         return
-    table = Table("source", "what it is", box=None)
-    for source in SOURCES:
-        table.add_row(source.name, escape(source.description))
-    console = Console(highlight=False)
-    console.print(table)
-    console.print('also: a .csv, .parquet or .npz file, or "package.module:function" of your own')
+    table = Table("source", "what it is", "[data] options", box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*(escape(row[key]) for key in ("name", "description", "options")))
+    Console(highlight=False).print(table)

@@ -158,6 +158,50 @@ def show(
 
 
 @app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A study, or a trial as STUDY:NUMBER.")],
+    b: Annotated[str, typer.Argument(help="Another study or trial.")],
+    ledger: LedgerOption = LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two studies' best trials, or two trials, with a paired test over the folds."""
+    from hpsearch.cli.show import render_comparison, split_address
+    from hpsearch.study import load
+
+    (study_a, trial_a), (study_b, trial_b) = split_address(a), split_address(b)
+    first, second = load(study_a, ledger=ledger), load(study_b, ledger=ledger)
+    render_comparison(first, second, trial_a=trial_a, trial_b=trial_b, as_json=as_json)
+
+
+@app.command()
+def report(
+    name: StudyArgument,
+    format: Annotated[ReportFormat, typer.Option(help="Kind of file.")] = ReportFormat.HTML,
+    to: Annotated[Path | None, typer.Option("--to", help="Folder; otherwise the study's own.")] = None,
+    ledger: LedgerOption = LEDGER,
+) -> None:
+    """Write a study's report: one page that needs nothing else."""
+    from hpsearch.export import write_report
+    from hpsearch.study import load
+
+    print(write_report(load(name, ledger=ledger), format=format.value, folder=to))
+
+
+@app.command()
+def export(
+    name: StudyArgument,
+    to: Annotated[Path, typer.Option("--to", help="Folder to write into; made if it is not there.")],
+    ledger: LedgerOption = LEDGER,
+) -> None:
+    """Write champion, SavedModel, study file, report, trials and predictions into a folder."""
+    from hpsearch.export import export as export_study
+    from hpsearch.study import load
+
+    for file, remark in export_study(load(name, ledger=ledger), to):
+        print(f"{to / file}: {remark}")
+
+
+@app.command()
 def predict(
     name: StudyArgument,
     data: Annotated[Path, typer.Argument(help="CSV, Parquet or NPZ of raw rows, as the study's source has them.")],
@@ -166,9 +210,11 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Predict raw rows with a study's champion."""
-    from hpsearch.cli.predict import predict_file, render
+    from hpsearch.cli.predict import render
+    from hpsearch.ledger import Ledger
+    from hpsearch.predict import predict as predict_rows
 
-    render(predict_file(name, data, ledger=ledger), out=out, as_json=as_json)
+    render(predict_rows(Ledger(ledger).load(name), data), out=out, as_json=as_json)
 
 
 @app.command()

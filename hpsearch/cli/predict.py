@@ -1,0 +1,28 @@
+"""What ``hpsearch predict`` prints or writes."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpsearch.errors import SpecError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def render(table: "pd.DataFrame", *, out: Path | None, as_json: bool) -> None:
+    """Write predictions to a file, or print them as CSV or JSON.
+
+    Raises:
+        SpecError: The file cannot be written.
+    """
+    if as_json:
+        print(table.to_json(orient="records"))
+    elif out is None:
+        table.to_csv(sys.stdout, index=False, float_format="%.6g")
+    else:
+        try:
+            table.to_csv(out, index=False)
+        except OSError as error:
+            raise SpecError(f"{out} cannot be written: {error.strerror or error}") from None
+        print(f"wrote {len(table)} predictions to {out}")

@@ -1,0 +1,149 @@
+"""What ``hpsearch list``, ``show`` and ``compare`` print."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hpsearch import analysis
+from hpsearch.errors import StudyError
+from hpsearch.record import StudyRecord
+from hpsearch.report import load_artifacts, terminal
+from hpsearch.report.content import plain
+from hpsearch.study import Study
+
+
+def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
+    """Print a line per study: name, state, trials, best score."""
+    rows = [
+        {
+            "study": record.name,
+            "state": str(record.state),
+            "trials": len(record.trials),
+            "complete": len(record.ranked),
+            "metric": record.objective.metric,
+            "best": None if record.best is None else record.best.score,
+            "best_trial": None if record.best is None else record.best.number,
+        }
+        for record in records
+    ]
+    if as_json:
+        _print_json(rows)
+        return
+    if not rows:
+        print("no studies yet; `hpsearch init` writes a study file, `hpsearch run` searches it")
+        return
+    table = Table("study", "state", "trials", "best", "metric", box=None, header_style="bold")
+    for row in rows:
+        best = "–" if row["best"] is None else f"{row['best']:.6g} (trial {row['best_trial']})"
+        done = f"{row['complete']} of {row['trials']} complete"
+        table.add_row(*(Text(str(cell)) for cell in (row["study"], row["state"], done, best, row["metric"])))
+    _console().print(table)
+
+
+def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = False) -> None:
+    """Print a study's verdict, leaderboard and importances, and what to do next."""
+    record = study.record
+    predictions = load_artifacts(record, study.folder).predictions
+    ties = analysis.ties_info(record)
+    verdict = analysis.verdict_info(record, predictions=predictions, ties=ties)
+    leaderboard = analysis.leaderboard_info(record)
+    importance = analysis.importance_info(record)
+    if as_json:
+        info = {"verdict": verdict, "leaderboard": leaderboard, "ties": ties, "importance": importance}
+        _print_json({**{name: plain(one) for name, one in info.items()}, "notes": list(record.notes)})
+        return
+    console = _console()
+    console.print(terminal.leaderboard(leaderboard, top=top))
+    console.print()
+    console.print(terminal.verdict(verdict))
+    if importance.rows:
+        console.print()
+        console.print(terminal.importance(importance))
+    for failure in analysis.failures_info(record)[:5]:
+        console.print(Text(f"trial {failure.trial} {failure.state}: {failure.message}", style="yellow"))
+    for note in record.notes:
+        console.print(Text(f"note: {note}", style="yellow"))
+    if next_steps:
+        console.print()
+        _print_next_steps(console, study)
+
+
+def _print_next_steps(console: Console, study: Study) -> None:
+    name = study.name
+    report = study.folder / "report.html"
+    steps = Table.grid(padding=(0, 2))
+    if report.exists():
+        steps.add_row("report", Text(str(report)))
+    for label, command in (
+        ("browse", f"hpsearch ui {name}"),
+        ("one trial", f"hpsearch show {name} TRIAL"),
+        ("go on", f"hpsearch resume {name} --trials {len(study.trials) + 20}"),
+        ("next study", f"hpsearch init --from {name} next.toml"),
+    ):
+        steps.add_row(Text(label, style="dim"), Text(command))
+    console.print(steps)
+
+
+def render_trial(study: Study, number: int, *, as_json: bool) -> None:
+    """Print one trial: facts, folds, curves, failure.
+
+    Raises:
+        StudyError: There is no such trial.
+    """
+    record = study.record
+    trial = analysis.find_trial(record, number)
+    side = analysis.side_of(record, trial)
+    curves = analysis.curves_info(record, trials=[number])
+    if as_json:
+        failure = None if trial.failure is None else plain(trial.failure)
+        folds = {str(fold.fold): {name: list(values) for name, values in fold.curves.items()} for fold in trial.folds}
+        _print_json({**plain(side), "folds": folds, "failure": failure})
+        return
+    console = _console()
+    console.print(Text(f"{study.name}, trial {number}", style="bold"))
+    console.print(terminal.trial(side))
+    if curves.trials:
+        console.print(terminal.curves(curves))
+    if trial.failure is not None:
+        console.print(Text(f"{trial.failure.kind}: {trial.failure.message}", style="yellow"))
+        if trial.failure.traceback:
+            console.print(Text(trial.failure.traceback, style="dim"))
+
+
+def render_comparison(a: Study, b: Study, *, trial_a: int | None, trial_b: int | None, as_json: bool) -> None:
+    """Print two studies' best trials, or two trials, side by side."""
+    info = analysis.compare_info(a.record, b.record, trial_a=trial_a, trial_b=trial_b)
+    if as_json:
+        _print_json(plain(info))
+    else:
+        _console().print(terminal.comparison(info))
+
+
+def split_address(address: str) -> tuple[str, int | None]:
+    """``digits`` or ``digits:12`` as study name and trial number.
+
+    Raises:
+        StudyError: What follows the colon is no number.
+    """
+    name, colon, number = address.rpartition(":")
+    if not colon:
+        return address, None
+    if not number.isdigit():
+        raise StudyError(f"{address!r}: after the colon stands the number of a trial, but got {number!r}")
+    return name, int(number)
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        # Tables for a pipe or a file are not to be folded at a terminal's width that nobody has.
+        console = Console(highlight=False, width=200)
+    return console
+
+
+def _print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))

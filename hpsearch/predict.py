@@ -1,0 +1,94 @@
+"""Predict raw rows with a study's champion."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpsearch.data.dataset import Column, Features
+from hpsearch.errors import DataError
+from hpsearch.record import StudyRecord
+from hpsearch.study import check_champion
+from hpsearch.worker import WorkerSettings, prepare
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
+    """Predict every row of a file.
+
+    Args:
+        record: A study with a champion.
+        file: A CSV, Parquet or NPZ file of raw rows, as the study's source has them; columns that the model does not
+            take (the target, an id) are left out. For models of one array, a table needs as many columns of numbers
+            as the array has values per row, and an NPZ file an array ``x``.
+
+    Returns:
+        One row per row: ``prediction`` (a class name or a number), and for classes ``probability`` and one column
+        ``p(<class>)`` each.
+
+    Raises:
+        StudyError: The study has no champion, or its file is gone or changed.
+        DataError: The file is missing, or its rows are not what the model takes.
+    """
+    model_file = check_champion(record)
+    data = record.facts["data"]
+    x = _rows(file, data)
+    prepare(WorkerSettings("jax"))
+    import keras
+
+    model = keras.models.load_model(model_file)
+    predicted = np.asarray(model.predict(x, batch_size=256, verbose=0))
+    return _table(predicted, data["classes"])
+
+
+def _rows(file: Path, data: dict[str, Any]) -> Features:
+    from hpsearch.data.files import find_file, read_table
+    from hpsearch.data.tables import rows_of
+
+    path = find_file(str(file), ".")
+    if data["columns"]:
+        if path.suffix.lower() == ".npz":
+            raise DataError(f"{file}: the model takes a table with columns", hint="use a CSV or Parquet file")
+        return rows_of(str(file), read_table(path), [Column(one["name"], one["kind"]) for one in data["columns"]])
+    shape = tuple(data["input"])
+    if path.suffix.lower() == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            if "x" not in arrays:
+                raise DataError(f"{file}: needs an array x, but holds {', '.join(arrays.files) or 'nothing'}")
+            x = arrays["x"]
+        if x.shape[1:] != shape:
+            raise DataError(f"{file}: rows of shape {x.shape[1:]}, but the model takes {shape}")
+        return _finite(file, x)
+    table = read_table(path)
+    count = int(np.prod(shape))
+    numbers = table.select_dtypes("number")
+    if numbers.shape[1] != count or len(table) == 0:
+        raise DataError(
+            f"{file}: {len(table)} rows with {numbers.shape[1]} columns of numbers, but the model takes {count} "
+            f"numbers per row (shape {shape})",
+            hint="one column per value in the order of the data, nothing else; or an NPZ file with an array x",
+        )
+    return _finite(file, numbers.to_numpy(dtype="float32").reshape(len(table), *shape))
+
+
+def _finite(file: Path, x: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    if np.issubdtype(x.dtype, np.floating) and (bad := int((~np.isfinite(x)).sum())):
+        first = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        raise DataError(f"{file}: {bad} values are missing or infinite, the first at {first}", hint="fill them first")
+    return x
+
+
+def _table(predicted: "np.ndarray[Any, Any]", classes: list[str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    if not classes:
+        columns = ["prediction"] if predicted.shape[1] == 1 else [f"prediction_{i}" for i in range(predicted.shape[1])]
+        return pd.DataFrame(predicted, columns=columns)
+    if predicted.shape[1] == 1:
+        predicted = np.hstack([1 - predicted, predicted])
+    best = predicted.argmax(axis=1)
+    shares = pd.DataFrame(predicted, columns=[f"p({name})" for name in classes])
+    front = pd.DataFrame({"prediction": [classes[i] for i in best], "probability": predicted.max(axis=1)})
+    return pd.concat([front, shares], axis=1)

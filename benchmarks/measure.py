@@ -70,7 +70,10 @@ class Measurement:
         """Wall seconds for so many trials: measured, or else carried on at the steady rate of the later trials."""
         if trials == self.trials:
             return self.wall
-        rate = self.steady if self.steady is not None else self.wall / self.trials
+        # The first trial is the slowest; a peer measured on it alone would look slower than it is.
+        rate = self.steady if self.steady is not None else self.first
+        if rate is None:
+            raise ValueError(f"{self.contender} tells no seconds of single trials and cannot be carried on")
         return self.wall + (trials - self.trials) * rate
 
 

@@ -74,12 +74,18 @@ def _keep(one: Measurement, *, full: int, sized: bool) -> None:
         "date": time.strftime("%Y-%m-%d"),
         "commit": commit(),
         "machine": describe(),
-        "command": shlex.join(["python", "-m", "benchmarks.peers", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "benchmarks.peers", *_without_write(sys.argv[1:])]),
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
     print(f"  {one.cache}: {one.wall:.1f} s, best {one.best:.4f}", file=sys.stderr, flush=True)
+
+
+def _without_write(arguments: list[str]) -> list[str]:
+    """The arguments that say what was measured; where the page went is the machine's own business."""
+    skipped = {i + shift for i, one in enumerate(arguments) if one == "--write" for shift in (0, 1)}
+    return [one for i, one in enumerate(arguments) if i not in skipped and not one.startswith("--write=")]
 
 
 def _parse() -> argparse.Namespace:
@@ -91,7 +97,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--peers-warm", action="store_true", help="measure peers a second time, too")
     parser.add_argument("--render", action="store_true", help="measure nothing")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the page there, in Markdown")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.peer_trials is not None and args.peer_trials < 2:
+        parser.error(f"--peer-trials must be at least 2, as the first trial is not typical, but got {args.peer_trials}")
+    return args
 
 
 if __name__ == "__main__":

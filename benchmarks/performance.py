@@ -84,7 +84,7 @@ def write_page(path: Path, rows: Sequence[Row]) -> None:
         "## Commands",
         "```\n" + "\n".join(dict.fromkeys(row["command"] for row in rows)) + "\n```",
     ]
-    sections += [*pruning_section(), *racing_section()]
+    sections += [*lane_section(), *pruning_section(), *racing_section()]
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
@@ -111,6 +111,18 @@ def _machines(rows: Sequence[Row]) -> str:
         lines += [f"- {name}: {value}" for name, value in machine.items()]
         lines.append(f"- date: {', '.join(dates)}" + (f"; commit {', '.join(commits)}" if commits else ""))
     return "\n".join(lines)
+
+
+def lane_section() -> list[str]:
+    """What ``benchmarks.lane_throughput`` has found."""
+    rows = [
+        (name, f"{row['engine_s'] * 1e3:.1f}", f"{row['loop_s'] * 1e3:.1f}", f"{row['share']:.0%}")
+        for name, row in kept("lane_throughput").items()
+    ]
+    header = ("study", "fused engine, ms per epoch", "JAX loop, ms per epoch", "share of the loop's throughput")
+    title = "## One lane against a hand-written JAX loop"
+    text = "One fold of one trial, the same model and rows: `python -m benchmarks.lane_throughput`."
+    return [title, text, _markdown(header, rows)] if rows else []
 
 
 def pruning_section() -> list[str]:

@@ -128,9 +128,9 @@ def test_the_finite_part_of_a_space_is_not_tried_twice(pair: Pair, child: Oracle
 def test_a_large_finite_space_is_not_listed(pair: Pair, child: OracleProcess) -> None:
     space = Space({name: Choice(tuple(range(8))) for name in "abcdefghij"})  # 8^10, about 1e9
     tuner = build(pair, child, space)
-    begin = time.perf_counter()
+    begin = time.process_time()
     suggested = simulate(tuner.suggest, 4)
-    assert time.perf_counter() - begin < 30  # listing a billion configs would take an hour
+    assert time.process_time() - begin < 5  # listing a billion configs would take an hour
     assert all(config is not None and space.contains(config) for config in suggested)
 
 

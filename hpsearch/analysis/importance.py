@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.analysis.words import several
 from hpsearch.record import StudyRecord
 from hpsearch.seeds import derive
 from hpsearch.space import Float, Int, Parameter
@@ -87,7 +86,7 @@ def importance_info(record: StudyRecord) -> ImportanceInfo:
 
 def _reason(record: StudyRecord, trials: Sequence[Trial], names: Sequence[str]) -> str:
     if len(trials) < MIN_TRIALS:
-        return f"needs at least {MIN_TRIALS} complete trials, but there {_are(len(trials))}"
+        return f"needs at least {MIN_TRIALS} complete trials, but there {'is' if len(trials) == 1 else 'are'} {len(trials)}"
     if not record.space.searched():
         return "the space has constants only"
     if not names:
@@ -95,10 +94,6 @@ def _reason(record: StudyRecord, trials: Sequence[Trial], names: Sequence[str]) 
     if len({trial.score for trial in trials}) == 1:
         return "all complete trials have the same score"
     return ""
-
-
-def _are(count: int) -> str:
-    return f"{'is' if count == 1 else 'are'} {several(count, 'trial')}"
 
 
 def _thin(trials: list[Trial]) -> list[Trial]:

@@ -234,7 +234,7 @@ def _ticks(parameter: Float | Int, low: float, high: float) -> tuple[tuple[float
 
 
 def _log_marks(low: float, high: float) -> Floats:
-    """1, 2, 5, 10 … within the range, or the powers of ten alone, or five even steps, whichever are few but not too few."""
+    """1, 2, 5, 10 … within the range, else its powers of ten, else five even steps: the first that gives 3 to 7."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1, 2, 5), (1,)):
         marks = [float(f"{digit}e{decade}") for decade in decades for digit in digits]

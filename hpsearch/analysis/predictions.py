@@ -128,7 +128,9 @@ def predictions_info(record: StudyRecord, predictions: Predictions | None) -> Pr
     """How the champion did on the test part; with a `reason` instead where its predictions are not at hand."""
     kind = "values" if record.facts.get("data", {}).get("task") == "regression" else "classes"
     if record.champion is None:
-        return PredictionsInfo(kind, reason="the winner has not been refitted")
+        return PredictionsInfo(
+            kind, reason="the winner has not been refitted" if record.best else "no trial is complete"
+        )
     if predictions is None or not len(predictions.y_true):
         held_out = record.facts.get("data", {}).get("test_rows")
         reason = (

@@ -141,7 +141,7 @@ def model_info(record: StudyRecord, layers: Sequence[Layer] = (), *, missing: st
     """
     champion: Champion | None = record.champion
     if champion is None:
-        return ModelInfo("the winner has not been refitted, so there is no model")
+        return ModelInfo("the winner has not been refitted" if record.best else "no trial is complete")
     return ModelInfo(
         reason="" if layers else missing or "the list of layers is not there (deleted?)",
         layers=tuple(layers),

@@ -24,6 +24,8 @@ class TrajectoryInfo:
         best: Best score of a complete trial so far; None before the first.
         shown: Positions to draw as dots: all, or evenly thinned out where there are many.
         steps: Positions at which the best changed, with the last one.
+        score_range: Lowest and highest score of the complete trials, with some room; None without any. Pruned trials,
+            scored early, would squeeze all others together.
     """
 
     metric: str
@@ -35,6 +37,7 @@ class TrajectoryInfo:
     best: tuple[float | None, ...]
     shown: tuple[int, ...]
     steps: tuple[int, ...]
+    score_range: tuple[float, float] | None
 
 
 def trajectory_info(record: StudyRecord) -> TrajectoryInfo:
@@ -57,8 +60,17 @@ def trajectory_info(record: StudyRecord) -> TrajectoryInfo:
         seconds=tuple(max(0.0, (trial.finished or 0.0) - start) for trial in done),
         best=tuple(best),
         shown=tuple(range(0, len(done), max(1, math.ceil(len(done) / MAX_POINTS)))),
+        score_range=_score_range(record),
         steps=tuple(i for i, one in enumerate(best) if i in (0, len(best) - 1) or one != best[i - 1]),
     )
+
+
+def _score_range(record: StudyRecord) -> tuple[float, float] | None:
+    scores = [trial.score for trial in record.ranked if trial.score is not None and math.isfinite(trial.score)]
+    if not scores:
+        return None
+    room = 0.05 * ((max(scores) - min(scores)) or abs(scores[0]) or 1.0)
+    return min(scores) - room, max(scores) + room
 
 
 def _when(trial: Trial) -> tuple[float, int]:

@@ -65,7 +65,8 @@ def curves(info: analysis.CurvesInfo, trial: int) -> go.Figure:
         )
     if shown.score_epoch is not None:
         figure.add_vline(x=shown.score_epoch + 1, line={"color": GREY, "dash": "dash", "width": 1})
-    figure.update_xaxes(title="epoch (dashed line: where the score is read)")
+    few = shown.trained <= 12
+    figure.update_xaxes(title="epoch (dashed line: where the score is read)", dtick=1 if few else None)
     return styled(figure, height=380)
 
 
@@ -255,7 +256,7 @@ def trajectory(info: analysis.TrajectoryInfo) -> go.Figure:
         hovertemplate="%{x:.4g}: %{y:.5g}<extra>best so far</extra>",
     )
     figure.update_xaxes(title=f"{unit} since the first trial began")
-    figure.update_yaxes(title=escape(info.metric))
+    figure.update_yaxes(title=escape(info.metric), range=info.score_range)
     return styled(figure, height=360)
 
 

@@ -30,6 +30,7 @@ def curves_picture(info: analysis.CurvesInfo, trial: int) -> bytes:
     if shown.score_epoch is not None:
         left.axvline(shown.score_epoch + 1, color=GREY, linestyle="--", linewidth=1)
     left.set_xlabel("epoch")
+    left.xaxis.get_major_locator().set_params(integer=True)
     left.set_title(f"trial {trial}: mean over folds, band ± one standard deviation", loc="left", fontsize=11)
     handles = [handle for axis in axes for handle in axis.get_legend_handles_labels()[0]]
     left.legend(handles, [handle.get_label() for handle in handles], frameon=False, loc="center right")

@@ -420,9 +420,12 @@ def _check_training(parameters: Mapping[str, Parameter], *, known_optimizers: bo
     problems = []
     for name in ("batch_size", "epochs"):
         values = parameters[name].values() if name in parameters else ()
-        bad = [v for v in values or (None,) if isinstance(v, bool) or not isinstance(v, int) or v < 1]
+        if values is None:
+            problems.append(f"space.{name}: must be whole numbers of at least 1, but got a range of real numbers")
+            continue
+        bad = [value for value in values if isinstance(value, bool) or not isinstance(value, int) or value < 1]
         if bad:
-            problems.append(f"space.{name}: must be whole numbers of at least 1, but got {bad[0] or 'a real range'!r}")
+            problems.append(f"space.{name}: must be whole numbers of at least 1, but got {bad[0]!r}")
     optimizers = parameters["optimizer"].values() or () if known_optimizers and "optimizer" in parameters else ()
     for value in optimizers:
         if value not in OPTIMIZERS:

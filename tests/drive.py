@@ -1,7 +1,7 @@
 """Drives a synthetic study in this process, from its start or from wherever the ledger says it was left.
 
-As a program (``python -m tests.drive LEDGER TUNER ALGORITHM TRIALS KILL_AT WINDOW``) it kills itself with SIGKILL at the given epoch
-event, so that tests can resume what a dead driver left behind.
+As a program (``python -m tests.drive LEDGER TUNER ALGORITHM TRIALS KILL_AT WINDOW``) it kills itself with
+SIGKILL at the given epoch event, so that tests can resume what a dead driver left behind.
 """
 
 import json

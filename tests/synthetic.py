@@ -1,4 +1,4 @@
-"""An executor without Keras: curves are a plain function of config, fold and epoch. For tests of what stands above it."""
+"""An executor without Keras, to test what stands above it: curves are a plain function of config, fold and epoch."""
 
 import math
 import time

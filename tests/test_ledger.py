@@ -96,7 +96,9 @@ def test_a_fold_that_was_stopped_early_never_counts_as_finished(ledger: Ledger, 
 
 
 def test_champion_state_notes_and_extension(ledger: Ledger) -> None:
-    champion = Champion(0, CONFIG, 3, {"loss": (1.0, 0.5)}, {"accuracy": 0.9}, "c.keras", "ab", 10, 20, 1.5, "models:/s/1")
+    champion = Champion(
+        0, CONFIG, 3, {"loss": (1.0, 0.5)}, {"accuracy": 0.9}, "c.keras", "ab", 10, 20, 1.5, "models:/s/1"
+    )
     ledger.set_champion("synthetic", champion)
     ledger.set_state("synthetic", StudyState.FINISHED)
     ledger.add_note("synthetic", "one")

@@ -1,0 +1,159 @@
+"""Worker processes: real ones, with a real data set and Keras on JAX."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hpsearch.errors import DataError, ExecutorError, SpecError
+from hpsearch.executors.devices import list_gpus, plan_slots
+from hpsearch.executors.processes import ProcessesExecutor
+from hpsearch.spec import ResourcesSection, StudySpec, parse_spec
+from hpsearch.trial import Bundle, BundleFinished, EpochFinished, Event, Lane, LaneFinished, LaneStopped, WorkerDied
+from hpsearch.worker import WorkerSettings
+
+STUDY = """
+name = "processes"
+[data]
+source = "sklearn:iris"
+[validation]
+folds = 2
+[model]
+family = "mlp"
+layers = 1
+[space]
+units = 8
+dropout = 0.0
+optimizer = "adam"
+batch_size = 16
+epochs = {epochs}
+[objective]
+metric = "val_accuracy"
+direction = "maximize"
+[resources]
+engine = "fit"
+"""
+CONFIG = {"learning_rate": 0.01, "batch_size": 16, "optimizer": "adam", "layers": 1, "units": 8, "dropout": 0.0}
+CONFIG |= {"activation": "relu", "batch_norm": False}
+
+
+def spec(epochs: int = 2) -> StudySpec:
+    return parse_spec(STUDY.format(epochs=epochs))
+
+
+def bundle(epochs: int, folds: int = 2) -> Bundle:
+    return Bundle(0, tuple(Lane(0, fold, {**CONFIG, "epochs": epochs}) for fold in range(folds)))
+
+
+@pytest.fixture(scope="module")
+def executor():
+    made = ProcessesExecutor(spec(), [WorkerSettings("jax")])
+    yield made
+    made.close()
+
+
+def collect(executor: ProcessesExecutor, until: type, limit_s: float = 120) -> list[Event]:
+    events: list[Event] = []
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        events += executor.events(0.2)
+        if any(isinstance(event, until) for event in events):
+            return events
+    raise AssertionError(f"no {until.__name__} within {limit_s} s, but {events}")
+
+
+def test_a_bundle_trains_and_its_events_come_live_and_in_order(executor: ProcessesExecutor) -> None:
+    executor.submit(bundle(epochs=2))
+    assert executor.idle == 0
+    events = collect(executor, BundleFinished)
+    assert executor.idle == 1
+    kinds = [type(event).__name__ for event in events if getattr(event, "fold", 0) == 0]
+    assert kinds[:2] == ["EpochFinished", "EpochFinished"]
+    results = [event.result for event in events if isinstance(event, LaneFinished)]
+    assert [result.fold for result in results] == [0, 1]
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= results[0].curves.keys()
+    assert results[0].epochs == 2
+    assert events[-1].rss_bytes > 50e6
+
+
+def test_a_stop_ends_lanes_between_epochs(executor: ProcessesExecutor) -> None:
+    executor.submit(bundle(epochs=5000))
+    collect(executor, EpochFinished)
+    executor.stop(frozenset({0}))
+    events = collect(executor, BundleFinished)
+    stopped = [event for event in events if isinstance(event, LaneStopped)]
+    assert len(stopped) == 2
+    assert stopped[0].result.epochs < 5000
+
+
+def test_a_killed_worker_is_reported_and_the_next_bundle_gets_a_fresh_one(executor: ProcessesExecutor) -> None:
+    executor.submit(bundle(epochs=5000))
+    collect(executor, EpochFinished)
+    pid = executor._processes[0].popen.pid
+    os.kill(pid, signal.SIGKILL)
+    (died,) = [event for event in collect(executor, WorkerDied) if isinstance(event, WorkerDied)]
+    assert died.bundle == bundle(epochs=5000)
+    assert died.reason.startswith("worker process ended with signal 9 (SIGKILL: often the system was out of memory)")
+    executor.submit(bundle(epochs=1, folds=1))
+    assert any(isinstance(event, LaneFinished) for event in collect(executor, BundleFinished))
+    assert executor._processes[0].popen.pid != pid
+
+
+def test_errors_of_a_worker_come_back_as_they_are() -> None:
+    text = STUDY.format(epochs=1).replace("sklearn:iris", "sklearn:irs")
+    executor = ProcessesExecutor(parse_spec(text), [WorkerSettings("jax")])
+    try:
+        with pytest.raises(DataError, match="there is no data source 'sklearn:irs'"):
+            executor.request("data_facts")
+        with pytest.raises(ExecutorError, match=r"no_such_method failed in a worker: AttributeError"):
+            executor.request("no_such_method")
+    finally:
+        executor.close()
+
+
+def test_workers_end_when_the_driver_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import sys, time\n"
+        "from hpsearch.executors.processes import ProcessesExecutor\n"
+        "from hpsearch.worker import WorkerSettings\n"
+        "from tests.test_processes import spec, bundle\n"
+        "executor = ProcessesExecutor(spec(), [WorkerSettings('jax')])\n"
+        "executor.submit(bundle(epochs=100000))\n"
+        "print(executor._processes[0].popen.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    driver = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    worker = int(driver.stdout.readline())
+    driver.kill()
+    driver.wait()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.kill(worker, signal.SIGKILL)
+    raise AssertionError("the worker outlived its driver by 20 s")
+
+
+def test_slots_are_one_per_gpu_else_one_for_the_cpu(monkeypatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2")
+    assert list_gpus() == ["0", "2"]
+    slots = plan_slots(ResourcesSection(), backend="jax", cache=None)
+    assert [slot.gpu for slot in slots] == ["0", "2"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    (only,) = plan_slots(ResourcesSection(), backend="jax", cache=None)
+    assert (only.gpu, only.threads) == (None, None)
+    shared = plan_slots(ResourcesSection(workers=2), backend="jax", cache=None)
+    assert [slot.threads for slot in shared] == [max(1, (os.cpu_count() or 1) // 2)] * 2
+
+
+def test_a_gpu_that_is_not_there_is_an_error(monkeypatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with pytest.raises(SpecError, match=r"resources\.gpus: GPU 3 is not there; this machine has 0"):
+        plan_slots(ResourcesSection(gpus=[3]), backend="jax", cache=None)

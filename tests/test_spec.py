@@ -1,0 +1,151 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from hpsearch.errors import SpecError
+from hpsearch.space import Choice, Constant, Float, Int
+from hpsearch.spec import StudySpec, load_spec, parse_parameter, parse_spec
+
+GOOD = """
+name = "good"
+[data]
+source = "sklearn:digits"
+[model]
+family = "mlp"
+layers = 3
+[space]
+units = { low = 32, high = 512, log = true }
+momentum = { low = 0.0, high = 0.9, when = { optimizer = ["sgd"] } }
+[objective]
+metric = "val_accuracy"
+direction = "maximize"
+"""
+
+
+def problems(text: str) -> str:
+    with pytest.raises(SpecError) as caught:
+        parse_spec(text, origin="s.toml")
+    return str(caught.value)
+
+
+def test_defaults_are_the_documented_ones_and_overrides_win() -> None:
+    space = parse_spec(GOOD).make_space()
+    assert space["learning_rate"] == Float(0.01, 0.04)
+    assert space["batch_size"] == Choice((16, 32, 64, 100, 128))
+    assert space["optimizer"] == Choice(("sgd", "adam", "rmsprop"))
+    assert space["dropout"] == Float(0.0, 0.5, step=0.05)
+    assert space["units"] == Int(32, 512, log=True)
+    assert space["layers"] == Constant(3)
+    assert space["momentum"] == Float(0.0, 0.9, when={"optimizer": ("sgd",)})
+
+
+@pytest.mark.parametrize(
+    ("raw", "parameter"),
+    [
+        (5, Constant(5)),
+        ("relu", Constant("relu")),
+        (True, Constant(True)),
+        ([16, 32], Choice((16, 32))),
+        ({"low": 1, "high": 9}, Int(1, 9)),
+        ({"low": 1, "high": 9, "step": 2}, Int(1, 9, step=2)),
+        ({"low": 1, "high": 9.5}, Float(1, 9.5)),
+        ({"low": 0.1, "high": 1.0, "log": True}, Float(0.1, 1.0, log=True)),
+        ({"values": [1, 2], "when": {"a": "x"}}, Choice((1, 2), when={"a": ("x",)})),
+    ],
+)
+def test_the_four_forms_of_a_space_entry(raw: object, parameter: object) -> None:
+    assert parse_parameter(raw) == parameter
+
+
+def test_all_errors_come_at_once_with_key_rule_value_and_closest_name() -> None:
+    text = (
+        GOOD.replace('"mlp"', '"mpl"')
+        .replace('"maximize"', '"max"')
+        .replace("low = 32", "low = 3200")
+        .replace("source =", "sorce =")
+        + '[search]\nalgorithm = "bayesian"\ntrials = 0\n[foo]\n'
+    )
+    told = problems(text)
+    for line in (
+        "s.toml: 8 problems:",
+        "data.source: is required",
+        "data.sorce: unknown key (did you mean 'source'?)",
+        "model.family: must be one of",
+        "but got 'mpl' (did you mean 'mlp'?)",
+        "objective.direction: must be one of minimize, maximize, but got 'max'",
+        "search.algorithm: must be one of tpe, gp, cmaes, qmc, random, grid with tuner = 'optuna', but got 'bayesian'",
+        "search.trials: must be greater than or equal to 1, but got 0",
+        "foo: unknown key",
+        "space.units: low <= high must hold, but got low=3200, high=512",
+    ):
+        assert line in told
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("units =", "unit ="), "space.unit: not a hyperparameter of family 'mlp' (did you mean 'units'?)"),
+        (("layers = 3", "layer = 3"), "model.layer: not a hyperparameter of family 'mlp' (did you mean 'layers'?)"),
+        (("[space]", "[space]\nepochs = 0"), "space.epochs: must be whole numbers of at least 1, but got 0"),
+        (("[space]", "[space]\nlearning_rate = -1"), "space.learning_rate: learning_rate > 0 must hold, but got -1"),
+        (
+            ("[space]", '[space]\noptimizer = ["addam"]'),
+            "but got 'addam' (did you mean 'adam'?)",
+        ),
+        (("[space]", "[space]\ndropout = { low = 0.0 }"), "a range needs low and high, but high is missing"),
+        (("[space]", "[space]\ndropout = { low = 0.0, hihg = 1.0 }"), "unknown key 'hihg' (did you mean 'high'?)"),
+        (('family = "mlp"', 'family = "mlp"\nbuild = "a:b"'), "model: needs exactly one of family and build"),
+        (('name = "good"', 'name = "a/b"'), "name: must be usable as a folder name"),
+        (('name = "good"', "name = 3"), "name: must be a valid string, but got 3"),
+        (
+            ("[space]", "[validation]\nmethod = 'group'\nrepeats = 2\n[space]"),
+            "validation.repeats: repeats works with kfold and stratified, not with group, but got 2",
+        ),
+        (
+            ("[space]", '[tracking]\nuri = "file:///x"\n[space]'),
+            "tracking.uri: must be a database or http(s) address",
+        ),
+        (
+            ("[space]", '[tracking]\nledger = "sqlite:///mlruns/mlflow.db"\n[space]'),
+            "tracking.ledger: must not be MLflow's database",
+        ),
+        (
+            ("[space]", '[tracking]\nuri = "http://${HPSEARCH_NOT_SET}:5000"\n[space]'),
+            "names the environment variable HPSEARCH_NOT_SET, which is not set",
+        ),
+        (("[space]", "[resources]\nworkers = 0\n[space]"), 'resources.workers: must be at least 1, or "auto"'),
+        (("[data]", "[data"), "not valid TOML"),
+    ],
+)
+def test_each_rule_names_key_and_value(change: tuple[str, str], message: str) -> None:
+    assert message in problems(GOOD.replace(*change))
+
+
+def test_secrets_are_filled_in_for_use_but_never_kept(monkeypatch) -> None:
+    monkeypatch.setenv("MLFLOW_PASSWORD", "hush")
+    spec = parse_spec(GOOD + '[tracking]\nuri = "postgresql://me:${MLFLOW_PASSWORD}@db/mlflow"\n')
+    assert spec.tracking.resolved().uri == "postgresql://me:hush@db/mlflow"
+    assert "hush" not in json.dumps(spec.model_dump(mode="json"))
+
+
+def test_missing_file_offers_a_similar_one(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits.toml").write_text(GOOD)
+    with pytest.raises(SpecError, match=r"digit\.toml: cannot be read: No such file") as caught:
+        load_spec("digit.toml")
+    assert caught.value.hint == "did you mean digits.toml?"
+
+
+def test_schema_lists_every_section_and_accepts_the_four_forms() -> None:
+    schema = StudySpec.model_json_schema()
+    assert {"data", "validation", "model", "space", "objective", "search", "tracking"} <= schema["properties"].keys()
+    assert "folder" not in schema["required"]
+    assert len(schema["properties"]["space"]["additionalProperties"]["anyOf"]) == 4
+
+
+@pytest.mark.parametrize("path", sorted(Path("studies").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_study_file_that_comes_with_us_is_valid(path: Path) -> None:
+    spec, _ = load_spec(path)
+    assert spec.name == path.stem
+    assert spec.make_space().size() != 0

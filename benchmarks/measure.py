@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from benchmarks.study_file import study_file
 from benchmarks.workloads import Workload
 
 ROOT = Path(__file__).parents[1]
+
+
+class ContenderFailedError(Exception):
+    """A contender's process ended with an error; what it said stands above."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +82,17 @@ class Measurement:
         return self.wall + (trials - self.trials) * rate
 
 
-def measure(contender: Contender, workload: Workload, *, trials: int, caches: tuple[str, ...]) -> list[Measurement]:
+def measure(contender: Contender, workload: Workload, *, trials: int, caches: tuple[str, ...]) -> Iterator[Measurement]:
     """Run a contender once per entry of `caches`, "cold" or "warm".
 
     All processes of one call share a fresh folder, so that only the first finds no compiled programs there.
+
+    Raises:
+        ContenderFailedError: Its process ended with an error.
     """
     with tempfile.TemporaryDirectory(prefix="hpsearch-bench-") as folder:
-        return [
-            _measure(contender, workload, trials=trials, cache=cache, folder=Path(folder), turn=turn)
-            for turn, cache in enumerate(caches)
-        ]
+        for turn, cache in enumerate(caches):
+            yield _measure(contender, workload, trials=trials, cache=cache, folder=Path(folder), turn=turn)
 
 
 def _measure(
@@ -108,7 +114,7 @@ def _measure(
     done = subprocess.run(command, cwd=cwd, env=env, stdout=subprocess.PIPE, text=True, check=False)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
-        raise SystemExit(f"{contender.title} on {workload.title} failed with exit code {done.returncode}")
+        raise ContenderFailedError(f"{contender.title} on {workload.title} ended with exit code {done.returncode}")
     best, seconds = _hpsearch_result(folder, name) if contender.engine else _peer_result(done.stdout)
     return Measurement(
         contender.name,

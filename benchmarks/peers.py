@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.machine import commit, describe
-from benchmarks.measure import CONTENDERS, Measurement, measure
+from benchmarks.measure import CONTENDERS, ContenderFailedError, Measurement, measure
 from benchmarks.performance import render_table, write_page
 from benchmarks.workloads import WORKLOADS
 
@@ -28,9 +28,9 @@ RESULTS = Path("build/benchmarks/peers.jsonl")
 
 
 def main() -> None:
-    args = _parse()
+    args, failures = _parse(), []
     if not args.render:
-        _measure_all(args)
+        failures = _measure_all(args)
     rows = load_results(RESULTS)
     if not rows:
         sys.exit(f"nothing measured yet: {RESULTS} is missing")
@@ -38,6 +38,8 @@ def main() -> None:
     if args.write:
         write_page(args.write, rows)
         print(f"wrote {args.write}")
+    if failures:
+        sys.exit("not measured:\n" + "\n".join(f"  - {one}" for one in failures))
 
 
 def load_results(path: Path) -> list[dict[str, object]]:
@@ -52,7 +54,9 @@ def load_results(path: Path) -> list[dict[str, object]]:
     ]
 
 
-def _measure_all(args: argparse.Namespace) -> None:
+def _measure_all(args: argparse.Namespace) -> list[str]:
+    """Measure what was asked for; what failed is told, and the rest goes on: a full comparison takes hours."""
+    failures = []
     for workload in (WORKLOADS[name] for name in args.workload or WORKLOADS):
         if missing := workload.missing_data():
             print(f"{workload.title}: skipped, {missing}", file=sys.stderr)
@@ -62,8 +66,12 @@ def _measure_all(args: argparse.Namespace) -> None:
             trials = full if contender.engine else min(full, args.peer_trials or full)
             print(f"{workload.title} · {contender.title} · {trials} trials …", file=sys.stderr, flush=True)
             caches = ("cold", "warm") if contender.engine or args.peers_warm else ("cold",)
-            for one in measure(contender, workload, trials=trials, caches=caches):
-                _keep(one, full=full, sized=args.trials is None)
+            try:
+                for one in measure(contender, workload, trials=trials, caches=caches):
+                    _keep(one, full=full, sized=args.trials is None)
+            except ContenderFailedError as error:
+                failures.append(str(error))
+    return failures
 
 
 def _keep(one: Measurement, *, full: int, sized: bool) -> None:

@@ -151,7 +151,9 @@ class PruningSection(_Section):
 
     method: Literal["none", "median", "successive-halving", "racing"] = "none"
     min_epochs: int = Field(3, ge=1, description="no trial is stopped before it has so many epochs")
-    startup_trials: int = Field(5, ge=1, description="median and racing: complete trials to wait for")
+    startup_trials: int = Field(
+        5, ge=1, description="trials to wait for: complete ones (median), or as far along (racing)"
+    )
     reduction_factor: int = Field(3, ge=2, description="successive-halving: one in so many goes on at each rung")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="racing: how sure to be before stopping a trial")
 
@@ -251,6 +253,17 @@ class StudySpec(_Section):
     def _one_of_two(cls, value: ModelSection) -> ModelSection:
         if (value.family is None) == (value.build is None):
             raise ValueError("needs exactly one of family and build")
+        return value
+
+    @field_validator("pruning")
+    @classmethod
+    def _folds_to_compare(cls, value: PruningSection, info: ValidationInfo) -> PruningSection:
+        validation = info.data.get("validation")
+        if value.method == "racing" and validation is not None and validation.method == "holdout":
+            raise ValueError(
+                "needs several folds for racing, but validation.method = 'holdout' has one; "
+                "use median or successive-halving"
+            )
         return value
 
     def make_space(self, discovered: Mapping[str, Parameter] | None = None) -> Space:

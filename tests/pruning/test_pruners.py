@@ -7,9 +7,10 @@ import time
 
 import pytest
 
+from hpsearch.errors import SpecError
 from hpsearch.objective import Objective
 from hpsearch.pruning import FoldCurves, HalvingPruner, MedianPruner, Pruner, RacingPruner, make_pruner
-from hpsearch.spec import PruningSection
+from hpsearch.spec import PruningSection, parse_spec
 
 MAXIMIZE = Objective("val_accuracy", "maximize")
 MINIMIZE = Objective("val_loss", "minimize")
@@ -196,6 +197,23 @@ def test_racing_uses_running_trials_only_where_their_score_cannot_fall():
 def test_racing_cannot_test_one_fold():
     field = [curves(i, [0.9] * 20) for i in range(8)]
     assert RacingPruner(MAXIMIZE).verdict(curves(9, [0.1] * 8), field) is None
+
+
+def test_racing_on_a_holdout_is_refused_before_anything_starts():
+    text = """
+    name = "x"
+    data = { source = "sklearn:digits" }
+    model = { family = "mlp" }
+    objective = { metric = "val_accuracy", direction = "maximize" }
+    validation = { method = "holdout" }
+    pruning = { method = "racing" }
+    """
+    with pytest.raises(SpecError) as caught:
+        parse_spec(text)
+    assert str(caught.value).splitlines()[-1] == (
+        "  - pruning: needs several folds for racing, but validation.method = 'holdout' has one; "
+        "use median or successive-halving"
+    )
 
 
 def test_racing_error_rate_where_its_assumptions_hold():

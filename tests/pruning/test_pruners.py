@@ -212,7 +212,7 @@ def test_racing_on_a_holdout_is_refused_before_anything_starts():
         parse_spec(text)
     assert str(caught.value).splitlines()[-1] == (
         "  - pruning: needs several folds for racing, but validation.method = 'holdout' has one; "
-        "use median or successive-halving"
+        "use median or successive-halving, but got {'method': 'racing'}"
     )
 
 

@@ -88,7 +88,9 @@ def test_missing_file_says_where_to_place_it(tmp_path, load, monkeypatch):
         raise OSError("Network is unreachable")
 
     monkeypatch.setattr(keras.datasets.mnist, "load_data", refuse)
-    with pytest.raises(DataError, match="mnist.npz is missing, and Keras could not download it: Network is") as caught:
+    with pytest.raises(
+        DataError, match=r"mnist\.npz is missing, and Keras could not download it: Network is"
+    ) as caught:
         load("keras:mnist")
     assert f"place mnist.npz in {tmp_path / 'empty' / 'datasets'}" in caught.value.hint
 
@@ -194,7 +196,7 @@ def test_errors_of_functions(user, name, data, message):
 def test_names_that_are_no_source(load):
     with pytest.raises(DataError, match=r"there is no data source 'keras:minst' \(did you mean 'keras:mnist'\?\)"):
         load("keras:minst")
-    with pytest.raises(DataError, match="there is no data source 'rows.xlsx'"):
+    with pytest.raises(DataError, match=r"there is no data source 'rows\.xlsx'"):
         load("rows.xlsx")
     with pytest.raises(DataError, match="no_such_module_at_all:load: there is no module 'no_such_module_at_all'"):
         load("no_such_module_at_all:load")

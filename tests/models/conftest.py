@@ -43,17 +43,18 @@ def make_problem(folder: Path | str = ".", **sections: Any) -> Problem:
     return Problem.load(StudySpec.model_validate(spec))
 
 
-@pytest.fixture
-def cars(tmp_path: Path) -> Problem:
-    (tmp_path / "cars.csv").write_text(CARS)
+@pytest.fixture(scope="session")
+def cars(tmp_path_factory: pytest.TempPathFactory) -> Problem:
+    folder = tmp_path_factory.mktemp("cars")
+    (folder / "cars.csv").write_text(CARS)
     return make_problem(
-        tmp_path,
+        folder,
         data={"source": "cars.csv", "target": "mpg", "test_fraction": 0},
         validation={"method": "kfold", "folds": 2},
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def word_data() -> TrainingData:
     """60 texts of up to 20 distinct words out of 50, good where word 7 is there."""
     random = np.random.default_rng(0)

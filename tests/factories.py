@@ -240,7 +240,7 @@ def make_searched(
     rng = random.Random(seed)
     metric, direction = ("val_mae", "minimize") if regression else ("val_accuracy", "maximize")
     text = SEARCHED_FILE.format(
-        name=json.dumps(name),
+        name=json.dumps(name, ensure_ascii=False),
         source="keras:california_housing" if regression else "sklearn:digits",
         folds=folds,
         trials=count,

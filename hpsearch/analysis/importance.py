@@ -86,7 +86,7 @@ def importance_info(record: StudyRecord) -> ImportanceInfo:
 
 def _reason(record: StudyRecord, trials: Sequence[Trial], names: Sequence[str]) -> str:
     if len(trials) < MIN_TRIALS:
-        return f"needs at least {MIN_TRIALS} complete trials, but there {'is' if len(trials) == 1 else 'are'} {len(trials)}"
+        return f"needs at least {MIN_TRIALS} complete trials, but got {len(trials)}"
     if not record.space.searched():
         return "the space has constants only"
     if not names:

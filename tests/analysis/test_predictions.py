@@ -1,0 +1,91 @@
+"""The champion's predictions against scikit-learn's own numbers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from hpsearch import analysis
+from hpsearch.analysis.predictions import score_interval
+from tests.factories import make_record, make_searched
+
+RNG = np.random.default_rng(4)
+Y = RNG.integers(0, 10, 359)
+P = RNG.dirichlet(np.ones(10) * 0.3, 359)
+P[np.arange(359), Y] += 0.5
+P /= P.sum(axis=1, keepdims=True)
+SAID = P.argmax(axis=1)
+GIVEN = analysis.Predictions(Y, P, np.arange(359) + 1000)
+ACCURACY = float((SAID == Y).mean())
+
+
+def champion_with(**scores):
+    record = make_searched(12, regression="mae" in scores or "rmse" in scores)
+    return replace(record, champion=replace(record.champion, test=scores))
+
+
+def test_confusion_and_class_scores():
+    info = analysis.predictions_info(champion_with(accuracy=ACCURACY), GIVEN)
+    assert np.array_equal(info.confusion, metrics.confusion_matrix(Y, SAID))
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(Y, SAID)
+    assert [one.precision for one in info.class_scores] == pytest.approx(precision)
+    assert [one.recall for one in info.class_scores] == pytest.approx(recall)
+    assert [one.f1 for one in info.class_scores] == pytest.approx(f1)
+    assert [one.support for one in info.class_scores] == support.tolist()
+
+
+def test_most_wrong_rows_are_wrong_and_worst_first():
+    info = analysis.predictions_info(champion_with(accuracy=ACCURACY), GIVEN)
+    errors = [one.error for one in info.most_wrong]
+    assert errors == sorted(errors, reverse=True)
+    assert all(one.truth != one.said for one in info.most_wrong)
+    assert all(one.row >= 1000 for one in info.most_wrong)
+    assert sum(count for *_, count in info.confused) <= (SAID != Y).sum()
+
+
+def test_calibration_counts_every_row_once():
+    info = analysis.predictions_info(champion_with(accuracy=ACCURACY), GIVEN)
+    assert sum(one.rows for one in info.calibration) == 359
+    gaps = [one.rows / 359 * abs(one.claimed - one.right) for one in info.calibration]
+    assert info.calibration_error == pytest.approx(sum(gaps))
+
+
+def test_one_hot_and_binary_forms_say_the_same():
+    info = analysis.predictions_info(champion_with(accuracy=ACCURACY), GIVEN)
+    one_hot = replace(GIVEN, y_true=np.eye(10, dtype=np.float32)[Y])
+    assert analysis.predictions_info(champion_with(accuracy=ACCURACY), one_hot) == info
+    binary = np.array([0, 1, 1, 0]), np.array([0.2, 0.9, 0.4, 0.6])
+    found = analysis.predictions_info(champion_with(accuracy=0.5), analysis.Predictions(*binary, np.arange(4)))
+    assert found.confusion == ((1, 1), (1, 1))
+
+
+def test_interval_belongs_to_the_champions_own_number():
+    interval = score_interval(champion_with(accuracy=ACCURACY), GIVEN, "accuracy")
+    assert interval.low < ACCURACY < interval.high
+    sentence = analysis.verdict_info(champion_with(accuracy=ACCURACY), predictions=GIVEN).sentences[-1]
+    assert f"(95 % interval {interval.low:.4f} to {interval.high:.4f})" in sentence
+    # Predictions of another model give another number: no interval rather than a wrong one.
+    assert score_interval(champion_with(accuracy=ACCURACY - 0.05), GIVEN, "accuracy") is None
+    assert score_interval(champion_with(auc=0.9), GIVEN, "auc") is None
+
+
+def test_regression():
+    truth = RNG.normal(200, 60, 400)
+    said = truth + RNG.normal(3, 20, 400)
+    given = analysis.Predictions(truth.astype(np.float32), said, np.arange(400))
+    rmse = metrics.root_mean_squared_error(truth, said)
+    record = champion_with(rmse=rmse, mae=metrics.mean_absolute_error(truth, said))
+    info = analysis.predictions_info(record, given)
+    assert info.kind == "values"
+    assert info.residual_mean == pytest.approx(float((said - truth).mean()), abs=1e-4)
+    worst = np.abs(said - truth).argmax()
+    assert info.most_wrong[0].row == worst
+    for metric in ("rmse", "mae"):
+        interval = score_interval(record, given, metric)
+        assert interval.low < record.champion.test[metric] < interval.high
+
+
+def test_missing_predictions_are_said():
+    assert analysis.predictions_info(make_record(), None).reason == "no trial is complete"
+    assert "deleted?" in analysis.predictions_info(make_searched(12), None).reason

@@ -1,0 +1,146 @@
+"""Leaderboard, ties, verdict, optimism, comparisons, cost: small studies whose answers are known."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hpsearch import analysis
+from hpsearch.analysis import words
+from hpsearch.errors import StudyError
+from hpsearch.trial import TrialState
+from tests.factories import make_champion, make_record, make_searched, make_trial, make_trials
+
+
+def scored(number, folds, *, parameters=1000, state=TrialState.COMPLETE):
+    """A trial with these fold scores."""
+    trial = make_trial(number, folds=len(folds))
+    std = float(np.std(folds, ddof=1)) if len(folds) > 1 else None
+    return replace(
+        trial, state=state, score=float(np.mean(folds)), std=std, fold_scores=tuple(folds), parameters=parameters
+    )
+
+
+BEST = scored(0, [0.96, 0.95, 0.97, 0.96, 0.96], parameters=90_000)
+CLOSE = scored(1, [0.95, 0.96, 0.96, 0.97, 0.955], parameters=5_000)
+TINY = scored(2, [0.90, 0.89, 0.91, 0.90, 0.90], parameters=100)
+
+
+def test_ties_hold_those_that_the_folds_cannot_tell_and_name_the_simplest():
+    record = make_record([BEST, CLOSE, TINY])
+    ties = analysis.ties_info(record)
+    assert ties.best == 0
+    assert ties.tied == (0, 1)
+    assert ties.simplest == 1
+    assert ties.ratio == pytest.approx(288 / 1150)
+    assert ties.standard_error == pytest.approx(BEST.std / math.sqrt(5))
+    assert ties.tests[2].p < 0.001
+    rows = analysis.leaderboard_info(record).rows
+    assert [(row.rank, row.trial, row.tied) for row in rows] == [(1, 0, True), (2, 1, True), (3, 2, False)]
+    assert rows[0].p is None
+    assert rows[1].p == ties.tests[1].p > 0.05
+
+
+def test_only_complete_trials_are_ranked_and_pruned_ones_are_no_failures():
+    record = make_record(make_trials(20))
+    info = analysis.leaderboard_info(record)
+    assert info.total == info.counts["complete"] == 14
+    assert {row.state for row in analysis.failures_info(record)} == {"diverged", "failed"}
+
+
+def test_one_split_ties_nothing_and_says_why():
+    record = make_record([scored(0, [0.9]), scored(1, [0.89])])
+    ties = analysis.ties_info(record)
+    assert ties.tied == (0,)
+    assert "one validation split" in ties.reason
+    assert "How sure that is cannot be said" in analysis.verdict_info(record).sentences[1]
+    assert analysis.optimism_info(record).reason == "one validation split gives no spread to judge by"
+
+
+def test_the_smaller_value_wins_where_lower_is_better():
+    record = make_searched(20, regression=True)
+    scores = [row.score for row in analysis.leaderboard_info(record).rows]
+    assert scores == sorted(scores)
+    optimism = analysis.optimism_info(record)
+    assert optimism.corrected == pytest.approx(scores[0] + optimism.optimism)
+    best = [one for one in analysis.trajectory_info(record).best if one is not None]
+    assert best == sorted(best, reverse=True)
+    assert best[-1] == scores[0]
+
+
+def test_verdict_says_winner_simplest_and_test_score():
+    record = make_record([BEST, CLOSE, TINY], champion=make_champion(BEST))
+    info = analysis.verdict_info(record)
+    assert info.sentences == (
+        "Trial 0 is the best of 3 complete trials: val_accuracy 0.9600 ± 0.0071 (mean ± sd over 5 folds, "
+        f"read at epoch {BEST.epoch + 1}).",
+        "The folds cannot tell 1 other trial from it; the simplest of them is trial 1 (5,000 parameters, "
+        "0.9590 ± 0.0074).",
+        f"Refitted on all training rows for {BEST.epoch + 1} epochs, it reaches a test accuracy of 0.9778 on 359 "
+        "held-out rows.",
+    )
+    assert info.predict == "hpsearch predict digits data.csv"
+
+
+def test_verdict_of_nothing():
+    assert analysis.verdict_info(make_record()).sentences == ("No trial has been tried yet.",)
+    lost = [make_trial(0, TrialState.FAILED), make_trial(1, TrialState.DIVERGED)]
+    sentences = analysis.verdict_info(make_record(lost)).sentences
+    assert sentences == ("No trial is complete, so there is no winner: 1 diverged and 1 failed.",)
+
+
+def test_comparing_trials_of_one_study():
+    record = make_record([BEST, CLOSE, TINY])
+    info = analysis.compare_info(record, record, trial_a=0, trial_b=2)
+    assert info.test is not None
+    assert info.test.difference == pytest.approx(0.06)
+    assert info.sentence == (
+        "trial 0 has the better val_accuracy, by 0.0600 over trial 2: more than chance (p < 0.001, paired over 5 "
+        "folds)."
+    )
+    assert "within chance" in analysis.compare_info(record, record, trial_a=1, trial_b=0).sentence
+
+
+def test_studies_are_paired_on_equal_folds_only():
+    a = make_record([BEST])
+    b = make_record([TINY], name="other")
+    assert analysis.compare_info(a, b).test is not None
+    other_data = replace(b, facts={**b.facts, "data": {**b.facts["data"], "fingerprint": "ffff"}})
+    info = analysis.compare_info(a, other_data)
+    assert info.test is None
+    assert info.reason == "they saw different data"
+    other_seed = replace(b, spec=b.spec.model_copy(update={"seed": 8}))
+    assert "their folds differ" in analysis.compare_info(a, other_seed).reason
+
+
+def test_comparing_what_is_not_there():
+    with pytest.raises(StudyError, match="study 'digits' has no trial 7\n  hint: its trials are 0 to 2"):
+        analysis.compare_info(make_record([BEST, CLOSE, TINY]), make_record(), trial_a=7)
+    with pytest.raises(StudyError, match="study 'digits' has no complete trial"):
+        analysis.compare_info(make_record(), make_record())
+
+
+def test_cost_adds_up():
+    record = make_record(make_trials(20, epochs=20))
+    info = analysis.cost_info(record)
+    assert sum(row.trials for row in info.rows) == 20
+    assert info.epochs == sum(fold.epochs for trial in record.trials for fold in trial.folds)
+    assert info.train_seconds == pytest.approx(sum(trial.seconds for trial in record.trials))
+    assert info.saved_epochs == 2 * 5 * 15
+    assert info.compile_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.98123, "0.9812"), (48213.2, "48,213"), (12.3456, "12.35"), (0.0, "0.0000"), (None, "–"), (1e-7, "1.00e-07")],
+)
+def test_numbers_are_readable(value, shown):
+    assert words.number(value) == shown
+
+
+def test_scores_show_their_spread_to_the_same_decimals():
+    assert words.score(0.98123, 0.00417) == "0.9812 ± 0.0042"
+    assert words.score(48213.2, 1234.5) == "48,213 ± 1,234"
+    assert words.score(0.9, None) == "0.9000"
+    assert [words.seconds(s) for s in (0.42, 59.6, 200, 7500)] == ["0.42 s", "1 min 00 s", "3 min 20 s", "2 h 05 min"]

@@ -1,0 +1,113 @@
+"""Figures only draw: they hold the numbers of their infos. Terminal views read well in plain text."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from hpsearch import analysis
+from hpsearch.report import figures, terminal
+from tests.factories import make_record, make_searched, make_trials
+
+RECORD = make_searched(25)
+
+
+def shown(renderable, width=140):
+    console = Console(file=io.StringIO(), width=width, no_color=True)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+def test_importance_bars_have_the_shares():
+    info = analysis.importance_info(RECORD)
+    bar = figures.importance(info).data[0]
+    assert list(bar.x)[::-1] == [row.share for row in info.rows]
+    assert list(bar.y)[::-1] == [row.name for row in info.rows]
+
+
+def test_curves_have_means_bands_and_two_axes():
+    info = analysis.curves_info(RECORD, top=1)
+    one = info.trials[0]
+    traces = {trace.name: trace for trace in figures.curves(info, one.trial).data if trace.name}
+    assert list(traces["val_accuracy"].y) == list(one.curves["val_accuracy"].mean)
+    assert list(traces["val_accuracy"].x) == list(range(1, 21))
+    assert traces["val_loss"].yaxis == "y"
+    assert traces["val_accuracy"].yaxis == "y2"
+
+
+def test_slices_star_the_best_once_per_hyperparameter():
+    info = analysis.slice_info(RECORD)
+    stars = [t for t in figures.slices(info).data if t.marker.symbol == "star" and len(t.x)]
+    having = [name for name in RECORD.space.searched() if name in RECORD.best.config]
+    assert len(stars) == len(having)
+    assert {trace.y[0] for trace in stars} == {RECORD.best.score}
+
+
+def test_parallel_lines_turn_their_colours_where_lower_is_better():
+    info = analysis.parallel_info(RECORD)
+    assert figures.parallel(info, direction="minimize").data[0].line.reversescale is True
+    line = figures.parallel(info).data[0]
+    assert line.line.reversescale is False
+    assert list(line.dimensions[-1].values) == list(info.scores)
+
+
+def test_names_cannot_become_markup_in_figures():
+    info = analysis.importance_info(RECORD)
+    evil = replace(info, rows=(replace(info.rows[0], name="<a href='x'>y</a>"),))
+    assert figures.importance(evil).data[0].y[0].startswith("&lt;a href")
+
+
+def test_no_contour_without_numbers():
+    with pytest.raises(ValueError, match="there is no contour to draw: needs the importance"):
+        figures.contour(analysis.contour_info(make_record()))
+
+
+def test_leaderboard_in_the_terminal():
+    text = shown(terminal.leaderboard(analysis.leaderboard_info(RECORD), top=5))
+    lines = text.splitlines()
+    assert lines[0].split()[:3] == ["trial", "val_accuracy", "learning_rate"]
+    assert lines[1].split()[:2] == ["best", str(RECORD.best.number)]
+    assert f"{RECORD.best.score:.4f} ± {RECORD.best.std:.4f}" in lines[1]
+    assert f"{len(RECORD.ranked) - 5} more complete trials" in lines[-1]
+
+
+def test_square_brackets_are_text_in_the_terminal():
+    best = RECORD.best
+    evil = replace(
+        RECORD,
+        name="[red]x",
+        trials=tuple(
+            replace(t, config={**t.config, "optimizer": "[bold]adam[/]"}) if t is best else t for t in RECORD.trials
+        ),
+    )
+    assert "[bold]adam[/]" in shown(terminal.leaderboard(analysis.leaderboard_info(evil)))
+    assert "hpsearch predict '[red]x' data.csv" in shown(terminal.verdict(analysis.verdict_info(evil)))
+
+
+def test_bars_and_plots_of_text():
+    assert terminal.bar(0.5, 4) == "██"
+    assert terminal.bar(1 / 32, 4) == "▏"
+    assert terminal.bar(2.0, 4) == "████"
+    assert terminal.plot([(0.0, 0.5, 1.0)], n_epochs=3, width=3, height=3)[:3] == [
+        " 1.000 ┤  ●",
+        "       ┤ ●",
+        "0.0000 ┤●",
+    ]
+    assert terminal.plot([(float("nan"),)], n_epochs=1) == ["no finite values"]
+    assert "no importance: needs at least 8" in shown(terminal.importance(analysis.importance_info(make_record())))
+
+
+def test_curves_and_comparison_in_the_terminal():
+    text = shown(terminal.curves(analysis.curves_info(RECORD, top=1)))
+    assert f"trial {RECORD.best.number}: accuracy, val_accuracy (mean over folds)" in text
+    assert "epoch 20" in text
+    assert "no curves: no fold has been trained" in shown(terminal.curves(analysis.curves_info(make_record())))
+    info = analysis.compare_info(RECORD, RECORD, trial_b=RECORD.ranked[-1].number)
+    assert info.sentence in shown(terminal.comparison(info)).replace("\n", " ")
+
+
+def test_everything_is_shown_of_studies_with_any_fate():
+    record = make_record(make_trials(10))
+    for trial in record.trials:
+        assert str(trial.state) in shown(terminal.trial(analysis.side_of(record, trial)))

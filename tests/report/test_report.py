@@ -1,0 +1,293 @@
+"""Reports: the same numbers in every format, no text of a user becomes markup, large studies stay small."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpsearch import analysis, report
+from hpsearch.errors import SpecError
+from hpsearch.report.content import gather, plain
+from hpsearch.report.images import png
+from hpsearch.report.markdown import code_block, render_markdown, text
+from hpsearch.report.page import render_page
+from hpsearch.report.pdf import find_browser
+from hpsearch.trial import Failure, TrialState
+from tests.factories import make_record, make_searched, make_trial, make_trials
+
+EVIL = "<script>alert(1)</script>"
+IMAGE = np.arange(64, dtype=np.uint8).reshape(8, 8)
+
+
+def artifacts(record, *, name="class"):
+    """Predictions of a digits champion whose every third row is wrong."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 10, 60)
+    probabilities = np.full((60, 10), 0.01)
+    said = np.where(np.arange(60) % 3 == 0, (truth + 1) % 10, truth)
+    probabilities[np.arange(60), said] = 0.91
+    layers = (analysis.Layer(f"dense {name}", "Dense", "(None, 10)", 650),)
+    samples = dict.fromkeys(range(0, 60, 3), IMAGE)
+    return report.ReportArtifacts(analysis.Predictions(truth, probabilities, np.arange(60), samples), layers)
+
+
+def evil_record():
+    """A study in which every text that a user, a library or a file can give is markup."""
+    record = make_searched(20)
+    number = len(record.trials)
+    failed = replace(
+        make_trial(number, TrialState.FAILED, config={"optimizer": EVIL}),
+        failure=Failure("error", f"ValueError: {EVIL}", fold=0, epoch=1, traceback=f"Traceback\n{EVIL}"),
+    )
+    data = {**record.facts["data"], "classes": [EVIL, *"123456789"], "source": EVIL}
+    return replace(
+        record,
+        name=EVIL,
+        trials=(*record.trials, failed),
+        facts={**record.facts, "data": data, "host": EVIL, "versions": {EVIL: EVIL}, "git_commit": EVIL},
+        notes=(f"note {EVIL}",),
+        study_file=record.study_file + f"# {EVIL}\n# ``` {EVIL}\n",
+        champion=replace(record.champion, path=EVIL, model_uri=EVIL),
+    )
+
+
+class Scripts(HTMLParser):
+    """Collects what a browser would take for scripts and handlers."""
+
+    def __init__(self):
+        super().__init__()
+        self.kinds, self.handlers, self.outside = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if tag == "script":
+            self.kinds.append(attributes.get("type", "code"))
+        self.handlers += [name for name in attributes if name.startswith("on")]
+        self.outside += [v for name, v in attrs if name in ("src", "href") and not (v or "").startswith(("#", "data:"))]
+
+
+def test_page_of_markup_has_no_script_but_its_own():
+    record = evil_record()
+    page = render_page(gather(record, artifacts(record, name=EVIL)), {0: IMAGE})
+    found = Scripts()
+    found.feed(page)
+    assert found.kinds.count("code") == 2  # plotly.js and the page's own
+    assert set(found.kinds) == {"code", "application/json"}
+    assert found.handlers == []
+    assert found.outside == []
+    assert EVIL not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_markdown_of_markup_has_none_outside_code():
+    record = evil_record()
+    rendered = render_markdown(gather(record, artifacts(record, name=EVIL)))
+    prose = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", rendered, flags=re.DOTALL | re.MULTILINE)
+    assert EVIL in rendered
+    assert "\\<script\\>" in prose
+    assert not re.search(r"(?<!\\)<script", prose)
+
+
+def test_markdown_escapes():
+    assert text("a|b *c* [d](e)\n`f` & <g>") == "a\\|b \\*c\\* \\[d\\](e) \\`f\\` &amp; \\<g\\>"
+    assert code_block("x ``` y") == "````\nx ``` y\n````"
+
+
+def test_every_format_shows_the_same_numbers(tmp_path):
+    record = make_searched(20)
+    given = artifacts(record)
+    data = json.loads(report.write(record, tmp_path, given, format="json").read_text(encoding="utf-8"))
+    page = report.write(record, tmp_path, given).read_text(encoding="utf-8")
+    markdown = report.write(record, tmp_path, given, format="md").read_text(encoding="utf-8")
+    assert data["verdict"]["score"] == record.best.score
+    assert len(data["leaderboard"]["rows"]) == len(record.ranked)
+    assert data["leaderboard"]["rows"][0]["fold_scores"] == list(record.best.fold_scores)
+    assert data["predictions"]["n_rows"] == 60
+    for sentence in data["verdict"]["sentences"]:
+        assert sentence in page
+        assert text(sentence) in markdown
+    shown = re.search(r"flatters it by about ([\d.]+)", page)[1]
+    assert float(shown) == pytest.approx(data["optimism"]["optimism"], abs=1e-4)
+    assert page.count("data:image/png;base64,") == 20
+
+
+def test_json_has_no_nan():
+    assert json.dumps(plain({"a": (float("nan"), 1.5, np.float64("inf")), "b": TrialState.FAILED})) == (
+        '{"a": [null, 1.5, null], "b": "failed"}'
+    )
+    with pytest.raises(TypeError, match="a report holds plain values only, but got set"):
+        plain({1})
+
+
+@pytest.mark.parametrize(
+    ("trials", "says"),
+    [
+        ((), "No trial has been tried yet."),
+        ((make_trial(0, TrialState.RUNNING),), "No trial is complete, so there is no winner: 1 running."),
+        ((make_trial(0, TrialState.FAILED), make_trial(1, TrialState.DIVERGED)), "1 diverged and 1 failed"),
+        ((make_trial(0),), "There is no other trial to compare with."),
+        (make_trials(3, folds=1), "one validation split gives no spread to judge by"),
+        (make_trials(3, epochs=1), "1 epoch are too few"),
+    ],
+)
+def test_studies_with_little_in_them_give_reports_that_say_so(trials, says):
+    content = gather(make_record(trials))
+    assert says in render_page(content)
+    assert render_markdown(content).startswith("# digits")
+    json.dumps(plain(content), allow_nan=False)
+
+
+def test_losses_that_are_not_finite_do_not_stop_a_report():
+    trials = list(make_trials(12))
+    fold = trials[0].folds[0]
+    broken = replace(fold, curves={**fold.curves, "val_loss": (float("nan"),) * fold.epochs})
+    trials[0] = replace(trials[0], folds=(broken, *trials[0].folds[1:]))
+    trials[1] = replace(trials[1], score=float("inf"))
+    render_page(gather(make_record(trials)))
+
+
+def test_regression_report_shows_residuals():
+    record = make_searched(15, regression=True)
+    truth = np.linspace(0, 100, 50)
+    given = report.ReportArtifacts(analysis.Predictions(truth, truth + 2, np.arange(50)))
+    page = render_page(gather(record, given))
+    assert 'id="figure-residuals"' in page
+    assert "Prediction minus truth: 2.000 on average" in page
+
+
+def test_report_of_5000_trials_stays_below_8_mb_and_says_what_it_leaves_out(tmp_path):
+    record = make_searched(5000, folds=3, epochs=6)
+    path = report.write(record, tmp_path)
+    page = path.read_text(encoding="utf-8")
+    assert path.stat().st_size < 8e6
+    total = f"{len(record.ranked):,}"
+    assert f"1,000 of {total} complete trials are shown" in page
+    assert f"400 of {total} complete trials are shown" in page
+    assert f"The best 25 of {total} complete trials" in page
+
+
+def test_artifacts_are_read_back_and_gaps_are_said(tmp_path):
+    record = make_searched(12)
+    layer = {"name": "a", "type": "Dense", "output_shape": "(4,)", "params": 8}
+    card = {"sha256": record.champion.sha256, "layers": [layer]}
+    (tmp_path / "champion.json").write_text(json.dumps(card))
+    arrays = {"y_true": [1, 0], "y_pred": [0.9, 0.2], "rows": [0, 1], "samples": [IMAGE], "sample_rows": [1]}
+    np.savez(tmp_path / "predictions.npz", **arrays)
+    found = report.load_artifacts(record, tmp_path)
+    assert found.missing == ""
+    assert found.layers == (analysis.Layer("a", "Dense", "(4,)", 8),)
+    assert list(found.predictions.samples) == [1]
+
+    (tmp_path / "predictions.npz").write_bytes(b"not a zip file")
+    damaged = report.load_artifacts(record, tmp_path)
+    assert damaged.predictions is None
+    assert "predictions.npz cannot be read" in damaged.missing
+
+    (tmp_path / "predictions.npz").unlink()
+    (tmp_path / "champion.json").unlink()
+    gone = report.load_artifacts(record, tmp_path)
+    assert "champion.json is not there (deleted?)" in render_page(gather(record, gone))
+
+    (tmp_path / "champion.json").write_text(json.dumps({**card, "sha256": "other"}))
+    assert "belongs to another model" in report.load_artifacts(record, tmp_path).missing
+
+
+def test_errors_say_what_to_do(tmp_path, monkeypatch):
+    record = make_record()
+    with pytest.raises(SpecError, match="format must be one of html, md, pdf, json, but got 'docx'"):
+        report.write(record, tmp_path, format="docx")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        SpecError, match=r"cannot write .*report\.json: .*\n  hint: choose a folder that can be written"
+    ):
+        report.write(record, tmp_path / "file", format="json")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("hpsearch.report.pdf.APPLICATIONS", ())
+    with pytest.raises(SpecError, match="a PDF report needs a browser to print it, but none of chromium") as caught:
+        report.write(record, tmp_path, format="pdf")
+    assert "apt install chromium" in caught.value.hint
+
+
+def test_stills_for_mlflow(tmp_path):
+    files = report.write_artifacts(make_searched(12), tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in files] == [
+        "report.html",
+        "report.md",
+        "pictures/curves.png",
+        "pictures/importance.png",
+    ]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in files[2:])
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_png_is_what_an_imaging_library_reads():
+    image = pytest.importorskip("matplotlib.image")
+    import io
+
+    colors = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    assert np.array_equal(np.round(image.imread(io.BytesIO(png(colors))) * 255).astype(np.uint8), colors)
+    grey = image.imread(io.BytesIO(png(np.linspace(-1, 1, 12).reshape(3, 4))))
+    assert grey.min() == 0.0
+    assert grey.max() == 1.0
+    with pytest.raises(ValueError, match=r"\(height, width, 1 or 3\), but got \(2, 2, 2\)"):
+        png(np.zeros((2, 2, 2)))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    try:
+        path = find_browser()
+    except SpecError as error:
+        pytest.skip(error.what)
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=path,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-unsafe-swiftshader"],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_in_a_browser(browser, tmp_path, scheme):
+    record = evil_record()
+    path = report.write(record, tmp_path, artifacts(record))
+    page = browser.new_page(color_scheme=scheme, viewport={"width": 1200, "height": 900})
+    trouble: list[str] = []
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("dialog", lambda dialog: (trouble.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    page.on("request", lambda request: trouble.append(request.url) if request.url.startswith("http") else None)
+    page.goto(path.as_uri())
+    page.wait_for_function("document.querySelectorAll('.main-svg').length > 10")
+    assert page.inner_text("h1") == EVIL
+    empty = "[...document.querySelectorAll('.figure')].filter(f => !f.querySelector('.main-svg')).map(f => f.id)"
+    assert page.evaluate(empty) == []
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 22, 29)"}[scheme]
+    ink = page.evaluate("document.querySelector('.figure').layout.font.color")
+    assert ink == {"light": "#3d4756", "dark": "#c6cedb"}[scheme]
+    wide = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert wide, "the page scrolls sideways"
+    assert trouble == []
+    page.close()
+
+
+def test_pdf(browser, tmp_path):
+    path = report.write(make_searched(12), tmp_path, format="pdf")
+    assert path.read_bytes().startswith(b"%PDF")
+    assert path.stat().st_size > 50_000
+
+
+def test_importing_the_package_draws_nothing():
+    import subprocess
+    import sys
+
+    heavy = ("plotly", "jinja2", "matplotlib", "scipy", "optuna", "keras", "mlflow")
+    code = f"import sys, hpsearch.report, hpsearch.report.terminal; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
+    assert done.stdout.strip() == "[]"

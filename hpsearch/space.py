@@ -78,8 +78,9 @@ class Int:
             if isinstance(value, bool) or not isinstance(value, int):
                 raise ValueError(f"{name} of an integer range must be a whole number, but got {value!r}")
 
-    def values(self) -> tuple[int, ...]:
-        return tuple(range(self.low, self.high + 1, self.step))
+    def values(self) -> range:
+        """All values in order; never listed, so that a range over billions costs nothing."""
+        return range(self.low, self.high + 1, self.step)
 
     def contains(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -90,7 +91,7 @@ class Int:
         """All values where there are at most `points` of them or a step was given; else `points` spread evenly."""
         allowed = self.values()
         if len(allowed) <= points or self.step != 1:
-            return allowed
+            return tuple(allowed)
         spread = Float(float(self.low), float(self.high), log=self.log).grid(points)
         return tuple(dict.fromkeys(round(value) for value in spread))
 

@@ -16,7 +16,7 @@ def conditional() -> Space:
 
 def test_both_ends_are_inclusive_and_steps_are_exact() -> None:
     assert Float(0.1, 0.3, step=0.1).values() == (0.1, 0.2, 0.3)
-    assert Int(16, 70, step=16).values() == (16, 32, 48, 64)
+    assert list(Int(16, 70, step=16).values()) == [16, 32, 48, 64]
     assert Float(0.01, 0.04).contains(0.01)
     assert Float(0.01, 0.04).contains(0.04)
     assert not Float(0.01, 0.04).contains(0.0401)
@@ -47,8 +47,9 @@ def test_size_counts_what_the_grid_lists() -> None:
 
 
 def test_size_of_a_huge_space_is_counted_without_listing_it() -> None:
-    space = Space({f"p{i}": Int(1, 1000) for i in range(8)})
-    assert space.size() == 1000**8
+    space = Space({f"p{i}": Int(1, 2**40) for i in range(8)})
+    assert space.size() == 2**320
+    assert len(space.searched()) == 8
 
 
 def test_a_continuous_range_makes_the_space_infinite() -> None:

@@ -1,0 +1,289 @@
+"""The commands as a user types them, on a real study: worker processes, Keras, ledger, MLflow, report."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+STUDY = """
+name = "{name}"
+seed = 5
+[data]
+source = "sklearn:iris"
+[validation]
+folds = 3
+[model]
+family = "mlp"
+layers = 1
+[space]
+learning_rate = {{ low = 0.005, high = 0.05, log = true }}
+units = [8, 16]
+dropout = 0.0
+optimizer = ["sgd", "adam"]
+batch_size = 16
+epochs = {epochs}
+[objective]
+metric = "val_accuracy"
+direction = "maximize"
+[search]
+tuner = "optuna"
+algorithm = "tpe"
+trials = {trials}
+[resources]
+engine = "fit"
+backend = "jax"
+"""
+
+
+def hpsearch(*arguments: str, folder: Path, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hpsearch", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300, **options)
+
+
+def ok(*arguments: str, folder: Path) -> str:
+    done = hpsearch(*arguments, folder=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def write_study(folder: Path, name: str, *, trials: int = 4, epochs: int = 3) -> Path:
+    path = folder / f"{name}.toml"
+    path.write_text(STUDY.format(name=name, trials=trials, epochs=epochs))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder in which the study ``flowers`` was searched to its end."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_study(folder, "flowers")
+    done = hpsearch("run", "flowers.toml", folder=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout.txt").write_text(done.stdout)
+    (folder / "stderr.txt").write_text(done.stderr)
+    return folder
+
+
+def test_a_run_shows_progress_leaderboard_verdict_and_where_to_look_next(finished: Path) -> None:
+    progress, result = (finished / "stderr.txt").read_text(), (finished / "stdout.txt").read_text()
+    assert "study flowers: 120 rows + 30 test, 3 folds, engine fit" in progress
+    assert progress.count("✓") == 4
+    assert "[4/4]" in progress
+    assert "val_accuracy" in result
+    assert "best of 4 complete trials" in result
+    assert "held-out rows" in result
+    for hint in ("hpsearch ui flowers", "hpsearch predict flowers", "mlruns/studies/flowers/report.html"):
+        assert hint in result
+
+
+def test_leaderboard_ledger_mlflow_and_champion_agree_number_for_number(finished: Path, monkeypatch) -> None:
+    monkeypatch.chdir(finished)
+    import optuna
+    from mlflow import MlflowClient
+
+    import hpsearch as package
+
+    study = package.load("flowers")
+    shown = json.loads(ok("show", "flowers", "--json", folder=finished))
+    rows = shown["leaderboard"]["rows"]
+    ledger = optuna.load_study(study_name="flowers", storage="sqlite:///mlruns/ledger.db")
+    client = MlflowClient("sqlite:///mlruns/mlflow.db")
+    experiment = client.get_experiment_by_name("flowers")
+    runs = client.search_runs([experiment.experiment_id])
+    children = {run.data.tags["hpsearch.trial"]: run for run in runs if "mlflow.parentRunId" in run.data.tags}
+    assert len(rows) == len(ledger.trials) == len(children) == 4
+    for row in rows:
+        trial, entry, child = study.trials[row["trial"]], ledger.trials[row["trial"]], children[str(row["trial"])]
+        assert row["score"] == trial.score == entry.value == child.data.metrics["score"]
+        assert tuple(row["fold_scores"]) == trial.fold_scores
+        assert child.info.status == "FINISHED"
+        assert {name: str(value) for name, value in trial.config.items()} == child.data.params
+        for fold in trial.folds:
+            for metric, values in fold.curves.items():
+                history = client.get_metric_history(child.info.run_id, f"fold_{fold.fold}/{metric}")
+                assert [point.value for point in sorted(history, key=lambda point: point.step)] == list(values)
+        mean = client.get_metric_history(child.info.run_id, "val_accuracy")
+        assert max(point.value for point in mean) == pytest.approx(trial.score, abs=1e-12)
+    champion = study.champion
+    assert champion.trial == study.best.number == rows[0]["trial"] == ledger.best_trial.number
+    assert champion.epochs == study.best.epoch + 1
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert parent.info.status == "FINISHED"
+    assert shown["verdict"]["test"]["accuracy"] == champion.test["accuracy"]
+    assert champion.test["accuracy"] in parent.data.metrics.values()
+    version = client.get_model_version_by_alias("flowers", "champion")
+    assert champion.model_uri == f"models:/flowers/{version.version}"
+
+
+def test_the_champion_predicts_its_test_rows_as_it_was_scored(finished: Path, monkeypatch) -> None:
+    monkeypatch.chdir(finished)
+    import hpsearch as package
+    from hpsearch.problem import Problem
+
+    study = package.load("flowers")
+    test = Problem.load(study.record.spec).dataset.test
+    np.savez(finished / "rows.npz", x=test.x)
+    lines = ok("predict", "flowers", "rows.npz", folder=finished).splitlines()
+    assert lines[0] == "prediction,probability,p(setosa),p(versicolor),p(virginica)"
+    names = study.record.facts["data"]["classes"]
+    right = [line.split(",")[0] == names[label] for line, label in zip(lines[1:], test.y, strict=True)]
+    assert sum(right) / len(right) == pytest.approx(study.champion.test["accuracy"], abs=1e-6)
+
+
+def test_a_second_run_of_a_finished_study_starts_at_once_and_changes_nothing(finished: Path) -> None:
+    before = ok("show", "flowers", "--json", folder=finished)
+    begun = time.monotonic()
+    assert "best of 4 complete trials" in ok("run", "flowers.toml", folder=finished)
+    assert time.monotonic() - begun < 30
+    assert ok("show", "flowers", "--json", folder=finished) == before
+
+
+def test_list_show_compare_report_and_export(finished: Path) -> None:
+    (row,) = json.loads(ok("list", "--json", folder=finished))
+    assert (row["study"], row["state"], row["complete"]) == ("flowers", "finished", 4)
+    assert "flowers" in ok("list", folder=finished)
+    assert "fold scores" in ok("show", "flowers", "2", folder=finished)
+    assert "trial 1" in ok("compare", "flowers:0", "flowers:1", folder=finished)
+    for kind in ("html", "md", "json"):
+        path = finished / ok("report", "flowers", "--format", kind, folder=finished).strip()
+        assert path.stat().st_size > 500
+    ok("init", "--from", "flowers", "next.toml", folder=finished)
+    assert "name = " in (finished / "next.toml").read_text()
+
+
+def test_another_file_under_the_same_name_is_refused_with_what_changed(finished: Path) -> None:
+    changed = (finished / "flowers.toml").read_text().replace("seed = 5", "seed = 6")
+    (finished / "changed.toml").write_text(changed)
+    done = hpsearch("run", "changed.toml", folder=finished)
+    assert done.returncode == 2
+    assert "seed: 5 then, 6 now" in done.stderr
+    more = (finished / "flowers.toml").read_text().replace("trials = 4", "trials = 6")
+    (finished / "more.toml").write_text(more)
+    done = hpsearch("run", "more.toml", folder=finished)
+    assert "hint: `hpsearch resume flowers --trials 6` extends it" in done.stderr
+
+
+def test_a_changed_or_deleted_champion_is_noticed(finished: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    model = copy / "mlruns" / "studies" / "flowers" / "champion.keras"
+    model.write_bytes(model.read_bytes() + b"x")
+    (copy / "rows.csv").write_text("a,b,c,d\n1,2,3,4\n")
+    done = hpsearch("predict", "flowers", "rows.csv", folder=copy)
+    assert done.returncode == 8
+    assert "was changed since it was trained" in done.stderr
+    model.unlink()
+    done = hpsearch("predict", "flowers", "rows.csv", folder=copy)
+    assert "champion.keras is gone" in done.stderr
+    assert "models:/flowers/1" in done.stderr
+
+
+def test_kill_9_of_a_real_study_loses_no_finished_fold_and_changes_no_number(finished: Path, tmp_path: Path) -> None:
+    write_study(tmp_path, "flowers")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hpsearch", "run", "flowers.toml"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    for line in process.stderr:
+        if "✓ t001" in line:
+            break
+    time.sleep(1.0)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    (row,) = json.loads(ok("list", "--json", folder=tmp_path))
+    assert row["complete"] >= 2
+    resumed = hpsearch("resume", "flowers", "--json", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"going on after {row['complete']} finished trials" in resumed.stderr
+    whole = json.loads(ok("show", "flowers", "--json", folder=finished))
+    mine = json.loads(resumed.stdout)
+    timeless = [
+        [{key: value for key, value in one.items() if key != "seconds"} for one in info["leaderboard"]["rows"]]
+        for info in (whole, mine)
+    ]
+    assert timeless[0] == timeless[1]
+    assert mine["verdict"]["test"] == whole["verdict"]["test"]
+
+
+def test_ctrl_c_finishes_the_epoch_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    write_study(tmp_path, "stopped", trials=50, epochs=40)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hpsearch", "run", "stopped.toml"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    said = ""
+    for line in process.stderr:
+        said += line
+        if "✓ t000" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    said += process.stderr.read()
+    assert process.wait() == 130, said
+    assert "study 'stopped' was stopped; finished folds are kept" in said
+    assert "`hpsearch resume stopped` goes on where it was" in said
+    (row,) = json.loads(ok("list", "--json", folder=tmp_path))
+    assert row["state"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("show", "nothing"), 5, "there is no ledger at mlruns/ledger.db"),
+        (("run", "missing.toml"), 2, "missing.toml: cannot be read: No such file or directory"),
+        (("check", "bad.toml"), 2, "objective.direction: must be one of minimize, maximize, but got 'up'"),
+        (("init", "bad.toml"), 2, "bad.toml exists already"),
+        (("init", "x.toml", "--family", "mpl"), 2, "no family 'mpl' (did you mean 'mlp'?)"),
+    ],
+)
+def test_mistakes_get_a_message_an_exit_code_and_no_traceback(tmp_path: Path, arguments, code: int, message: str):
+    (tmp_path / "bad.toml").write_text(STUDY.format(name="bad", trials=1, epochs=1).replace('"maximize"', '"up"'))
+    done = hpsearch(*arguments, folder=tmp_path)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "mlruns").exists(), "nothing is written before all is checked"
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        (("val_accuracy", "val_acuracy"), 2, "the model records no 'val_acuracy' (did you mean 'val_accuracy'?)"),
+        (("folds = 3", "folds = 60"), 3, "the rarest has 40"),
+        (("sklearn:iris", "nothing.csv"), 3, "there is no file"),
+        (('family = "mlp"\nlayers = 1', 'build = "no_such_module:build"'), 4, "no_such_module"),
+    ],
+)
+def test_what_only_data_or_model_can_tell_is_told_before_anything_is_written(
+    tmp_path: Path, change: tuple[str, str], code: int, message: str
+) -> None:
+    (tmp_path / "s.toml").write_text(STUDY.format(name="s", trials=1, epochs=1).replace(*change))
+    done = hpsearch("run", "s.toml", folder=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "mlruns" / "ledger.db").exists()
+
+
+def test_init_check_and_schema_fit_together(tmp_path: Path) -> None:
+    assert "wrote mine.toml" in ok("init", "mine.toml", "--data", "sklearn:diabetes", folder=tmp_path)
+    effective = json.loads(ok("check", "mine.toml", "--json", folder=tmp_path))
+    assert effective["data"]["task"] == "regression"
+    assert effective["study"]["objective"] == {"metric": "val_mae", "direction": "minimize", "epoch": "best"}
+    assert effective["space_size"] is None
+    assert "size of the space" in ok("check", "mine.toml", folder=tmp_path)
+    assert json.loads(ok("schema", folder=tmp_path))["title"] == "hpsearch study file"
+
+
+def test_models_and_data_are_listed() -> None:
+    families = json.loads(ok("models", "--json", folder=Path()))
+    assert {"mlp", "cnn"} <= {row["family"] for row in families}
+    assert "sklearn:digits" in ok("data", folder=Path())

@@ -141,10 +141,3 @@ def word_layer(data: TrainingData, units: int, *, use_bias: bool = True) -> Enco
 def flat(x: keras.KerasTensor) -> keras.KerasTensor:
     """Rows as vectors."""
     return x if len(x.shape) == 2 else keras.layers.Flatten(name="flatten")(x)
-
-
-def columns_of(model: keras.Model) -> tuple[Column, ...]:
-    """The table columns that a model takes, read off its inputs; empty for a model of one array."""
-    if len(model.inputs) == 1 and model.inputs[0].name == "rows":
-        return ()
-    return tuple(Column(one.name, "category" if one.dtype == "int32" else "number") for one in model.inputs)

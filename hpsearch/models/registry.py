@@ -76,26 +76,3 @@ FAMILIES: dict[str, Family] = {
         ),
     )
 }
-
-
-def list_families() -> list[dict[str, str]]:
-    """What ``hpsearch models`` shows: one row per family and hyperparameter of its default space."""
-    return [
-        {"family": family.name, "description": family.description, "hyperparameter": name, "default": describe(one)}
-        for family in FAMILIES.values()
-        for name, one in family.space.items()
-    ]
-
-
-def describe(parameter: Parameter) -> str:
-    """A hyperparameter's range in words, such as ``32 … 512 (log)``."""
-    if isinstance(parameter, Constant):
-        text = f"{parameter.value}"
-    elif isinstance(parameter, Choice):
-        text = " | ".join(str(option) for option in parameter.options)
-    else:
-        step = parameter.step if isinstance(parameter, Float) or parameter.step != 1 else None
-        note = " (log)" if parameter.log else f" (step {step:g})" if step else ""
-        text = f"{parameter.low:g} … {parameter.high:g}{note}"
-    when = " and ".join(f"{name} in {list(values)}" for name, values in parameter.when.items())
-    return f"{text}, when {when}" if when else text

@@ -12,7 +12,7 @@ import pytest
 from hpsearch.data.categories import category_code
 from hpsearch.data.dataset import Column, Part, Task, TrainingData
 from hpsearch.errors import ModelError
-from hpsearch.models.inputs import columns_of, encode, encode_array, moments, word_layer
+from hpsearch.models.inputs import encode, encode_array, moments, word_layer
 from hpsearch.models.registry import FAMILIES
 from tests.models.conftest import SGD, builder_of, make_problem
 
@@ -145,13 +145,6 @@ def test_exported_models_predict_the_same_in_a_fresh_process(tmp_path, cars, wor
         out, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors[-2000:]
         assert out.strip().endswith(f"same on {backend}")
-
-
-def test_columns_are_read_off_a_model(cars):
-    model = cars.build({"units": 4, **SGD}, cars.dataset.train, seed=1)
-    assert set(columns_of(model)) == set(cars.dataset.columns)
-    digits = make_problem()
-    assert columns_of(digits.build({"units": 4, **SGD}, digits.dataset.train, seed=1)) == ()
 
 
 def test_families_and_rows_that_do_not_match(word_data):

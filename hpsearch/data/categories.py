@@ -1,8 +1,8 @@
 """Texts as whole numbers that depend on nothing but the text.
 
-String tensors do not exist in JAX, and a numbering of "all categories of the file" would let a fold's training part know
-what stands in its validation part. So a category is coded by a checksum of its text, the same in every file, fold and
-process, and the model compares codes with those it met in training (:mod:`hpsearch.models.inputs`).
+String tensors do not exist in JAX, and a numbering of "all categories of the file" would let a fold's training part
+know what stands in its validation part. So a category is coded by a checksum of its text, the same in every file, fold
+and process, and the model compares codes with those it met in training (:mod:`hpsearch.models.inputs`).
 """
 
 import zlib

@@ -104,7 +104,7 @@ def values_of(source: str, values: "pd.Series[Any]", column: Column) -> Array:
     bad = numbers.isna() & values.notna()
     if bad.any():
         raise _text(source, values, bad)
-    result = numbers.to_numpy(dtype=np.float32, na_value=np.nan)
+    result: Array = numbers.to_numpy(dtype=np.float32, na_value=np.nan)
     if np.isinf(result).any():
         raise DataError(
             f"{source}: column {column.name!r} holds an infinite value in row {int(np.isinf(result).argmax())}",
@@ -167,7 +167,7 @@ def _check_names(source: str, frame: "pd.DataFrame") -> None:
 
 
 def _check_roles(source: str, frame: "pd.DataFrame", spec: "StudySpec", targets: list[str]) -> None:
-    roles = [
+    roles: list[tuple[str, list[Any]]] = [
         ("target", targets),
         ("ignore", spec.data.ignore),
         ("group", [spec.data.group]),
@@ -196,10 +196,11 @@ def _whole(source: str, frame: "pd.DataFrame", name: str) -> Array:
     missing = frame[name].isna().to_numpy()
     if missing.any():
         raise DataError(
-            f"{source}: column {name!r} is empty in {int(missing.sum())} rows, the first is row {int(missing.argmax())}",
+            f"{source}: column {name!r} is empty in {int(missing.sum())} rows, the first is row "
+            f"{int(missing.argmax())}",
             hint="folds are made by it: fill or drop those rows",
         )
-    return frame[name].to_numpy()
+    return np.asarray(frame[name])
 
 
 def _time(source: str, frame: "pd.DataFrame", name: str) -> Array:
@@ -209,7 +210,7 @@ def _time(source: str, frame: "pd.DataFrame", name: str) -> Array:
     if values.dtype.kind in "iufM":
         return values
     try:
-        return pd.to_datetime(pd.Series(values), format="ISO8601").to_numpy()
+        return np.asarray(pd.to_datetime(pd.Series(values), format="ISO8601"))
     except (ValueError, TypeError):
         raise DataError(
             f"{source}: time column {name!r} holds {values[0]!r}, which is neither a number nor a date",

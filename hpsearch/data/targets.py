@@ -97,8 +97,7 @@ def _tidy(source: str, y: Array, what: str) -> Array:
 
 def _missing(y: Array) -> NDArray[np.bool_]:
     if y.dtype.kind == "f":
-        finite: NDArray[np.bool_] = np.isfinite(y.reshape(len(y), -1)).all(axis=1)
-        return ~finite
+        return ~np.asarray(np.isfinite(y.reshape(len(y), -1)).all(axis=1))
     if y.dtype.kind == "O":
         missing = np.array([value is None or value != value for value in y.reshape(-1)], dtype=bool)
         return np.asarray(missing.reshape(len(y), -1).any(axis=1))

@@ -7,6 +7,7 @@ word. The model sums the weights of the words in them, which is what a Dense lay
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ _TEXTS_AT_ONCE = 2_000  # some 4 MB of word numbers: quick in NumPy, and nothing
 WordRows = NDArray[np.uint16]
 
 
-def word_rows(texts: Sequence[list[int]] | NDArray[np.object_], words: int) -> WordRows:
+def word_rows(texts: Sequence[list[int]] | NDArray[Any], words: int) -> WordRows:
     """Distinct word numbers of each text, ascending, padded at the end with 0.
 
     Args:
@@ -38,7 +39,7 @@ def same_width(*tables: WordRows) -> list[WordRows]:
     return [np.pad(table, ((0, 0), (0, width - table.shape[1]))) for table in tables]
 
 
-def _some_rows(texts: Sequence[list[int]] | NDArray[np.object_], words: int) -> WordRows:
+def _some_rows(texts: Sequence[list[int]] | NDArray[Any], words: int) -> WordRows:
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     numbers = np.fromiter(chain.from_iterable(texts), np.int64, lengths.sum()) + OFFSET
     numbers[numbers >= words] = UNKNOWN

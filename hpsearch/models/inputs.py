@@ -5,6 +5,7 @@ TensorFlow and on JAX.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from hpsearch.data.dataset import Array, Column, TrainingData
 from hpsearch.errors import ModelError
 
-Inputs = keras.KerasTensor | dict[str, keras.KerasTensor]
-Encoded = tuple[Inputs, keras.KerasTensor]
+Encoded = tuple[Any, keras.KerasTensor]
+"""A model's inputs (one tensor, or a dict of one per column) and the tensor that they become."""
 
 NO_CODE = -2.0  # of a slot that no category has taken; codes are -1 … 2**24 - 1
 
@@ -86,7 +87,8 @@ def moments(values: Array, *, axis: int | None) -> tuple[NDArray[np.float32], ND
     mean = np.where(known, values, 0.0).sum(axis=axis) / count
     variance = np.where(known, (values - mean) ** 2, 0.0).sum(axis=axis) / count
     tiny = variance <= 1e-12 * mean**2  # equal but for rounding
-    return np.float32(mean), np.float32(np.where(tiny | (variance == 0), 1.0, variance))
+    usable = np.where(tiny | (variance == 0), 1.0, variance)
+    return np.asarray(mean, np.float32), np.asarray(usable, np.float32)
 
 
 def normalization(

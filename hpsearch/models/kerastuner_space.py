@@ -38,7 +38,7 @@ def values_to_try(declaration: Any) -> tuple[tuple[Value, ...], tuple[Value, ...
     """(some values to try first, all values): of a range with many, its ends and its middle; none of a real range."""
     if type(declaration).__name__ == "Float":
         return (), ()
-    every = _convert(declaration, {}).values() or ()
+    every: tuple[Value, ...] = tuple(_convert(declaration, {}).values() or ())
     if isinstance(_convert(declaration, {}), Int) and len(every) > _TRY_AT_MOST:
         return (every[0], every[len(every) // 2], every[-1]), every
     return every, every

@@ -78,6 +78,7 @@ def test_a_server_killed_midway_is_caught_up(server: Server, folder: Path, snaps
     play(tracker, trials[9:])
     assert tracker.flush(90)
     assert tracker.notes[1:] == ("MLflow is back and caught up",)
+    assert len(snapshot(server.uri, "outage")["outage"]["points"]["best_score"]) == 12
     tracker.close(replace(record, trials=trials, state=StudyState.FINISHED))
     assert tracker.state.caught_up, tracker.state
     broken = snapshot(server.uri, "outage")

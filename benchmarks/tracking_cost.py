@@ -1,0 +1,63 @@
+"""What tracking costs: the driver's thread per trial, the background thread per trial, memory. SQLite, no training.
+
+python benchmarks/tracking_cost.py --trials 200
+"""
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hpsearch.record import StudyState
+from hpsearch.tracking import Tracker
+from hpsearch.trial import Trial
+from tests.factories import make_record, make_trial
+
+
+def megabytes() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--trials", type=int, default=200)
+    count = parser.parse_args().trials
+    trials = tuple(make_trial(number) for number in range(count))
+    with tempfile.TemporaryDirectory() as folder:
+        record = make_record((), folder=Path(folder))
+        before = megabytes()
+        begun = time.perf_counter()
+        tracker = Tracker(record.spec.tracking)
+        tracker.open(record)
+        tracker.flush(120)
+        opened, memory_open = time.perf_counter() - begun, megabytes()
+        told = 0.0
+        cpu, begun = time.process_time(), time.perf_counter()
+        for trial in trials:
+            running = Trial(trial.number, trial.config, started=trial.started)
+            start = time.perf_counter()
+            tracker.trial_started(running)
+            for fold in trial.folds:
+                tracker.fold_finished(running, fold)
+            tracker.trial_finished(trial)
+            told += time.perf_counter() - start
+        tracker.flush(600)
+        wall, cpu = time.perf_counter() - begun, time.process_time() - cpu
+        begun = time.perf_counter()
+        tracker.close(replace(record, trials=trials, state=StudyState.FINISHED))
+        closed = time.perf_counter() - begun
+    print(f"{count} trials of 5 folds x 20 epochs x 4 metrics; caught up: {tracker.state.caught_up}")
+    print(f"driver's thread: {1e6 * told / count:.0f} us per trial")
+    print(f"background: {1e3 * wall / count:.0f} ms wall, {1e3 * cpu / count:.0f} ms CPU per trial")
+    print(f"first connection with a fresh database: {opened:.1f} s; close: {closed:.2f} s")
+    print(f"peak memory: {before:.0f} MB before, {memory_open:.0f} MB connected, {megabytes():.0f} MB at the end")
+
+
+if __name__ == "__main__":
+    main()

@@ -135,7 +135,7 @@ def _reading(objective: Objective, curves: dict[str, Floats], score_epoch: int |
         return ["The objective's curve is not complete, so nothing is read from it."]
     n_epochs = values.shape[1]
     if n_epochs < MIN_EPOCHS:
-        return [f"{words.several(n_epochs, 'epoch')} are too few to read a trend from."]
+        return [f"Too few epochs ({n_epochs}) to read a trend from."]
     rising = values if objective.direction == "maximize" else -values
     mean = rising.mean(axis=0)
     gain = float(mean.max() - mean[0])

@@ -66,7 +66,7 @@ def test_no_overfitting_where_the_training_loss_rises_too():
 
 
 def test_a_rise_within_the_folds_noise_is_not_overfitting():
-    noisy = lambda e, f: 1 / (e + 1) + (0.03 * (f - 1.5) * e / EPOCHS if e > 10 else 0) + 0.0001 * e  # noqa: E731
+    noisy = lambda e, f: abs(e - 6) * 0.05 * (1 if e < 6 else (3, -2, 2, -1.5, -0.5)[f])  # noqa: E731
     assert len(reading(saturating, val_loss=noisy)) == 1
 
 

@@ -42,6 +42,25 @@ def test_ties_hold_those_that_the_folds_cannot_tell_and_name_the_simplest():
     assert rows[1].p == ties.tests[1].p > 0.05
 
 
+def test_a_noisy_trial_ties_by_the_test_though_it_is_over_one_standard_error_away():
+    noisy = scored(1, [0.97, 0.93, 0.98, 0.90, 0.97])
+    ties = analysis.ties_info(make_record([BEST, noisy]))
+    assert BEST.score - noisy.score > ties.standard_error
+    assert ties.tests[1].p > 0.05
+    assert ties.tied == (0, 1)
+
+
+def test_optimism_of_a_turned_study_is_the_same():
+    trials = [scored(i, [0.9 + 0.01 * ((i * k) % 7) for k in range(1, 6)]) for i in range(12)]
+    up = make_record(trials)
+    turned = [replace(t, score=-t.score, fold_scores=tuple(-value for value in t.fold_scores)) for t in trials]
+    objective = up.spec.objective.model_copy(update={"direction": "minimize"})
+    down = replace(up, trials=tuple(turned), spec=up.spec.model_copy(update={"objective": objective}))
+    assert analysis.optimism_info(down).optimism == pytest.approx(analysis.optimism_info(up).optimism)
+    assert analysis.optimism_info(up).optimism > 0
+    assert analysis.optimism_info(down).corrected == pytest.approx(-analysis.optimism_info(up).corrected)
+
+
 def test_only_complete_trials_are_ranked_and_pruned_ones_are_no_failures():
     record = make_record(make_trials(20))
     info = analysis.leaderboard_info(record)

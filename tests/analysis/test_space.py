@@ -61,6 +61,7 @@ def test_importance_stands_mixed_choices_and_values_outside_the_space():
         ("learning_rate", Float(0.01, 0.04), 0.0395, "high", Float(0.01, 0.12)),
         ("learning_rate", Float(0.01, 0.04), 0.0103, "low", Float(0.0033, 0.04)),
         ("learning_rate", Float(0.01, 0.04), 0.02, None, None),
+        ("learning_rate", Float(0.01, 0.04), 0.0112, None, None),  # 4 % of the range, but 8 % of its logarithm
         ("dropout", Float(0.0, 0.5, step=0.05), 0.0, "low", None),
         ("dropout", Float(0.0, 0.5, step=0.05), 0.5, "high", Float(0.0, 0.75, step=0.05)),
         ("units", Int(32, 512, log=True), 512, "high", Int(32, 2048, log=True)),

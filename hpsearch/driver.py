@@ -100,6 +100,7 @@ class Driver:
         self._live: dict[int, _Live] = {}
         self._first_unfinished = 0
         self._bundles = 0
+        self.compile_seconds = 0.0
         self._exhausted = False
         self._stopping = False
         self._failures_in_a_row = 0
@@ -235,6 +236,7 @@ class Driver:
                 self._give_up(event.trial, state, replace(event.failure, fold=event.fold))
                 self._lane_ended(event.trial, event.fold)
             case BundleFinished():
+                self.compile_seconds += event.compile_seconds
                 for note in event.notes:
                     self._note(note)
             case WorkerDied():

@@ -113,7 +113,7 @@ class Ledger:
             spec=spec,
             study_file=head["study_file"],
             space=space,
-            facts=head["facts"],
+            facts={**head["facts"], **({"compile_seconds": spent} if (spent := attrs.get("compile_seconds")) else {})},
             trials=tuple(_load_trial(one, space) for one in frozen),
             state=StudyState(attrs.get("state", "running")),
             created=head["created"],
@@ -128,6 +128,12 @@ class Ledger:
     def set_state(self, name: str, state: StudyState) -> None:
         """Say where the study stands."""
         self._set_attr(name, "state", state.value)
+
+    def add_compile_seconds(self, name: str, seconds: float) -> None:
+        """Count time that went into building and compiling programs; it becomes ``facts["compile_seconds"]``."""
+        with _explained(self.uri):
+            before = self._storage.get_study_user_attrs(self._study_id(name)).get("compile_seconds", 0.0)
+        self._set_attr(name, "compile_seconds", before + seconds)
 
     def set_trials(self, name: str, trials: int) -> StudyRecord:
         """Extend a study to more trials; returns it as it is then."""

@@ -4,10 +4,11 @@ import os
 import platform
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -368,6 +369,7 @@ def _drive(record: StudyRecord, ledger: Ledger, executor: Executor, observer: Ob
         record.spec.search.tuner, record.spec.search.algorithm, _tuner_settings(record.spec, record.space)
     )
     state = StudyState.FAILED
+    driver = None
     try:
         with _signals() as interrupted:
             driver = Driver(
@@ -398,15 +400,28 @@ def _drive(record: StudyRecord, ledger: Ledger, executor: Executor, observer: Ob
         ) from None
     finally:
         tuner.close()
-        ledger.set_state(record.name, state)
-        observers.close(ledger.load(record.name))
-    for note in tracker.notes:
-        ledger.add_note(record.name, note)
+        # Where the ledger itself has failed, its error is on its way already and must not be covered by a second one.
+        with suppress(LedgerError) if sys.exc_info()[0] is not None else nullcontext():
+            if driver is not None and driver.compile_seconds:
+                ledger.add_compile_seconds(record.name, driver.compile_seconds)
+            ledger.set_state(record.name, state)
+        observers.close(replace(_reloaded(ledger, record), state=state))
+        with suppress(LedgerError) if sys.exc_info()[0] is not None else nullcontext():
+            for note in tracker.notes:
+                ledger.add_note(record.name, note)
     return Study(ledger.load(record.name), ledger.uri)
 
 
+def _reloaded(ledger: Ledger, record: StudyRecord) -> StudyRecord:
+    """The study as the ledger now has it, or as it was where the ledger cannot be read."""
+    try:
+        return ledger.load(record.name)
+    except LedgerError:
+        return record
+
+
 def _crown(record: StudyRecord, ledger: Ledger, executor: Executor, observers: Observer) -> None:
-    """Refit the best trial on all development rows, test it once, save and register it.
+    """Have a champion that is the best trial's, in the ledger and in MLflow; what is there already is kept.
 
     Raises:
         StudyError: No trial is complete.
@@ -418,13 +433,15 @@ def _crown(record: StudyRecord, ledger: Ledger, executor: Executor, observers: O
             f"study {record.name!r} has no complete trial to choose from ({counts})",
             hint=f"`hpsearch show {record.name}` tells why; change the study file, or resume with more --trials",
         )
-    if record.champion is not None and record.champion.trial == best.number:
+    champion: Champion | None = record.champion
+    if champion is None or champion.trial != best.number:
+        observers.refit_started(best)
+        assert best.epoch is not None
+        folder = str(workspace.study_folder(ledger.uri, record.name))
+        champion = executor.request("refit", best.number, dict(best.config), best.epoch + 1, folder)
+        ledger.set_champion(record.name, champion)
+    elif champion.model_uri:
         return
-    observers.refit_started(best)
-    assert best.epoch is not None
-    folder = str(workspace.study_folder(ledger.uri, record.name))
-    champion: Champion = executor.request("refit", best.number, dict(best.config), best.epoch + 1, folder)
-    ledger.set_champion(record.name, champion)
     try:
         crowned = replace(record, champion=champion)
         uri = executor.request(

@@ -2,6 +2,7 @@
 
 import gc
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -36,16 +37,33 @@ class FitEngine(Engine):
         return EnginePlan("fit", self._reason, trials_per_bundle=1 if wanted == "auto" else wanted)
 
     def train(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:
-        """See :meth:`Engine.train`; lanes are trained in the bundle's order."""
-        for lane in bundle.lanes:
-            try:
-                yield from self._train_lane(lane, stopped)
-            except DivergedError as error:
-                yield diverged(lane, error)
-            except Exception as error:  # the user's code may raise anything; it must not end the worker
-                yield failed(lane, error)
-            finally:
+        """See :meth:`Engine.train`; lanes are trained in the bundle's order.
+
+        With pruning they take turns epoch by epoch instead: its rules judge all folds of a trial at the same epoch, and
+        could save nothing if the last fold began after the others had ended. That keeps all models of a bundle alive.
+        """
+        if self._problem.spec.pruning.method == "none":
+            for lane in bundle.lanes:
+                yield from self._guarded(lane, stopped)
                 release()
+            return
+        running = deque(self._guarded(lane, stopped) for lane in bundle.lanes)
+        while running:
+            lane_events = running.popleft()
+            for event in lane_events:
+                yield event
+                if isinstance(event, EpochFinished):
+                    running.append(lane_events)
+                    break
+        release()
+
+    def _guarded(self, lane: Lane, stopped: Stopped) -> Iterator[Event]:
+        try:
+            yield from self._train_lane(lane, stopped)
+        except DivergedError as error:
+            yield diverged(lane, error)
+        except Exception as error:  # the user's code may raise anything; it must not end the worker
+            yield failed(lane, error)
 
     def _train_lane(self, lane: Lane, stopped: Stopped) -> Iterator[Event]:
         started, clock = time.time(), time.perf_counter()

@@ -16,7 +16,7 @@ def make_engine(problem: Problem) -> Engine:
     wanted = problem.spec.resources.engine
     if wanted == "fit":
         return FitEngine(problem)
-    reason = _obstacle(problem)
+    reason = _obstacle()
     if not reason:
         from hpsearch.engines.fused.engine import FusedEngine
         from hpsearch.engines.fused.template import UnfusableError
@@ -33,7 +33,7 @@ def make_engine(problem: Problem) -> Engine:
     return FitEngine(problem, reason=reason)
 
 
-def _obstacle(problem: Problem) -> str:
+def _obstacle() -> str:
     import keras
 
     if keras.backend.backend() != "jax":

@@ -64,9 +64,10 @@ def check_step(recipe: Recipe, problem: Problem, fold: int) -> None:
     for what, a, b in zip(("loss", "gradient", "state", "metric"), ours, theirs, strict=True):
         for one, two in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
             if jnp.issubdtype(one.dtype, jnp.floating) and not _close(np.asarray(one), np.asarray(two)):
+                gap = float(np.abs(np.asarray(one) - np.asarray(two)).max())
                 raise UnfusableError(
-                    f"a training step of the fused engine would differ from Keras' own in its {what} "
-                    f"(by {float(np.abs(np.asarray(one) - np.asarray(two)).max()):.3g}): rows of a batch act on each other"
+                    f"a fused training step would differ from Keras' own in its {what} (by {gap:.3g}): "
+                    "the rows of a batch act on each other"
                 )
 
 

@@ -209,9 +209,7 @@ class FusedEngine(Engine):
 
     # Training
 
-    def _train(
-        self, recipe: Recipe, job: Job, stopped: Stopped, told: dict[tuple[int, int], int]
-    ) -> Iterator[Event]:
+    def _train(self, recipe: Recipe, job: Job, stopped: Stopped, told: dict[tuple[int, int], int]) -> Iterator[Event]:
         """Train lanes of one signature; out of memory, train their halves.
 
         Args:

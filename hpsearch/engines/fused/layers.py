@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from hpsearch.engines.fused.convolution import convolution_of, pooling_of
+
 RATES = (
     keras.layers.Dropout,
     keras.layers.SpatialDropout1D,
@@ -48,6 +50,7 @@ class RowMask:
 
 def patch_layers(model: keras.Model, rows: RowMask) -> None:
     """Patch all layers of a template model that need it."""
+    on_cpu = jax.default_backend() == "cpu"
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             _patch(layer, _masked_normalization(layer, rows))
@@ -55,6 +58,10 @@ def patch_layers(model: keras.Model, rows: RowMask) -> None:
             _patch(layer, _adapted_normalization(layer))
         elif type(layer) in RATES:
             _patch(layer, _noise(layer))
+        elif on_cpu and (convolve := convolution_of(layer)) is not None:
+            object.__setattr__(layer, "convolution_op", convolve)
+        elif on_cpu and (pool := pooling_of(layer)) is not None:
+            _patch(layer, pool)
 
 
 def _patch(layer: keras.layers.Layer, call: Callable[..., Any]) -> None:

@@ -1,6 +1,8 @@
 """Which hyperparameters are mere numbers inside a model: found by building twice with telling values."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -99,6 +101,21 @@ def _same(number: float, value: object) -> bool:
     return isinstance(value, float) and abs(number - value) <= 1e-6 * abs(value)
 
 
+@contextmanager
+def _without_tensorflow() -> Iterator[None]:
+    """Keep Keras from importing TensorFlow (5 s, 600 MB) merely to ask whether a value is one of its types."""
+    lazy = getattr(keras.src.utils.module_utils, "tensorflow", None)
+    if lazy is None or "tensorflow" in sys.modules or getattr(lazy, "_available", True) is not None:
+        yield
+        return
+    lazy._available = False
+    try:
+        yield
+    finally:
+        lazy._available = None
+
+
+@_without_tensorflow()
 def facts(model: keras.Model) -> dict[str, Any]:
     """Everything that decides a model's program, flattened: path → leaf."""
     found: dict[str, Any] = {}

@@ -167,4 +167,3 @@ class Training:
         states = [jax.tree.map(np.asarray, (group.state, group.slots)) for group, _ in full]
         state, slots = jax.tree.map(gather, *states)
         return Group(lanes, state, slots, self._counts(lanes), self._held(lanes))
-

@@ -10,7 +10,23 @@ from plotly.subplots import make_subplots
 from hpsearch import analysis
 from hpsearch.analysis import words
 from hpsearch.analysis.landscape import Axis
+from hpsearch.errors import StudyError
+from hpsearch.report.prediction_figures import calibration, confusion, residuals
 from hpsearch.report.style import BLUE, GREEN, GREY, ORANGE, RED, SCALE, STATE_COLORS, faint, styled
+
+__all__ = [
+    "calibration",
+    "confusion",
+    "contour",
+    "cost",
+    "curves",
+    "fold_scores",
+    "importance",
+    "parallel",
+    "residuals",
+    "slices",
+    "trajectory",
+]
 
 
 def fold_scores(info: analysis.LeaderboardInfo, *, top: int = 15) -> go.Figure:
@@ -100,7 +116,13 @@ def _curve(figure: go.Figure, epochs: list[int], curve: Any, *, color: str, dash
 
 
 def importance(info: analysis.ImportanceInfo) -> go.Figure:
-    """Each hyperparameter's share, the most important on top."""
+    """Each hyperparameter's share, the most important on top.
+
+    Raises:
+        StudyError: There is none; the message says why.
+    """
+    if not info.rows:
+        raise StudyError(f"there is no importance to draw: {info.reason}")
     rows = info.rows[::-1]
     figure = go.Figure(
         go.Bar(
@@ -189,9 +211,13 @@ def _dimension(axis: Axis, column: Sequence[float | None]) -> dict[str, Any]:
 
 
 def contour(info: analysis.ContourInfo, *, direction: str = "maximize") -> go.Figure:
-    """The smoothed score over two hyperparameters, with the trials as dots."""
+    """The smoothed score over two hyperparameters, with the trials as dots.
+
+    Raises:
+        StudyError: There is none; the message says why.
+    """
     if info.x is None or info.y is None:
-        raise ValueError(f"there is no contour to draw: {info.reason}")
+        raise StudyError(f"there is no contour to draw: {info.reason}")
     figure = go.Figure()
     minimize = direction == "minimize"
     figure.add_contour(
@@ -278,79 +304,6 @@ def cost(info: analysis.CostInfo) -> go.Figure:
     figure.update_xaxes(title="trial")
     figure.update_yaxes(title="training seconds, all folds", rangemode="tozero")
     return styled(figure, height=320)
-
-
-def confusion(info: analysis.PredictionsInfo) -> go.Figure:
-    """True classes against predicted ones, in counts."""
-    names = [escape(name) for name in info.classes]
-    figure = go.Figure(
-        go.Heatmap(
-            x=names,
-            y=names,
-            z=info.confusion,
-            colorscale=[[0, faint(BLUE)], [0.02, "#93b4f0"], [1, "#1e40af"]],
-            showscale=False,
-            xgap=1,
-            ygap=1,
-            text=[[str(count) if count else "" for count in row] for row in info.confusion],
-            texttemplate="%{text}",
-            hovertemplate="true %{y}, predicted %{x}: %{z}<extra></extra>",
-        )
-    )
-    figure.update_xaxes(title="predicted", type="category", showgrid=False)
-    figure.update_yaxes(title="true", type="category", autorange="reversed", showgrid=False)
-    return styled(figure, height=110 + 30 * max(len(names), 4), legend=False)
-
-
-def calibration(info: analysis.PredictionsInfo) -> go.Figure:
-    """Claimed probability against the share that was right; dots are as large as they have rows."""
-    figure = go.Figure()
-    figure.add_scatter(
-        x=[0, 1],
-        y=[0, 1],
-        mode="lines",
-        line={"color": GREY, "dash": "dash", "width": 1},
-        name="as claimed",
-        hoverinfo="skip",
-    )
-    figure.add_scatter(
-        x=[one.claimed for one in info.calibration],
-        y=[one.right for one in info.calibration],
-        text=[words.several(one.rows, "row") for one in info.calibration],
-        mode="lines+markers",
-        marker={
-            "color": BLUE,
-            "size": [one.rows for one in info.calibration],
-            "sizemode": "area",
-            "sizeref": max(one.rows for one in info.calibration) / 500,
-            "sizemin": 4,
-        },
-        line={"color": BLUE, "width": 1.5},
-        name="model",
-        hovertemplate="claimed %{x:.2f}, right %{y:.2f} (%{text})<extra></extra>",
-    )
-    figure.update_xaxes(title="claimed probability", range=[0, 1.03])
-    figure.update_yaxes(title="share right", range=[0, 1.05])
-    return styled(figure, height=360)
-
-
-def residuals(info: analysis.PredictionsInfo) -> go.Figure:
-    """Predicted against true values, and how far off they are."""
-    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.1)
-    marker = {"color": BLUE, "size": 5, "opacity": 0.5}
-    ends = [min(info.truth), max(info.truth)]
-    figure.add_scatter(x=info.truth, y=info.predicted, mode="markers", marker=marker, showlegend=False, row=1, col=1)
-    figure.add_scatter(
-        x=ends, y=ends, mode="lines", line={"color": GREY, "dash": "dash", "width": 1}, showlegend=False, row=1, col=1
-    )
-    off = [said - true for said, true in zip(info.predicted, info.truth, strict=True)]
-    figure.add_histogram(x=off, marker={"color": BLUE}, nbinsx=40, showlegend=False, row=1, col=2)
-    figure.add_vline(x=0, line={"color": GREY, "dash": "dash", "width": 1}, row=1, col=2)
-    figure.update_xaxes(title="true value", row=1, col=1)
-    figure.update_yaxes(title="predicted value", row=1, col=1)
-    figure.update_xaxes(title="prediction − truth", row=1, col=2)
-    figure.update_yaxes(title="rows", row=1, col=2)
-    return styled(figure, height=360, legend=False)
 
 
 def _axis(axis: Axis) -> dict[str, Any]:

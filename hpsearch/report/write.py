@@ -4,11 +4,10 @@ import json
 import os
 from pathlib import Path
 
-from hpsearch import analysis
 from hpsearch.errors import SpecError
 from hpsearch.record import StudyRecord
 from hpsearch.report.artifacts import ReportArtifacts
-from hpsearch.report.content import gather, plain
+from hpsearch.report.content import Content, gather, plain
 
 FORMATS = ("html", "md", "pdf", "json")
 
@@ -34,7 +33,10 @@ def write(record: StudyRecord, folder: Path, artifacts: ReportArtifacts | None =
         from hpsearch.report.pdf import find_browser
 
         find_browser()  # before a minute of work, not after it
-    content = gather(record, artifacts)
+    return _write(gather(record, artifacts), folder, artifacts, format=format)
+
+
+def _write(content: Content, folder: Path, artifacts: ReportArtifacts | None, *, format: str) -> Path:
     samples = artifacts.predictions.samples if artifacts is not None and artifacts.predictions is not None else {}
     if format == "json":
         data = json.dumps(plain(content), indent=1, ensure_ascii=False).encode()
@@ -65,8 +67,9 @@ def write_artifacts(record: StudyRecord, folder: Path, artifacts: ReportArtifact
     """
     from hpsearch.report.pictures import curves_picture, importance_picture
 
-    files = [write(record, folder, artifacts), write(record, folder, artifacts, format="md")]
-    curves, importance = analysis.curves_info(record, top=1), analysis.importance_info(record)
+    content = gather(record, artifacts)
+    files = [_write(content, folder, artifacts, format=format) for format in ("html", "md")]
+    curves, importance = content.curves, content.importance
     if curves.trials:
         files.append(_put(folder / "pictures" / "curves.png", curves_picture(curves, curves.trials[0].trial)))
     if importance.rows:

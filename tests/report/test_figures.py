@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from hpsearch import analysis
+from hpsearch.errors import StudyError
 from hpsearch.report import figures, terminal
 from tests.factories import make_record, make_searched, make_trials
 
@@ -59,8 +60,13 @@ def test_names_cannot_become_markup_in_figures():
 
 
 def test_no_contour_without_numbers():
-    with pytest.raises(ValueError, match="there is no contour to draw: needs the importance"):
+    with pytest.raises(StudyError, match="there is no contour to draw: needs the importance"):
         figures.contour(analysis.contour_info(make_record()))
+    with pytest.raises(StudyError, match="there is no importance to draw: needs at least 8"):
+        figures.importance(analysis.importance_info(make_record()))
+    for draw in (figures.confusion, figures.calibration, figures.residuals):
+        with pytest.raises(StudyError, match="there are no such predictions to draw: no trial is complete"):
+            draw(analysis.predictions_info(make_record(), None))
 
 
 def test_leaderboard_in_the_terminal():

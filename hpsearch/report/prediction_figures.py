@@ -1,0 +1,106 @@
+"""Figures of the champion's predictions; like :mod:`hpsearch.report.figures`, they only draw."""
+
+from collections.abc import Sized
+from html import escape
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from hpsearch import analysis
+from hpsearch.analysis import words
+from hpsearch.errors import StudyError
+from hpsearch.report.style import BLUE, GREY, faint, styled
+
+
+def confusion(info: analysis.PredictionsInfo) -> go.Figure:
+    """True classes against predicted ones, in counts.
+
+    Raises:
+        StudyError: There are no class predictions; the message says why.
+    """
+    _need(info.confusion, info)
+    names = [escape(name) for name in info.classes]
+    figure = go.Figure(
+        go.Heatmap(
+            x=names,
+            y=names,
+            z=info.confusion,
+            colorscale=[[0, faint(BLUE)], [0.02, "#93b4f0"], [1, "#1e40af"]],
+            showscale=False,
+            xgap=1,
+            ygap=1,
+            text=[[str(count) if count else "" for count in row] for row in info.confusion],
+            texttemplate="%{text}",
+            hovertemplate="true %{y}, predicted %{x}: %{z}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title="predicted", type="category", showgrid=False)
+    figure.update_yaxes(title="true", type="category", autorange="reversed", showgrid=False)
+    return styled(figure, height=110 + 30 * max(len(names), 4), legend=False)
+
+
+def calibration(info: analysis.PredictionsInfo) -> go.Figure:
+    """Claimed probability against the share that was right; dots are as large as they have rows.
+
+    Raises:
+        StudyError: There are no class predictions; the message says why.
+    """
+    _need(info.calibration, info)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        line={"color": GREY, "dash": "dash", "width": 1},
+        name="as claimed",
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=[one.claimed for one in info.calibration],
+        y=[one.right for one in info.calibration],
+        text=[words.several(one.rows, "row") for one in info.calibration],
+        mode="lines+markers",
+        marker={
+            "color": BLUE,
+            "size": [one.rows for one in info.calibration],
+            "sizemode": "area",
+            "sizeref": max(one.rows for one in info.calibration) / 500,
+            "sizemin": 4,
+        },
+        line={"color": BLUE, "width": 1.5},
+        name="model",
+        hovertemplate="claimed %{x:.2f}, right %{y:.2f} (%{text})<extra></extra>",
+    )
+    figure.update_xaxes(title="claimed probability", range=[0, 1.03])
+    figure.update_yaxes(title="share right", range=[0, 1.05])
+    return styled(figure, height=360)
+
+
+def residuals(info: analysis.PredictionsInfo) -> go.Figure:
+    """Predicted against true values, and how far off they are.
+
+    Raises:
+        StudyError: There are no predicted values; the message says why.
+    """
+    _need(info.truth, info)
+    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.1)
+    marker = {"color": BLUE, "size": 5, "opacity": 0.5}
+    ends = [min(info.truth), max(info.truth)]
+    figure.add_scatter(x=info.truth, y=info.predicted, mode="markers", marker=marker, showlegend=False, row=1, col=1)
+    figure.add_scatter(
+        x=ends, y=ends, mode="lines", line={"color": GREY, "dash": "dash", "width": 1}, showlegend=False, row=1, col=1
+    )
+    off = [said - true for said, true in zip(info.predicted, info.truth, strict=True)]
+    figure.add_histogram(x=off, marker={"color": BLUE}, nbinsx=40, showlegend=False, row=1, col=2)
+    figure.add_vline(x=0, line={"color": GREY, "dash": "dash", "width": 1}, row=1, col=2)
+    figure.update_xaxes(title="true value", row=1, col=1)
+    figure.update_yaxes(title="predicted value", row=1, col=1)
+    figure.update_xaxes(title="prediction − truth", row=1, col=2)
+    figure.update_yaxes(title="rows", row=1, col=2)
+    return styled(figure, height=360, legend=False)
+
+
+def _need(what: Sized, info: analysis.PredictionsInfo) -> None:
+    if not what:
+        other = "the task is regression" if info.kind == "values" else "the task has classes, not values"
+        raise StudyError(f"there are no such predictions to draw: {info.reason or other}")

@@ -194,7 +194,7 @@ def resume(
                     f"--trials {trials} is fewer than the {len(record.trials)} trials that study {name!r} has"
                 )
             record = book.set_trials(name, trials)
-        if record.state is StudyState.FINISHED and record.champion is not None and trials is None:
+        if record.state is StudyState.FINISHED and record.champion and record.champion.model_uri and trials is None:
             return Study(record, ledger)
         spec = _with_engine(record.spec, record.facts["plan"]["engine"])
         executor = stack.enter_context(_executor(spec, record.facts["plan"]["backend"]))

@@ -65,7 +65,7 @@ def _measure_all(args: argparse.Namespace) -> list[str]:
         for contender in (CONTENDERS[name] for name in args.contender or CONTENDERS):
             trials = full if contender.engine else min(full, args.peer_trials or full)
             print(f"{workload.title} · {contender.title} · {trials} trials …", file=sys.stderr, flush=True)
-            caches = ("cold", "warm") if contender.engine or args.peers_warm else ("cold",)
+            caches = ("cold", "warm") if contender.name == "hpsearch" or args.all_warm else ("cold",)
             try:
                 for one in measure(contender, workload, trials=trials, caches=caches):
                     _keep(one, full=full, sized=args.trials is None)
@@ -102,7 +102,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--contender", action="append", choices=list(CONTENDERS), help="may be repeated; default: all")
     parser.add_argument("--trials", type=int, help="a smaller study, for everybody (a trial of the benchmark itself)")
     parser.add_argument("--peer-trials", type=int, metavar="N", help="measure peers on so many trials and carry on")
-    parser.add_argument("--peers-warm", action="store_true", help="measure peers a second time, too")
+    parser.add_argument("--all-warm", action="store_true", help="measure the others a second time, too")
     parser.add_argument("--render", action="store_true", help="measure nothing")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the page there, in Markdown")
     args = parser.parse_args()

@@ -94,7 +94,7 @@ STUDIES: dict[str, Documented] = {
         lambda _, tuned: tuned["test accuracy"] >= 0.89,
     ),
     "fashion-cnn": Documented(
-        {**ADAM, "convolutions": 2, "dropout": 0.25, "dense_units": 256},
+        {**ADAM, "filters": 32, "dropout": 0.25, "dense_units": 256},
         "test accuracy ≥ 0.92 after tuning",
         ("test accuracy",),
         "accuracy",
@@ -231,8 +231,13 @@ def _line_error(model: Any) -> Figures:
     return {"largest error": float(np.abs(predicted / asked - 1).max())}
 
 
-def measure_search(name: str) -> Figures:
-    """Search as the study file says, in a folder of its own, and test the winner."""
+def measure_search(name: str, resources: str = "") -> dict[str, Any]:
+    """Search as the study file says, in a folder of its own, and test the winner.
+
+    Args:
+        name: The study.
+        resources: Lines for ``[resources]``, such as ``engine = "fit"``.
+    """
     import keras
 
     import hpsearch
@@ -242,15 +247,33 @@ def measure_search(name: str) -> Figures:
         home = Path.cwd()
         os.chdir(folder)
         try:
-            study = hpsearch.run(ROOT / "studies" / f"{name}.toml")
+            study_file = Path(f"{name}.toml")
+            text = (ROOT / "studies" / study_file).read_text(encoding="utf-8")
+            study_file.write_text(f"{text}\n[resources]\n{resources}\n", encoding="utf-8")
+            Path("data").symlink_to(ROOT / "studies" / "data")
+            study = hpsearch.run(study_file)
             champion = study.record.champion
-            figures = {f"test {metric}": value for metric, value in champion.test.items()}
+            figures: dict[str, Any] = {f"test {metric}": value for metric, value in champion.test.items()}
             figures |= {"score": study.record.ranked[0].score, "trials": len(study.record.trials)}
+            figures["engine"] = study.record.facts["plan"]["engine"]
             if name == "line":
                 figures |= _line_error(keras.models.load_model(champion.path))
         finally:
             os.chdir(home)
     return {**figures, "seconds": time.perf_counter() - started}
+
+
+def read_results() -> dict[str, Any]:
+    """Study → ``documented`` and ``search`` → figures."""
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+
+
+def keep(name: str, what: str, figures: Figures) -> None:
+    """Add figures to those that are kept; another process may have added some since this one began."""
+    print(name, what, json.dumps(figures), flush=True)
+    results = read_results() | {"machine": f"{os.cpu_count()} CPU cores"}
+    results[name] = {**results.get(name, {}), what: figures}
+    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def write_table(results: dict[str, Any], path: Path) -> None:
@@ -265,8 +288,8 @@ def write_table(results: dict[str, Any], path: Path) -> None:
         "- *After the search*: the winner of the study file, refitted on all training rows and tested once.",
         "- *s*: seconds of wall time on a machine that had other work at the same time: orders of magnitude only.",
         "",
-        "| study | reference | documented config | s | after the search | trials | s | reached |",
-        "|---|---|---|---:|---|---:|---:|---|",
+        "| study | reference | documented config | s | after the search | trials | engine | s | reached |",
+        "|---|---|---|---:|---|---:|---|---:|---|",
     ]
     for name, study in STUDIES.items():
         if name not in results:
@@ -281,7 +304,7 @@ def write_table(results: dict[str, Any], path: Path) -> None:
             reached = "not run"
         lines.append(
             f"| `{name}` | {study.reference} | {shown or '–'} | {_seconds(plain)} | {after} | "
-            f"{tuned.get('trials', '–')} | {_seconds(tuned)} | {reached} |"
+            f"{tuned.get('trials', '–')} | {tuned.get('engine', '–')} | {_seconds(tuned)} | {reached} |"
         )
     lines += ["", f"Machine: {results.get('machine', 'not recorded')}.", ""]
     path.parent.mkdir(exist_ok=True)
@@ -301,29 +324,26 @@ def main() -> None:
     parser.add_argument("studies", nargs="*", metavar="study")
     parser.add_argument("--documented", action="store_true", help="the documented configs only")
     parser.add_argument("--search", action="store_true", help="the searches only")
+    parser.add_argument("--resources", default="", help="lines for [resources], such as 'engine = \"fit\"'")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the table, as Markdown")
     parser.add_argument("--table", action="store_true", help="measure nothing, only write the table")
     arguments = parser.parse_args()
     if unknown := set(arguments.studies) - STUDIES.keys():
         parser.error(f"there is no study {', '.join(sorted(unknown))}; there are {', '.join(STUDIES)}")
-    from hpsearch.errors import HpsearchError
+    from hpsearch.errors import HpsearchError, Interrupted
 
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results["machine"] = f"{os.cpu_count()} CPU cores"
     for name in () if arguments.table else arguments.studies or STUDIES:
-        row = results.setdefault(name, {})
         try:
             if not arguments.search:
-                row["documented"] = measure_documented(name)
+                keep(name, "documented", measure_documented(name))
             if not arguments.documented:
-                row["search"] = measure_search(name)
+                keep(name, "search", measure_search(name, arguments.resources))
+        except Interrupted:
+            raise
         except HpsearchError as error:
             print(f"{name}: {error}", flush=True)
-            continue
-        print(name, json.dumps(row), flush=True)
-        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
     if arguments.write:
-        write_table(results, arguments.write)
+        write_table(read_results(), arguments.write)
 
 
 if __name__ == "__main__":

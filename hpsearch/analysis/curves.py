@@ -139,22 +139,24 @@ def _reading(objective: Objective, curves: dict[str, Floats], score_epoch: int |
     rising = values if objective.direction == "maximize" else -values
     mean = rising.mean(axis=0)
     gain = float(mean.max() - mean[0])
-    sentences = [_trend(mean, gain)]
+    sentences = [_trend(rising, gain)]
     sentences += _overfitting(curves)
     sentences += _folds(rising, gain, score_epoch if score_epoch is not None else n_epochs - 1)
     sentences += _jumps(mean, gain)
     return sentences
 
 
-def _trend(mean: Floats, gain: float) -> str:
-    """Still improving, levelled off, or past its best; `mean` counts upwards as better."""
+def _trend(rising: Floats, gain: float) -> str:
+    """Still improving, levelled off, or past its best; `rising`, ``(n_folds, n_epochs)``, counts upwards as better."""
+    mean = rising.mean(axis=0)
     n = len(mean)
     best = int(mean.argmax())
     if gain <= 0:
         return "It never got better than after its first epoch: check learning rate and data."
     if _still_improving(mean):
         return f"Still improving at its last epoch ({n}): more epochs may help."
-    if best < n - 1 - n // 10 and mean[best] - mean[-1] > 0.05 * gain:
+    drops = rising[:, best] - rising[:, -1]
+    if best < n - 1 - n // 10 and drops.mean() > max(_noise(drops), 0.05 * gain):
         return f"Past its best: the peak was at epoch {best + 1} of {n}."
     level = int(np.argmax(mean >= mean.max() - 0.02 * gain))
     return f"Levelled off: from epoch {level + 1} of {n} on within 2 % of all that it learned."
@@ -188,13 +190,17 @@ def _overfitting(curves: dict[str, Floats]) -> list[str]:
     if low > len(mean) - 3 or training[:, -1].mean() >= training[:, low].mean():
         return []
     rises = validation[:, -1] - validation[:, low]
-    noise = 2 * rises.std(ddof=1) / math.sqrt(len(rises)) if len(rises) > 1 else 0.0
-    if rises.mean() <= max(noise, 0.05 * (mean[0] - mean[low])):
+    if rises.mean() <= max(_noise(rises), 0.05 * (mean[0] - mean[low])):
         return []
     return [
         f"Overfitting from epoch {low + 2}: the validation loss rises from {words.number(float(mean[low]))} to "
         f"{words.number(float(mean[-1]))} while the training loss still falls."
     ]
+
+
+def _noise(differences: Floats) -> float:
+    """Two standard errors of a mean over folds; 0 with one fold."""
+    return 2 * float(differences.std(ddof=1)) / math.sqrt(len(differences)) if len(differences) > 1 else 0.0
 
 
 def _folds(rising: Floats, gain: float, epoch: int) -> list[str]:
@@ -219,6 +225,6 @@ def _folds(rising: Floats, gain: float, epoch: int) -> list[str]:
 
 def _jumps(mean: Floats, gain: float) -> list[str]:
     steps = np.diff(mean[len(mean) // 2 :])
-    if gain > 0 and len(steps) >= 4 and np.abs(steps - steps.mean()).mean() > 0.05 * gain:
+    if gain > 0 and len(steps) >= 4 and np.abs(steps - steps.mean()).mean() > 0.1 * gain:
         return ["It jumps from epoch to epoch: a lower learning rate or larger batches may steady it."]
     return []

@@ -12,8 +12,8 @@ def png(array: NDArray[np.generic]) -> bytes:
     """An image as PNG.
 
     Args:
-        array: Shape ``(height, width)``, ``(height, width, 1)`` or ``(height, width, 3)``. 8-bit values are taken as
-            they are; others are stretched from their smallest to their largest.
+        array: Shape ``(height, width)``, ``(height, width, 1)`` or ``(height, width, 3)``. 8-bit values that use
+            the upper half of their range are taken as they are; others are stretched from smallest to largest.
 
     Raises:
         ValueError: The array has another shape.
@@ -38,7 +38,7 @@ def data_uri(array: NDArray[np.generic]) -> str:
 
 
 def _bytes(array: NDArray[np.generic]) -> NDArray[np.uint8]:
-    if array.dtype == np.uint8:
+    if array.dtype == np.uint8 and array.max() > 127:
         return np.asarray(array, dtype=np.uint8)
     values = np.nan_to_num(array.astype(float))
     low, high = float(values.min()), float(values.max())

@@ -49,6 +49,11 @@ def test_past_its_best():
     assert reading(lambda e, f: 0.9 - abs(e - 8) * 0.02)[0] == "Past its best: the peak was at epoch 9 of 20."
 
 
+def test_a_drop_within_the_folds_noise_is_not_past_its_best():
+    late = lambda e, f: (0.9 - abs(e - 8) * 0.02) if e < 9 else 0.9 - 0.02 * (e - 8) * (3, -2, 2, -1.5, -0.5)[f]  # noqa: E731
+    assert reading(late)[0].startswith("Levelled off")
+
+
 def test_never_learned():
     assert reading(lambda e, f: 0.1 - 0.001 * e)[0].startswith("It never got better than after its first epoch")
 
@@ -80,7 +85,7 @@ def test_folds_that_differ_widely():
 
 
 def test_jumps_from_epoch_to_epoch():
-    assert reading(lambda e, f: saturating(e, f) + 0.1 * (e % 2))[-1].startswith("It jumps from epoch to epoch")
+    assert reading(lambda e, f: saturating(e, f) + 0.2 * (e % 2))[-1].startswith("It jumps from epoch to epoch")
 
 
 def test_bands_are_the_folds_own_spread():

@@ -233,6 +233,8 @@ def test_png_is_what_an_imaging_library_reads():
     grey = image.imread(io.BytesIO(png(np.linspace(-1, 1, 12).reshape(3, 4))))
     assert grey.min() == 0.0
     assert grey.max() == 1.0
+    faint = image.imread(io.BytesIO(png(np.arange(17, dtype=np.uint8).reshape(1, 17))))  # digits go from 0 to 16
+    assert faint.max() == 1.0
     with pytest.raises(ValueError, match=r"\(height, width, 1 or 3\), but got \(2, 2, 2\)"):
         png(np.zeros((2, 2, 2)))
 

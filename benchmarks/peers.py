@@ -33,7 +33,7 @@ def main() -> None:
         failures = _measure_all(args)
     rows = load_results(RESULTS)
     if not rows:
-        sys.exit(f"nothing measured yet: {RESULTS} is missing")
+        sys.exit("\n".join(failures) or f"nothing measured yet: {RESULTS} is missing")
     print(render_table(rows))
     if args.write:
         write_page(args.write, rows)

@@ -3,8 +3,10 @@
 import contextlib
 import logging
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import TrackingError
@@ -72,6 +74,15 @@ def _unhush() -> None:
         logging.getLogger(name).setLevel(level)
 
 
+def _quicken(file: Path) -> None:
+    """Write-ahead logging for MLflow's SQLite file: a commit takes half as long, and its pages never block us.
+
+    It stays set in the file. Where it cannot be set (a read-only file), MLflow says what is wrong in its own time.
+    """
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file, timeout=20)) as connection:
+        connection.execute("PRAGMA journal_mode=wal")
+
+
 def connect(address: Address) -> "MlflowClient":
     """A client of that address; a fresh SQLite database gets its folder and, by MLflow, its tables (some seconds).
 
@@ -79,6 +90,8 @@ def connect(address: Address) -> "MlflowClient":
         TrackingError: The folder cannot be created.
     """
     address.make_folder()
+    if address.file is not None:
+        _quicken(address.file)
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)

@@ -34,7 +34,7 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
     """
     model_file = check_champion(record)
     data = record.facts["data"]
-    x = _rows(file, data)
+    x = _rows(file, data, record.spec.data.options)
     prepare(WorkerSettings("jax"))
     import keras
 
@@ -43,15 +43,20 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
     return _table(predicted, data["classes"])
 
 
-def _rows(file: Path, data: dict[str, Any]) -> Features:
-    from hpsearch.data.files import find_file, read_table
+def _rows(file: Path, data: dict[str, Any], options: dict[str, Any]) -> Features:
+    from hpsearch.data.files import CSV_OPTIONS, find_file, read_table
     from hpsearch.data.tables import rows_of
 
     path = find_file(str(file), ".")
+    # A CSV file is read as the study's own was: same separator, same marks for empty cells.
+    csv = path.suffix.lower() in (".csv", ".tsv")
+    options = {name: value for name, value in options.items() if csv and name in CSV_OPTIONS}
     if data["columns"]:
         if path.suffix.lower() == ".npz":
             raise DataError(f"{file}: the model takes a table with columns", hint="use a CSV or Parquet file")
-        return rows_of(str(file), read_table(path), [Column(one["name"], one["kind"]) for one in data["columns"]])
+        return rows_of(
+            str(file), read_table(path, options), [Column(one["name"], one["kind"]) for one in data["columns"]]
+        )
     shape = tuple(data["input"])
     if path.suffix.lower() == ".npz":
         with np.load(path, allow_pickle=False) as arrays:
@@ -61,7 +66,7 @@ def _rows(file: Path, data: dict[str, Any]) -> Features:
         if x.shape[1:] != shape:
             raise DataError(f"{file}: rows of shape {x.shape[1:]}, but the model takes {shape}")
         return _finite(file, x)
-    table = read_table(path)
+    table = read_table(path, options)
     count = int(np.prod(shape))
     numbers = table.select_dtypes("number")
     if numbers.shape[1] != count or len(table) == 0:

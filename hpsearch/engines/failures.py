@@ -16,7 +16,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return True
     text = str(error).lower()
-    return any(mark.lower() in text for mark in _OUT_OF_MEMORY)
+    if any(mark.lower() in text for mark in _OUT_OF_MEMORY):
+        return True
+    return error.__cause__ is not None and is_out_of_memory(error.__cause__)
 
 
 def failed(lane: Lane, error: Exception, *, epoch: int | None = None) -> LaneFailed:

@@ -26,10 +26,13 @@ from hpsearch.trial import Bundle, EpochFinished, Event, Lane, LaneFailed, LaneF
 TRIALS_PER_BUNDLE = {"cpu": 8}
 """How many trials are suggested at once; more fill a GPU, but each is then chosen with less known."""
 
-CACHE_BYTES = 4 << 20
+CACHE_BYTES = 6 << 20
 """State of the lanes of one dispatch on a CPU: what stays in its caches from step to step."""
 
 PROGRAMS_KEPT = 48
+
+AHEAD = 2
+"""How many of the following signatures compile while one trains."""
 
 Signature = object
 
@@ -60,8 +63,9 @@ class FusedEngine(Engine):
         self._data = DeviceData(problem)
         self._recipes: Kept[Recipe] = Kept(PROGRAMS_KEPT)
         self._programs: Kept[Future[Program]] = Kept(PROGRAMS_KEPT)
-        self._background = ThreadPoolExecutor(1, thread_name_prefix="compile")
+        self._background = ThreadPoolExecutor(AHEAD, thread_name_prefix="compile")
         self._fold_classes: dict[int, int] = {}
+        self._checked = False
         self._most_lanes: int | None = None
         self._notes: list[str] = []
         self._compile_seconds = 0.0
@@ -69,23 +73,37 @@ class FusedEngine(Engine):
             # Small programs, too: half a second saved each time a worker starts.
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
+    @property
+    def lifted(self) -> frozenset[str]:
+        """Hyperparameters that have turned out, so far, to cost no program of their own."""
+        return self._lifted
+
     def plan(self) -> EnginePlan:
         """Find out by building, tracing and comparing numbers whether the model can be fused.
 
         Raises:
             UnfusableError: It cannot; the text says why.
         """
-        config = middle(self._space)
-        recipe = self._recipe(Job(self._signature(Lane(0, 0, config)), [Lane(0, 0, config)]))
-        check_step(recipe, self._problem, 0)
+        lane = Lane(0, 0, middle(self._space))
+        while True:
+            try:
+                recipe = self._recipe(Job(self._signature(lane), [lane]))
+                break
+            except NotLiftedError as error:
+                self._lifted -= error.names
+        if not self._checked:
+            check_step(recipe, self._problem, 0)
+            self._checked = True
         folds = len(self._problem.folds)
         wanted = self._problem.spec.resources.trials_per_bundle
         most = max(1, self._memory() // max(1, 3 * recipe.lane_bytes * folds))
         auto = min(TRIALS_PER_BUNDLE.get(jax.default_backend(), 32), most)
+        inputs = ", ".join(sorted(self._lifted)) or "no hyperparameter"
         return EnginePlan(
             "fused",
-            "all lanes of a bundle in one compiled program",
-            lifted=self._lifted,
+            f"all folds of many trials in one compiled program; {inputs} vary without a new one",
+            # Any lanes may share a bundle: while one signature trains, the next ones compile.
+            lifted=frozenset(self._space),
             trials_per_bundle=auto if wanted == "auto" else wanted,
         )
 
@@ -95,22 +113,34 @@ class FusedEngine(Engine):
         while jobs:
             job = jobs.pop(0)
             try:
-                recipe = self._recipe(job)
+                yield from self._do(job, jobs[:AHEAD], stopped)
             except NotLiftedError as error:
                 self._lifted -= error.names
+                self._recipes.clear()
+                self._programs.clear()
                 jobs = self._jobs([lane for one in [job, *jobs] for lane in one.lanes])
-                continue
-            except UnfusableError as error:
-                self._note(f"trained one by one: {error}")
-                yield from FitEngine(self._problem).train(Bundle(bundle.id, tuple(job.lanes)), stopped)
-                continue
-            except Exception as error:  # the user's build function
-                yield from (failed(lane, error) for lane in job.lanes)
-                continue
-            self._compile_ahead(job, recipe)
-            if jobs:
-                self._prepare(jobs[0])
-            yield from self._train(recipe, job, stopped, {})
+
+    def _do(self, job: Job, following: Sequence[Job], stopped: Stopped) -> Iterator[Event]:
+        """One signature of a bundle, while the programs of the following ones compile.
+
+        Raises:
+            NotLiftedError: Before any event: the signature was drawn too wide.
+        """
+        try:
+            recipe = self._recipe(job)
+        except NotLiftedError:
+            raise
+        except UnfusableError as error:
+            self._note(f"trained one by one: {error}")
+            yield from FitEngine(self._problem).train(Bundle(0, tuple(job.lanes)), stopped)
+            return
+        except Exception as error:  # the user's build function
+            yield from (failed(lane, error) for lane in job.lanes)
+            return
+        self._compile_ahead(job, recipe)
+        for one in following:
+            self._prepare(one)
+        yield from self._train(recipe, job, stopped, {})
 
     def take_notes(self) -> tuple[str, ...]:
         """See :meth:`Engine.take_notes`."""
@@ -193,7 +223,7 @@ class FusedEngine(Engine):
         """Lanes per dispatch."""
         folds = len(self._problem.folds)
         if jax.default_backend() == "cpu":
-            width = 1 if recipe.convolves else max(1, min(folds, CACHE_BYTES // max(1, recipe.lane_bytes)))
+            width = max(1, min(folds, CACHE_BYTES // max(1, recipe.lane_bytes)))
         else:
             width = folds
             while width < lanes:
@@ -231,6 +261,9 @@ class FusedEngine(Engine):
                 yield event
         except Exception as error:
             rest = [lane for lane in job.lanes if (lane.trial, lane.fold) not in ended]
+            if isinstance(error, jax.errors.JAXTypeError) and recipe.named:
+                # Code somewhere branches on a number that was lifted.
+                raise NotLiftedError(frozenset(recipe.named)) from error
             if not is_out_of_memory(error) or len(rest) < 2:
                 yield from (failed(lane, error) for lane in rest)
                 return

@@ -30,6 +30,52 @@ class Slot:
     path: tuple[str, ...]
 
 
+class InUse:
+    """A traced number of an optimizer that counts as positive where Keras branches on it.
+
+    ``if self.momentum != 0`` and its kin ask whether a term is there at all; in a program it always is, and is 0 for
+    lanes without it.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __jax_array__(self) -> Any:
+        """The number itself, for every computation."""
+        return jnp.asarray(self.value)
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __gt__(self, other: float) -> bool:
+        return True
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __rsub__(self, other: Any) -> Any:
+        return other - self.value
+
+    def __sub__(self, other: Any) -> Any:
+        return self.value - other
+
+    def __mul__(self, other: Any) -> Any:
+        return self.value * other
+
+    __rmul__ = __mul__
+
+    def __add__(self, other: Any) -> Any:
+        return self.value + other
+
+    __radd__ = __add__
+
+
 class UnfusableError(Exception):
     """This model cannot be trained by a fused program; the text says why, in the user's words."""
 
@@ -72,8 +118,8 @@ class Template:
         places = [self.find(slot) for slot in slots]
         before = [getattr(holder, name) for holder, name in places]
         try:
-            for (holder, name), value in zip(places, values, strict=True):
-                _assign(holder, name, value)
+            for slot, (holder, name), value in zip(slots, places, values, strict=True):
+                _assign(holder, name, InUse(value) if slot.owner == "optimizer" else value)
             yield
         finally:
             for (holder, name), value in zip(places, before, strict=True):
@@ -133,7 +179,8 @@ class Template:
 
     def apply(self, optimizer: Values, gradients: Values, trainable: Values) -> tuple[Values, Values]:
         """New trainable and optimizer values after one optimizer step."""
-        return self.model.optimizer.stateless_apply(optimizer, gradients, trainable)
+        after: tuple[Values, Values] = self.model.optimizer.stateless_apply(optimizer, gradients, trainable)
+        return after
 
 
 def check(model: keras.Model) -> None:

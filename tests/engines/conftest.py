@@ -1,0 +1,81 @@
+"""Small problems on real digits, with the documented families or a build function of the test's own."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hpsearch.engines.base import Engine
+from hpsearch.models.builder import ModelBuilder
+from hpsearch.problem import Problem
+from hpsearch.spec import parse_spec
+from hpsearch.trial import Bundle, EpochFinished, FoldResult, Lane, LaneFinished
+
+STUDY = """
+name = "engines"
+seed = 7
+[data]
+source = "sklearn:digits"
+max_rows = 290
+test_fraction = 0.0
+[validation]
+method = "kfold"
+folds = 3
+[model]
+{model}
+[objective]
+metric = "val_accuracy"
+direction = "maximize"
+[space]
+{space}
+"""
+
+
+def make_problem(model: str, space: str, build: Callable[..., Any] | None = None) -> Problem:
+    problem = Problem.load(parse_spec(STUDY.format(model=model, space=space)))
+    if build is not None:
+        problem.__dict__["builder"] = ModelBuilder("tests:build", build)
+    return problem
+
+
+def never() -> frozenset[int]:
+    return frozenset()
+
+
+def results(engine: Engine, lanes: list[Lane]) -> dict[tuple[int, int], FoldResult]:
+    """Finished lanes by (trial, fold); every lane must finish, having told each epoch once."""
+    events = list(engine.train(Bundle(0, tuple(lanes)), never))
+    finished = {(e.trial, e.result.fold): e.result for e in events if isinstance(e, LaneFinished)}
+    others = [e for e in events if not isinstance(e, LaneFinished | EpochFinished)]
+    assert not others, others
+    assert finished.keys() == {(lane.trial, lane.fold) for lane in lanes}
+    for lane, result in finished.items():
+        told = [e.epoch for e in events if isinstance(e, EpochFinished) and (e.trial, e.fold) == lane]
+        assert told == list(range(result.epochs))
+    return finished
+
+
+@pytest.fixture(scope="session")
+def mlp() -> Problem:
+    """Two small hidden layers; 193 or 194 training rows, so that folds differ and the last batch is partial."""
+    space = 'units = 16\nbatch_size = 32\nepochs = { low = 1, high = 4 }\noptimizer = ["sgd", "adam"]\n'
+    space += "learning_rate = { low = 0.0005, high = 0.1 }\nmomentum = { low = 0.0, high = 0.9 }\n"
+    return make_problem('family = "mlp"', space + "dropout = { low = 0.0, high = 0.5 }")
+
+
+MLP = {
+    "learning_rate": 0.01,
+    "batch_size": 32,
+    "epochs": 2,
+    "optimizer": "adam",
+    "momentum": 0.5,
+    "layers": 2,
+    "units": 16,
+    "dropout": 0.0,
+    "activation": "relu",
+    "batch_norm": False,
+}

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from hpsearch.engines.fit import FitEngine, refit
+from hpsearch.engines.loop import order_of
+from hpsearch.errors import ModelError
+from hpsearch.trial import Bundle, EpochFinished, Lane, LaneFailed, LaneFinished, LaneStopped
+
+from .conftest import MLP, make_problem, never, results
+
+
+@pytest.fixture(scope="module")
+def engine(mlp):
+    return FitEngine(mlp)
+
+
+def test_lane_depends_on_its_address_only(engine):
+    lanes = [Lane(0, 0, MLP), Lane(1, 2, MLP)]
+    together = results(engine, lanes)
+    alone = results(engine, lanes[1:])
+    assert together[1, 2].curves == alone[1, 2].curves
+    assert together[0, 0].curves["loss"] != together[1, 2].curves["loss"]
+    assert set(alone[1, 2].curves) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+
+
+def test_epochs_are_told_as_they_go_and_a_stopped_trial_trains_no_further(engine):
+    stop: set[int] = set()
+    events = []
+    for event in engine.train(Bundle(0, (Lane(0, 0, {**MLP, "epochs": 4}),)), lambda: frozenset(stop)):
+        events.append(event)
+        if isinstance(event, EpochFinished) and event.epoch == 1:
+            stop.add(0)
+    assert [type(e) for e in events] == [EpochFinished, EpochFinished, LaneStopped]
+    assert events[-1].result.epochs == 2
+
+
+def test_validation_metrics_count_every_row_once(mlp):
+    """193 training and 97 validation rows do not fill their batches: means must be over rows, not batches."""
+    (event, *_) = list(FitEngine(mlp).train(Bundle(0, (Lane(0, 0, {**MLP, "epochs": 1}),)), never))
+    rows = len(mlp.folds[0].validation)
+    assert rows % 32
+    right = event.metrics["val_accuracy"] * rows
+    assert right == pytest.approx(round(right), abs=1e-3)
+
+
+def test_diverged_lane_names_value_and_epoch(engine):
+    config = {**MLP, "optimizer": "sgd", "learning_rate": 1e30}
+    events = list(engine.train(Bundle(0, (Lane(4, 1, config), Lane(5, 1, {**MLP, "epochs": 1}))), never))
+    failure = events[0].failure
+    assert isinstance(events[0], LaneFailed)
+    assert (failure.kind, failure.fold, failure.epoch) == ("diverged", 1, 0)
+    assert failure.message in ("loss = nan in epoch 0", "loss = inf in epoch 0")
+    assert isinstance(events[-1], LaneFinished)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (ValueError("no such layer"), "error", "ValueError: no such layer"),
+        (MemoryError("8 GB"), "out-of-memory", "MemoryError: 8 GB"),
+        (RuntimeError("RESOURCE_EXHAUSTED: 8 GB"), "out-of-memory", "RuntimeError: RESOURCE_EXHAUSTED: 8 GB"),
+    ],
+)
+def test_what_the_code_raises_is_an_event(error, kind, message):
+    def build(config, data):
+        raise error
+
+    problem = make_problem('build = "nowhere:build"', "epochs = 1", build)
+    (event,) = FitEngine(problem).train(Bundle(0, (Lane(3, 0, {}),)), never)
+    assert event.failure.kind == kind
+    assert message in event.failure.message
+    assert "in build" in event.failure.traceback
+
+
+def test_refit_trains_on_all_rows_and_reports_divergence(mlp):
+    model, curves = refit(mlp, {**MLP, "batch_size": 64}, epochs=2, seed=3)
+    assert {name: len(values) for name, values in curves.items()} == {"loss": 2, "accuracy": 2}
+    assert model.predict(mlp.dataset.train.x[:3], verbose=0).shape == (3, 10)
+    with pytest.raises(ModelError, match=r"the refit of the best trial diverged: loss = (nan|inf) in epoch 0"):
+        refit(mlp, {**MLP, "optimizer": "sgd", "learning_rate": 1e30}, epochs=1, seed=3)
+
+
+def test_orders_are_permutations_of_their_own():
+    one, two = order_of(7, 0, 0)(50, 0), order_of(7, 0, 0)(50, 1)
+    assert sorted(one) == list(range(50))
+    assert not np.array_equal(one, two)

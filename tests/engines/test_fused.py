@@ -1,0 +1,203 @@
+"""The fused engine against Keras ``fit`` and against itself.
+
+Tolerances: float32 sums in another order differ by some 1e-7 per step; an update near a kink of ReLU or Adam can carry
+that to 1e-4 within two epochs of such small networks. A wrong formula shows as 1e-2 and more.
+"""
+
+import numpy as np
+import pytest
+
+from hpsearch.engines import make_engine
+from hpsearch.engines.fit import FitEngine
+from hpsearch.engines.fused.engine import FusedEngine
+from hpsearch.engines.fused.program import Program
+from hpsearch.errors import ModelError
+from hpsearch.trial import Bundle, EpochFinished, Lane, LaneFailed, LaneFinished, LaneStopped
+
+from .conftest import MLP, make_problem, never, results
+
+
+@pytest.fixture(scope="module")
+def engine(mlp):
+    engine = make_engine(mlp)
+    assert isinstance(engine, FusedEngine)
+    return engine
+
+
+def assert_same(one, two, *, tolerance):
+    assert one.keys() == two.keys()
+    for name in one:
+        np.testing.assert_allclose(one[name], two[name], rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+CNN = (
+    'batch_size = 32\nepochs = 2\nfilters = 4\ndense_units = 8\noptimizer = "adam"\ndropout = { low = 0.0, high = 0.5 }'
+)
+SMALL_CNN = {
+    **{name: MLP[name] for name in ("learning_rate", "batch_size", "epochs", "optimizer", "activation")},
+    "blocks": 2,
+    "convolutions": 1,
+    "filters": 4,
+    "kernel_size": 3,
+    "dropout": 0.0,
+    "dense_units": 8,
+    "dense_dropout": 0.0,
+    "batch_norm": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("family", "config"),
+    [
+        ("mlp", {**MLP, "learning_rate": 0.003}),
+        ("mlp", {**MLP, "optimizer": "sgd", "batch_norm": True}),
+        ("cnn", SMALL_CNN),
+    ],
+    ids=["adam", "sgd-momentum-batch-norm", "cnn-batch-norm"],
+)
+def test_equals_keras_fit_epoch_by_epoch(family, config, mlp, engine):
+    """Folds of 193 and 194 rows, last batches of 1 and 2 rows, same initial weights and order, no dropout."""
+    if family == "cnn":
+        mlp = make_problem('family = "cnn"', CNN)
+        engine = make_engine(mlp)
+    lanes = [Lane(0, 0, config), Lane(0, 2, config)]
+    fused, fit = results(engine, lanes), results(FitEngine(mlp), lanes)
+    assert len({len(fold.train) for fold in mlp.folds}) == 2
+    for lane in fused:
+        assert_same(fused[lane].curves, fit[lane].curves, tolerance=5e-4)
+
+
+def test_lane_in_a_bundle_of_many_equals_the_lane_alone(engine):
+    """Learning rate, dropout, momentum and epochs differ from trial to trial, and none costs a program."""
+    rates = np.linspace(0.001, 0.02, 14)
+    configs = [
+        {**MLP, "learning_rate": float(r), "dropout": 0.03 * i, "epochs": 1 + i % 4} for i, r in enumerate(rates)
+    ]
+    lanes = [Lane(number, fold, config) for number, config in enumerate(configs) for fold in range(3)][:40]
+    together = results(engine, lanes)
+    engine.take_compile_seconds()
+    for place in (0, 5, 22, 39):
+        lane = lanes[place]
+        alone = results(engine, [lane])[lane.trial, lane.fold]
+        assert alone.epochs == lane.config["epochs"]
+        assert_same(together[lane.trial, lane.fold].curves, alone.curves, tolerance=1e-5)
+    assert engine.take_compile_seconds() == 0.0
+    assert {"learning_rate", "dropout", "epochs", "momentum"} <= engine.lifted
+
+
+def test_dropout_rate_is_an_input_and_zero_means_none(engine, mlp):
+    strong, weak = {**MLP, "dropout": 0.5}, {**MLP, "dropout": 0.01}
+    found = results(engine, [Lane(0, 0, strong), Lane(1, 0, weak)])
+    assert found[0, 0].curves["loss"][-1] > found[1, 0].curves["loss"][-1] + 0.1
+
+
+def test_stopped_trial_frees_its_place_and_diverged_lane_leaves_the_others_alone(engine):
+    good = {**MLP, "optimizer": "sgd", "epochs": 4}
+    alone = results(engine, [Lane(0, 0, good)])[0, 0]
+    bundle = Bundle(
+        0, (Lane(0, 0, good), Lane(1, 0, {**good, "learning_rate": 1e30}), *(Lane(2, f, good) for f in range(3)))
+    )
+    stop: set[int] = set()
+    ends = {}
+    for event in engine.train(bundle, lambda: frozenset(stop)):
+        if isinstance(event, EpochFinished) and event.trial == 2:
+            stop.add(2)
+        if isinstance(event, LaneFinished | LaneFailed | LaneStopped):
+            ends.setdefault(event.trial, []).append(event)
+    assert isinstance(ends[0][0], LaneFinished)
+    assert_same(ends[0][0].result.curves, alone.curves, tolerance=1e-5)
+    failure = ends[1][0].failure
+    assert (failure.kind, failure.epoch) == ("diverged", 0)
+    assert failure.message.startswith("loss = ")
+    assert [type(e) for e in ends[2]] == [LaneStopped] * 3
+    assert {e.result.epochs for e in ends[2]} == {1}
+
+
+def test_out_of_memory_halves_the_bundle_and_repeats_nothing(mlp, monkeypatch):
+    engine = FusedEngine(mlp)
+    engine.plan()
+    lanes = [Lane(0, fold, {**MLP, "dropout": 0.2}) for fold in range(3)]
+    expected = results(engine, lanes)
+    run, calls = Program.run, []
+
+    def scarce(self, *arguments):
+        calls.append(self.width)
+        if self.width > 1 and len(calls) > 1:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Program, "run", scarce)
+    found = results(engine, lanes)
+    for lane in found:
+        assert_same(found[lane].curves, expected[lane].curves, tolerance=1e-5)
+    assert engine.take_notes() == ("out of memory with 3 lanes: trained in halves",)
+    assert set(calls) == {3, 1}
+
+
+def test_single_lane_out_of_memory_fails_with_the_reason(mlp, monkeypatch):
+    engine = FusedEngine(mlp)
+    engine.plan()
+
+    def none_left(self, *arguments):
+        raise RuntimeError("RESOURCE_EXHAUSTED: 8 GB")
+
+    monkeypatch.setattr(Program, "run", none_left)
+    events = list(engine.train(Bundle(0, (Lane(6, 1, MLP),)), never))
+    assert [(e.trial, e.failure.kind) for e in events] == [(6, "out-of-memory")]
+
+
+def halves(config, data):
+    """The rate is not the hyperparameter itself: it cannot be an input, and must cost a program instead."""
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.Input(data.input_shape),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(config["noise"] / 2),
+            keras.layers.Dense(10, activation="softmax", kernel_regularizer=keras.regularizers.L2(config["l2"])),
+        ]
+    )
+    optimizer = keras.optimizers.SGD(1e-4, clipnorm=config["clip"])
+    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def test_only_what_is_a_number_in_the_model_is_lifted():
+    space = "noise = { low = 0.1, high = 0.9 }\nl2 = { low = 0.0001, high = 0.1 }\nclip = { low = 0.1, high = 2.0 }"
+    problem = make_problem('build = "nowhere:build"', space + "\nbatch_size = 50\nepochs = 1", halves)
+    engine = make_engine(problem)
+    config = {"noise": 0.4, "clip": 1.0, "batch_size": 50, "epochs": 1}
+    lanes = [Lane(0, 0, {**config, "l2": 0.001}), Lane(1, 0, {**config, "l2": 0.1})]
+    found = results(engine, lanes)
+    assert engine.lifted == {"l2"}
+    # The same weights and rows but for trial numbers: the penalty is the difference.
+    assert found[1, 0].curves["val_loss"][0] > found[0, 0].curves["val_loss"][0] + 0.5
+
+
+def coupled(config, data):
+    """Rows act on each other through the batch's mean."""
+    import keras
+
+    inputs = keras.Input(data.input_shape)
+    x = keras.layers.Flatten()(inputs)
+    x = x - keras.ops.mean(x, axis=0, keepdims=True)
+    model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(x))
+    model.compile("sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def test_model_that_cannot_be_fused_is_found_out_by_numbers():
+    space = "batch_size = 50\nepochs = 1"
+    problem = make_problem('build = "nowhere:build"', space, coupled)
+    plan = make_engine(problem).plan()
+    assert plan.engine == "fit"
+    assert "the rows of a batch act on each other" in plan.reason
+    strict = problem.spec.model_copy(
+        update={"resources": problem.spec.resources.model_copy(update={"engine": "fused"})}
+    )
+    object.__setattr__(problem, "spec", strict)
+    with pytest.raises(
+        ModelError, match="the fused engine cannot train this model: a fused training step would differ"
+    ):
+        make_engine(problem)

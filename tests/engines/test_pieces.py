@@ -1,0 +1,92 @@
+"""Draws, noise, convolutions and pooling against JAX and Keras."""
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+
+from hpsearch.engines.fused.convolution import convolution_of, max_pool
+from hpsearch.engines.fused.draws import is_exact, quick_draws, threefry_bits, uniform
+from hpsearch.engines.fused.layers import RowMask, patch_layers, random_bits
+
+
+@pytest.mark.parametrize("shape", [(3,), (64, 65), (3, 3, 1, 32)])
+def test_draws_are_bit_for_bit_those_of_jax(shape):
+    if not is_exact():
+        pytest.skip("this JAX draws with another generator or rounding: quick draws are off here")
+    key = jnp.array([123456789, 0], dtype=jnp.uint32)
+    drawn = jax.random.uniform(key, shape, minval=-0.2, maxval=0.2)
+    assert np.array_equal(uniform((123456789, 0), shape, -0.2, 0.2), np.asarray(drawn))
+    assert np.array_equal(
+        threefry_bits((9, 0), 1000), np.asarray(jax.random.bits(jnp.array([9, 0], jnp.uint32), (1000,)))
+    )
+
+
+def test_quick_draws_leave_weights_as_they_were():
+    def weights():
+        initializer = keras.initializers.GlorotUniform(seed=5)
+        return np.asarray(initializer((40, 30)))
+
+    plain = weights()
+    with quick_draws():
+        quick = weights()
+    assert np.array_equal(plain, quick)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.3, 0.5, 0.9])
+def test_dropout_has_keras_distribution(rate):
+    """Shares and neighbour correlations of a million draws; 5 standard deviations: odds of 1 in 800,000 per check."""
+    layer = keras.layers.Dropout(rate)
+    model = keras.Sequential([keras.Input((1000,)), layer])
+    patch_layers(model, RowMask())
+    x = jnp.ones((1000, 1000))
+    seeds = [v.value for v in model.non_trainable_variables]
+    out, after = model.stateless_call([], seeds, x, training=True)
+    again, _ = model.stateless_call([], after, x, training=True)
+    kept = np.asarray(out) > 0
+    deviation = np.sqrt(rate * (1 - rate))
+    assert abs(kept.mean() - (1 - rate)) < 5 * deviation / 1000
+    np.testing.assert_allclose(np.asarray(out)[kept], 1 / (1 - rate), rtol=1e-6)
+    centred = kept - kept.mean()
+    for other in (
+        np.roll(centred, 1, 1),
+        np.roll(centred, 1, 0),
+        np.roll(centred, 32),
+        np.asarray(again > 0) - (1 - rate),
+    ):
+        assert abs((centred * other).mean()) < 5 * deviation**2 / 1000
+    assert np.array_equal(model.stateless_call([], seeds, x, training=False)[0], x)
+
+
+def test_bits_are_even():
+    bits = np.asarray(random_bits(jnp.array([7, 3], jnp.uint32), (4096, 64)))
+    shares = np.unpackbits(bits.view(np.uint8)).reshape(-1, 8).mean(axis=0)
+    assert np.abs(shares - 0.5).max() < 5 * 0.5 / np.sqrt(bits.size * 4)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("size", "strides"), [(3, 1), (2, 2), ((5, 3), (2, 1))])
+def test_convolution_equals_keras(padding, size, strides):
+    x = np.random.default_rng(0).normal(size=(3, 9, 8, 2)).astype(np.float32)
+    layer = keras.layers.Conv2D(4, size, strides=strides, padding=padding)
+    wanted = layer(x)
+    convolve = convolution_of(layer)
+    np.testing.assert_allclose(convolve(x, layer.kernel) + layer.bias, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_other_convolutions_are_left_alone():
+    assert convolution_of(keras.layers.Conv2D(4, 3, dilation_rate=2)) is None
+    assert convolution_of(keras.layers.DepthwiseConv2D(3)) is None
+
+
+def test_pooling_and_its_gradient_equal_xla_also_where_values_tie():
+    x = np.random.default_rng(1).integers(0, 3, size=(2, 7, 6, 3)).astype(np.float32)
+
+    def reference(x):
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 3, 1), (1, 2, 3, 1), "VALID")
+
+    weights = np.random.default_rng(2).normal(size=reference(x).shape)
+    np.testing.assert_array_equal(max_pool(x, (2, 3)), reference(x))
+    ours = jax.grad(lambda a: (max_pool(a, (2, 3)) * weights).sum())(x)
+    np.testing.assert_allclose(ours, jax.grad(lambda a: (reference(a) * weights).sum())(x), rtol=1e-6)

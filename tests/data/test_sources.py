@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import importlib
 
 import numpy as np
 import pytest
@@ -208,3 +209,30 @@ def test_every_source_is_listed():
     names = [row["name"] for row in list_sources()]
     assert set(SOURCES) < set(names)
     assert all(row["description"] for row in list_sources())
+
+
+def test_tf_data_batched_and_not(tmp_path, load, monkeypatch):
+    """TensorFlow's own data sets, in a process that has it anyway."""
+    tf = pytest.importorskip("tensorflow", reason="tf.data comes with TensorFlow")
+    x, y = np.arange(12.0).reshape(6, 2), np.array([0, 1] * 3)
+    rows = tf.data.Dataset.from_tensor_slices((x, y))
+    columns = {"a": x[:, 0], "kind": np.array(["p", "q"] * 3)}
+    cases = {
+        "single": rows,
+        "batched": rows.batch(4),
+        "table": tf.data.Dataset.from_tensor_slices((columns, y)).batch(4),
+        "endless": rows.repeat(),
+        "inputs_only": tf.data.Dataset.from_tensor_slices(x),
+    }
+    (tmp_path / "user_tf_data.py").write_text("\n".join(f"def {name}(): return cases[{name!r}]" for name in cases))
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("user_tf_data").cases = cases
+    for name in ("single", "batched"):
+        dataset = load(f"user_tf_data:{name}")
+        assert dataset.train.x.tolist() == x.tolist()
+        assert dataset.train.y.tolist() == y.tolist()
+    assert [one.kind for one in load("user_tf_data:table").columns] == ["number", "category"]
+    with pytest.raises(DataError, match=r"the tf\.data\.Dataset never ends"):
+        load("user_tf_data:endless")
+    with pytest.raises(DataError, match=r"must yield \(x, y\), but yields TensorSpec"):
+        load("user_tf_data:inputs_only")

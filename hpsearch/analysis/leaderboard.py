@@ -75,7 +75,8 @@ class TiesInfo:
         reason: Why there is no test; empty where there is one.
         best: Number of the winner; None without a ranked trial.
         tied: Numbers of the trials tied with the winner, itself first, best first.
-        simplest: Among them the one with the fewest weights, then the fewest seconds; None without a ranked trial.
+        simplest: Of the trials within one standard error of the winner, the one with the fewest weights, then the fewest
+            seconds; None without a ranked trial. A tie by the test alone may be a noisy trial that is no alternative.
         standard_error: Of the winner's score, ``std / sqrt(n_folds)``; None with one fold.
         ratio: Validation rows divided by training rows, averaged over the folds; None where no test is possible.
         tests: Trial number → its test against the winner (that trial minus the winner).
@@ -191,7 +192,7 @@ def ties_info(record: StudyRecord) -> TiesInfo:
         reason=reason,
         best=best.number,
         tied=tuple(trial.number for trial in tied),
-        simplest=min(tied, key=_effort).number,
+        simplest=min((trial for trial in tied if _is_close(trial, best, error)), key=_effort).number,
         standard_error=error,
         ratio=ratio,
         tests=tests,
@@ -219,11 +220,13 @@ def _tests(best: Trial, others: tuple[Trial, ...], *, ratio: float) -> dict[int,
 
 
 def _is_tied(trial: Trial, best: Trial, error: float | None, test: PairedTest | None) -> bool:
+    return _is_close(trial, best, error) or (test is not None and test.p >= ALPHA)
+
+
+def _is_close(trial: Trial, best: Trial, error: float | None) -> bool:
     if trial.score is None or best.score is None:
         return False
-    if abs(trial.score - best.score) <= (error or 0.0):
-        return True
-    return test is not None and test.p >= ALPHA
+    return abs(trial.score - best.score) <= (error or 0.0)
 
 
 def _effort(trial: Trial) -> tuple[float, float, int]:

@@ -162,11 +162,14 @@ def _tied(record: StudyRecord, ties: TiesInfo) -> str:
         return "No other trial ties with it." if len(record.ranked) > 1 else "There is no other trial to compare with."
     others = words.several(len(ties.tied) - 1, "other trial")
     if ties.simplest == ties.best:
-        return f"The folds cannot tell {others} from it; it is the simplest of them."
+        return f"The folds cannot tell {others} from it; none within one standard error of it is simpler."
     simplest = next(trial for trial in record.ranked if trial.number == ties.simplest)
     size = f"{words.whole(simplest.parameters)} parameters, " if simplest.parameters is not None else ""
     score = words.score(simplest.score, simplest.std)
-    return f"The folds cannot tell {others} from it; the simplest of them is trial {simplest.number} ({size}{score})."
+    return (
+        f"The folds cannot tell {others} from it; the simplest within one standard error is trial {simplest.number} "
+        f"({size}{score})."
+    )
 
 
 def _tested(record: StudyRecord, champion: Champion, metric: str, interval: Interval | None) -> str:

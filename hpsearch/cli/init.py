@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
+from hpsearch.analysis.toml import toml_parameter
 from hpsearch.errors import SpecError
 from hpsearch.models.registry import FAMILIES
 from hpsearch.record import StudyRecord
-from hpsearch.space import Choice, Constant, Float, Int, Parameter
 from hpsearch.spec import closest, parse_spec
 
 _TEMPLATE = """\
@@ -74,10 +74,10 @@ def write_study_file(path: Path, *, source: str, family: str, force: bool) -> No
     space = FAMILIES[family].space
     text = _TEMPLATE.format(
         path=path,
-        name=json.dumps(path.stem),
-        source=json.dumps(source),
+        name=json.dumps(path.stem, ensure_ascii=False),
+        source=json.dumps(source, ensure_ascii=False),
         family=json.dumps(family),
-        space="\n".join(f"{name} = {to_toml(parameter)}" for name, parameter in space.items()),
+        space="\n".join(f"{name} = {toml_parameter(parameter)}" for name, parameter in space.items()),
         objective=objective,
     )
     parse_spec(text, origin="the new file")
@@ -94,24 +94,6 @@ def write_successor(path: Path, record: StudyRecord, *, force: bool) -> None:
     from hpsearch.analysis import next_study_file
 
     _write(path, next_study_file(record), force=force)
-
-
-def to_toml(parameter: Parameter) -> str:
-    """A hyperparameter as a study file has it."""
-    when = ""
-    if parameter.when:
-        inner = ", ".join(f"{name} = {json.dumps(list(values))}" for name, values in parameter.when.items())
-        when = f", when = {{ {inner} }}"
-    match parameter:
-        case Constant():
-            return json.dumps(parameter.value) if not when else f"{{ value = {json.dumps(parameter.value)}{when} }}"
-        case Choice():
-            values = json.dumps(list(parameter.options))
-            return values if not when else f"{{ values = {values}{when} }}"
-        case Float() | Int():
-            step = "" if parameter.step in (None, 1) else f", step = {parameter.step!r}"
-            log = ", log = true" if parameter.log else ""
-            return f"{{ low = {parameter.low!r}, high = {parameter.high!r}{step}{log}{when} }}"
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

@@ -1,6 +1,7 @@
 """What ``hpsearch list``, ``show`` and ``compare`` print."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,7 +51,7 @@ def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = Fa
     predictions = load_artifacts(record, study.folder).predictions
     ties = analysis.ties_info(record)
     verdict = analysis.verdict_info(record, predictions=predictions, ties=ties)
-    leaderboard = analysis.leaderboard_info(record)
+    leaderboard = analysis.leaderboard_info(record, ties=ties)
     importance = analysis.importance_info(record)
     if as_json:
         info = {"verdict": verdict, "leaderboard": leaderboard, "ties": ties, "importance": importance}
@@ -73,7 +74,7 @@ def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = Fa
 
 
 def _print_next_steps(console: Console, study: Study) -> None:
-    name = study.name
+    name = shlex.quote(study.name)
     report = study.folder / "report.html"
     steps = Table.grid(padding=(0, 2))
     if report.exists():

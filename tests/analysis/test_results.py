@@ -43,11 +43,12 @@ def test_ties_hold_those_that_the_folds_cannot_tell_and_name_the_simplest():
 
 
 def test_a_noisy_trial_ties_by_the_test_though_it_is_over_one_standard_error_away():
-    noisy = scored(1, [0.97, 0.93, 0.98, 0.90, 0.97])
+    noisy = scored(1, [0.97, 0.93, 0.98, 0.90, 0.97], parameters=10)
     ties = analysis.ties_info(make_record([BEST, noisy]))
     assert BEST.score - noisy.score > ties.standard_error
     assert ties.tests[1].p > 0.05
     assert ties.tied == (0, 1)
+    assert ties.simplest == 0, "a trial that ties by its noise alone is no alternative, however small it is"
 
 
 def test_optimism_of_a_turned_study_is_the_same():

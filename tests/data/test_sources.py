@@ -236,3 +236,23 @@ def test_tf_data_batched_and_not(tmp_path, load, monkeypatch):
         load("user_tf_data:endless")
     with pytest.raises(DataError, match=r"must yield \(x, y\), but yields TensorSpec"):
         load("user_tf_data:inputs_only")
+
+
+@pytest.mark.parametrize("name", ["boston_housing", "california_housing", "reuters", "mnist"])
+def test_rows_come_in_the_order_of_keras(name, load):
+    """Against `keras.datasets` itself, where its files are at hand."""
+    import keras
+
+    file = keras_cache.keras_folder() / f"{name}.npz"
+    if not file.is_file():
+        pytest.skip(f"{file} is missing")
+    (x, y), (x_test, y_test) = getattr(keras.datasets, name).load_data(
+        **({"num_words": 10_000} if name == "reuters" else {})
+    )
+    ours = load(f"keras:{name}")
+    assert np.array_equal(ours.train.y, y.astype(ours.train.y.dtype))
+    assert np.array_equal(ours.test.y, y_test.astype(ours.test.y.dtype))
+    if name == "reuters":
+        assert [set(row) - {0} for row in ours.train.x[:200]] == [set(words) for words in x[:200]]
+    else:
+        assert np.array_equal(ours.test.x, x_test.astype(ours.test.x.dtype))

@@ -192,7 +192,7 @@ def ties_info(record: StudyRecord) -> TiesInfo:
         reason=reason,
         best=best.number,
         tied=tuple(trial.number for trial in tied),
-        simplest=min((trial for trial in tied if _is_close(trial, best, error)), key=_effort).number,
+        simplest=min((trial for trial in tied if trial is best or _is_close(trial, best, error)), key=_effort).number,
         standard_error=error,
         ratio=ratio,
         tests=tests,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.data.dataset import Features, Part
+from hpsearch.engines.tf_steps import freeable_steps
 from hpsearch.seeds import derive
 from hpsearch.space import Config
 from hpsearch.trial import Curves
@@ -77,23 +78,22 @@ def train_epochs(
     Raises:
         DivergedError: A loss is not finite.
     """
-    size = batch_size(config)
-    held_out = None if validation is None else (keras_inputs(validation.x), validation.y)
-    for epoch in range(epochs):
-        rows = train.take(order(len(train), epoch))
-        history = model.fit(
-            keras_inputs(rows.x),
-            rows.y,
-            batch_size=size,
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            shuffle=False,
-            validation_data=held_out,
-            verbose=0,
-        )
-        metrics = {name: float(values[-1]) for name, values in history.history.items()}
-        check_finite(metrics, epoch)
-        yield metrics
+    with freeable_steps(model):
+        for epoch in range(epochs):
+            rows = train.take(order(len(train), epoch))
+            history = model.fit(
+                keras_inputs(rows.x),
+                rows.y,
+                batch_size=batch_size(config),
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                shuffle=False,
+                validation_data=None if validation is None else (keras_inputs(validation.x), validation.y),
+                verbose=0,
+            )
+            metrics = {name: float(values[-1]) for name, values in history.history.items()}
+            check_finite(metrics, epoch)
+            yield metrics
 
 
 def check_finite(metrics: Mapping[str, float], epoch: int) -> None:

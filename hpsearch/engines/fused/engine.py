@@ -51,6 +51,10 @@ class FusedEngine(Engine):
     Args:
         problem: The study's data, folds and model.
 
+    Attributes:
+        space: The study's effective space.
+        data: Its rows on the device.
+
     Raises:
         UnfusableError: The data hold text.
     """
@@ -58,9 +62,9 @@ class FusedEngine(Engine):
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         spec = problem.spec
-        self._space = spec.make_space(problem.discover_space() if spec.model.build else None)
-        self._lifted = candidates(self._space)
-        self._data = DeviceData(problem)
+        self.space = spec.make_space(problem.discover_space() if spec.model.build else None)
+        self._lifted = candidates(self.space)
+        self.data = DeviceData(problem)
         self._recipes: Kept[Recipe] = Kept(PROGRAMS_KEPT)
         self._programs: Kept[Future[Program]] = Kept(PROGRAMS_KEPT)
         self._background = ThreadPoolExecutor(AHEAD, thread_name_prefix="compile")
@@ -84,7 +88,7 @@ class FusedEngine(Engine):
         Raises:
             UnfusableError: It cannot; the text says why.
         """
-        lane = Lane(0, 0, middle(self._space))
+        lane = Lane(0, 0, middle(self.space))
         while True:
             try:
                 recipe = self._recipe(Job(self._signature(lane), [lane]))
@@ -103,7 +107,7 @@ class FusedEngine(Engine):
             "fused",
             f"all folds of many trials in one compiled program; {inputs} vary without a new one",
             # Any lanes may share a bundle: while one signature trains, the next ones compile.
-            lifted=frozenset(self._space),
+            lifted=frozenset(self.space),
             trials_per_bundle=auto if wanted == "auto" else wanted,
         )
 
@@ -190,12 +194,12 @@ class FusedEngine(Engine):
 
     def _make(self, config: Config, folds: list[int]) -> Recipe:
         try:
-            return Recipe(self._problem, config, folds=folds, space=self._space, lifted=self._lifted)
+            return Recipe(self._problem, config, folds=folds, space=self.space, lifted=self._lifted)
         except (NotLiftedError, UnfusableError):
             raise
         except Exception:
             # The build function may not take telling values; if the config itself is at fault, it raises again.
-            Recipe(self._problem, config, folds=folds, space=self._space, lifted=frozenset())
+            Recipe(self._problem, config, folds=folds, space=self.space, lifted=frozenset())
             raise NotLiftedError(self._lifted) from None
 
     def _prepare(self, job: Job) -> None:
@@ -214,7 +218,7 @@ class FusedEngine(Engine):
         address = job.signature, width
         future = self._programs.get(address)
         if future is None:
-            program = Program(recipe, self._data, width=width, batch=batch_size(job.lanes[0].config))
+            program = Program(recipe, self.data, width=width, batch=batch_size(job.lanes[0].config))
             future = self._background.submit(_compiled, program)
             self._programs.put(address, future)
         return future
@@ -234,7 +238,7 @@ class FusedEngine(Engine):
         """Bytes that lanes may take: most of the device's, or a third of the machine's."""
         stats = jax.local_devices()[0].memory_stats() or {}
         if "bytes_limit" in stats:
-            return int(stats["bytes_limit"] * 0.8) - self._data.nbytes
+            return int(stats["bytes_limit"] * 0.8) - self.data.nbytes
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 3
 
     # Training
@@ -280,7 +284,7 @@ class FusedEngine(Engine):
         program = future.result()
         if fresh:
             self._compile_seconds += program.compile_seconds
-        yield from Training(program, self._data, seed=self._problem.spec.seed, lanes=job.lanes).events(stopped)
+        yield from Training(program, self.data, seed=self._problem.spec.seed, lanes=job.lanes).events(stopped)
 
     def _note(self, text: str) -> None:
         self._notes.append(text)

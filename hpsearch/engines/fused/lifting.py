@@ -23,8 +23,11 @@ ZERO_IS_OFF = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
 def candidates(space: Space) -> frozenset[str]:
-    """Hyperparameters that may turn out to be mere numbers: real ranges and choices, and ``epochs``."""
-    return frozenset(name for name in space.searched() if name == "epochs" or _telling(space[name]) is not None)
+    """Hyperparameters that may turn out to be mere numbers.
+
+    Models do not know their batch size, but programs do: it is never one.
+    """
+    return frozenset(name for name in space.searched() if name != "batch_size" and _telling(space[name]) is not None)
 
 
 def telling_config(config: Config, space: Space, lifted: frozenset[str], *, which: int) -> dict[str, Value]:

@@ -98,8 +98,9 @@ class Program:
         if self.width > 1:
             lane = jax.vmap(self._lane, in_axes=(0, 0, 0, 0, 0, None, None))
             return lane(state, slots, rows, counts, held, x, y)
-        first: Any = jax.tree.map(lambda a: a[0], (state, slots, rows, counts, held))
-        return jax.tree.map(lambda a: a[None], self._lane(*first, x, y))
+        alone: Any = self._lane
+        first = jax.tree.map(lambda a: a[0], (state, slots, rows, counts, held))
+        return jax.tree.map(lambda a: a[None], alone(*first, x, y))
 
     def _lane(self, state: State, slots: Any, rows: Any, counts: Any, held: Any, x: Any, y: Any) -> Any:
         """An epoch of one lane: train on all batches, then validate."""

@@ -8,7 +8,7 @@ trial value                 the score of a complete trial
 trial intermediate values   the mean curve of the objective's metric, one step per epoch
 trial user attributes       ``fold:0`` … (curves, seconds), ``outcome`` (state, score, failure), ``parameters``
 trial state                 COMPLETE; PRUNED; FAIL for failed and diverged trials; RUNNING
-study user attributes       ``hpsearch`` (spec, space, facts, version), ``state``, ``champion``, ``notes``
+study user attributes       ``hpsearch`` (spec, space, first facts), ``state``, ``champion``, ``facts``, ``notes``
 ==========================  ==========================================================================
 """
 
@@ -113,7 +113,7 @@ class Ledger:
             spec=spec,
             study_file=head["study_file"],
             space=space,
-            facts={**head["facts"], **({"compile_seconds": spent} if (spent := attrs.get("compile_seconds")) else {})},
+            facts={**head["facts"], **attrs.get("facts", {})},
             trials=tuple(_load_trial(one, space) for one in frozen),
             state=StudyState(attrs.get("state", "running")),
             created=head["created"],
@@ -129,11 +129,11 @@ class Ledger:
         """Say where the study stands."""
         self._set_attr(name, "state", state.value)
 
-    def add_compile_seconds(self, name: str, seconds: float) -> None:
-        """Count time that went into building and compiling programs; it becomes ``facts["compile_seconds"]``."""
+    def add_fact(self, name: str, key: str, value: object) -> None:
+        """Enter something found out since the study began; it joins the record's ``facts``."""
         with _explained(self.uri):
-            before = self._storage.get_study_user_attrs(self._study_id(name)).get("compile_seconds", 0.0)
-        self._set_attr(name, "compile_seconds", before + seconds)
+            found = self._storage.get_study_user_attrs(self._study_id(name)).get("facts", {})
+        self._set_attr(name, "facts", {**found, key: value})
 
     def set_trials(self, name: str, trials: int) -> StudyRecord:
         """Extend a study to more trials; returns it as it is then."""

@@ -41,7 +41,8 @@ class Score:
 
     Attributes:
         value: The mean over folds at `epoch`.
-        std: Sample standard deviation (n - 1) over folds at `epoch`; None with a single fold.
+        std: Sample standard deviation (n - 1) over folds at `epoch`; None with a single fold, NaN where `value` is not
+            finite.
         epoch: From 0.
         fold_scores: In fold order; ``fmean(fold_scores) == value``.
     """
@@ -52,6 +53,11 @@ class Score:
     fold_scores: tuple[float, ...]
 
 
+def mean(values: Sequence[float]) -> float:
+    """The average; infinite or NaN where a value is (``fmean`` raises an error for inf and -inf together)."""
+    return fmean(values) if all(map(math.isfinite, values)) else sum(values) / len(values)
+
+
 def mean_curve(folds: Sequence[Curves], metric: str) -> tuple[float, ...]:
     """The average over folds, epoch by epoch, over the epochs that all folds have.
 
@@ -59,7 +65,7 @@ def mean_curve(folds: Sequence[Curves], metric: str) -> tuple[float, ...]:
         KeyError: A fold has no curve of that name.
     """
     curves = [fold[metric] for fold in folds]
-    return tuple(fmean(values) for values in zip(*curves, strict=False))
+    return tuple(mean(values) for values in zip(*curves, strict=False))
 
 
 def mean_curves(folds: Sequence[Curves]) -> dict[str, tuple[float, ...]]:
@@ -80,17 +86,19 @@ def score(objective: Objective, folds: Sequence[FoldResult]) -> Score:
     if not curves or any(objective.metric not in fold for fold in curves):
         names = sorted({name for fold in curves for name in fold})
         raise ValueError(f"metric {objective.metric!r} was not recorded; recorded: {', '.join(names) or 'nothing'}")
-    mean = mean_curve(curves, objective.metric)
-    if not mean:
+    curve = mean_curve(curves, objective.metric)
+    if not curve:
         raise ValueError(f"metric {objective.metric!r} has no epoch that all {len(curves)} folds share")
-    epoch = len(mean) - 1
+    epoch = len(curve) - 1
     if objective.epoch == "best":
         sign = -1.0 if objective.direction == "maximize" else 1.0
-        epoch = min(range(len(mean)), key=lambda e: (sign * mean[e] if math.isfinite(mean[e]) else math.inf, e))
-    fold_scores = tuple(curve[objective.metric][epoch] for curve in curves)
+        epoch = min(range(len(curve)), key=lambda e: (sign * curve[e] if math.isfinite(curve[e]) else math.inf, e))
+    fold_scores = tuple(fold[objective.metric][epoch] for fold in curves)
+    value = mean(fold_scores)
     return Score(
-        value=fmean(fold_scores),
-        std=stdev(fold_scores) if len(fold_scores) > 1 else None,
+        value=value,
+        # ``stdev`` raises an error for values that are not finite.
+        std=None if len(fold_scores) < 2 else stdev(fold_scores) if math.isfinite(value) else math.nan,
         epoch=epoch,
         fold_scores=fold_scores,
     )

@@ -4,10 +4,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hpsearch.data import load_dataset
 from hpsearch.data.dataset import Dataset, Part, Task, TrainingData
 from hpsearch.errors import DataError
 from hpsearch.folds import Fold, hold_out, make_folds
+from hpsearch.seeds import derive
 from hpsearch.space import Config, Parameter
 from hpsearch.spec import StudySpec
 
@@ -39,32 +43,17 @@ class Problem:
             DataError: The data cannot be read, or cannot be split as asked.
         """
         dataset = load_dataset(spec)
-        part = dataset.train
-        labels = class_numbers(part) if dataset.task is not Task.REGRESSION else None
         if dataset.test is None and spec.data.test_fraction > 0:
-            rows, test_rows = hold_out(
-                n_rows=len(part),
-                fraction=spec.data.test_fraction,
-                seed=spec.seed,
-                labels=labels,
-                groups=part.groups,
-                time=part.time,
-            )
-            dataset = dataset.with_test(part.take(rows), part.take(test_rows))
+            dataset = _hold_out(dataset, spec)
+        if spec.validation.outer is not None:
+            outer = spec.validation.outer
+            fold = _folds(dataset, spec, folds=outer.folds, repeats=1, seed=derive(spec.seed, "outer-folds"))[
+                outer.index
+            ]
             part = dataset.train
-            labels = class_numbers(part) if labels is not None else None
-        method = spec.validation.method or ("kfold" if labels is None else "stratified")
-        folds = make_folds(
-            method,
-            n_rows=len(part),
-            folds=spec.validation.folds,
-            repeats=spec.validation.repeats,
-            fraction=spec.validation.fraction,
-            seed=spec.seed,
-            labels=labels,
-            groups=part.groups,
-            time=part.time,
-        )
+            dataset = dataset.with_test(part.take(fold.train), part.take(fold.validation))
+        validation = spec.validation
+        folds = _folds(dataset, spec, folds=validation.folds, repeats=validation.repeats, seed=spec.seed)
         return cls(spec, dataset, folds)
 
     @cached_property
@@ -101,7 +90,39 @@ class Problem:
         return self.builder.discover(self.training_data(self.dataset.train))
 
 
-def class_numbers(part: Part) -> "Part.y":  # type: ignore[name-defined, valid-type]
+def _hold_out(dataset: Dataset, spec: StudySpec) -> Dataset:
+    part = dataset.train
+    rows, test_rows = hold_out(
+        n_rows=len(part),
+        fraction=spec.data.test_fraction,
+        seed=spec.seed,
+        labels=_labels(dataset),
+        groups=part.groups,
+        time=part.time,
+    )
+    return dataset.with_test(part.take(rows), part.take(test_rows))
+
+
+def _folds(dataset: Dataset, spec: StudySpec, *, folds: int, repeats: int, seed: int) -> tuple[Fold, ...]:
+    part, labels = dataset.train, _labels(dataset)
+    return make_folds(
+        spec.validation.method or ("kfold" if labels is None else "stratified"),
+        n_rows=len(part),
+        folds=folds,
+        repeats=repeats,
+        fraction=spec.validation.fraction,
+        seed=seed,
+        labels=labels,
+        groups=part.groups,
+        time=part.time,
+    )
+
+
+def _labels(dataset: Dataset) -> NDArray[np.generic] | None:
+    return None if dataset.task is Task.REGRESSION else class_numbers(dataset.train)
+
+
+def class_numbers(part: Part) -> NDArray[np.generic]:
     """Class number of each row, also for one-hot labels."""
     return part.y.argmax(axis=1) if part.y.ndim == 2 else part.y
 

@@ -74,6 +74,20 @@ class DataSection(_Section):
     options: dict[str, Any] = Field({}, description="passed on to the source, such as { words = 10000 }")
 
 
+class OuterSection(_Section):
+    """One outer fold of a nested validation, which takes the place of the test part; `run --nested` sets it."""
+
+    folds: int = Field(ge=2, description="number of outer folds")
+    index: int = Field(ge=0, description="which of them, from 0")
+
+    @field_validator("index")
+    @classmethod
+    def _is_there(cls, value: int, info: ValidationInfo) -> int:
+        if value >= info.data.get("folds", value + 1):
+            raise ValueError(f"must be less than the number of outer folds, {info.data['folds']}")
+        return value
+
+
 class ValidationSection(_Section):
     """How trials are validated."""
 
@@ -83,6 +97,7 @@ class ValidationSection(_Section):
     folds: int = Field(5, ge=2, description="folds per repeat; holdout has one")
     repeats: int = Field(1, ge=1, description="split anew so often (kfold and stratified)")
     fraction: float = Field(0.3, gt=0, lt=1, description="validation share of holdout")
+    outer: OuterSection | None = Field(None, description="set by `run --nested`: search all but one outer fold")
 
     @field_validator("repeats")
     @classmethod

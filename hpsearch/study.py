@@ -1,45 +1,27 @@
 """Run, resume and read studies: what the command line and a notebook call."""
 
-import os
-import platform
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch import workspace
-from hpsearch.driver import Driver
-from hpsearch.engines.base import EnginePlan
-from hpsearch.errors import HpsearchError, Interrupted, LedgerError, ModelError, SpecError, StudyError
-from hpsearch.executors import make_executor
-from hpsearch.executors.base import Executor
+from hpsearch import analysis, report, workspace
+from hpsearch.errors import HpsearchError, LedgerError, SpecError, StudyError
 from hpsearch.ledger import DEFAULT_URI, Ledger, sqlite_path
-from hpsearch.observer import Observer, Observers
+from hpsearch.observer import Observer
 from hpsearch.record import StudyRecord, StudyState
-from hpsearch.spec import StudySpec, load_spec
+from hpsearch.search import LOG_CHAMPION, drive
+from hpsearch.setting import Setting, open_executor, prepare_study, with_engine
+from hpsearch.spec import OuterSection, StudySpec, load_spec
 from hpsearch.trial import Champion, Trial
-from hpsearch.tuners import make_tuner
-from hpsearch.tuners.base import TunerSettings
-from hpsearch.worker import smallest_config
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
 
     from hpsearch.report.notebook import Figures
-    from hpsearch.tracking import Tracker
-
-INDEPENDENT = frozenset({"random", "grid", "qmc"})
-"""Algorithms whose suggestions do not depend on results, so that more of them may be asked for ahead."""
-
-LOG_CHAMPION = "hpsearch.tracking:log_champion"
-"""Called by name in a worker, where the model is: the worker's layer does not know the tracking's."""
 
 
 class Study:
@@ -113,15 +95,6 @@ class Study:
         return keras.models.load_model(check_champion(self.record))
 
 
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    """A problem made ready: what a study's workers found out before the first trial."""
-
-    executor: Executor
-    spec: StudySpec
-    facts: Mapping[str, Any]
-
-
 def load(name: str, *, ledger: str = DEFAULT_URI) -> Study:
     """Read a study from a ledger.
 
@@ -148,6 +121,10 @@ def run(study_file: str | Path, *, name: str | None = None, observer: Observer |
     spec, text = load_spec(study_file)
     if name is not None:
         spec = _renamed(spec, name)
+    return _run(spec, text, observer)
+
+
+def _run(spec: StudySpec, text: str, observer: Observer | None) -> Study:
     uri = spec.tracking.resolved().ledger
     if (path := sqlite_path(uri)) is None or path.exists():
         ledger = Ledger(uri)
@@ -155,18 +132,18 @@ def run(study_file: str | Path, *, name: str | None = None, observer: Observer |
             _check_unchanged(ledger.load(spec.name), spec)
             return resume(spec.name, ledger=uri, observer=observer)
     with workspace.driving(uri, spec.name), ExitStack() as stack:
-        setting = _set_up(spec, stack)
+        setting = prepare_study(spec, stack)
         record = StudyRecord(
             name=spec.name,
             spec=spec,
             study_file=text,
-            space=setting.facts["space"],
-            facts={key: value for key, value in setting.facts.items() if key != "space"},
+            space=setting.space,
+            facts=setting.facts,
             created=time.time(),
         )
         ledger = Ledger(uri, create=True)
         ledger.create(record)
-        return _drive(record, ledger, setting.executor, observer or Observer())
+        return Study(drive(record, ledger, setting.executor, observer or Observer()), uri)
 
 
 def resume(
@@ -196,8 +173,8 @@ def resume(
             record = book.set_trials(name, trials)
         if record.state is StudyState.FINISHED and record.champion and record.champion.model_uri and trials is None:
             return Study(record, ledger)
-        spec = _with_engine(record.spec, record.facts["plan"]["engine"])
-        executor = stack.enter_context(_executor(spec, record.facts["plan"]["backend"]))
+        spec = with_engine(record.spec, record.facts["plan"]["engine"])
+        executor = stack.enter_context(open_executor(spec, record.facts["plan"]["backend"]))
         found = executor.request("data_facts")["fingerprint"]
         if found != record.facts["data"]["fingerprint"]:
             raise LedgerError(
@@ -205,7 +182,44 @@ def resume(
                 f"but {record.facts['data']['fingerprint']} when it began",
                 hint="scores would not be comparable: put the old data back, or start a study of another name",
             )
-        return _drive(record, book, executor, observer or Observer())
+        return Study(drive(record, book, executor, observer or Observer()), ledger)
+
+
+def run_nested(
+    study_file: str | Path, folds: int, *, name: str | None = None, observer: Observer | None = None
+) -> Study:
+    """Nested validation: search anew without each outer fold in turn, and test every winner on the fold left out.
+
+    Each outer fold is a study of its own (``name.outer0`` …), so that it can be interrupted, resumed and looked at.
+    The study itself is run too; what was measured joins its ``facts["nested"]``, and so its verdict.
+
+    Args:
+        study_file: As for :func:`run`.
+        folds: Number of outer folds, at least 2.
+        name: Takes the place of the file's name.
+        observer: Told of everything that happens, study by study.
+
+    Raises:
+        HpsearchError: As for :func:`run`.
+    """
+    study = run(study_file, name=name, observer=observer)
+    spec, text = load_spec(study_file)
+    scores, searched = [], []
+    for index in range(folds):
+        validation = spec.validation.model_copy(update={"outer": OuterSection(folds=folds, index=index)})
+        inner = spec.model_copy(update={"name": f"{study.name}.outer{index}", "validation": validation})
+        outcome = _run(inner, text, observer)
+        metric = analysis.test_metric(outcome.record)
+        assert outcome.champion is not None
+        assert outcome.best is not None
+        scores.append(outcome.champion.test[metric])
+        searched.append(outcome.best.score)
+    ledger = Ledger(study.ledger_uri)
+    ledger.add_fact(study.name, "nested", {"metric": metric, "scores": scores, "searched": searched})
+    record = ledger.load(study.name)
+    with suppress(HpsearchError):
+        report.write_artifacts(record, study.folder, report.load_artifacts(record, study.folder))
+    return Study(record, study.ledger_uri)
 
 
 def sync(name: str, *, ledger: str = DEFAULT_URI) -> str:
@@ -224,8 +238,8 @@ def sync(name: str, *, ledger: str = DEFAULT_URI) -> str:
         done = [f"{report.written} of {len(record.trials)} trials were missing or stale in MLflow", *report.notes]
         if record.champion is not None:
             path = str(check_champion(record))
-            spec = _with_engine(record.spec, record.facts["plan"]["engine"])
-            with _executor(spec, record.facts["plan"]["backend"]) as executor:
+            spec = with_engine(record.spec, record.facts["plan"]["engine"])
+            with open_executor(spec, record.facts["plan"]["backend"]) as executor:
                 uri = executor.request("call", LOG_CHAMPION, path, {"tracking": spec.tracking, "record": record})
             book.set_champion(name, replace(record.champion, model_uri=uri))
             done.append(f"champion: {uri}")
@@ -261,241 +275,14 @@ def check_champion(record: StudyRecord) -> Path:
     return path
 
 
-def set_up(spec: StudySpec) -> Mapping[str, Any]:
-    """What a study of this file would start from: facts and effective space, without writing anything.
+def set_up(spec: StudySpec) -> Setting:
+    """What a study of this file would start from, without entering anything. The setting's executor is closed.
 
     Raises:
         HpsearchError: As :func:`run` would before its first trial.
     """
     with ExitStack() as stack:
-        return _set_up(spec, stack).facts
-
-
-def _set_up(spec: StudySpec, stack: ExitStack) -> _Setting:
-    """Load data, find the space, rehearse the model, choose the engine."""
-    resources = spec.resources
-    if resources.engine == "fit" or resources.backend == "tensorflow":
-        backend = "tensorflow" if resources.backend == "auto" else resources.backend
-        return _try_backend(spec, backend, stack)
-    may_turn = resources.engine == "auto" and resources.backend == "auto"
-    attempt = ExitStack()
-    try:
-        setting = _try_backend(spec, "jax", attempt)
-    except ModelError:
-        attempt.close()
-        if not may_turn:
-            raise
-        # The model may need TensorFlow itself; if it does not, the same mistake shows again.
-        return _try_backend(_with_engine(spec, "fit"), "tensorflow", stack)
-    except BaseException:
-        attempt.close()
-        raise
-    plan = setting.facts["plan"]
-    if plan["engine"] == "fit" and may_turn:
-        attempt.close()
-        turned = _try_backend(_with_engine(spec, "fit"), "tensorflow", stack)
-        return replace(turned, facts={**turned.facts, "plan": {**turned.facts["plan"], "reason": plan["reason"]}})
-    stack.push(attempt.pop_all())
-    return setting
-
-
-def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> _Setting:
-    executor = stack.enter_context(_executor(spec, backend))
-    data = executor.request("data_facts")
-    space = spec.make_space(executor.request("discover") if spec.model.build else None)
-    # Fails early where the algorithm cannot work, before anything is written.
-    make_tuner(spec.search.tuner, spec.search.algorithm, _tuner_settings(spec, space)).close()
-    rehearsal = executor.request("rehearse", smallest_config(space))
-    if spec.objective.metric not in rehearsal["metrics"]:
-        from hpsearch.spec import closest
-
-        legal = rehearsal["metrics"]
-        raise SpecError(
-            f"objective.metric: the model records no {spec.objective.metric!r}{closest(spec.objective.metric, legal)}; "
-            f"it records {', '.join(legal)}"
-        )
-    plan: EnginePlan = executor.request("plan")
-    per_bundle = plan.trials_per_bundle
-    ahead = 4 if spec.search.algorithm in INDEPENDENT else 1
-    facts = {
-        "data": data,
-        "space": space,
-        "plan": {
-            "engine": plan.engine,
-            "reason": plan.reason,
-            "lifted": sorted(plan.lifted),
-            "trials_per_bundle": per_bundle,
-            "window": executor.slots * per_bundle * ahead,
-            "backend": backend,
-        },
-        **executor.request("machine_facts"),
-        "host": {"platform": platform.platform(), "cores": os.cpu_count()},
-        "git_commit": _git_commit(),
-    }
-    return _Setting(executor, spec, facts)
-
-
-@contextmanager
-def _executor(spec: StudySpec, backend: str) -> Iterator[Executor]:
-    cache = str(workspace.cache_folder(spec.tracking.resolved().ledger).resolve())
-    executor = make_executor(spec, backend=backend, cache=cache)
-    try:
-        yield executor
-    finally:
-        executor.close()
-
-
-def _tuner_settings(spec: StudySpec, space: Any) -> TunerSettings:
-    search = spec.search
-    return TunerSettings(
-        space=space,
-        direction=spec.objective.direction,
-        seed=spec.seed,
-        startup_trials=search.startup_trials,
-        grid_points=search.grid_points,
-    )
-
-
-def _drive(record: StudyRecord, ledger: Ledger, executor: Executor, observer: Observer) -> Study:
-    """Search, refit, and enter the end, whichever it is."""
-    from hpsearch.tracking import Tracker
-
-    tracker = Tracker(record.spec.tracking)
-    observers = Observers([tracker, observer])
-    plan = record.facts["plan"]
-    ledger.set_state(record.name, StudyState.RUNNING)
-    observers.open(record)
-    tuner = make_tuner(
-        record.spec.search.tuner, record.spec.search.algorithm, _tuner_settings(record.spec, record.space)
-    )
-    state = StudyState.FAILED
-    driver = None
-    try:
-        with _signals() as interrupted:
-            driver = Driver(
-                record,
-                ledger,
-                executor=executor,
-                tuner=tuner,
-                plan=EnginePlan(plan["engine"], plan["reason"], frozenset(plan["lifted"]), plan["trials_per_bundle"]),
-                window=plan["window"],
-                observer=observers,
-                interrupted=interrupted.is_set,
-            )
-            finished = driver.search()
-            if not finished:
-                state = StudyState.INTERRUPTED
-                raise Interrupted(
-                    f"study {record.name!r} was stopped; finished folds are kept",
-                    hint=f"`hpsearch resume {record.name}` goes on where it was",
-                )
-            _crown(replace(record, trials=tuple(driver.trials)), ledger, executor, observers)
-            state = StudyState.FINISHED
-            _write_report(replace(ledger.load(record.name), state=state), ledger, tracker)
-    except KeyboardInterrupt:
-        state = StudyState.INTERRUPTED
-        raise Interrupted(
-            f"study {record.name!r} was stopped at once; finished folds are kept",
-            hint=f"`hpsearch resume {record.name}` goes on where it was",
-        ) from None
-    finally:
-        tuner.close()
-        # Where the ledger itself has failed, its error is on its way already and must not be covered by a second one.
-        with suppress(LedgerError) if sys.exc_info()[0] is not None else nullcontext():
-            if driver is not None and driver.compile_seconds:
-                ledger.add_compile_seconds(record.name, driver.compile_seconds)
-            ledger.set_state(record.name, state)
-        observers.close(replace(_reloaded(ledger, record), state=state))
-        with suppress(LedgerError) if sys.exc_info()[0] is not None else nullcontext():
-            for note in tracker.notes:
-                ledger.add_note(record.name, note)
-    return Study(ledger.load(record.name), ledger.uri)
-
-
-def _reloaded(ledger: Ledger, record: StudyRecord) -> StudyRecord:
-    """The study as the ledger now has it, or as it was where the ledger cannot be read."""
-    try:
-        return ledger.load(record.name)
-    except LedgerError:
-        return record
-
-
-def _crown(record: StudyRecord, ledger: Ledger, executor: Executor, observers: Observer) -> None:
-    """Have a champion that is the best trial's, in the ledger and in MLflow; what is there already is kept.
-
-    Raises:
-        StudyError: No trial is complete.
-    """
-    best = record.best
-    if best is None:
-        counts = ", ".join(f"{n} {state}" for state, n in _count_states(record.trials).items()) or "none"
-        raise StudyError(
-            f"study {record.name!r} has no complete trial to choose from ({counts})",
-            hint=f"`hpsearch show {record.name}` tells why; change the study file, or resume with more --trials",
-        )
-    champion: Champion | None = record.champion
-    if champion is None or champion.trial != best.number:
-        observers.refit_started(best)
-        assert best.epoch is not None
-        folder = str(workspace.study_folder(ledger.uri, record.name))
-        champion = executor.request("refit", best.number, dict(best.config), best.epoch + 1, folder)
-        ledger.set_champion(record.name, champion)
-    elif champion.model_uri:
-        return
-    try:
-        crowned = replace(record, champion=champion)
-        uri = executor.request(
-            "call", LOG_CHAMPION, champion.path, {"tracking": record.spec.tracking, "record": crowned}
-        )
-    except HpsearchError as error:
-        ledger.add_note(record.name, f"the champion is not in MLflow yet: {error.what}; `hpsearch sync` registers it")
-        observers.note(f"the champion could not be logged to MLflow: {error.what}")
-        return
-    ledger.set_champion(record.name, replace(champion, model_uri=uri))
-
-
-def _write_report(record: StudyRecord, ledger: Ledger, tracker: "Tracker") -> None:
-    """Write the report into the study's folder and beside its MLflow run. A study does not fail for want of it."""
-    from hpsearch import report
-
-    folder = workspace.study_folder(ledger.uri, record.name)
-    try:
-        for path in report.write_artifacts(record, folder, report.load_artifacts(record, folder)):
-            tracker.add_file(path, "pictures" if path.parent.name == "pictures" else None)
-    except HpsearchError as error:
-        ledger.add_note(record.name, f"the report could not be written: {error.what}")
-
-
-def _count_states(trials: Sequence[Trial]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for trial in trials:
-        counts[trial.state.value] = counts.get(trial.state.value, 0) + 1
-    return counts
-
-
-@contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """Ctrl-C once sets the event, twice raises KeyboardInterrupt; SIGTERM is the same as one Ctrl-C."""
-    event = threading.Event()
-
-    def handle(*_: object) -> None:
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield event
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _with_engine(spec: StudySpec, engine: str) -> StudySpec:
-    return spec.model_copy(update={"resources": spec.resources.model_copy(update={"engine": engine})})
+        return prepare_study(spec, stack)
 
 
 def _renamed(spec: StudySpec, name: str) -> StudySpec:
@@ -532,12 +319,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def _git_commit() -> str | None:
-    """Commit of the working directory, with ``-dirty`` where tracked files have changes; None outside git."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip() or None
-    except (OSError, subprocess.SubprocessError):
-        return None

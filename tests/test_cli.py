@@ -273,6 +273,16 @@ def test_what_only_data_or_model_can_tell_is_told_before_anything_is_written(
     assert not (tmp_path / "mlruns" / "ledger.db").exists()
 
 
+def test_nested_validation_measures_what_the_search_promises(tmp_path: Path) -> None:
+    write_study(tmp_path, "nested", trials=2, epochs=2)
+    verdict = json.loads(ok("run", "nested.toml", "--nested", "2", "--json", folder=tmp_path))["verdict"]
+    assert any("Searched anew without each of 2 outer folds" in sentence for sentence in verdict["sentences"])
+    studies = json.loads(ok("list", "--json", folder=tmp_path))
+    assert [row["study"] for row in studies] == ["nested", "nested.outer0", "nested.outer1"]
+    assert {row["state"] for row in studies} == {"finished"}
+    assert "outer folds" in (tmp_path / "mlruns" / "studies" / "nested" / "report.md").read_text()
+
+
 def test_init_check_and_schema_fit_together(tmp_path: Path) -> None:
     assert "wrote mine.toml" in ok("init", "mine.toml", "--data", "sklearn:diabetes", folder=tmp_path)
     effective = json.loads(ok("check", "mine.toml", "--json", folder=tmp_path))

@@ -27,7 +27,7 @@ from hpsearch.analysis.predictions import Interval, Predictions, PredictionsInfo
 from hpsearch.analysis.provenance import Layer, ModelInfo, ProvenanceInfo, model_info, provenance_info
 from hpsearch.analysis.suggestion import SuggestedRow, next_study_file, suggested_space
 from hpsearch.analysis.trajectory import TrajectoryInfo, trajectory_info
-from hpsearch.analysis.verdict import VerdictInfo, verdict_info
+from hpsearch.analysis.verdict import VerdictInfo, test_metric, verdict_info
 
 __all__ = [
     "CompareInfo",
@@ -72,6 +72,7 @@ __all__ = [
     "side_of",
     "slice_info",
     "suggested_space",
+    "test_metric",
     "ties_info",
     "trajectory_info",
     "verdict_info",

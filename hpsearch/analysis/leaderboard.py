@@ -75,8 +75,8 @@ class TiesInfo:
         reason: Why there is no test; empty where there is one.
         best: Number of the winner; None without a ranked trial.
         tied: Numbers of the trials tied with the winner, itself first, best first.
-        simplest: Of the trials within one standard error of the winner, the one with the fewest weights, then the fewest
-            seconds; None without a ranked trial. A tie by the test alone may be a noisy trial that is no alternative.
+        simplest: Of the trials within one standard error of the winner, the one with the fewest weights, then the
+            fewest seconds; None without a ranked trial. A tie by the test alone may be a noisy trial, no alternative.
         standard_error: Of the winner's score, ``std / sqrt(n_folds)``; None with one fold.
         ratio: Validation rows divided by training rows, averaged over the folds; None where no test is possible.
         tests: Trial number → its test against the winner (that trial minus the winner).

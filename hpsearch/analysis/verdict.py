@@ -2,7 +2,10 @@
 
 import math
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
 
 from hpsearch.analysis import words
 from hpsearch.analysis.leaderboard import TiesInfo, state_counts, ties_info
@@ -83,12 +86,12 @@ def verdict_info(
     """
     ties = ties or ties_info(record)
     best, champion = record.best, record.champion
-    test_metric = _test_metric(record)
-    interval = score_interval(record, predictions, test_metric) if predictions is not None and test_metric else None
+    metric = test_metric(record)
+    interval = score_interval(record, predictions, metric) if predictions is not None and metric else None
     return VerdictInfo(
         study=record.name,
         state=str(record.state),
-        sentences=tuple(_sentences(record, ties, test_metric, interval)),
+        sentences=tuple(_sentences(record, ties, metric, interval)),
         metric=record.objective.metric,
         direction=record.objective.direction,
         counts=state_counts(record),
@@ -101,7 +104,7 @@ def verdict_info(
         simplest=ties.simplest,
         n_tied=len(ties.tied),
         test=dict(champion.test) if champion else {},
-        test_metric=test_metric,
+        test_metric=metric,
         test_interval=interval,
         test_rows=record.facts.get("data", {}).get("test_rows") or None,
         train_seconds=champion.seconds if champion else best.seconds if best else None,
@@ -114,7 +117,7 @@ def verdict_info(
     )
 
 
-def _test_metric(record: StudyRecord) -> str:
+def test_metric(record: StudyRecord) -> str:
     """The champion's test metric that answers to the objective, else its first besides the loss."""
     test = record.champion.test if record.champion else {}
     wanted = record.objective.metric.removeprefix("val_")
@@ -134,7 +137,19 @@ def _sentences(record: StudyRecord, ties: TiesInfo, test_metric: str, interval: 
         sentences.append("The winner has not been refitted, so there is no model and no test score.")
     else:
         sentences.append(f"The study is {record.state}: the winner may still change.")
+    if "nested" in record.facts:
+        sentences.append(_nested(record.facts["nested"]))
     return sentences
+
+
+def _nested(nested: Mapping[str, Any]) -> str:
+    scores, searched = nested["scores"], nested["searched"]
+    gap = abs(fmean(searched) - fmean(scores))
+    return (
+        f"Searched anew without each of {len(scores)} outer folds, the winners reach a test {nested['metric']} of "
+        f"{words.score(fmean(scores), stdev(scores))} on the fold left out (mean ± sd); "
+        f"the searches themselves had said {words.number(fmean(searched))}, {words.number(gap)} apart."
+    )
 
 
 def _nothing(record: StudyRecord) -> str:

@@ -12,9 +12,8 @@ from hpsearch.space import Choice, Constant, Float, Int, Parameter, Space
 from hpsearch.spec import StudySpec
 
 
-def render(spec: StudySpec, facts: Mapping[str, Any], *, as_json: bool) -> None:
+def render(spec: StudySpec, space: Space, facts: Mapping[str, Any], *, as_json: bool) -> None:
     """Print the effective values, the data, the space and its size."""
-    space: Space = facts["space"]
     size = space.size()
     grid = space.grid_size(spec.search.grid_points)
     if as_json:

@@ -85,8 +85,8 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
     from hpsearch.study import set_up
 
     spec, _ = load_spec(file)
-    facts = set_up(spec)
-    render(spec, facts, as_json=as_json)
+    setting = set_up(spec)
+    render(spec, setting.space, setting.facts, as_json=as_json)
 
 
 @app.command()
@@ -101,14 +101,22 @@ def schema() -> None:
 def run(
     file: FileArgument,
     name: Annotated[str | None, typer.Option(help="Takes the place of the file's name.")] = None,
+    nested: Annotated[
+        int | None,
+        typer.Option(min=2, metavar="FOLDS", help="Also measure the honest score: search without each outer fold."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search as a study file says, refit the winner, log everything. A study that was interrupted goes on."""
     from hpsearch.cli.live import watching
     from hpsearch.study import run as run_study
+    from hpsearch.study import run_nested
 
     with watching() as observer:
-        study = run_study(file, name=name, observer=observer)
+        if nested is None:
+            study = run_study(file, name=name, observer=observer)
+        else:
+            study = run_nested(file, nested, name=name, observer=observer)
     _show_result(study, as_json=as_json)
 
 

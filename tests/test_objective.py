@@ -37,6 +37,13 @@ def test_one_fold_has_no_standard_deviation() -> None:
     assert score(ACCURACY, [fold(0, 0.5)]).std is None
 
 
+@pytest.mark.parametrize("values", [(math.inf, 0.5), (math.nan, 0.5), (math.inf, -math.inf), (math.nan, math.nan)])
+def test_folds_without_a_finite_value_score_without_one_and_raise_nothing(values: tuple[float, float]) -> None:
+    result = score(ACCURACY, [fold(i, value) for i, value in enumerate(values)])
+    assert not math.isfinite(result.value)
+    assert math.isnan(result.std)
+
+
 def test_missing_metric_names_what_was_recorded() -> None:
     with pytest.raises(ValueError, match="metric 'val_auc' was not recorded; recorded: val_accuracy"):
         score(Objective("val_auc", "maximize"), [fold(0, 0.5)])

@@ -4,9 +4,8 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 
-from hpsearch.objective import Objective
+from hpsearch.objective import Objective, mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class FoldCurves:
         lengths = [len(fold) for fold in self.folds]
         if not lengths or len(set(lengths)) > 1:
             raise ValueError(f"trial {self.trial}: folds of one length are needed, but got lengths {lengths}")
-        object.__setattr__(self, "mean", tuple(fmean(values) for values in zip(*self.folds, strict=True)))
+        object.__setattr__(self, "mean", tuple(mean(values) for values in zip(*self.folds, strict=True)))
 
 
 class Pruner(ABC):

@@ -1,10 +1,9 @@
 """The median rule: stop what is worse than half of the complete trials were at the same age."""
 
 from collections.abc import Sequence
-from math import fsum
 from statistics import median
 
-from hpsearch.objective import Objective
+from hpsearch.objective import Objective, mean
 from hpsearch.pruning.base import FoldCurves, Pruner
 
 
@@ -33,7 +32,7 @@ class MedianPruner(Pruner):
             return None
         if sum(other.complete for other in others) < self.startup_trials:
             return None
-        field = [fsum(other.mean[:epochs]) / epochs for other in others if other.complete and len(other.mean) >= epochs]
+        field = [mean(other.mean[:epochs]) for other in others if other.complete and len(other.mean) >= epochs]
         if not field:
             return None
         own, bar = self.standing(trial, epochs), median(field)

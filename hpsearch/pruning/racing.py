@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from statistics import fmean, stdev
 
-from hpsearch.objective import Objective
+from hpsearch.objective import Objective, mean
 from hpsearch.pruning.base import FoldCurves, Pruner
 
 _LOOK_RATIO = 1.5
@@ -78,10 +78,12 @@ class RacingPruner(Pruner):
         target, projected = _at(best, best_epoch), self._project(trial)
         sign = 1.0 if self.objective.direction == "maximize" else -1.0
         behind = [sign * (goal - end) for goal, end in zip(target, projected, strict=True)]
+        if not all(map(math.isfinite, behind)):
+            return None
         ratio = self.validation_ratio if self.validation_ratio is not None else 1 / (n_folds - 1)
         error = (1 - self.confidence) / len(looks)
         margin = critical_t(error, n_folds - 1) * stdev(behind) * math.sqrt(1 / n_folds + ratio)
-        if not all(map(math.isfinite, behind)) or fmean(behind) <= margin:
+        if fmean(behind) <= margin:
             return None
         return (
             f"after {epochs} epochs: it is heading for {fmean(projected):.4g}, "
@@ -108,7 +110,7 @@ class RacingPruner(Pruner):
             sum((one - centre) * value for one, value in zip(logs, fold[start - 1 :], strict=True)) / spread
             for fold in trial.folds
         ]
-        improving = self.objective.better(fmean(slopes), 0.0)
+        improving = self.objective.better(mean(slopes), 0.0)
         ahead = math.log(trial.epochs / epochs) if improving else 0.0
         levels = _at(trial, self.best_epoch(trial, epochs))
         return [level + slope * ahead for level, slope in zip(levels, slopes, strict=True)]

@@ -239,3 +239,11 @@ def test_racing_reaches_its_decision_by_the_corrected_test():
     trial = curves(9, *[[0.88 + o] * 8 for o in (-0.008, -0.004, 0.0, 0.004, 0.008)])
     assert RacingPruner(MAXIMIZE, validation_ratio=0.0).verdict(trial, field)
     assert RacingPruner(MAXIMIZE, validation_ratio=1.0).verdict(trial, field) is None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_values_that_are_not_finite_in_some_folds_raise_nothing(method):
+    odd = curves(50, [0.5, math.inf, 0.6], [0.5, -math.inf, 0.6], [0.5, math.nan, math.inf])
+    rule = pruner(method, startup_trials=1)
+    for trial, others in ((odd, FIELD), (rising(99, 0.9, 3), [*FIELD, odd, curves(51, *odd.folds, complete=True)])):
+        rule.verdict(trial, others)

@@ -95,8 +95,8 @@ def test_verdict_says_winner_simplest_and_test_score():
     assert info.sentences == (
         "Trial 0 is the best of 3 complete trials: val_accuracy 0.9600 ± 0.0071 (mean ± sd over 5 folds, "
         f"read at epoch {BEST.epoch + 1}).",
-        "The folds cannot tell 1 other trial from it; the simplest within one standard error is trial 1 (5,000 parameters, "
-        "0.9590 ± 0.0074).",
+        "The folds cannot tell 1 other trial from it; the simplest within one standard error is trial 1 "
+        "(5,000 parameters, 0.9590 ± 0.0074).",
         f"Refitted on all training rows for {BEST.epoch + 1} epochs, it reaches a test accuracy of 0.9778 on 359 "
         "held-out rows.",
     )

@@ -106,7 +106,7 @@ class FusedEngine(Engine):
         inputs = ", ".join(sorted(self._lifted)) or "no hyperparameter"
         return EnginePlan(
             "fused",
-            f"all folds of many trials in one compiled program; {inputs} vary without a new one",
+            f"all folds of many trials in one compiled program; {inputs} cost no program of their own",
             # Any lanes may share a bundle: while one signature trains, the next ones compile.
             lifted=frozenset(self.space),
             trials_per_bundle=auto if wanted == "auto" else wanted,

@@ -1,7 +1,8 @@
 """Drives a synthetic study in this process, from its start or from wherever the ledger says it was left.
 
-As a program (``python -m tests.drive LEDGER TUNER ALGORITHM TRIALS KILL_AT WINDOW``) it kills itself with
-SIGKILL at the given epoch event, so that tests can resume what a dead driver left behind.
+As a program (``python -m tests.drive LEDGER TRAINED TUNER ALGORITHM TRIALS KILL_AT WINDOW``) it kills itself with
+SIGKILL at the given epoch event, and leaves what it has trained in the file TRAINED, so that tests can resume what a
+dead driver left behind.
 """
 
 import json
@@ -56,14 +57,14 @@ def drive(
     return ledger.load(spec.name)
 
 
-def main(ledger_uri: str, tuner: str, algorithm: str, trials: int, kill_at: int, window: int) -> None:
+def main(ledger_uri: str, trained: str, tuner: str, algorithm: str, trials: int, kill_at: int, window: int) -> None:
     """Drive until the `kill_at`-th round of epochs, then die as by ``kill -9``."""
     left = [kill_at]
 
     def countdown() -> None:
         left[0] -= 1
         if left[0] < 0:
-            Path(ledger_uri.removeprefix("sqlite:///")).with_suffix(".trained").write_text(json.dumps(executor.trained))
+            Path(trained).write_text(json.dumps(executor.trained))
             os.kill(os.getpid(), signal.SIGKILL)
 
     executor = SyntheticExecutor(slots=window, on_epoch=countdown)
@@ -71,4 +72,4 @@ def main(ledger_uri: str, tuner: str, algorithm: str, trials: int, kill_at: int,
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], *map(int, sys.argv[4:]))
+    main(*sys.argv[1:5], *map(int, sys.argv[5:]))

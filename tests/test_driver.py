@@ -75,9 +75,10 @@ def test_after_kill_9_and_resume_the_sequence_is_that_of_an_uninterrupted_study(
     ledger = f"sqlite:///{tmp_path}/killed.db"
     kill_at = 22
     numbers = map(str, (trials, kill_at, window))
-    died = subprocess.run([sys.executable, "-m", "tests.drive", ledger, tuner, algorithm, *numbers], check=False)
-    assert died.returncode == -9
-    before = json.loads((tmp_path / "killed.trained").read_text())
+    trained = tmp_path / "trained.json"
+    command = [sys.executable, "-m", "tests.drive", ledger, str(trained), tuner, algorithm, *numbers]
+    assert subprocess.run(command, check=False).returncode == -9
+    before = json.loads(trained.read_text())
     executor = SyntheticExecutor(slots=window)
     resumed = drive(ledger, executor, window=window, **options)
     assert configs(resumed) == configs(whole)

@@ -1,0 +1,87 @@
+"""The ledger on a real PostgreSQL server, made for these tests: its own data, a free port of this machine."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hpsearch.ledger import Ledger
+from hpsearch.trial import TrialState
+from tests.drive import drive
+from tests.synthetic import SyntheticExecutor
+
+
+def find_programs() -> Path | None:
+    """The folder of ``initdb`` and ``pg_ctl``; Debian keeps them off the PATH."""
+    if found := shutil.which("initdb"):
+        return Path(found).resolve().parent
+    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Address of a server, without a database's name."""
+    pytest.importorskip("psycopg", reason="the postgresql extra is not installed")
+    programs = find_programs()
+    if programs is None or not (programs / "initdb").exists():
+        pytest.skip("PostgreSQL's initdb is not on this machine")
+    # Not below pytest's folders, into which only their owner may look.
+    folder = Path(tempfile.mkdtemp(prefix="hpsearch-postgresql-"))
+    prefix: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to be root
+        prefix = ["runuser", "-u", "postgres", "--"]
+        if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
+            pytest.skip("PostgreSQL cannot be started by root, and there is no user postgres")
+        shutil.chown(folder, "postgres")
+
+    def call(program: str, *arguments: str) -> None:
+        subprocess.run([*prefix, str(programs / program), *arguments], check=True, capture_output=True, cwd=folder)
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data = str(folder / "data")
+    call("initdb", "-D", data, "-U", "hpsearch", "--auth=trust", "--no-sync", "-E", "UTF8")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+    # Its output would keep the pipes open that the test waits for.
+    call("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
+    yield f"postgresql+psycopg://hpsearch@127.0.0.1:{port}"
+    call("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def database(server: str, request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Makes a fresh database and returns its address."""
+    import psycopg
+
+    def make(name: str) -> str:
+        with psycopg.connect(server.replace("+psycopg", "") + "/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        return f"{server}/{name}"
+
+    return make
+
+
+def test_kill_9_and_resume_go_on_as_an_uninterrupted_study(database: Callable[[str], str], tmp_path: Path) -> None:
+    whole = drive(f"sqlite:///{tmp_path}/whole.db", SyntheticExecutor(slots=2), window=2)
+    ledger, trained = database("killed"), tmp_path / "trained.json"
+    command = [sys.executable, "-m", "tests.drive", ledger, str(trained), "optuna", "tpe", "12", "22", "2"]
+    assert subprocess.run(command, check=False).returncode == -9
+    left = Ledger(ledger).load("synthetic")
+    assert any(trial.state is TrialState.RUNNING for trial in left.trials)
+    executor = SyntheticExecutor(slots=2)
+    resumed = drive(ledger, executor, window=2)
+    assert [dict(trial.config) for trial in resumed.trials] == [dict(trial.config) for trial in whole.trials]
+    assert [trial.score for trial in resumed.trials] == [trial.score for trial in whole.trials]
+    assert [trial.folds for trial in resumed.trials] == [trial.folds for trial in whole.trials]
+    before = {tuple(lane) for lane in json.loads(trained.read_text())}
+    assert not before & set(executor.trained), "a finished fold was trained again"
+    assert len(before) + len(executor.trained) == 3 * 12

@@ -8,6 +8,9 @@ from urllib.parse import urlencode
 from hpsearch.errors import TrackingError
 from hpsearch.spec import TrackingSection, without_password
 
+VIEW = "study"
+"""Name of the view (see :mod:`hpsearch.tracking.saved_view`) in the address of a study's page."""
+
 _SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)([^?]*)(\?.*)?")
 
 
@@ -39,9 +42,9 @@ class Address:
         # MLflow puts one folder per run below; study names may hold characters that URIs do not.
         return f"{self.artifact_root.rstrip('/')}/{re.sub(r'[^A-Za-z0-9._-]+', '_', name)}"
 
-    def experiment_url(self, experiment_id: str, *, maximize: bool) -> str:
+    def experiment_url(self, experiment_id: str) -> str:
         """The experiment's web page; empty where no server is known."""
-        return page(self.uri, experiment_id, maximize=maximize) if self.http else ""
+        return page(self.uri, experiment_id) if self.http else ""
 
     def make_folder(self) -> None:
         """Create the folder of a SQLite database.
@@ -60,18 +63,13 @@ class Address:
             ) from None
 
 
-def page(server: str, experiment_id: str, *, maximize: bool) -> str:
+def page(server: str, experiment_id: str) -> str:
     """Web page of a study's experiment: all trials, best first.
 
     Left to itself, MLflow opens in its GenAI mode and shows the parent run alone, its trials folded away.
     """
-    query = urlencode(
-        {
-            "workflowType": "machine_learning",
-            "orderByKey": "metrics.`score`",
-            "orderByAsc": "false" if maximize else "true",
-        }
-    )
+    # An order in the address would make MLflow ignore the view, which has it, too.
+    query = urlencode({"workflowType": "machine_learning", "viewStateShareKey": VIEW})
     return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs?{query}"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from hpsearch.data.dataset import Features
 from hpsearch.errors import TrackingError
-from hpsearch.record import StudyRecord
+from hpsearch.record import StudyRecord, StudyState
 from hpsearch.spec import TrackingSection
 from hpsearch.tracking import study_view, view
 from hpsearch.tracking.address import Address, resolve
@@ -138,7 +138,9 @@ def _register(
     )
     projection.write_model_metrics(record, logged.model_id)
     with contextlib.suppress(Exception):  # it exists already, or the next call says what is wrong
-        client.create_registered_model(name, description=study_view.describe(record)[: view.TAG_LENGTH])
+        # The champion comes last: by the time that anybody reads this, the study is finished.
+        about = study_view.describe(replace(record, state=StudyState.FINISHED))
+        client.create_registered_model(name, description=about[: view.TAG_LENGTH])
     version = client.create_model_version(
         name, f"models:/{logged.model_id}", run_id=projection.parent_id, tags=tags, model_id=logged.model_id
     )

@@ -6,12 +6,11 @@ from typing import Any
 
 from hpsearch.record import StudyRecord, StudyState
 from hpsearch.space import Value
+from hpsearch.tracking import saved_view
 from hpsearch.tracking.view import NAME, NOTE, TAG_LENGTH, Point, iso, key, label, mean_points, milliseconds, number
 from hpsearch.trial import Trial, TrialState
 
 STUDY, KIND, MODEL_URI = "hpsearch.study", "hpsearch.kind", "hpsearch.champion"
-
-GREATER_IS_BETTER = "mlflow.experiment.primaryMetric.greaterIsBetter"
 
 STATUS = {
     StudyState.RUNNING: "RUNNING",
@@ -32,8 +31,9 @@ def experiment_tags(record: StudyRecord) -> dict[str, str]:
     return {
         "mlflow.experimentKind": "custom_model_development",
         "mlflow.experiment.primaryMetric.name": "score",
-        GREATER_IS_BETTER: str(record.objective.direction == "maximize"),
+        "mlflow.experiment.primaryMetric.greaterIsBetter": str(record.objective.direction == "maximize"),
         NOTE: _introduction(record),
+        saved_view.TAG: saved_view.saved_view(record),
     }
 
 
@@ -123,7 +123,7 @@ def describe(record: StudyRecord) -> str:
         spread = "" if best.std is None else f" ± {best.std:.3g}"
         lines.append(
             f"Best: trial **{best.number}**, {record.objective.metric} **{best.score:.4g}**{spread} "
-            f"(mean ± standard deviation over {len(best.fold_scores)} folds, epoch {best.epoch}, from 0)."
+            f"(mean ± standard deviation over {len(best.fold_scores)} folds, read at epoch {(best.epoch or 0) + 1})."
         )
         lines += ["", "| hyperparameter | value |", "|---|---|"]
         lines += [f"| {_plain(name)} | {_plain(value)} |" for name, value in best.config.items()]
@@ -148,7 +148,7 @@ def _introduction(record: StudyRecord) -> str:
         f"{spec.search.tuner} {spec.search.algorithm}, seed {spec.seed}. "
         "The parent run is the study; below it is one run per trial. FINISHED trials are ranked by `score`, KILLED "
         "ones were pruned or interrupted, FAILED ones diverged or raised. `fold_0/…` is a fold's curve, the plain name "
-        "the mean over folds."
+        "the mean over folds; step 0 is the first epoch."
     )
 
 

@@ -194,7 +194,7 @@ class Tracker(Observer):
             self._projection = Projection(record, self._address)
             with self._changed:
                 self._dirty |= self._trials.keys()
-                self._place = (_url(self._projection, record), self._projection.parent_id)
+                self._place = (_url(self._projection), self._projection.parent_id)
                 self._notes += self._projection.notes
                 self._changed.notify_all()
             self._described = False
@@ -282,9 +282,8 @@ def sync(record: StudyRecord) -> SyncReport:
             projection.write_study(record)
         except Exception as error:
             raise explain(error, address) from error
-    return SyncReport(written, tuple(projection.notes), _url(projection, record), projection.parent_id)
+    return SyncReport(written, tuple(projection.notes), _url(projection), projection.parent_id)
 
 
-def _url(projection: Projection, record: StudyRecord) -> str:
-    maximize = record.objective.direction == "maximize"
-    return projection.address.experiment_url(projection.experiment_id, maximize=maximize)
+def _url(projection: Projection) -> str:
+    return projection.address.experiment_url(projection.experiment_id)

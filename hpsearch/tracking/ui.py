@@ -18,7 +18,6 @@ from typing import TextIO
 from hpsearch.errors import TrackingError
 from hpsearch.spec import TrackingSection
 from hpsearch.tracking.address import Address, page, resolve
-from hpsearch.tracking.study_view import GREATER_IS_BETTER
 
 HOST = "127.0.0.1"
 FIRST_PORT = 5000
@@ -110,8 +109,7 @@ def study_page(server: str, study: str | None) -> str:
         with contextlib.suppress(TrackingError):
             found = _get(f"{server}/api/2.0/mlflow/experiments/get-by-name?{query}", server)
             experiment = json.loads(found)["experiment"]
-            tags = {tag["key"]: tag["value"] for tag in experiment.get("tags", ())}
-            return page(server, experiment["experiment_id"], maximize=tags.get(GREATER_IS_BETTER) == "True")
+            return page(server, experiment["experiment_id"])
     return f"{server}/#/experiments"
 
 

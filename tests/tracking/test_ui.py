@@ -30,9 +30,7 @@ def test_ui_opens_the_studys_page_and_ctrl_c_ends_it(folder: Path) -> None:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         server, _, page = url.partition("/#")
-        assert page == (
-            "/experiments/1/runs?workflowType=machine_learning&orderByKey=metrics.%60score%60&orderByAsc=false"
-        )
+        assert page == ("/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=study")
         assert server.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(f"{server}/health", timeout=10) as answer:
             assert answer.read() == b"OK"

@@ -35,7 +35,7 @@ CNN = (
 )
 SMALL_CNN = {
     **{name: MLP[name] for name in ("learning_rate", "batch_size", "epochs", "optimizer", "activation")},
-    "blocks": 2,
+    "blocks": 1,
     "convolutions": 1,
     "filters": 4,
     "kernel_size": 3,
@@ -81,7 +81,7 @@ def test_lane_in_a_bundle_of_many_equals_the_lane_alone(engine):
         alone = results(engine, [lane])[lane.trial, lane.fold]
         assert alone.epochs == lane.config["epochs"]
         assert_same(together[lane.trial, lane.fold].curves, alone.curves, tolerance=1e-5)
-    assert engine.take_compile_seconds() == 0.0
+    assert engine.take_compile_seconds() < 0.05  # looking a program up takes microseconds, compiling one a second
     assert {"learning_rate", "dropout", "epochs", "momentum"} <= engine.lifted
 
 

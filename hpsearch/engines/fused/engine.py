@@ -10,7 +10,7 @@ import jax
 
 from hpsearch.engines.base import Engine, EnginePlan, Stopped
 from hpsearch.engines.failures import failed, is_out_of_memory
-from hpsearch.engines.fit import FitEngine
+from hpsearch.engines.fit import FitEngine, release
 from hpsearch.engines.fused.cache import Kept
 from hpsearch.engines.fused.checking import check_step
 from hpsearch.engines.fused.data import DeviceData
@@ -30,7 +30,10 @@ TRIALS_PER_BUNDLE = {"cpu": 8}
 CACHE_BYTES = 6 << 20
 """State of the lanes of one dispatch on a CPU: what stays in its caches from step to step."""
 
-PROGRAMS_KEPT = 48
+PROGRAMS_KEPT = 24
+
+TIDY_AFTER = 8
+"""New signatures after which JAX's caches of what led to them are emptied: some 25 MB each, measured."""
 
 AHEAD = 2
 """How many of the following signatures compile while one trains."""
@@ -71,6 +74,7 @@ class FusedEngine(Engine):
         self._background = ThreadPoolExecutor(AHEAD, thread_name_prefix="compile")
         self._fold_classes: dict[int, int] = {}
         self._checked = False
+        self._made = 0
         self._most_lanes: int | None = None
         self._notes: list[str] = []
         self._compile_seconds = 0.0
@@ -191,6 +195,9 @@ class FusedEngine(Engine):
         config = job.lanes[0].config
         mine = self._fold_classes[job.lanes[0].fold]
         folds = [fold for fold, one in self._fold_classes.items() if one == mine]
+        self._made += 1
+        if self._made % TIDY_AFTER == 0:
+            release()  # compiled programs are held by the engine itself, and stay
         recipe = self._make(config, folds)
         self._recipes.put(job.signature, recipe)
         return recipe

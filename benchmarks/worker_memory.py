@@ -2,7 +2,7 @@
 
     python -m benchmarks.worker_memory [--engine fit --backend tensorflow] [--trials 200]
 
-Promise: ≤ 5 % growth after the first trials. The driver would replace a worker that grows by half; here it may not.
+Promise: ≤ 5 % growth after the first trials. The driver replaces a worker that grows by a quarter; here it may not.
 """
 
 import argparse

@@ -18,7 +18,7 @@ from hpsearch.spec import StudySpec
 from hpsearch.trial import Bundle, BundleFinished, Event, WorkerDied
 from hpsearch.worker import WorkerSettings
 
-GROWTH_LIMIT = 1.5
+GROWTH_LIMIT = 1.25
 """A worker whose memory exceeds this multiple of what it had after its first bundles is replaced between bundles."""
 
 SETTLED = 3

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import LedgerError
+from hpsearch.locks import taking_turns
 from hpsearch.objective import mean_curve
 from hpsearch.record import StudyRecord, StudyState
 from hpsearch.space import Choice, Constant, Float, Int, Parameter, Space
@@ -51,12 +52,12 @@ class Ledger:
     def __init__(self, uri: str = DEFAULT_URI, *, create: bool = False) -> None:
         self.uri = uri
         self._ids: dict[str, int] = {}
-        with _explained(uri):
+        with explained(uri):
             self._storage = _open_storage(uri, create)
 
     def names(self) -> list[str]:
         """Names of all studies that hpsearch made here, oldest first."""
-        with _explained(self.uri):
+        with explained(self.uri):
             studies = self._storage.get_all_studies()
         return [study.study_name for study in studies if "hpsearch" in study.user_attrs]
 
@@ -68,7 +69,7 @@ class Ledger:
         """
         import optuna
 
-        with _explained(self.uri):
+        with explained(self.uri):
             direction = optuna.study.StudyDirection[record.spec.objective.direction.upper()]
             try:
                 study_id = self._storage.create_new_study([direction], record.name)
@@ -95,7 +96,7 @@ class Ledger:
         Raises:
             LedgerError: There is none of that name, or it is not of this format.
         """
-        with _explained(self.uri):
+        with explained(self.uri):
             study_id = self._study_id(name)
             attrs = self._storage.get_study_user_attrs(study_id)
             frozen = self._storage.get_all_trials(study_id, deepcopy=False)
@@ -131,13 +132,13 @@ class Ledger:
 
     def add_fact(self, name: str, key: str, value: object) -> None:
         """Enter something found out since the study began; it joins the record's ``facts``."""
-        with _explained(self.uri):
+        with explained(self.uri):
             found = self._storage.get_study_user_attrs(self._study_id(name)).get("facts", {})
         self._set_attr(name, "facts", {**found, key: value})
 
     def set_trials(self, name: str, trials: int) -> StudyRecord:
         """Extend a study to more trials; returns it as it is then."""
-        with _explained(self.uri):
+        with explained(self.uri):
             head = dict(self._storage.get_study_user_attrs(self._study_id(name))["hpsearch"])
         head["spec"] = {**head["spec"], "search": {**head["spec"]["search"], "trials": trials}}
         self._set_attr(name, "hpsearch", head)
@@ -149,7 +150,7 @@ class Ledger:
 
     def add_note(self, name: str, note: str) -> None:
         """Keep a remark for the user; one that is there already is not repeated."""
-        with _explained(self.uri):
+        with explained(self.uri):
             notes = self._storage.get_study_user_attrs(self._study_id(name)).get("notes", [])
         if note not in notes:
             self._set_attr(name, "notes", [*notes, note])
@@ -170,7 +171,7 @@ class Ledger:
             user_attrs={"started": trial.started},
         )
         template.datetime_start = datetime.fromtimestamp(trial.started, UTC).replace(tzinfo=None)
-        with _explained(self.uri):
+        with explained(self.uri):
             trial_id = self._storage.create_new_trial(self._study_id(name), template_trial=template)
             number = self._storage.get_trial_number_from_id(trial_id)
         if number != trial.number:
@@ -210,18 +211,18 @@ class Ledger:
         value = trial.score if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None
         curves = [fold.curves for fold in trial.folds]
         curve = mean_curve(curves, metric) if curves and all(metric in fold for fold in curves) else ()
-        with _explained(self.uri):
+        with explained(self.uri):
             trial_id = self._trial_id(name, trial.number)
             for epoch, mean in enumerate(curve):
                 self._storage.set_trial_intermediate_value(trial_id, epoch, mean)
             self._storage.set_trial_state_values(trial_id, state, None if value is None else [value])
 
     def _set_attr(self, name: str, key: str, value: object) -> None:
-        with _explained(self.uri):
+        with explained(self.uri):
             self._storage.set_study_user_attr(self._study_id(name), key, value)
 
     def _set_trial_attrs(self, name: str, number: int, attrs: Mapping[str, object]) -> None:
-        with _explained(self.uri):
+        with explained(self.uri):
             trial_id = self._trial_id(name, number)
             for key, value in attrs.items():
                 self._storage.set_trial_user_attr(trial_id, key, value)
@@ -267,9 +268,11 @@ def _open_storage(uri: str, create: bool) -> "optuna.storages.RDBStorage":
     import sqlalchemy
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    settings: dict[str, Any] = {"pool_pre_ping": True} if path is None else {"connect_args": {"timeout": 30}}
+    with taking_turns(uri, None if path is None else path.parent):
+        storage = optuna.storages.RDBStorage(uri, engine_kwargs=settings)
     if path is None:
-        return optuna.storages.RDBStorage(uri, engine_kwargs={"pool_pre_ping": True})
-    storage = optuna.storages.RDBStorage(uri, engine_kwargs={"connect_args": {"timeout": 30}})
+        return storage
 
     @sqlalchemy.event.listens_for(storage.engine, "connect")
     def _quick(connection: Any, _: object) -> None:
@@ -283,7 +286,7 @@ def _open_storage(uri: str, create: bool) -> "optuna.storages.RDBStorage":
 
 
 @contextmanager
-def _explained(uri: str) -> Iterator[None]:
+def explained(uri: str) -> Iterator[None]:
     """Turn database errors into ones that say what to do."""
     import sqlalchemy.exc
     from optuna.exceptions import StorageInternalError

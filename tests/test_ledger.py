@@ -1,4 +1,6 @@
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -200,3 +202,10 @@ def test_unreachable_database_names_its_address_without_a_traceback() -> None:
         Ledger("postgresql+psycopg://user:secret@127.0.0.1:1/none")
     assert "check the address" in caught.value.hint
     assert "secret" not in str(caught.value)
+
+
+def test_studies_that_begin_in_an_empty_folder_at_once_make_its_ledger_once(tmp_path: Path) -> None:
+    script = "import sys; from hpsearch.ledger import Ledger; print(Ledger(sys.argv[1], create=True).names())"
+    command = [sys.executable, "-c", script, f"sqlite:///{tmp_path}/new/ledger.db"]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(4)]
+    assert [process.communicate()[0] for process in both] == ["[]\n"] * 4

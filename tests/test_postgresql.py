@@ -7,13 +7,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from hpsearch.errors import LedgerError
 from hpsearch.ledger import Ledger
 from hpsearch.trial import TrialState
+from hpsearch.workspace import driving
 from tests.drive import drive
 from tests.synthetic import SyntheticExecutor
 
@@ -85,3 +88,42 @@ def test_kill_9_and_resume_go_on_as_an_uninterrupted_study(database: Callable[[s
     before = {tuple(lane) for lane in json.loads(trained.read_text())}
     assert not before & set(executor.trained), "a finished fold was trained again"
     assert len(before) + len(executor.trained) == 3 * 12
+
+
+def test_drivers_that_meet_an_empty_database_make_its_tables_once(database: Callable[[str], str]) -> None:
+    uri = database("fresh")
+    script = "import sys; from hpsearch.ledger import Ledger; print(Ledger(sys.argv[1]).names())"
+    command = [sys.executable, "-c", script, uri]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(4)]
+    assert [process.communicate()[0] for process in both] == ["[]\n"] * 4
+
+
+def test_a_second_driver_is_refused_in_any_folder_until_the_first_has_gone(
+    database: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = database("shared")
+    script = (
+        "import sys, time; from hpsearch.workspace import driving\n"
+        "with driving(sys.argv[1], 'synthetic'):\n    print('driving', flush=True)\n    time.sleep(60)"
+    )
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    command = [sys.executable, "-c", script, uri]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path / "elsewhere")
+    assert first.stdout is not None
+    assert first.stdout.readline() == b"driving\n"
+    with pytest.raises(LedgerError) as caught, driving(uri, "synthetic"):
+        pass
+    assert f"study 'synthetic' is being driven by hpsearch process {first.pid} on " in str(caught.value)
+    with driving(uri, "another"):
+        pass
+    first.kill()
+    first.wait()
+    deadline = time.monotonic() + 20
+    while True:  # the server notices the end of a connection in its own time
+        try:
+            with driving(uri, "synthetic"):
+                return
+        except LedgerError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)

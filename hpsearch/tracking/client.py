@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import TrackingError
+from hpsearch.locks import taking_turns
 from hpsearch.spec import without_password
 from hpsearch.tracking.address import Address
 
@@ -90,11 +91,12 @@ def connect(address: Address) -> "MlflowClient":
         TrackingError: The folder cannot be created.
     """
     address.make_folder()
-    if address.file is not None:
-        _quicken(address.file)
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
+    with taking_turns(address.uri, None if address.file is None else address.file.parent):
+        if address.file is not None:
+            _quicken(address.file)
+        return MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
 
 
 def refused(error: BaseException) -> bool:

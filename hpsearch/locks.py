@@ -1,0 +1,116 @@
+"""Locks between processes. The system, or the database, releases them when their holder dies, however it dies."""
+
+import fcntl
+import hashlib
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from hpsearch.errors import LedgerError
+
+_TABLES = "/tables"  # no study's name has a slash
+_HOLDER = """
+SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)
+WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32 | objid::bigint) = %(key)s AND objsubid = 1
+"""
+
+
+@contextmanager
+def lock_file(path: Path, study: str) -> Iterator[None]:
+    """Hold a file's lock, which keeps a second driver on this machine out.
+
+    Raises:
+        LedgerError: Another process holds it, or the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise LedgerError(
+            f"cannot write in {path.parent}: {error.strerror}", hint="make the folder writable, or start elsewhere"
+        ) from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise _taken(study, f"process {holder}") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def lock_study(uri: str, study: str) -> Iterator[None]:
+    """Keep drivers on other machines and in other folders out: on PostgreSQL, which has locks for it.
+
+    Args:
+        uri: The ledger's address; other databases are left to :func:`lock_file`.
+        study: The study's name.
+
+    Raises:
+        LedgerError: Another process holds it.
+    """
+    if not uri.startswith("postgresql"):
+        yield
+        return
+    with _session(uri) as session:
+        key = {"key": _key(study)}
+        if not session.exec_driver_sql("SELECT pg_try_advisory_lock(%(key)s)", key).scalar():
+            raise _taken(study, session.exec_driver_sql(_HOLDER, key).scalar() or "another process")
+        yield
+
+
+@contextmanager
+def taking_turns(uri: str, folder: Path | None) -> Iterator[None]:
+    """Wait until no other process is in this block for the same database: two must not make its tables at once.
+
+    Args:
+        uri: The database's SQLAlchemy address.
+        folder: Where a SQLite file lies or will lie; None for servers.
+    """
+    if folder is not None:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+    elif uri.startswith("postgresql"):
+        with _session(uri) as session:
+            session.exec_driver_sql("SELECT pg_advisory_lock(%(key)s)", {"key": _key(_TABLES)})
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def _session(uri: str) -> Iterator[Any]:
+    """A connection of its own to PostgreSQL, named after this process; its end releases its locks."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(
+        uri, poolclass=sqlalchemy.NullPool, pool_reset_on_return=None, isolation_level="AUTOCOMMIT"
+    )
+    with closing(engine.connect()) as session:
+        name = f"hpsearch process {os.getpid()} on {socket.gethostname()}"
+        session.exec_driver_sql("SELECT set_config('application_name', %(name)s, false)", {"name": name[:63]})
+        yield session
+
+
+def _key(name: str) -> int:
+    """PostgreSQL's locks have numbers for names."""
+    return int.from_bytes(hashlib.blake2b(f"hpsearch {name}".encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def _taken(study: str, holder: str) -> LedgerError:
+    return LedgerError(
+        f"study {study!r} is being driven by {holder} already",
+        hint="wait for it, or stop it with Ctrl-C there; `hpsearch show` can be used meanwhile",
+    )

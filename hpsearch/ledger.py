@@ -71,12 +71,18 @@ class Ledger:
 
         with explained(self.uri):
             direction = optuna.study.StudyDirection[record.spec.objective.direction.upper()]
+            self._clear_stillborn(record.name)
             try:
                 study_id = self._storage.create_new_study([direction], record.name)
             except optuna.exceptions.DuplicatedStudyError:
                 raise LedgerError(
                     f"the ledger {without_password(self.uri)} already has a study {record.name!r}",
-                    hint=f"`hpsearch resume {record.name}` goes on with it; for a new one change `name` in the file",
+                    hint="change `name` in the study file; "
+                    + (
+                        f"`hpsearch resume {record.name}` goes on with it"
+                        if self.has(record.name)
+                        else "hpsearch did not make it"
+                    ),
                 ) from None
             self._ids[record.name] = study_id
             head = {
@@ -89,6 +95,13 @@ class Ledger:
             }
             self._storage.set_study_user_attr(study_id, "hpsearch", head)
             self._storage.set_study_user_attr(study_id, "state", record.state.value)
+
+    def _clear_stillborn(self, name: str) -> None:
+        """Remove an entry without content, which a driver leaves that is killed between Optuna's entry and ours."""
+        for found in self._storage.get_all_studies():
+            empty = not found.user_attrs and found.study_name == name
+            if empty and not self._storage.get_n_trials(found._study_id):
+                self._storage.delete_study(found._study_id)
 
     def load(self, name: str) -> StudyRecord:
         """Read a study with all its trials.
@@ -185,10 +198,9 @@ class Ledger:
 
         `parameters` is the number of weights, where the ledger does not have it yet.
         """
-        attrs: dict[str, object] = {f"fold:{result.fold}": _dump_fold(result)}
-        if parameters is not None:
-            attrs["parameters"] = parameters
-        self._set_trial_attrs(name, number, attrs)
+        # The fold last: a driver killed between the two enters both again.
+        attrs: dict[str, object] = {} if parameters is None else {"parameters": parameters}
+        self._set_trial_attrs(name, number, {**attrs, f"fold:{result.fold}": _dump_fold(result)})
 
     def finish_trial(self, name: str, trial: Trial, metric: str) -> None:
         """Enter a trial's end. Its folds are in the ledger already, apart from those that were stopped early."""

@@ -88,9 +88,6 @@ def test_a_fold_that_was_stopped_early_never_counts_as_finished(ledger: Ledger, 
     trial = add_trial(ledger)
     pruned = replace(trial, state=TrialState.PRUNED, folds=(fold(0, 2),), score=0.5, epoch=1, finished=9.0)
 
-    def die(*_: object) -> None:
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(ledger._storage, "set_trial_state_values", die)
     with pytest.raises(KeyboardInterrupt):
         ledger.finish_trial("synthetic", pruned, "val_accuracy")
@@ -209,3 +206,48 @@ def test_studies_that_begin_in_an_empty_folder_at_once_make_its_ledger_once(tmp_
     command = [sys.executable, "-c", script, f"sqlite:///{tmp_path}/new/ledger.db"]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(4)]
     assert [process.communicate()[0] for process in both] == ["[]\n"] * 4
+
+
+def die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_driver_killed_while_it_entered_its_study_leaves_nothing_in_the_way(tmp_path: Path, monkeypatch) -> None:
+    book = Ledger(f"sqlite:///{tmp_path}/ledger.db", create=True)
+    record = make_record(make_spec(book.uri))
+    with monkeypatch.context() as patch:
+        patch.setattr(book._storage, "set_study_user_attr", die)
+        with pytest.raises(KeyboardInterrupt):
+            book.create(record)
+    again = Ledger(book.uri)
+    assert not again.has("synthetic")
+    again.create(record)
+    assert again.load("synthetic").spec == record.spec
+
+
+def test_a_study_that_another_program_made_is_left_alone(tmp_path: Path) -> None:
+    import optuna
+
+    book = Ledger(f"sqlite:///{tmp_path}/ledger.db", create=True)
+    theirs = optuna.create_study(study_name="synthetic", storage=book.uri)
+    theirs.add_trial(optuna.trial.create_trial(value=1.0))
+    with pytest.raises(LedgerError, match="already has a study 'synthetic'") as caught:
+        book.create(make_record(make_spec(book.uri)))
+    assert "change `name` in the study file; hpsearch did not make it" in caught.value.hint
+    assert len(theirs.trials) == 1
+
+
+def test_a_driver_killed_while_it_entered_a_fold_enters_all_of_it_again(ledger: Ledger, monkeypatch) -> None:
+    trial = add_trial(ledger)
+    write, writes = ledger._storage.set_trial_user_attr, []
+
+    def once(*arguments: object) -> None:
+        if writes:
+            die()
+        writes.append(arguments)
+        write(*arguments)
+
+    monkeypatch.setattr(ledger._storage, "set_trial_user_attr", once)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.add_fold("synthetic", 0, fold(0), 4321)
+    assert Ledger(ledger.uri).load("synthetic").trials == (replace(trial, parameters=4321),)

@@ -1,87 +1,133 @@
-"""Screenshots of a real study's report and MLflow pages, for README and docs.
+"""Screenshots of a real study's report and MLflow pages, and its recording in the README.
 
     python -m benchmarks.pictures [STUDY_FOLDER] [--study digits]
 
-Searches ``studies/digits.toml`` in a temporary folder first if no folder with a finished study is given. Needs
-Debian's chromium (or any Chromium on the path) and the playwright package.
+Searches ``studies/digits.toml`` in a temporary folder first if no folder with a finished study is given; only then is
+the recording written anew. Needs Debian's chromium (or any Chromium on the path) and the playwright package.
 """
 
 import argparse
+import io
+import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.browsing import new_page, opened_browser, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
-WITHOUT_ASSISTANT = (
-    "localStorage.setItem('mlflow.workflowType_v1', '\"machine_learning\"');"
-    "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');"
-)
+README = ROOT / "README.md"
+COLUMNS = 110
+"""Width of the recorded terminal."""
+
+DRAWN = "document.querySelectorAll('.main-svg').length > {}"
 
 
-def find_browser() -> str | None:
-    """Path of a Chromium, or None."""
-    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
-
-
-def serve(folder: Path, study: str) -> "tuple[subprocess.Popen[str], str]":
-    """Start ``hpsearch ui`` and wait for the address that it prints."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hpsearch", "ui", study], cwd=folder, stdout=subprocess.PIPE, text=True
+def record(study: str, folder: Path) -> str:
+    """Search a documented study in `folder` as ``make study`` does; returns what the terminal shows."""
+    file = (ROOT / "studies" / f"{study}.toml").relative_to(ROOT)
+    (folder / "studies").symlink_to(ROOT / "studies")
+    command = [sys.executable, "-m", "hpsearch", "run", str(file)]
+    environment = {**os.environ, "COLUMNS": str(COLUMNS)}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
     )
-    assert process.stdout is not None
-    found = re.search(r"http://\S+", process.stdout.readline())
-    if found is None:
-        process.kill()
-        raise SystemExit("hpsearch ui printed no address")
-    return process, found[0]
+    return done.stdout
+
+
+def shorten(output: str) -> str:
+    """Leave out most trials and, of long lines, what does not fit; ``…`` stands for either."""
+    lines = [line.rstrip() for line in output.rstrip().splitlines()]
+    trials = [number for number, line in enumerate(lines) if re.match(r"\[\d+/\d+\]", line)]
+    if len(trials) > 5:
+        lines[trials[2] : trials[-1]] = ["…"]
+    return "\n".join(line if len(line) <= COLUMNS else line[: COLUMNS - 1] + "…" for line in lines)
+
+
+def put(page: Path, mark: str, lines: Sequence[str]) -> None:
+    """Replace what stands between ``<!-- mark -->`` and ``<!-- /mark -->``.
+
+    Raises:
+        ValueError: The page has no such place.
+    """
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(f"<!-- {mark} -->\n")
+    _, end, after = rest.partition(f"<!-- /{mark} -->\n")
+    if not end:
+        raise ValueError(f"{page.name} has no <!-- {mark} --> … <!-- /{mark} -->")
+    page.write_text(before + begin + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
+
+
+def take_report(browser: "Browser", report: Path) -> None:
+    """The report's first screen, and its learning curves."""
+    page = new_page(browser, width=1200, height=1000)
+    page.goto(report.resolve().as_uri())
+    page.wait_for_function(DRAWN.format(10))
+    keep(page.screenshot(), "report")
+    page.locator("#curves").scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    box = page.locator("#curves").bounding_box()
+    assert box is not None
+    clip = {"x": box["x"], "y": box["y"], "width": box["width"], "height": min(box["height"], 760)}
+    keep(page.screenshot(clip=clip, full_page=False) if box["y"] >= 0 else page.screenshot(), "report-curves")
+    page.close()
+
+
+def take_mlflow(browser: "Browser", url: str) -> None:
+    """The table of trials, their charts, and the study's own run."""
+    page = new_page(browser, width=1400, height=800)
+    page.goto(url)
+    page.wait_for_selector(".ag-row [col-id='metrics.`score`']")
+    page.wait_for_timeout(1500)
+    keep(page.screenshot(), "mlflow-trials")
+    page.goto(url + "&compareRunsMode=CHART")
+    page.reload()
+    page.wait_for_function(DRAWN.format(6))
+    page.wait_for_timeout(2000)
+    keep(page.screenshot(), "mlflow-charts")
+    page.goto(url)
+    page.wait_for_selector(".ag-row [col-id='metrics.`score`']")
+    page.locator(".ag-row [col-id='attributes.`Run Name`'] a").last.click()
+    page.get_by_text("Show more").wait_for()
+    page.wait_for_timeout(1000)
+    page.get_by_text("Show more").click()
+    keep(page.screenshot(), "mlflow-run")
+    page.close()
+
+
+def keep(picture: bytes, name: str) -> None:
+    """Write a screenshot with 128 colours, which no eye misses on such pages: a third of the size."""
+    from PIL import Image
+
+    path = IMAGES / f"{name}.png"
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} kB")
 
 
 def main() -> None:
-    """Take all pictures into ``docs/images``."""
-    from playwright.sync_api import sync_playwright
-
+    """Take all pictures into ``docs/images``; write the recording into the README."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--study", default="digits")
     options = parser.parse_args()
-    browser_path = find_browser()
-    if browser_path is None:
-        raise SystemExit(f"no Chromium found; looked for {', '.join(BROWSERS)}")
-    folder = options.folder
-    if folder is None:
-        folder = Path(tempfile.mkdtemp())
-        study_file = ROOT / "studies" / f"{options.study}.toml"
-        subprocess.run([sys.executable, "-m", "hpsearch", "run", str(study_file)], cwd=folder, check=True)
     IMAGES.mkdir(parents=True, exist_ok=True)
-    server, url = serve(folder, options.study)
-    try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
-            page = browser.new_page(viewport={"width": 1400, "height": 900})
-            report = (folder / "mlruns" / "studies" / options.study / "report.html").resolve()
-            page.goto(report.as_uri())
-            page.wait_for_timeout(3000)
-            page.screenshot(path=IMAGES / "report.png")
-            page.add_init_script(WITHOUT_ASSISTANT)
-            page.goto(url)
-            page.wait_for_timeout(6000)
-            page.screenshot(path=IMAGES / "mlflow-trials.png")
-            page.goto(url.replace("/runs", "/runs").split("?")[0] + "?compareRunsMode=CHART")
-            page.wait_for_timeout(6000)
-            page.screenshot(path=IMAGES / "mlflow-charts.png")
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait()
-    for image in sorted(IMAGES.glob("*.png")):
-        print(f"{image.relative_to(ROOT)}: {image.stat().st_size // 1024} kB")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        if options.folder is None:
+            output = record(options.study, folder)
+            put(README, "recording", ["", "```text", "$ make study", shorten(output), "```", ""])
+        with opened_browser() as browser:
+            take_report(browser, folder / "mlruns" / "studies" / options.study / "report.html")
+            with served(folder, options.study) as url:
+                take_mlflow(browser, url)
 
 
 if __name__ == "__main__":

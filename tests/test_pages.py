@@ -1,0 +1,247 @@
+"""What a person sees: MLflow's pages of real and of unlucky studies, and the report, in a real browser."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.browsing import new_page, opened_browser, served
+from hpsearch.errors import SpecError
+from hpsearch.record import StudyRecord
+from hpsearch.report.pdf import find_browser
+from hpsearch.tracking import sync
+from hpsearch.tracking.ui import study_page
+from hpsearch.tracking.view import run_name
+from hpsearch.trial import Failure
+from tests.drive import drive
+from tests.synthetic import SyntheticExecutor
+
+EVIL = "<script>alert(1)<img src=x onerror=alert(2)>"  # a name may hold no slash
+
+STUDY = """
+name = "flowers"
+seed = 5
+[data]
+source = "sklearn:iris"
+[validation]
+folds = 3
+[model]
+family = "mlp"
+layers = 1
+[space]
+learning_rate = { low = 0.005, high = 0.05, log = true }
+dropout = { low = 0.0, high = 0.4, step = 0.1 }
+units = 16
+optimizer = "adam"
+batch_size = 16
+epochs = 4
+[objective]
+metric = "val_accuracy"
+direction = "maximize"
+[search]
+trials = 4
+[resources]
+engine = "fused"               # all trials in one program: compiled once
+"""
+
+
+@dataclass
+class Site:
+    """Two studies on one server: a real finished one, and one where trials failed, diverged and were pruned."""
+
+    flowers: StudyRecord
+    evil: StudyRecord
+    folder: Path
+    server: str
+    pages: dict[str, str]
+    browser: Any
+
+    def open(self, address: str, **options: Any) -> Any:
+        """A page; alerts, which would be somebody's script, are kept in ``page.harm``."""
+        page = new_page(self.browser, **options)
+        page.set_default_timeout(20_000)
+        page.harm = []
+        page.on("dialog", lambda dialog: (page.harm.append(dialog.message), dialog.dismiss()))
+        page.goto(address if "://" in address else f"{self.server}/#{address}")
+        return page
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    import hpsearch
+
+    try:
+        find_browser()
+    except SpecError as error:
+        pytest.skip(error.what)
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "flowers.toml").write_text(STUDY)
+    command = [sys.executable, "-m", "hpsearch", "run", "flowers.toml"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr
+    evil = make_evil(folder)
+    flowers = hpsearch.load("flowers", ledger=f"sqlite:///{folder}/mlruns/ledger.db").record
+    with opened_browser() as browser, served(folder, "flowers") as url:
+        server = url.partition("/#")[0]
+        yield Site(flowers, evil, folder, server, {"flowers": url, "evil": study_page(server, EVIL)}, browser)
+
+
+def make_evil(folder: Path) -> StudyRecord:
+    def fate(trial: int, fold: int) -> Failure | None:
+        if (trial, fold) == (3, 1):
+            return Failure("error", f"ValueError: {EVIL}", fold=1, epoch=1, traceback=f"Traceback\n{EVIL}")
+        return Failure("diverged", "loss is nan", fold=1, epoch=1) if (trial, fold) == (6, 1) else None
+
+    record = drive(
+        f"sqlite:///{folder}/evil.db",
+        SyntheticExecutor(fate=fate),
+        name=EVIL,
+        uri=f"sqlite:///{folder}/mlruns/mlflow.db",
+        algorithm="random",
+        pruning="successive-halving",
+        trials=10,
+        epochs=8,
+    )
+    assert {trial.state.value for trial in record.trials} == {"complete", "pruned", "failed", "diverged"}
+    sync(record)
+    return record
+
+
+def cells(page: Any, column: str) -> list[str]:
+    """A column's texts from top to bottom, for MLflow's table keeps its rows in any order."""
+    page.wait_for_selector(f".ag-row [col-id='{column}']")
+    script = """column => [...document.querySelectorAll(`.ag-row [col-id='${column}']`)]
+        .map(cell => [+cell.closest('.ag-row').getAttribute('row-index'), cell.innerText.trim()])
+        .sort((a, b) => a[0] - b[0]).map(pair => pair[1])"""
+    return page.evaluate(script, column)
+
+
+def headings(page: Any) -> list[str]:
+    script = """() => [...document.querySelectorAll('.ag-header-cell[col-id]')].filter(cell => cell.innerText.trim())
+        .sort((a, b) => a.getBoundingClientRect().x - b.getBoundingClientRect().x).map(c => c.innerText.trim())"""
+    return page.evaluate(script)
+
+
+def test_trials_are_readable_without_setting_anything_up(site: Site) -> None:
+    page = site.open(site.pages["flowers"])
+    page.wait_for_selector(".ag-row [col-id='metrics.`score`']")
+    names = cells(page, "attributes.`Run Name`")
+    assert names == [*(run_name(trial) for trial in site.flowers.ranked), "flowers"]
+    scores = [float(text.rstrip("…")) for text in cells(page, "metrics.`score`")[:-1]]
+    assert scores == pytest.approx([trial.score for trial in site.flowers.ranked], abs=1e-4)
+    first = ["Run Name", "Created", "score", "score_std", "learning_rate", "dropout", "epochs"]
+    assert headings(page)[:7] == first
+    assert not page.get_by_text("MLflow Assistant").is_visible()
+    page.close()
+
+
+def test_charts_come_in_groups_and_are_drawn(site: Site) -> None:
+    page = site.open(site.pages["flowers"] + "&compareRunsMode=CHART", height=2400)
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 6")
+    order = [
+        page.get_by_text(name).first.bounding_box()["y"] for name in ("Score (", "Mean over folds (", "Every fold (")
+    ]
+    assert order == sorted(order)
+    assert page.get_by_text("fold_0/val_accuracy vs fold_1/val_accuracy").first.is_visible()
+    assert page.get_by_text("Parallel Coordinates").is_visible()
+    page.close()
+
+
+def test_from_the_study_to_a_trial_and_back(site: Site) -> None:
+    page = site.open(site.pages["flowers"])
+    page.get_by_role("link", name="flowers", exact=True).last.click()
+    best = run_name(site.flowers.best)
+    page.get_by_text("Child runs").wait_for()
+    page.get_by_role("link", name=best).click()
+    page.get_by_role("heading", name=best).wait_for()
+    page.get_by_text("Parent run").wait_for()
+    page.get_by_role("link", name="flowers", exact=True).last.click()
+    page.get_by_role("heading", name="flowers").wait_for()
+    page.get_by_text("Child runs").wait_for()
+    page.close()
+
+
+def run_path(site: Site, record: StudyRecord, name: str) -> str:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{site.folder}/mlruns/mlflow.db")
+    experiment = client.get_experiment_by_name(record.name).experiment_id
+    (run,) = [one for one in client.search_runs([experiment]) if one.info.run_name == name]
+    return f"/experiments/{experiment}/runs/{run.info.run_id}"
+
+
+def test_the_studys_run_carries_description_charts_report_and_leaderboard(site: Site) -> None:
+    path = run_path(site, site.flowers, "flowers")
+    page = site.open(path)
+    page.get_by_text("Hyperparameter search by hpsearch").first.wait_for()
+    page.get_by_text("Show more").click()
+    page.get_by_text("finished").first.wait_for()
+    page.get_by_text("Model metrics").click()
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 6")
+    page.get_by_text("Artifacts").click()
+    page.get_by_text("leaderboard.json").click()
+    page.get_by_role("columnheader", name="rank").wait_for()
+    page.get_by_text("report.html").click()
+    page.frame_locator("iframe").get_by_role("heading", name="flowers").wait_for()
+    page.close()
+
+
+def test_the_champion_is_registered_with_signature_alias_and_metrics(site: Site) -> None:
+    page = site.open("/models/flowers")
+    page.get_by_text("@ champion").wait_for()
+    assert page.get_by_text("running").count() == 0, "the model's description tells of a study that still runs"
+    page.get_by_role("link", name="Version 1").click()
+    page.get_by_text("Schema").wait_for()
+    page.get_by_text("Inputs (1)").wait_for()
+    page.get_by_text("Outputs (1)").wait_for()
+    page.get_by_role("link", name="flowers", exact=True).last.wait_for()
+    page.close()
+    card = json.loads((site.folder / "mlruns/studies/flowers/champion.json").read_text())
+    page = site.open(site.pages["flowers"].partition("/runs?")[0] + "/models")
+    page.get_by_role("link", name="flowers", exact=True).last.click()
+    page.get_by_text("test_accuracy").first.wait_for()
+    page.get_by_text(f"{card['test']['accuracy']:.4f}"[:6]).first.wait_for()
+    page.close()
+
+
+def test_unlucky_trials_are_told_apart_and_a_name_of_html_harms_nothing(site: Site) -> None:
+    page = site.open(site.pages["evil"])
+    names = cells(page, "attributes.`Run Name`")
+    ranked = len(site.evil.ranked)
+    assert names[:ranked] == [run_name(trial) for trial in site.evil.ranked]
+    assert {"t003 · failed", "t006 · diverged"} <= set(names[ranked:])
+    assert {name.split(" · ")[1] for name in names[ranked:] if " · " in name} == {"failed", "diverged", "pruned"}
+    assert EVIL in names
+    page.wait_for_timeout(500)
+    assert page.harm == []
+    page.close()
+    page = site.open(run_path(site, site.evil, "t003 · failed"))
+    page.get_by_text("ValueError: <script>").first.wait_for()
+    page.get_by_text("Failed", exact=True).first.wait_for()
+    page.wait_for_timeout(500)
+    assert page.harm == []
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_opens_from_its_file(site: Site, scheme: str) -> None:
+    path = site.folder / "mlruns/studies/flowers/report.html"
+    trouble: list[str] = []
+    page = new_page(site.browser, color_scheme=scheme)
+    page.on("console", lambda said: trouble.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("request", lambda request: trouble.append(request.url) if request.url.startswith("http") else None)
+    page.goto(path.as_uri())
+    page.wait_for_function("document.querySelectorAll('.main-svg').length > 10")
+    undrawn = "[...document.querySelectorAll('.figure')].filter(f => !f.querySelector('.main-svg')).map(f => f.id)"
+    assert page.evaluate(undrawn) == []
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")
+    assert trouble == []
+    page.close()

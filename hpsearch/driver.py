@@ -322,13 +322,13 @@ class Driver:
         if trial.number == 0 and trial.failure.kind == "error":
             raise ModelError(
                 f"the first trial failed: {reason}",
-                hint=f"mend the cause, then `hpsearch resume {self._record.name}`",
+                hint=f"mend the cause, then `{self._record.command('resume')}`",
             )
         if self._failures_in_a_row >= self._spec.search.max_failures:
             raise StudyError(
                 f"{self._failures_in_a_row} trials failed in a row (max_failures = {self._spec.search.max_failures}); "
                 f"the last, trial {trial.number}: {reason}",
-                hint=f"mend the cause, then `hpsearch resume {self._record.name}`",
+                hint=f"mend the cause, then `{self._record.command('resume')}`",
             )
 
     def _on_death(self, event: WorkerDied) -> None:

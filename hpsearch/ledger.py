@@ -25,7 +25,7 @@ from hpsearch.locks import taking_turns
 from hpsearch.objective import mean_curve
 from hpsearch.record import StudyRecord, StudyState
 from hpsearch.space import Choice, Constant, Float, Int, Parameter, Space
-from hpsearch.spec import StudySpec, parse_parameter, without_password
+from hpsearch.spec import READ_BACK, StudySpec, parse_parameter, without_password
 from hpsearch.trial import Champion, Failure, FoldResult, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Ledger:
                     f"the ledger {without_password(self.uri)} already has a study {record.name!r}",
                     hint="change `name` in the study file; "
                     + (
-                        f"`hpsearch resume {record.name}` goes on with it"
+                        f"`{record.command('resume')}` goes on with it"
                         if self.has(record.name)
                         else "hpsearch did not make it"
                     ),
@@ -119,7 +119,7 @@ class Ledger:
                 f"study {name!r} was written by a newer hpsearch (format {head['format']}, this one reads {FORMAT})",
                 hint="upgrade hpsearch",
             )
-        spec = StudySpec.model_validate(head["spec"])
+        spec = StudySpec.model_validate(head["spec"], context=READ_BACK)
         space = Space({key: parse_parameter(raw) for key, raw in head["space"].items()})
         champion = attrs.get("champion")
         return StudyRecord(

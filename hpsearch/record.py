@@ -1,5 +1,7 @@
 """Everything that is known of a study, as one frozen value: what tracking, analysis and reports work from."""
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,7 +10,7 @@ from typing import Any
 
 from hpsearch.objective import Objective
 from hpsearch.space import Space
-from hpsearch.spec import StudySpec
+from hpsearch.spec import StudySpec, TrackingSection, without_password
 from hpsearch.trial import Champion, Trial, TrialState
 
 
@@ -68,3 +70,13 @@ class StudyRecord:
     def best(self) -> Trial | None:
         """The best complete trial."""
         return self.ranked[0] if self.ranked else None
+
+    def command(self, verb: str, *arguments: str) -> str:
+        """How to call hpsearch for this study, ready for a shell: ``hpsearch resume 'my study'``."""
+        words = ["hpsearch", verb, shlex.quote(self.name), *arguments]
+        ledger = without_password(self.spec.tracking.ledger)
+        if ledger != TrackingSection.model_fields["ledger"].default:
+            # Left bare, ${NAME} is filled in by the shell.
+            bare = re.fullmatch(r"([\w:/.+@%-]|\$\{\w+\})+", ledger)
+            words += ["--ledger", ledger if bare else shlex.quote(ledger)]
+        return " ".join(words)

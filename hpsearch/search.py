@@ -53,7 +53,7 @@ def drive(record: StudyRecord, ledger: Ledger, executor: Executor, observer: Obs
                 state = StudyState.INTERRUPTED
                 raise Interrupted(
                     f"study {record.name!r} was stopped; finished folds are kept",
-                    hint=f"`hpsearch resume {record.name}` goes on where it was",
+                    hint=f"`{record.command('resume')}` goes on where it was",
                 )
             _crown(replace(record, trials=tuple(driver.trials)), ledger, executor, observers)
             state = StudyState.FINISHED
@@ -62,7 +62,7 @@ def drive(record: StudyRecord, ledger: Ledger, executor: Executor, observer: Obs
         state = StudyState.INTERRUPTED
         raise Interrupted(
             f"study {record.name!r} was stopped at once; finished folds are kept",
-            hint=f"`hpsearch resume {record.name}` goes on where it was",
+            hint=f"`{record.command('resume')}` goes on where it was",
         ) from None
     finally:
         tuner.close()
@@ -98,7 +98,7 @@ def _crown(record: StudyRecord, ledger: Ledger, executor: Executor, observers: O
         counts = ", ".join(f"{n} {state}" for state, n in _count_states(record.trials).items()) or "none"
         raise StudyError(
             f"study {record.name!r} has no complete trial to choose from ({counts})",
-            hint=f"`hpsearch show {record.name}` tells why; change the study file, or resume with more --trials",
+            hint=f"`{record.command('show')}` tells why; change the study file, or resume with more --trials",
         )
     champion: Champion | None = record.champion
     if champion is None or champion.trial != best.number:
@@ -115,7 +115,9 @@ def _crown(record: StudyRecord, ledger: Ledger, executor: Executor, observers: O
             "call", LOG_CHAMPION, champion.path, {"tracking": record.spec.tracking, "record": crowned}
         )
     except HpsearchError as error:
-        ledger.add_note(record.name, f"the champion is not in MLflow yet: {error.what}; `hpsearch sync` registers it")
+        ledger.add_note(
+            record.name, f"the champion is not in MLflow yet: {error.what}; `{record.command('sync')}` registers it"
+        )
         observers.note(f"the champion could not be logged to MLflow: {error.what}")
         return
     ledger.set_champion(record.name, replace(champion, model_uri=uri))

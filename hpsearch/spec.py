@@ -18,6 +18,9 @@ from hpsearch.objective import Objective
 from hpsearch.space import Choice, Constant, Float, Int, Parameter, Space, Value
 from hpsearch.tuners import ALGORITHMS
 
+READ_BACK = "read back"
+"""Validation context of a study file from the ledger: what its addresses name need not be here to look at results."""
+
 _RANGE_KEYS = {"low", "high", "step", "log", "when"}
 _SCALAR = {"type": ["number", "string", "boolean"]}
 _WHEN = {"type": "object", "additionalProperties": {"type": "array", "items": _SCALAR}}
@@ -203,8 +206,8 @@ class TrackingSection(_Section):
     @field_validator("uri", "ledger", "artifacts")
     @classmethod
     def _check(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None:
-            return None
+        if value is None or info.context == READ_BACK:
+            return value
         address = _expanded(value)
         if info.field_name == "uri" and not re.match(
             r"(sqlite|postgresql|mysql|mssql)(\+\w+)?://|https?://|databricks", address
@@ -219,11 +222,19 @@ class TrackingSection(_Section):
         return value
 
     def resolved(self) -> "TrackingSection":
-        """The same section with environment variables filled in; for use, not for keeping."""
-        artifacts = None if self.artifacts is None else _expanded(self.artifacts)
-        return self.model_copy(
-            update={"uri": _expanded(self.uri), "ledger": _expanded(self.ledger), "artifacts": artifacts}
-        )
+        """The same section with environment variables filled in; for use, not for keeping.
+
+        Raises:
+            SpecError: A variable is not set.
+        """
+        found = {}
+        for name, text in self.model_dump(exclude_none=True).items():
+            try:
+                found[name] = _expanded(text)
+            except ValueError as error:
+                hint = "set it in the environment and try again"
+                raise SpecError(f"tracking.{name}: {text!r} {error}", hint=hint) from None
+        return self.model_copy(update=found)
 
 
 def without_password(text: str) -> str:
@@ -259,8 +270,12 @@ class StudySpec(_Section):
     @field_validator("name")
     @classmethod
     def _no_slash(cls, value: str) -> str:
-        if value != value.strip() or re.search(r"[/\\\x00-\x1f]", value) or value in (".", ".."):
-            raise ValueError("must be usable as a folder name: no slashes, control characters or outer blanks")
+        if value != value.strip() or re.search(r"[/\\\x00-\x1f]", value) or value[:1] in (".", "-"):
+            raise ValueError(
+                "must be usable as a folder name: no slashes, control characters or outer blanks, no dot or dash first"
+            )
+        if len(value.encode()) > 240:
+            raise ValueError(f"must be usable as a folder name: at most 240 bytes, {len(value.encode())} as UTF-8")
         return value
 
     @field_validator("model")

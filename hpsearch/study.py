@@ -258,7 +258,7 @@ def check_champion(record: StudyRecord) -> Path:
     if champion is None:
         raise StudyError(
             f"study {record.name!r} has no champion yet (state: {record.state})",
-            hint=f"`hpsearch resume {record.name}` finishes it",
+            hint=f"`{record.command('resume')}` finishes it",
         )
     path = Path(champion.path)
     if not path.exists():
@@ -305,7 +305,7 @@ def _check_unchanged(record: StudyRecord, spec: StudySpec) -> None:
         more = changed == ["search.trials"]
         raise SpecError(
             f"study {spec.name!r} is in the ledger with another study file:\n{lines}",
-            hint=f"`hpsearch resume {spec.name} --trials {spec.search.trials}` extends it"
+            hint=f"`{record.command('resume', f'--trials {spec.search.trials}')}` extends it"
             if more
             else "give the changed study a name of its own: `name = …` in the file, or --name",
         )

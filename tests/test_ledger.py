@@ -1,3 +1,4 @@
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.errors import LedgerError
+from hpsearch.errors import LedgerError, SpecError
 from hpsearch.ledger import Ledger
 from hpsearch.record import StudyState
 from hpsearch.trial import Champion, Failure, FoldResult, Trial, TrialState
@@ -251,3 +252,28 @@ def test_a_driver_killed_while_it_entered_a_fold_enters_all_of_it_again(ledger: 
     with pytest.raises(KeyboardInterrupt):
         ledger.add_fold("synthetic", 0, fold(0), 4321)
     assert Ledger(ledger.uri).load("synthetic").trials == (replace(trial, parameters=4321),)
+
+
+def test_results_can_be_read_where_the_addresses_variables_are_not_set(tmp_path: Path, monkeypatch) -> None:
+    book = Ledger(f"sqlite:///{tmp_path}/ledger.db", create=True)
+    monkeypatch.setenv("MLFLOW_PLACE", "http://mlflow.example:5000")
+    book.create(make_record(make_spec(book.uri, uri="${MLFLOW_PLACE}")))
+    monkeypatch.delenv("MLFLOW_PLACE")
+    tracking = Ledger(book.uri).load("synthetic").spec.tracking
+    assert tracking.uri == "${MLFLOW_PLACE}"
+    with pytest.raises(SpecError) as caught:
+        tracking.resolved()
+    assert "tracking.uri: '${MLFLOW_PLACE}' names the environment variable MLFLOW_PLACE" in caught.value.what
+    assert caught.value.hint == "set it in the environment and try again"
+
+
+def test_hints_are_commands_for_a_shell(tmp_path: Path, monkeypatch) -> None:
+    record = make_record(make_spec("sqlite:///mlruns/ledger.db", name="it's mine"))
+    assert shlex.split(record.command("resume", "--trials 9")) == ["hpsearch", "resume", "it's mine", "--trials", "9"]
+    record = make_record(make_spec("sqlite:////data/my ledger.db"))
+    words = ["hpsearch", "show", "synthetic", "--ledger", "sqlite:////data/my ledger.db"]
+    assert shlex.split(record.command("show")) == words
+    monkeypatch.setenv("LEDGER", "postgresql+psycopg://db/ledger")
+    assert make_record(make_spec("${LEDGER}")).command("show") == "hpsearch show synthetic --ledger ${LEDGER}"
+    record = make_record(make_spec("postgresql://me:secret@db/ledger"))
+    assert "secret" not in record.command("show")

@@ -97,6 +97,8 @@ def test_all_errors_come_at_once_with_key_rule_value_and_closest_name() -> None:
         (("[space]", "[space]\ndropout = { low = 0.0, hihg = 1.0 }"), "unknown key 'hihg' (did you mean 'high'?)"),
         (('family = "mlp"', 'family = "mlp"\nbuild = "a:b"'), "model: needs exactly one of family and build"),
         (('name = "good"', 'name = "a/b"'), "name: must be usable as a folder name"),
+        (('name = "good"', 'name = "-v"'), "name: must be usable as a folder name: no slashes"),
+        (('name = "good"', f'name = "{"🚀" * 61}"'), "at most 240 bytes, 244 as UTF-8"),
         (('name = "good"', "name = 3"), "name: must be a valid string, but got 3"),
         (
             ("[space]", "[validation]\nmethod = 'group'\nrepeats = 2\n[space]"),

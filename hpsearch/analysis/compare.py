@@ -99,7 +99,7 @@ def find_trial(record: StudyRecord, number: int | None) -> Trial:
         if record.best is None:
             raise StudyError(
                 f"study {record.name!r} has no complete trial",
-                hint=f"`hpsearch show {record.name}` shows what there is",
+                hint=f"`{record.command('show')}` shows what there is",
             )
         return record.best
     for trial in record.trials:

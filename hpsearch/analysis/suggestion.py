@@ -74,7 +74,7 @@ def next_study_file(record: StudyRecord) -> str:
     if record.best is None:
         raise StudyError(
             f"study {record.name!r} has no complete trial to go on from",
-            hint=f"`hpsearch show {record.name}` shows what there is; `hpsearch init` writes a fresh study file",
+            hint=f"`{record.command('show')}` shows what there is; `hpsearch init` writes a fresh study file",
         )
     raw = tomllib.loads(record.study_file)
     rows = {row.name: row for row in suggested_space(record)}

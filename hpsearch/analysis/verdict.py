@@ -1,7 +1,6 @@
 """The study in one sentence, with the numbers that stand behind it."""
 
 import math
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -113,7 +112,7 @@ def verdict_info(
         model_uri=champion.model_uri if champion else "",
         model_path=champion.path if champion else "",
         reproduce="hpsearch run STUDY_FILE  # the study file is under Provenance",
-        predict=f"hpsearch predict {shlex.quote(record.name)} data.csv" if champion else "",
+        predict=record.command("predict", "data.csv") if champion else "",
     )
 
 

@@ -1,7 +1,6 @@
 """What ``hpsearch list``, ``show`` and ``compare`` print."""
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,16 +73,16 @@ def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = Fa
 
 
 def _print_next_steps(console: Console, study: Study) -> None:
-    name = shlex.quote(study.name)
+    call = study.record.command
     report = study.folder / "report.html"
     steps = Table.grid(padding=(0, 2))
     if report.exists():
         steps.add_row("report", Text(str(report)))
     for label, command in (
-        ("browse", f"hpsearch ui {name}"),
-        ("one trial", f"hpsearch show {name} TRIAL"),
-        ("go on", f"hpsearch resume {name} --trials {len(study.trials) + 20}"),
-        ("next study", f"hpsearch init --from {name} next.toml"),
+        ("browse", call("ui")),
+        ("one trial", call("show", "TRIAL")),
+        ("go on", call("resume", f"--trials {len(study.trials) + 20}")),
+        ("next study", call("init --from", "next.toml")),
     ):
         steps.add_row(Text(label, style="dim"), Text(command))
     console.print(steps)

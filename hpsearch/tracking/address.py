@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
-from hpsearch.errors import TrackingError
+from hpsearch.errors import SpecError, TrackingError
 from hpsearch.spec import TrackingSection, without_password
 
 VIEW = "study"
@@ -86,8 +86,8 @@ def resolve(tracking: TrackingSection, *, folder: Path | None = None) -> Address
     written = without_password(tracking.uri)
     try:
         tracking = tracking.resolved()
-    except ValueError as error:
-        raise TrackingError(f"[tracking] {error}", hint="set it in the environment and try again") from None
+    except SpecError as error:
+        raise TrackingError(error.what, hint=error.hint) from None
     folder = Path.cwd() if folder is None else folder
     uri, file = tracking.uri, None
     if (match := _SQLITE.fullmatch(uri)) and match[2] not in ("", ":memory:"):

@@ -122,6 +122,7 @@ class Driver:
         while True:
             if self._interrupted() and not self._stopping:
                 self._stopping = True
+                self._observer.note("stopping after the epochs in flight; Ctrl-C again stops at once")
                 self._executor.stop(frozenset(self._live))
             if not self._stopping:
                 self._suggest()

@@ -107,7 +107,7 @@ class Ledger:
         """Read a study with all its trials.
 
         Raises:
-            LedgerError: There is none of that name, or it is not of this format.
+            LedgerError: There is none of that name, or this version cannot read it.
         """
         with explained(self.uri):
             study_id = self._study_id(name)
@@ -119,8 +119,15 @@ class Ledger:
                 f"study {name!r} was written by a newer hpsearch (format {head['format']}, this one reads {FORMAT})",
                 hint="upgrade hpsearch",
             )
-        spec = StudySpec.model_validate(head["spec"], context=READ_BACK)
-        space = Space({key: parse_parameter(raw) for key, raw in head["space"].items()})
+        try:
+            spec = StudySpec.model_validate(head["spec"], context=READ_BACK)
+            space = Space({key: parse_parameter(raw) for key, raw in head["space"].items()})
+        except ValueError as error:
+            version = head["facts"].get("versions", {}).get("hpsearch", "another version")
+            raise LedgerError(
+                f"study {name!r} breaks a rule of this hpsearch: {' '.join(str(error).split())}",
+                hint=f"read it with the hpsearch that made it: {version}",
+            ) from None
         champion = attrs.get("champion")
         return StudyRecord(
             name=name,

@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from hpsearch import report, workspace
 from hpsearch.driver import Driver
@@ -37,7 +37,7 @@ def drive(record: StudyRecord, ledger: Ledger, executor: Executor, observer: Obs
     state = StudyState.FAILED
     driver = None
     try:
-        with _signals() as interrupted:
+        with _signals() as stop:
             driver = Driver(
                 record,
                 ledger,
@@ -46,10 +46,12 @@ def drive(record: StudyRecord, ledger: Ledger, executor: Executor, observer: Obs
                 plan=EnginePlan(plan["engine"], plan["reason"], frozenset(plan["lifted"]), plan["trials_per_bundle"]),
                 window=plan["window"],
                 observer=observers,
-                interrupted=interrupted.is_set,
+                interrupted=stop.asked.is_set,
             )
             finished = driver.search()
-            if not finished:
+            # A refit is not continued but repeated, so there is nothing to wait for: one Ctrl-C is enough from here.
+            stop.at_once.set()
+            if not finished or stop.asked.is_set():
                 state = StudyState.INTERRUPTED
                 raise Interrupted(
                     f"study {record.name!r} was stopped; finished folds are kept",
@@ -140,22 +142,31 @@ def _count_states(trials: Sequence[Trial]) -> dict[str, int]:
     return counts
 
 
+@dataclass(frozen=True)
+class _Stop:
+    """Whether the user wants to stop, and whether the next signal is not to wait for anything."""
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    at_once: threading.Event = field(default_factory=threading.Event)
+
+
 @contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """Ctrl-C once sets the event, twice raises KeyboardInterrupt; SIGTERM is the same as one Ctrl-C."""
-    event = threading.Event()
+def _signals() -> Iterator[_Stop]:
+    """Ctrl-C once asks to stop, twice (or once ``at_once`` is set) raises KeyboardInterrupt; SIGTERM is the same."""
+    stop = _Stop()
 
     def handle(*_: object) -> None:
-        if event.is_set():
+        if stop.at_once.is_set():
             raise KeyboardInterrupt
-        event.set()
+        stop.asked.set()
+        stop.at_once.set()
 
     if threading.current_thread() is not threading.main_thread():
-        yield event
+        yield stop
         return
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield event
+        yield stop
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -267,6 +267,14 @@ def test_results_can_be_read_where_the_addresses_variables_are_not_set(tmp_path:
     assert caught.value.hint == "set it in the environment and try again"
 
 
+def test_a_study_that_breaks_a_rule_of_today_is_told_without_a_traceback(ledger: Ledger) -> None:
+    head = dict(ledger._storage.get_study_user_attrs(ledger._study_id("synthetic"))["hpsearch"])
+    ledger._set_attr("synthetic", "hpsearch", {**head, "spec": {**head["spec"], "seed": -1}})
+    with pytest.raises(LedgerError, match=r"study 'synthetic' breaks a rule of this hpsearch: .*seed") as caught:
+        ledger.load("synthetic")
+    assert "read it with the hpsearch that made it" in caught.value.hint
+
+
 def test_hints_are_commands_for_a_shell(tmp_path: Path, monkeypatch) -> None:
     record = make_record(make_spec("sqlite:///mlruns/ledger.db", name="it's mine"))
     assert shlex.split(record.command("resume", "--trials 9")) == ["hpsearch", "resume", "it's mine", "--trials", "9"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hpsearch.errors import HpsearchError
+from hpsearch.errors import HpsearchError, LedgerError
 
 app = typer.Typer(
     name="hpsearch",
@@ -143,7 +143,13 @@ def list_studies(ledger: LedgerOption = LEDGER, as_json: JsonOption = False) -> 
     from hpsearch.ledger import Ledger
 
     book = Ledger(ledger)
-    render_list([book.load(name) for name in book.names()], as_json=as_json)
+    records = []
+    for name in book.names():
+        try:
+            records.append(book.load(name))
+        except LedgerError as error:
+            print(f"left out: {error}", file=sys.stderr)
+    render_list(records, as_json=as_json)
 
 
 @app.command()
@@ -274,6 +280,7 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         sys.exit(130)
 
 

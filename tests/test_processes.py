@@ -6,12 +6,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from queue import SimpleQueue
+from types import SimpleNamespace
 
 import pytest
 
 from hpsearch.errors import DataError, ExecutorError, SpecError
 from hpsearch.executors.devices import list_gpus, plan_slots
 from hpsearch.executors.processes import ProcessesExecutor
+from hpsearch.executors.serve import _listen
 from hpsearch.spec import ResourcesSection, StudySpec, parse_spec
 from hpsearch.trial import Bundle, BundleFinished, EpochFinished, Event, Lane, LaneFinished, LaneStopped, WorkerDied
 from hpsearch.worker import WorkerSettings
@@ -88,6 +91,16 @@ def test_a_stop_ends_lanes_between_epochs(executor: ProcessesExecutor) -> None:
     stopped = [event for event in events if isinstance(event, LaneStopped)]
     assert len(stopped) == 2
     assert stopped[0].result.epochs < 5000
+
+
+def test_a_stop_on_the_heels_of_its_bundle_is_heeded() -> None:
+    sent = iter([("stop", {7}), ("train", bundle(1)), ("stop", {0})])
+    requests: SimpleQueue = SimpleQueue()
+    stopped: set[int] = set()
+    with pytest.raises(StopIteration):
+        _listen(SimpleNamespace(recv=lambda: next(sent)), requests, stopped)
+    assert requests.get()[0] == "train"
+    assert stopped == {0}, "of this bundle, and none of an earlier one"
 
 
 def test_a_killed_worker_is_reported_and_the_next_bundle_gets_a_fresh_one(executor: ProcessesExecutor) -> None:

@@ -25,7 +25,6 @@ def serve(descriptor: int) -> None:
     while True:
         method, payload = requests.get()
         if method == "train":
-            stopped.clear()
             for event in worker.train(payload, lambda: frozenset(stopped)):
                 connection.send(event)
         else:
@@ -52,6 +51,8 @@ def _listen(connection: Connection, requests: "SimpleQueue[tuple[str, Any]]", st
             if method == "stop":
                 stopped.update(payload)
             else:
+                # Here, not where training begins: a stop may be on the heels of its bundle.
+                stopped.clear()
                 requests.put((method, payload))
     except (EOFError, OSError):
         # The driver is gone. Nothing here is worth keeping: what counts is in the ledger.

@@ -20,6 +20,7 @@ FLAGS = [
 ]
 
 WITHOUT_ASSISTANT = """
+    localStorage.setItem('mlflow.workflowType_v1', '"machine_learning"');
     localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
     addEventListener('DOMContentLoaded', () => {
         const style = document.createElement('style');
@@ -27,7 +28,10 @@ WITHOUT_ASSISTANT = """
         document.head.append(style);
     });
 """
-"""MLflow opens its assistant's panel on everybody's first visit; afterwards only a round button stays."""
+"""MLflow opens its assistant's panel on everybody's first visit, and runs in its GenAI mode.
+
+Afterwards a round button stays of the one, and a switch above the menu of the other.
+"""
 
 
 @contextmanager

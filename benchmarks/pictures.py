@@ -7,7 +7,6 @@ the recording written anew. Needs Debian's chromium (or any Chromium on the path
 """
 
 import argparse
-import io
 import os
 import re
 import subprocess
@@ -67,17 +66,15 @@ def put(page: Path, mark: str, lines: Sequence[str]) -> None:
 
 
 def take_report(browser: "Browser", report: Path) -> None:
-    """The report's first screen, and its learning curves."""
-    page = new_page(browser, width=1200, height=1000)
+    """The report's first screen, and the best trial's learning curves."""
+    page = new_page(browser, width=1200, height=800)
     page.goto(report.resolve().as_uri())
     page.wait_for_function(DRAWN.format(10))
     keep(page.screenshot(), "report")
-    page.locator("#curves").scroll_into_view_if_needed()
-    page.wait_for_timeout(500)
     box = page.locator("#curves").bounding_box()
     assert box is not None
-    clip = {"x": box["x"], "y": box["y"], "width": box["width"], "height": min(box["height"], 760)}
-    keep(page.screenshot(clip=clip, full_page=False) if box["y"] >= 0 else page.screenshot(), "report-curves")
+    clip = {"x": box["x"], "y": box["y"], "width": box["width"], "height": min(box["height"], 560)}
+    keep(page.screenshot(clip=clip, full_page=True), "report-curves")
     page.close()
 
 
@@ -88,28 +85,25 @@ def take_mlflow(browser: "Browser", url: str) -> None:
     page.wait_for_selector(".ag-row [col-id='metrics.`score`']")
     page.wait_for_timeout(1500)
     keep(page.screenshot(), "mlflow-trials")
+    page.locator(".ag-row [col-id='attributes.`Run Name`'] a").last.click()
+    page.get_by_text("Show more").click()
+    page.wait_for_timeout(1000)
+    keep(page.screenshot(), "mlflow-run")
+    page.close()
+    # A page of its own: with what MLflow has added to the address by now, it would not look at the view again.
+    page = new_page(browser, width=1400, height=1100)
     page.goto(url + "&compareRunsMode=CHART")
-    page.reload()
     page.wait_for_function(DRAWN.format(6))
     page.wait_for_timeout(2000)
     keep(page.screenshot(), "mlflow-charts")
-    page.goto(url)
-    page.wait_for_selector(".ag-row [col-id='metrics.`score`']")
-    page.locator(".ag-row [col-id='attributes.`Run Name`'] a").last.click()
-    page.get_by_text("Show more").wait_for()
-    page.wait_for_timeout(1000)
-    page.get_by_text("Show more").click()
-    keep(page.screenshot(), "mlflow-run")
     page.close()
 
 
 def keep(picture: bytes, name: str) -> None:
-    """Write a screenshot with 128 colours, which no eye misses on such pages: a third of the size."""
-    from PIL import Image
-
+    """Write a screenshot and say its size."""
     path = IMAGES / f"{name}.png"
-    Image.open(io.BytesIO(picture)).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
-    print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} kB")
+    path.write_bytes(picture)
+    print(f"{path.relative_to(ROOT)}: {len(picture) // 1024} kB")
 
 
 def main() -> None:

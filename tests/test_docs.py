@@ -1,12 +1,15 @@
 """What README and docs say is run: every ``bash``, ``python`` and ``toml`` block, in order, in a fresh folder."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.documented import STUDIES
 from hpsearch.spec import parse_spec
 
 ROOT = Path(__file__).parent.parent
@@ -67,3 +70,77 @@ def test_every_command_has_help_and_stands_in_the_readme() -> None:
     for name in names:
         assert f"hpsearch {name}" in readme, f"`hpsearch {name}` is not in the README"
         subprocess.run([sys.executable, "-m", "hpsearch", name, "--help"], capture_output=True, check=True)
+
+
+def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    notebook = json.loads((ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert len(cells) >= 8
+    assert [cell["outputs"] for cell in cells if cell["outputs"]] == [], "outputs are not kept in the repository"
+    code = "\n".join("".join(cell["source"]) for cell in cells)
+    check = "assert study.best.score > 0.9 and len(table) == 8, study"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{check}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_documented_study_stands_in_the_readme() -> None:
+    rows = README.read_text(encoding="utf-8").partition("<!-- studies -->")[2].partition("<!-- /studies -->")[0]
+    listed = re.findall(r"^\| \[`([\w-]+)`\]\(studies/\1\.toml\) \|", rows, re.MULTILINE)
+    assert listed == list(STUDIES)
+    assert sorted(listed) == sorted(path.stem for path in (ROOT / "studies").glob("*.toml"))
+
+
+MODELS_AND_DATA = ROOT / "docs" / "models-and-data.md"
+
+
+def check(folder: Path, text: str) -> dict[str, Any]:
+    """What ``hpsearch check`` says of a study file in `folder`: data, space and model are tried, nothing is trained."""
+    (folder / "study.toml").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "hpsearch", "check", "study.toml", "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, f"{text}\n{done.stderr}"
+    return json.loads(done.stdout)
+
+
+def modules(folder: Path) -> None:
+    """The Python blocks of the page that say which file they are."""
+    for block in blocks(MODELS_AND_DATA, "python"):
+        if found := re.match(r"# (\w+\.py)\n", block):
+            (folder / found[1]).write_text(block, encoding="utf-8")
+
+
+def section(text: str, name: str, replacement: str) -> str:
+    """A study file with another ``[name]``."""
+    return re.sub(rf"^\[{name}\]\n.*?(?=^\[)", replacement + "\n", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_ones_own_data_and_model_as_documented(tmp_path: Path) -> None:
+    modules(tmp_path)
+    (build,) = [block for block in blocks(MODELS_AND_DATA, "toml") if block.startswith("[model]")]
+    text = section(blocks(README, "toml")[0], "data", '[data]\nsource = "my_data:load"\noptions = { rows = 200 }')
+    found = check(tmp_path, section(text, "model", build))
+    assert found["data"]["rows"] + found["data"]["test_rows"] == 200
+
+
+def test_kerastuner_code_as_documented(tmp_path: Path) -> None:
+    modules(tmp_path)
+    (text,) = [block for block in blocks(MODELS_AND_DATA, "toml") if '"tuned"' in block]
+    found = check(tmp_path, text.replace("keras:mnist", "sklearn:digits"))
+    assert {"num_layers", "units_0", "units_1", "activation", "dropout", "lr"} <= set(found["space"])
+
+
+def test_tables_and_codes_as_documented() -> None:
+    (data,) = [block for block in blocks(MODELS_AND_DATA, "toml") if block.startswith("[data]")]
+    spec = parse_spec(section(blocks(README, "toml")[0], "data", data))
+    assert (spec.data.target, spec.data.group, spec.data.time) == ("mpg", "maker", "day")
+    (coding,) = [block for block in blocks(MODELS_AND_DATA, "python") if "def code" in block]
+    names: dict[str, Any] = {}
+    exec(coding.partition("model = ")[0], names)
+    assert names["code"]("USA") == int(re.search(r'code\("USA"\) == (\d+)', coding)[1])

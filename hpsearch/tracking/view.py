@@ -16,7 +16,7 @@ from typing import NamedTuple
 from hpsearch.objective import Objective, mean_curves
 from hpsearch.trial import FoldResult, Trial, TrialState
 
-VERSION = 1
+VERSION = 2
 """Part of every digest: trials written by an older layout are written again by the next sync."""
 
 TRIAL, STATE, FAILURE, DIGEST = "hpsearch.trial", "hpsearch.state", "hpsearch.failure", "hpsearch.digest"
@@ -34,7 +34,7 @@ STATUS = {
 TAG_LENGTH = 5000
 """Longest tag value we write, characters: the limit of the oldest supported MLflow stores."""
 
-_SUMMARY = {"score", "score_std", "score_epoch", "epochs", "seconds", "parameters"}
+_SUMMARY = {"score", "pruned_score", "score_std", "score_epoch", "epochs", "seconds", "parameters"}
 
 
 class Point(NamedTuple):
@@ -117,8 +117,10 @@ def mean_points(trial: Trial, *, prefix: str = "") -> list[Point]:
 
 def summary_points(trial: Trial) -> list[Point]:
     """Final metrics of a finished trial: score, spread, the folds' scores, and what it cost. All at step 0."""
+    # A pruned trial's score is of an early epoch: under the same name, MLflow would rank it among the complete ones.
+    ranked = trial.state is TrialState.COMPLETE
     values: dict[str, float | None] = {
-        "score": trial.score,
+        "score" if ranked else "pruned_score": trial.score,
         "score_std": trial.std,
         "score_epoch": trial.epoch,
         "epochs": max((fold.epochs for fold in trial.folds), default=None),

@@ -59,7 +59,9 @@ def test_every_fate_arrives_with_exact_numbers(folder: Path, snapshot: Snapshot)
         for fold in trial.folds:
             for metric, curve in fold.curves.items():
                 assert values(run, f"fold_{fold.fold}/{metric}") == list(curve)
-        assert (values(run, "score") if "score" in run["points"] else [None]) == [trial.score]
+        score = "pruned_score" if trial.state is TrialState.PRUNED else "score"
+        assert (values(run, score) if score in run["points"] else [None]) == [trial.score]
+        assert ("score" in run["points"]) == (trial.state is TrialState.COMPLETE), "MLflow would rank it"
     best = runs["t000"]
     assert (best["status"], best["name"]) == ("FINISHED", "t000 · 0.9179")
     assert values(best, "score_std") == [trials[0].std]

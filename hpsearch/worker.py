@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -25,7 +26,7 @@ import numpy as np
 from hpsearch.data.dataset import Features, Part, Task
 from hpsearch.engines import make_engine
 from hpsearch.engines.base import Engine, EnginePlan, Stopped
-from hpsearch.errors import HpsearchError, ModelError
+from hpsearch.errors import HpsearchError, LedgerError, ModelError
 from hpsearch.problem import Problem
 from hpsearch.seeds import derive
 from hpsearch.space import Config, Parameter, Space
@@ -199,37 +200,48 @@ class Worker:
 
         Raises:
             ModelError: Training fails or diverges.
+            LedgerError: The folder cannot be written.
         """
         # The winner's refit is plain Keras whatever engine searched: one model, no folds.
         from hpsearch.engines.fit import refit
 
         begun = time.perf_counter()
-        model, curves = refit(self.problem, config, epochs=epochs, seed=derive(self.spec.seed, "refit"))
+        try:
+            model, curves = refit(self.problem, config, epochs=epochs, seed=derive(self.spec.seed, "refit"))
+        except HpsearchError:
+            raise
+        except Exception as error:
+            raise ModelError(
+                f"the refit of trial {trial} failed: {type(error).__name__}: {_first_line(error)}\n"
+                f"{traceback.format_exc()}",
+                hint="it trains on all development rows at once; mend the cause, then resume",
+            ) from None
         seconds = time.perf_counter() - begun
         self._model = model
         target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        path = target / "champion.keras"
-        _replace(path, lambda temporary: model.save(temporary))
-        test = self.problem.dataset.test
-        scores: dict[str, float] = {}
-        if test is not None:
-            raw = model.evaluate(test.x, test.y, batch_size=256, verbose=0, return_dict=True)
-            scores = {name: float(value) for name, value in raw.items()}
-            self._save_predictions(model, test, target)
-        champion = Champion(
-            trial=trial,
-            config=config,
-            epochs=epochs,
-            curves=curves,
-            test=scores,
-            path=str(path),
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-            parameters=model.count_params(),
-            size_bytes=path.stat().st_size,
-            seconds=seconds,
-        )
-        self._save_card(model, champion, target)
+        with _saving_in(target):
+            target.mkdir(parents=True, exist_ok=True)
+            path = target / "champion.keras"
+            _replace(path, lambda temporary: model.save(temporary))
+            test = self.problem.dataset.test
+            scores: dict[str, float] = {}
+            if test is not None:
+                raw = model.evaluate(test.x, test.y, batch_size=256, verbose=0, return_dict=True)
+                scores = {name: float(value) for name, value in raw.items()}
+                self._save_predictions(model, test, target)
+            champion = Champion(
+                trial=trial,
+                config=config,
+                epochs=epochs,
+                curves=curves,
+                test=scores,
+                path=str(path),
+                sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+                parameters=model.count_params(),
+                size_bytes=path.stat().st_size,
+                seconds=seconds,
+            )
+            self._save_card(model, champion, target)
         return champion
 
     def call(self, target: str, path: str, kwargs: Mapping[str, Any]) -> Any:
@@ -302,9 +314,22 @@ def _worst_images(test: Part, predicted: np.ndarray, task: Task) -> dict[str, np
     return {"samples": x[worst], "sample_rows": worst}
 
 
+@contextmanager
+def _saving_in(folder: Path) -> Iterator[None]:
+    """Say which folder it was that could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise LedgerError(
+            f"the champion cannot be saved in {folder}: {error.strerror or error}",
+            hint="free some disk space, or make the folder writable, then resume",
+        ) from None
+
+
 def _replace(path: Path, write: Callable[[str], object]) -> None:
     """Write beside the target, then move: a killed process leaves the old file or the new one."""
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    # One name for all: what a killed process leaves is overwritten by the next. The driver's lock keeps others out.
+    temporary = path.with_name(f".{path.name}")
     try:
         write(str(temporary))
         os.replace(temporary, path)

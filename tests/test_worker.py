@@ -1,0 +1,48 @@
+"""A worker's refit: what it leaves behind, and how its failures are told. (Training itself: tests/engines.)"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+from hpsearch.engines import fit
+from hpsearch.errors import LedgerError, ModelError
+from hpsearch.spec import parse_spec
+from hpsearch.worker import Worker
+from tests.test_processes import CONFIG, STUDY
+
+
+@pytest.fixture(scope="module")
+def worker() -> Worker:
+    return Worker(parse_spec(STUDY.format(epochs=1)))
+
+
+def test_a_refit_leaves_its_files_and_nothing_of_a_killed_one(worker: Worker, tmp_path: Path) -> None:
+    (tmp_path / ".champion.keras").write_text("half a file")
+    champion = worker.refit(3, CONFIG, 1, str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["champion.json", "champion.keras", "predictions.npz"]
+    assert champion.trial == 3
+    with np.load(tmp_path / "predictions.npz") as arrays:
+        right = arrays["y_pred"].argmax(axis=1) == arrays["y_true"]
+    assert right.mean() == pytest.approx(champion.test["accuracy"], abs=1e-6)
+
+
+def test_a_refit_that_fails_in_the_users_code_is_the_models_error(worker: Worker, tmp_path: Path, monkeypatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no room for all rows")
+
+    monkeypatch.setattr(fit, "refit", broken)
+    with pytest.raises(ModelError, match="the refit of trial 3 failed: RuntimeError: no room for all rows") as caught:
+        worker.refit(3, CONFIG, 1, str(tmp_path))
+    assert "mend the cause, then resume" in caught.value.hint
+
+
+def test_a_champion_that_cannot_be_saved_names_its_folder(worker: Worker, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    folder.write_text("a file where a folder should be")
+    with pytest.raises(LedgerError, match=r"the champion cannot be saved in .*study: ") as caught:
+        worker.refit(3, CONFIG, 1, str(folder))
+    assert "free some disk space" in caught.value.hint

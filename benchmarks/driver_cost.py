@@ -1,4 +1,4 @@
-"""What the driver itself costs: suggest + ledger + tracking per trial, and its memory, with training that takes no time.
+"""What the driver costs: suggest + ledger + tracking per trial, and its memory, with training that takes no time.
 
     python -m benchmarks.driver_cost [--trials 1000] [--algorithm tpe]
 

@@ -87,7 +87,7 @@ class Ledger:
             self._ids[record.name] = study_id
             head = {
                 "format": FORMAT,
-                "spec": {**record.spec.model_dump(mode="json"), "folder": record.spec.folder},
+                "spec": _dump_spec(record.spec),
                 "study_file": record.study_file,
                 "space": {name: _dump_parameter(parameter) for name, parameter in record.space.items()},
                 "facts": record.facts,
@@ -156,12 +156,11 @@ class Ledger:
             found = self._storage.get_study_user_attrs(self._study_id(name)).get("facts", {})
         self._set_attr(name, "facts", {**found, key: value})
 
-    def set_trials(self, name: str, trials: int) -> StudyRecord:
-        """Extend a study to more trials; returns it as it is then."""
+    def set_spec(self, name: str, spec: StudySpec) -> StudyRecord:
+        """Put another study file in the place of a study's, such as one with more trials; returns the study then."""
         with explained(self.uri):
-            head = dict(self._storage.get_study_user_attrs(self._study_id(name))["hpsearch"])
-        head["spec"] = {**head["spec"], "search": {**head["spec"]["search"], "trials": trials}}
-        self._set_attr(name, "hpsearch", head)
+            head = self._storage.get_study_user_attrs(self._study_id(name))["hpsearch"]
+        self._set_attr(name, "hpsearch", {**head, "spec": _dump_spec(spec)})
         return self.load(name)
 
     def set_champion(self, name: str, champion: Champion) -> None:
@@ -349,6 +348,10 @@ def _distribution(parameter: Parameter) -> "BaseDistribution":
             return IntDistribution(parameter.low, high, log=parameter.log, step=parameter.step)
         case Choice() | Constant():
             return CategoricalDistribution(parameter.values())
+
+
+def _dump_spec(spec: StudySpec) -> dict[str, Any]:
+    return {**spec.model_dump(mode="json"), "folder": spec.folder}
 
 
 def _dump_parameter(parameter: Parameter) -> dict[str, Any]:

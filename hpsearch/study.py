@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from hpsearch.report.notebook import Figures
 
 
+CHANGEABLE = (
+    "tracking.",
+    "search.max_",
+    *(f"resources.{name}" for name in ("executor", "workers", "gpus", "threads", "max_retries")),
+)
+"""What results do not depend on, so that a study file may change it between two starts."""
+
+
 class Study:
     """A study, read from the ledger. Reading again (:func:`load`) sees what a running driver has added."""
 
@@ -107,7 +115,8 @@ def load(name: str, *, ledger: str = DEFAULT_URI) -> Study:
 def run(study_file: str | Path, *, name: str | None = None, observer: Observer | None = None) -> Study:
     """Search as a study file says, refit the winner, and return the study.
 
-    A study that exists already is continued, or returned where it is finished.
+    A study that exists already is continued, or returned where it is finished. What results do not depend on
+    (:data:`CHANGEABLE`) may have changed in the file since.
 
     Args:
         study_file: TOML; see ``hpsearch schema``.
@@ -129,8 +138,11 @@ def _run(spec: StudySpec, text: str, observer: Observer | None) -> Study:
     if (path := sqlite_path(uri)) is None or path.exists():
         ledger = Ledger(uri)
         if ledger.has(spec.name):
-            _check_unchanged(ledger.load(spec.name), spec)
-            return resume(spec.name, ledger=uri, observer=observer)
+            there = ledger.load(spec.name)
+            if there.spec.search.trials > spec.search.trials:  # extended by `resume --trials`
+                spec = _with_trials(spec, there.spec.search.trials)
+            _check_unchanged(there, spec)
+            return _resume(spec.name, uri, None, observer, changed=spec)
     with workspace.driving(uri, spec.name), ExitStack() as stack:
         setting = prepare_study(spec, stack)
         record = StudyRecord(
@@ -161,16 +173,25 @@ def resume(
         LedgerError: There is no such study, or another driver has it.
         DataError: The data are not what the study began with.
     """
+    return _resume(name, ledger, trials, observer)
+
+
+def _resume(
+    name: str, ledger: str, trials: int | None, observer: Observer | None, changed: StudySpec | None = None
+) -> Study:
+    """:func:`resume`; `changed` is the study file where it was changed since in what results do not depend on."""
     book = Ledger(ledger)
     book.load(name)
     with workspace.driving(ledger, name), ExitStack() as stack:
         record = book.load(name)
+        if changed is not None and changed != record.spec:
+            record = book.set_spec(name, changed)
         if trials is not None and trials != record.spec.search.trials:
             if trials < len(record.trials):
                 raise SpecError(
                     f"--trials {trials} is fewer than the {len(record.trials)} trials that study {name!r} has"
                 )
-            record = book.set_trials(name, trials)
+            record = book.set_spec(name, _with_trials(record.spec, trials))
         if record.state is StudyState.FINISHED and record.champion and record.champion.model_uri and trials is None:
             return Study(record, ledger)
         spec = with_engine(record.spec, record.facts["plan"]["engine"])
@@ -294,12 +315,15 @@ def _renamed(spec: StudySpec, name: str) -> StudySpec:
         raise SpecError(f"--name {name!r}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 
 
+def _with_trials(spec: StudySpec, trials: int) -> StudySpec:
+    return spec.model_copy(update={"search": spec.search.model_copy(update={"trials": trials})})
+
+
 def _check_unchanged(record: StudyRecord, spec: StudySpec) -> None:
     """A study keeps its file: another one under the same name would mix what cannot be compared."""
     old, new = _flat(record.spec.model_dump(mode="json")), _flat(spec.model_dump(mode="json"))
     changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    # What does not touch results may change between two starts.
-    changed = [key for key in changed if not key.startswith(("resources.", "tracking.", "search.max_"))]
+    changed = [key for key in changed if not key.startswith(CHANGEABLE)]
     if changed:
         lines = "\n".join(f"  - {key}: {old.get(key)!r} then, {new.get(key)!r} now" for key in changed)
         more = changed == ["search.trials"]

@@ -170,6 +170,26 @@ def test_another_file_under_the_same_name_is_refused_with_what_changed(finished:
     assert "hint: `hpsearch resume flowers --trials 6` extends it" in done.stderr
 
 
+def test_what_results_do_not_depend_on_may_change_in_the_file_and_counts_from_then_on(
+    finished: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(finished)
+    import hpsearch as package
+    from hpsearch.errors import SpecError
+
+    text = (finished / "flowers.toml").read_text()
+    fewer = text.replace("trials = 4", "trials = 3\nmax_failures = 7").replace(
+        "[resources]", "[resources]\nthreads = 1"
+    )
+    (finished / "patient.toml").write_text(fewer)
+    assert len(package.run("patient.toml").trials) == 4
+    spec = package.load("flowers").record.spec
+    assert (spec.search.max_failures, spec.resources.threads, spec.search.trials) == (7, 1, 4)
+    (finished / "engine.toml").write_text(text.replace('engine = "fit"', 'engine = "fused"'))
+    with pytest.raises(SpecError, match=r"resources\.engine: 'fit' then, 'fused' now"):
+        package.run("engine.toml")
+
+
 def test_a_changed_or_deleted_champion_is_noticed(finished: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)

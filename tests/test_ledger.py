@@ -104,7 +104,8 @@ def test_champion_state_notes_and_extension(ledger: Ledger) -> None:
     ledger.add_note("synthetic", "one")
     ledger.add_note("synthetic", "two")
     ledger.add_note("synthetic", "one")
-    assert ledger.set_trials("synthetic", 99).spec.search.trials == 99
+    longer = make_spec(ledger.uri, trials=99)
+    assert ledger.set_spec("synthetic", longer).spec == longer
     record = Ledger(ledger.uri).load("synthetic")
     assert record.champion == champion
     assert record.state is StudyState.FINISHED

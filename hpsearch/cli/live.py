@@ -23,10 +23,18 @@ MARKS = {
 }
 
 
+class ProgressConsole(Console):
+    """A console that falls silent once nobody reads it (``2>&1 | head``): Rich would end the study."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by Rich."""
+        self.quiet = True
+
+
 @contextmanager
 def watching() -> Iterator[Observer]:
     """An observer that shows progress on stderr while the block runs."""
-    console = Console(stderr=True, highlight=False)
+    console = ProgressConsole(stderr=True, highlight=False)
     if console.is_terminal:
         panel = LivePanel()
         with Live(panel, console=console, refresh_per_second=4, transient=True) as live:

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
 README = ROOT / "README.md"
-COLUMNS = 110
+COLUMNS = 120
 """Width of the recorded terminal."""
+
+TRIAL = re.compile(r"\[\d+/\d+\] ")
+"""How the line of a finished trial begins."""
 
 DRAWN = "document.querySelectorAll('.main-svg').length > {}"
 
@@ -43,12 +47,16 @@ def record(study: str, folder: Path) -> str:
 
 
 def shorten(output: str) -> str:
-    """Leave out most trials and, of long lines, what does not fit; ``…`` stands for either."""
+    """Leave out most trials and the ends of their long lines; ``…`` stands for either. Prose is wrapped."""
     lines = [line.rstrip() for line in output.rstrip().splitlines()]
-    trials = [number for number, line in enumerate(lines) if re.match(r"\[\d+/\d+\]", line)]
+    trials = [number for number, line in enumerate(lines) if TRIAL.match(line)]
     if len(trials) > 5:
         lines[trials[2] : trials[-1]] = ["…"]
-    return "\n".join(line if len(line) <= COLUMNS else line[: COLUMNS - 1] + "…" for line in lines)
+    return "\n".join(line if len(line) <= COLUMNS else _fitted(line) for line in lines)
+
+
+def _fitted(line: str) -> str:
+    return line[: COLUMNS - 1] + "…" if TRIAL.match(line) else "\n".join(textwrap.wrap(line, COLUMNS))
 
 
 def put(page: Path, mark: str, lines: Sequence[str]) -> None:
@@ -91,7 +99,7 @@ def take_mlflow(browser: "Browser", url: str) -> None:
     keep(page.screenshot(), "mlflow-run")
     page.close()
     # A page of its own: with what MLflow has added to the address by now, it would not look at the view again.
-    page = new_page(browser, width=1400, height=1100)
+    page = new_page(browser, width=1400, height=900)
     page.goto(url + "&compareRunsMode=CHART")
     page.wait_for_function(DRAWN.format(6))
     page.wait_for_timeout(2000)

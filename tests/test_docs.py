@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.documented import STUDIES
+from benchmarks.pictures import COLUMNS, shorten
 from hpsearch.spec import parse_spec
 
 ROOT = Path(__file__).parent.parent
@@ -144,3 +145,24 @@ def test_tables_and_codes_as_documented() -> None:
     names: dict[str, Any] = {}
     exec(coding.partition("model = ")[0], names)
     assert names["code"]("USA") == int(re.search(r'code\("USA"\) == (\d+)', coding)[1])
+
+
+def test_the_recording_is_one_of_make_study() -> None:
+    readme = README.read_text(encoding="utf-8")
+    recording = readme.partition("<!-- recording -->")[2].partition("<!-- /recording -->")[0]
+    for line in (
+        "$ make study",
+        "study digits: 1438 rows + 359 test, 5 folds",
+        "[20/20] ✓",
+        "is the best of 20 complete",
+    ):
+        assert line in recording
+    assert max(map(len, recording.splitlines())) <= COLUMNS
+
+
+def test_recordings_are_shortened_where_they_say_so() -> None:
+    lines = [f"[{number}/9] ✓ t{number:03d} 0.9  " + "x" * 200 for number in range(1, 10)]
+    shown = shorten("\n".join(["begin", *lines, "word " * 40, "end  "])).splitlines()
+    cut = [line[: COLUMNS - 1] + "…" for line in lines]
+    prose = ["word " * 23 + "word", "word " * 15 + "word"]
+    assert shown == ["begin", cut[0], cut[1], "…", cut[8], *prose, "end"]

@@ -1,6 +1,8 @@
+import contextlib
 import json
 import math
 import os
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -325,6 +327,16 @@ def test_an_unreachable_mlflow_costs_the_study_nothing(tmp_path: Path) -> None:
         "MLflow at http://127.0.0.1:9 cannot be reached: connection refused\n"
         "  hint: start the server or mend [tracking] uri, then `hpsearch sync`; the ledger has everything"
     )
+
+
+def test_a_database_that_cannot_be_written_is_told_without_tracebacks(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as connection:
+        connection.execute("CREATE TRIGGER full BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    tracker = track(make_record((), folder=folder), make_trials(1))
+    assert "disk is full" in tracker.state.problem
+    assert not caplog.records
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
+import base64
+import json
 import math
+import zlib
 from dataclasses import replace
 
 import pytest
 
 from hpsearch.objective import Objective, mean_curve
 from hpsearch.record import StudyState
-from hpsearch.tracking import study_view, view
+from hpsearch.tracking import saved_view, study_view, view
 from hpsearch.trial import TrialState
-from tests.factories import OBJECTIVE, make_champion, make_record, make_trial, make_trials
+from tests.factories import OBJECTIVE, make_champion, make_record, make_searched, make_trial, make_trials
 
 
 @pytest.mark.parametrize(
@@ -128,3 +131,25 @@ def test_description_says_where_the_study_stands_and_escapes_what_users_wrote() 
     assert "| act\\|ivation | &lt;script>alert(1)&lt;/script> |" in text
     assert "test: loss 0.1235, accuracy 0.9778" in text
     assert len(study_view.study_tags(make_record(trials, notes=("x" * 9000,)))["mlflow.note.content"]) <= 5000
+
+
+def test_the_view_of_a_study_shows_what_was_searched_and_fits_into_a_tag() -> None:
+    record = make_searched(40)
+    text = saved_view.saved_view(record)
+    assert len(text) < view.TAG_LENGTH
+    envelope = json.loads(text)
+    assert (envelope["name"], envelope["state"][:8]) == ("Study", "deflate;")
+    state = json.loads(zlib.decompress(base64.b64decode(envelope["state"][8:])))
+    assert state["orderByAsc"] is False
+    columns = state["selectedColumns"]
+    assert columns[:3] == ["metrics.`score`", "metrics.`score_std`", "params.`learning_rate`"]
+    assert "params.`momentum`" in columns
+    assert "params.`epochs`" not in columns  # a constant
+    charts = {chart["displayName"]: chart for chart in state["compareRunCharts"]}
+    # Only some trials have a momentum, and MLflow's parallel plot would leave out the others.
+    assert charts["axes"]["selectedParams"] == ["learning_rate", "units", "dropout", "optimizer"]
+    folds = [chart for chart in charts.values() if chart["metricSectionId"] == "folds"]
+    assert folds[0]["selectedMetricKeys"] == [f"fold_{fold}/val_accuracy" for fold in range(5)]
+    assert {chart["metricSectionId"] for chart in charts.values()} <= {"score", "mean", "folds"}
+    before = saved_view.saved_view(make_record())  # no trial yet
+    assert len(before) < view.TAG_LENGTH

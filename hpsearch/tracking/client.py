@@ -65,7 +65,8 @@ def _hush() -> None:
     for name in _NOISY:
         logger = logging.getLogger(name)
         _levels[name] = logger.level
-        logger.setLevel(max(logger.level, logging.ERROR))
+        # Errors come as exceptions too, and are told in our words.
+        logger.setLevel(logging.CRITICAL)
 
 
 def _unhush() -> None:
@@ -130,5 +131,8 @@ def _reason(error: BaseException) -> str:
         return "connection refused"
     if "timed out" in text.lower():
         return "no answer in time"
-    lines: list[Any] = [line.strip() for line in text.splitlines() if line.strip()]
+    # SQLAlchemy puts advice to programmers first.
+    lines: list[Any] = [
+        line.strip() for line in text.splitlines() if line.strip() and not line.startswith("(raised as a result of")
+    ]
     return without_password(str(lines[0]))[:300] if lines else type(error).__name__

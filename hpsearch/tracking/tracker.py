@@ -67,7 +67,8 @@ class Tracker(Observer):
         self._problem: TrackingError | None = None
         self._wait_s = 1.0
         self._refused: dict[int, TrackingError] = {}
-        self._questioned: set[str] = set()
+        self._questioned: set[tuple[int | None, str]] = set()
+        self._at: int | None = None
         self._projection: Projection | None = None
         self._described = False
         self._place = ("", "")
@@ -166,9 +167,9 @@ class Tracker(Observer):
                 try:
                     self._write()
                 except Exception as error:  # whatever MLflow does, the study goes on
-                    if (refused(error) or gone(error)) and str(error) not in self._questioned:
+                    if (refused(error) or gone(error)) and self._question(error) not in self._questioned:
                         # Something was deleted behind our back: look again, and believe the second refusal.
-                        self._questioned.add(str(error))
+                        self._questioned.add(self._question(error))
                         self._projection = None
                     else:
                         self._lose(error)
@@ -190,6 +191,7 @@ class Tracker(Observer):
             record, closing = self._record, self._closing
             files = list(self._files)
         assert record is not None
+        self._at = None
         if self._projection is None:
             self._projection = Projection(record, self._address)
             with self._changed:
@@ -219,10 +221,11 @@ class Tracker(Observer):
         for trial in trials:
             if self._abandoned:
                 return
+            self._at = trial.number
             try:
                 projection.write_trial(trial, open_status=open_status)
             except Exception as error:
-                if not refused(error) or str(error) not in self._questioned:
+                if not refused(error) or self._question(error) not in self._questioned:
                     raise
                 self._refused[trial.number] = explain(error, self._address)
             else:
@@ -230,7 +233,12 @@ class Tracker(Observer):
             with self._changed:
                 if self._trials[trial.number] is trial:
                     self._dirty.discard(trial.number)
+        self._at = None
         projection.write_trajectory(trials)
+
+    def _question(self, error: Exception) -> tuple[int | None, str]:
+        """What was refused (a trial, or the study) and why; the text would not do, for it may name a fresh run's id."""
+        return self._at, str(getattr(error, "error_code", ""))
 
     def _lose(self, error: Exception) -> None:
         told = error if isinstance(error, HpsearchError) else explain(error, self._address)

@@ -329,14 +329,26 @@ def test_an_unreachable_mlflow_costs_the_study_nothing(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("CREATE TRIGGER full BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'disk is full'); END", "disk is full"),
+        ("DROP TABLE runs", "no such table: runs"),
+    ],
+)
 def test_a_database_that_cannot_be_written_is_told_without_tracebacks(
-    folder: Path, caplog: pytest.LogCaptureFixture
+    folder: Path, capfd: pytest.CaptureFixture[str], damage: str, reason: str
 ) -> None:
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as connection:
-        connection.execute("CREATE TRIGGER full BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
-    tracker = track(make_record((), folder=folder), make_trials(1))
-    assert "disk is full" in tracker.state.problem
-    assert not caplog.records
+        connection.execute(damage)
+    tracker = Tracker((record := make_record((), folder=folder)).spec.tracking)
+    tracker.open(record)
+    play(tracker, make_trials(1))
+    begun = time.perf_counter()
+    tracker.close(record)
+    assert time.perf_counter() - begun < 10
+    assert reason in tracker.state.problem
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from hpsearch.engines.base import EnginePlan
-from hpsearch.errors import ModelError, StudyError
+from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.executors.base import Executor
 from hpsearch.judge import Judge, epochs_of
 from hpsearch.ledger import Ledger
@@ -115,6 +115,7 @@ class Driver:
         Raises:
             ModelError: The very first trial failed in the user's code.
             StudyError: ``max_failures`` trials failed in a row.
+            ExecutorError: So they did, the last because its worker kept dying.
         """
         for trial in self._trials:
             if not trial.state.finished:
@@ -326,7 +327,9 @@ class Driver:
                 hint=f"mend the cause, then `{self._record.command('resume')}`",
             )
         if self._failures_in_a_row >= self._spec.search.max_failures:
-            raise StudyError(
+            # Where workers die, the machine is to blame; else the model or the data.
+            kind = ExecutorError if trial.failure.kind == "worker" else StudyError
+            raise kind(
                 f"{self._failures_in_a_row} trials failed in a row (max_failures = {self._spec.search.max_failures}); "
                 f"the last, trial {trial.number}: {reason}",
                 hint=f"mend the cause, then `{self._record.command('resume')}`",
@@ -352,7 +355,8 @@ class Driver:
                 live.waiting |= folds
             elif not live.training:
                 self._end(number)
-        self._note(f"{event.reason}; trials {', '.join(map(str, lost))} are retried or failed")
+        which = f"trial{'s' if len(lost) > 1 else ''} {', '.join(map(str, lost))}"
+        self._note(f"{event.reason}; {which}: trained again, {self._spec.resources.max_retries} times at most")
 
     def _note(self, text: str) -> None:
         self._ledger.add_note(self._record.name, text)

@@ -13,7 +13,7 @@ code  meaning
 5     the ledger is missing, damaged, locked, full or in use
 6     MLflow cannot be reached or refuses what was asked
 7     a worker or device failed beyond ``max_retries``
-8     the study ended without a single ranked trial
+8     there is no result: no ranked trial, no champion, or too many failures
 130   interrupted; ``hpsearch resume`` goes on
 ====  =============================================================
 """

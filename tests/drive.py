@@ -28,6 +28,7 @@ def drive(
     executor: SyntheticExecutor,
     *,
     window: int = 1,
+    trials_per_bundle: int = 1,
     interrupted: Callable[[], bool] = lambda: False,
     observer: Observer | None = None,
     **changes: Any,
@@ -36,7 +37,7 @@ def drive(
     ledger = Ledger(ledger_uri, create=True)
     spec = make_spec(ledger_uri, **changes)
     if not ledger.has(spec.name):
-        ledger.create(make_record(spec, window=window))
+        ledger.create(make_record(spec, window=window, trials_per_bundle=trials_per_bundle))
     record = ledger.load(spec.name)
     settings = TunerSettings(record.space, "maximize", spec.seed, startup_trials=4, grid_points=3)
     tuner = make_tuner(spec.search.tuner, spec.search.algorithm, settings)
@@ -47,7 +48,9 @@ def drive(
             ledger,
             executor=executor,
             tuner=tuner,
-            plan=EnginePlan("fit", "synthetic", trials_per_bundle=plan["trials_per_bundle"]),
+            plan=EnginePlan(
+                "fit", "synthetic", lifted=frozenset(record.space), trials_per_bundle=plan["trials_per_bundle"]
+            ),
             window=plan["window"],
             observer=observer or Observer(),
             interrupted=interrupted,

@@ -21,6 +21,7 @@ from hpsearch.trial import (
     LaneFailed,
     LaneFinished,
     LaneStopped,
+    WorkerDied,
 )
 
 STUDY = """
@@ -130,6 +131,7 @@ class SyntheticExecutor(Executor):
         slots: Bundles at a time.
         fate: Called with (trial, fold); a failure makes that lane fail in its second epoch.
         on_epoch: Called before every epoch of a bundle; tests kill the process in it.
+        dies: Called with each bundle before its third epoch; True is the death of its worker.
         order: Which of the waiting events comes next, to try other timings.
     """
 
@@ -139,11 +141,12 @@ class SyntheticExecutor(Executor):
         *,
         fate: Fate = lambda trial, fold: None,
         on_epoch: Callable[[], None] = lambda: None,
+        dies: Callable[[Bundle], bool] = lambda bundle: False,
         order: Callable[[int], int] = lambda waiting: 0,
     ) -> None:
         self._slots = slots
         self._queues: list[deque[Event] | None] = [None] * slots
-        self._fate, self._on_epoch, self._order = fate, on_epoch, order
+        self._fate, self._on_epoch, self._dies, self._order = fate, on_epoch, dies, order
         self._stopped: set[int] = set()
         self.trained: list[tuple[int, int]] = []
         self.bundles: list[Bundle] = []
@@ -181,6 +184,9 @@ class SyntheticExecutor(Executor):
         assert queue is not None
         step = queue.popleft()
         self._on_epoch()
+        if step.epoch == 2 and self._dies(step.bundle):  # type: ignore[attr-defined]
+            self._queues[slot] = None
+            return [WorkerDied(step.bundle, "worker process ended with signal 9")]  # type: ignore[attr-defined]
         events = list(self._events_of(step))  # type: ignore[arg-type]
         if not queue:
             self._queues[slot] = None

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.errors import ModelError, StudyError
+from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.observer import Observer
 from hpsearch.record import StudyRecord
-from hpsearch.trial import Failure, Trial, TrialState
+from hpsearch.trial import Bundle, Failure, Trial, TrialState
 from hpsearch.tuners import ALGORITHMS
 from tests.drive import drive
 from tests.synthetic import SyntheticExecutor, curve
@@ -149,6 +149,39 @@ def test_later_errors_fail_their_trial_until_there_are_too_many_in_a_row(ledger:
     states = [trial.state for trial in record.trials]
     assert [number for number, state in enumerate(states) if state is TrialState.FAILED] == sorted(broken)
     assert len(states) == 12
+
+
+def test_the_trials_of_a_bundle_whose_worker_died_train_again_each_alone(ledger: str, tmp_path: Path) -> None:
+    together = {"window": 4, "trials_per_bundle": 4, "trials": 8}
+    whole = drive(f"sqlite:///{tmp_path}/whole.db", SyntheticExecutor(), **together)
+    first: list[bool] = []
+
+    def dies(_: Bundle) -> bool:
+        first.append(True)
+        return len(first) == 1
+
+    executor = SyntheticExecutor(dies=dies)
+    record = drive(ledger, executor, **together)
+    assert [len(bundle.trials) for bundle in executor.bundles] == [4, 1, 1, 1, 1, 4]
+    assert len(executor.trained) == len(set(executor.trained)) == 8 * 3
+    assert [trial.score for trial in record.trials] == [trial.score for trial in whole.trials]
+    assert record.notes == ("worker process ended with signal 9; trials 0, 1, 2, 3: trained again, 2 times at most",)
+
+
+def test_a_trial_that_keeps_killing_its_worker_fails_and_the_others_complete(ledger: str) -> None:
+    executor = SyntheticExecutor(dies=lambda bundle: 2 in bundle.trials)
+    record = drive(ledger, executor, window=4, trials_per_bundle=4, trials=6)
+    assert [trial.number for trial in record.trials if trial.state is not TrialState.COMPLETE] == [2]
+    assert record.trials[2].failure == Failure(
+        "worker", "worker process ended with signal 9 (3 times; max_retries = 2)"
+    )
+    assert sum(2 in bundle.trials for bundle in executor.bundles) == 3
+
+
+def test_workers_that_keep_dying_end_the_study_as_the_machines_fault(ledger: str) -> None:
+    with pytest.raises(ExecutorError, match="3 trials failed in a row") as caught:
+        drive(ledger, SyntheticExecutor(dies=lambda bundle: True))
+    assert caught.value.exit_code == 7
 
 
 def test_an_interrupted_study_keeps_finished_folds_and_resumes(ledger: str, tmp_path: Path) -> None:

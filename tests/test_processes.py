@@ -116,6 +116,14 @@ def test_a_killed_worker_is_reported_and_the_next_bundle_gets_a_fresh_one(execut
     assert executor._processes[0].popen.pid != pid
 
 
+def test_a_request_does_not_meet_a_worker_that_died_idle(executor: ProcessesExecutor) -> None:
+    executor.request("data_facts")
+    worker = executor._processes[0].popen
+    worker.kill()
+    worker.wait()
+    assert executor.request("data_facts")["rows"] == 120
+
+
 def test_errors_of_a_worker_come_back_as_they_are() -> None:
     text = STUDY.format(epochs=1).replace("sklearn:iris", "sklearn:irs")
     executor = ProcessesExecutor(parse_spec(text), [WorkerSettings("jax")])

@@ -18,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Search hyperparameters of Keras models on K folds; keep every trial in a ledger and in MLflow.",
     epilog="Exit codes: 0 done · 2 command line or study file · 3 data · 4 model · 5 ledger · 6 MLflow · "
-    "7 worker · 8 no ranked trial · 130 interrupted (resume goes on).",
+    "7 worker · 8 no result · 130 interrupted (resume goes on).",
 )
 
 LedgerOption = Annotated[

@@ -103,6 +103,8 @@ class ProcessesExecutor(Executor):
 
     def request(self, method: str, *args: Any) -> Any:
         slot = self._idle_slot()
+        if (idle := self._processes[slot]) is not None and idle.popen.poll() is not None:
+            self._drop(slot)  # it died with nothing to do, which is no fault of this request
         process = self._process(slot)
         try:
             process.connection.send((method, args))
@@ -110,7 +112,10 @@ class ProcessesExecutor(Executor):
         except (EOFError, OSError):
             reason = process.last_words()
             self._drop(slot)
-            raise ExecutorError(f"{reason}, during {method!r}", hint="see the message above; then resume") from None
+            raise ExecutorError(
+                f"{reason}, during {method!r}",
+                hint="call the same command again; if it dies again, give it more memory or lower data.max_rows",
+            ) from None
         if not ok:
             raise value
         return value

@@ -318,12 +318,22 @@ def explained(uri: str) -> Iterator[None]:
             cause = cause.__cause__
         text = " ".join(str(getattr(cause, "orig", None) or cause).split())
         raise LedgerError(f"the ledger {shown} failed: {without_password(text)}", hint=_remedy(text.lower())) from error
-    except ModuleNotFoundError as error:
-        extra = "pip install 'hpsearch[postgresql]'" if "psycopg" in str(error) else f"pip install {error.name}"
-        raise LedgerError(f"the ledger {shown} needs the package {error.name!r}", hint=extra) from None
+    except ImportError as error:
+        # Optuna wraps the error of the missing module in one without a name.
+        module = error.name or getattr(error.__cause__, "name", None) or str(error)
+        raise LedgerError(f"the ledger {shown} needs the package {module!r}", hint=_driver_hint(module)) from None
+
+
+def _driver_hint(module: str) -> str:
+    if module.startswith("psycopg"):
+        return "pip install 'hpsearch[postgresql]', and write postgresql+psycopg://…"
+    package = {"MySQLdb": "mysqlclient"}.get(module, module)
+    return f"pip install {package}"
 
 
 def _remedy(text: str) -> str:
+    if "could not parse" in text:
+        return "write it as an address, such as sqlite:///mlruns/ledger.db"
     if "not a database" in text or "malformed" in text:
         return "the file is damaged: put it aside (or restore a copy), then start the study again"
     if "locked" in text:

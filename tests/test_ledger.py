@@ -276,6 +276,21 @@ def test_a_study_that_breaks_a_rule_of_today_is_told_without_a_traceback(ledger:
     assert "read it with the hpsearch that made it" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("uri", "message", "hint"),
+    [
+        ("mysql://db/ledger", "the ledger mysql://db/ledger needs the package 'MySQLdb'", "pip install mysqlclient"),
+        ("postgresql://db/ledger", "needs the package 'psycopg2'", "write postgresql+psycopg://"),
+        ("mlruns/ledger.db", "the ledger mlruns/ledger.db failed: Could not parse", "such as sqlite:///mlruns/ledger"),
+    ],
+)
+def test_addresses_that_cannot_be_used_say_what_to_write_or_install(uri: str, message: str, hint: str) -> None:
+    with pytest.raises(LedgerError) as caught:
+        Ledger(uri)
+    assert message in caught.value.what
+    assert hint in caught.value.hint
+
+
 def test_hints_are_commands_for_a_shell(tmp_path: Path, monkeypatch) -> None:
     record = make_record(make_spec("sqlite:///mlruns/ledger.db", name="it's mine"))
     assert shlex.split(record.command("resume", "--trials 9")) == ["hpsearch", "resume", "it's mine", "--trials", "9"]

@@ -22,8 +22,13 @@ check: $(INSTALLED)  ## lint, format, types, import layers
 ui: $(INSTALLED)  ## browse what was recorded
 	$(BIN)/hpsearch ui
 
-bench: $(INSTALLED)  ## the comparison with peers, into docs/performance.md (about two hours on 2 cores)
-	$(BIN)/python -m benchmarks.peers --write docs/performance.md
+bench: $(INSTALLED)  ## the comparison with peers, into docs/performance.md (hours on 2 cores; `python -m benchmarks.peers --help`)
+	$(BIN)/python -m benchmarks.driver_cost
+	$(BIN)/python -m benchmarks.pruning
+	$(BIN)/python -m benchmarks.pruning --bundle 8
+	$(BIN)/python -m benchmarks.racing_error_rate
+	$(BIN)/python -m benchmarks.lane_throughput
+	$(BIN)/python -m benchmarks.peers --peer-trials 6 --write docs/performance.md
 
 studies: $(INSTALLED)  ## all documented studies, into docs/results.md (needs their data, see docs/models-and-data.md)
 	$(BIN)/python -m benchmarks.documented --write docs/results.md

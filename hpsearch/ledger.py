@@ -326,7 +326,7 @@ def explained(uri: str) -> Iterator[None]:
 
 def _driver_hint(module: str) -> str:
     if module.startswith("psycopg"):
-        return "pip install 'hpsearch[postgresql]', and write postgresql+psycopg://…"
+        return "pip install 'hpsearch[postgresql]'"
     package = {"MySQLdb": "mysqlclient"}.get(module, module)
     return f"pip install {package}"
 

@@ -280,7 +280,6 @@ def test_a_study_that_breaks_a_rule_of_today_is_told_without_a_traceback(ledger:
     ("uri", "message", "hint"),
     [
         ("mysql://db/ledger", "the ledger mysql://db/ledger needs the package 'MySQLdb'", "pip install mysqlclient"),
-        ("postgresql://db/ledger", "needs the package 'psycopg2'", "write postgresql+psycopg://"),
         ("mlruns/ledger.db", "the ledger mlruns/ledger.db failed: Could not parse", "such as sqlite:///mlruns/ledger"),
     ],
 )

@@ -313,6 +313,16 @@ def test_init_check_and_schema_fit_together(tmp_path: Path) -> None:
     assert json.loads(ok("schema", folder=tmp_path))["title"] == "hpsearch study file"
 
 
+@pytest.mark.parametrize("command", ["schema", "models"])
+def test_a_reader_that_has_seen_enough_is_no_error(command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    arguments = [sys.executable, "-m", "hpsearch", command]
+    done = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_models_and_data_are_listed() -> None:
     families = json.loads(ok("models", "--json", folder=Path()))
     assert {"mlp", "cnn"} <= {row["family"] for row in families}

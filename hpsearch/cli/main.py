@@ -275,10 +275,9 @@ def main() -> None:
     except HpsearchError as error:
         print(f"error[{error.code}]: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone; nothing is wrong.
-        sys.stderr.close()
-        sys.exit(0)
+    except SystemExit as end:
+        # Typer and Rich end with 1 where the reader of our output (head, less) has gone; nothing is wrong.
+        sys.exit(0 if isinstance(end.__context__, BrokenPipeError) else end.code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -73,8 +73,8 @@ def log_champion(
 
 
 def registered_name(study: str) -> str:
-    """A study's name as the model registry allows it: no slash, no colon."""
-    return re.sub(r"[/:]", "_", study)
+    """A study's name as the model registry allows it: no slash, no colon, and no quote that its filters end with."""
+    return re.sub(r'[/:"]', "_", study)
 
 
 def requirements() -> list[str]:
@@ -101,8 +101,7 @@ def _load(model: "keras.Model | str") -> "keras.Model":
 
 def _registered(client: "MlflowClient", name: str, sha256: str) -> str | None:
     """Version of this very file, if it has been registered."""
-    quoted = name.replace("'", "''")
-    versions = client.search_model_versions(f"name='{quoted}'") if "'" not in name else []
+    versions = client.search_model_versions(f'name="{name}"')
     found = [one for one in versions if one.tags.get(_SHA) == sha256 and one.status == "READY"]
     return str(max(int(one.version) for one in found)) if found else None
 

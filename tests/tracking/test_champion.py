@@ -31,6 +31,8 @@ other = replace(record, champion=make_champion(trials[2]))
 second = log_champion(model=str(folder / "champion.keras"), example=rows, tracking=tracking, record=other)
 back = log_champion(model=model, example=rows, tracking=tracking, record=record)
 sync(replace(record, champion=replace(record.champion, model_uri=uri)))
+quoted = replace(record, name="it's \\"mine\\"")
+twice = [log_champion(model=model, example=rows, tracking=tracking, record=quoted) for _ in range(2)]
 
 import mlflow
 assert not mlflow.is_tracking_uri_set() and mlflow.active_run() is None
@@ -45,6 +47,7 @@ needed = mlflow.artifacts.download_artifacts("models:/digits@champion/requiremen
 parent = client.get_run(version.run_id)
 print(json.dumps({
     "uris": [uri, again, second, back],
+    "quoted": twice,
     "loaded": bool(np.array_equal(loaded, expected)),
     "served": bool(np.array_equal(served.predict(rows), expected)),
     "signature": str(served.metadata.signature.inputs.to_dict()),
@@ -77,6 +80,7 @@ def test_champion_is_logged_once_loads_by_alias_and_predicts_the_same(folder: Pa
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.strip().splitlines()[-1])
     assert found["uris"] == ["models:/digits/1", "models:/digits/1", "models:/digits/2", "models:/digits/1"]
+    assert found["quoted"] == ["models:/it's _mine_/1"] * 2
     assert found["loaded"]
     assert found["served"]
     assert found["example"]

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from hpsearch import report, workspace
 from hpsearch.driver import Driver
@@ -103,7 +104,9 @@ def _crown(record: StudyRecord, ledger: Ledger, executor: Executor, observers: O
             hint=f"`{record.command('show')}` tells why; change the study file, or resume with more --trials",
         )
     champion: Champion | None = record.champion
-    if champion is None or champion.trial != best.number:
+    # A file that is gone is made again only where nothing else has the model.
+    gone = champion is not None and not champion.model_uri and not Path(champion.path).exists()
+    if champion is None or champion.trial != best.number or gone:
         observers.refit_started(best)
         assert best.epoch is not None
         folder = str(workspace.study_folder(ledger.uri, record.name))

@@ -281,17 +281,19 @@ def check_champion(record: StudyRecord) -> Path:
             f"study {record.name!r} has no champion yet (state: {record.state})",
             hint=f"`{record.command('resume')}` finishes it",
         )
-    path = Path(champion.path)
+    path, again = Path(champion.path), f"`{record.command('resume')}`"
     if not path.exists():
         raise StudyError(
             f"the champion's file {path} is gone",
-            hint="go to the folder that the study was started in, or load it from MLflow: "
-            + (champion.model_uri or "it was not registered"),
+            hint="go to the folder that the study was started in, or "
+            + (f"load it from MLflow: {champion.model_uri}" if champion.model_uri else f"train it anew with {again}"),
         )
     if hashlib.sha256(path.read_bytes()).hexdigest() != champion.sha256:
         raise StudyError(
             f"the champion's file {path} was changed since it was trained",
-            hint=f"load the registered one from MLflow: {champion.model_uri or 'it was not registered'}",
+            hint=f"load the registered one from MLflow: {champion.model_uri}"
+            if champion.model_uri
+            else f"delete it, and train it anew with {again}",
         )
     return path
 

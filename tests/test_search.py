@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from hpsearch.errors import Interrupted
+from hpsearch.errors import Interrupted, TrackingError
 from hpsearch.ledger import Ledger
 from hpsearch.observer import Observer
 from hpsearch.record import StudyState
 from hpsearch.search import drive
-from hpsearch.trial import TrialState
+from hpsearch.trial import Champion, TrialState
 from tests.synthetic import SyntheticExecutor, make_record, make_spec
 
 
@@ -43,6 +43,34 @@ def test_one_ctrl_c_stops_a_refit_at_once(ledger: Ledger) -> None:
     assert record.state is StudyState.INTERRUPTED
     assert [trial.state for trial in record.trials] == [TrialState.COMPLETE] * 2
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Refitting(SyntheticExecutor):
+    """Refits by writing a file, and cannot reach MLflow."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file, self.refits = file, 0
+
+    def request(self, method: str, *args: Any) -> Any:
+        if method == "call":
+            raise TrackingError("MLflow is down")
+        self.refits += 1
+        self.file.write_text("model")
+        trial, config, epochs, _ = args
+        return Champion(trial, config, epochs, {}, {}, str(self.file), "sha", 1, 5, 0.1)
+
+
+def test_a_champion_is_kept_on_resume_and_made_again_once_its_file_is_gone(ledger: Ledger, tmp_path: Path) -> None:
+    executor = Refitting(tmp_path / "champion.keras")
+    refits = []
+    for then_gone in (False, True, False):
+        drive(ledger.load("synthetic"), ledger, executor, Observer())
+        refits.append(executor.refits)
+        if then_gone:
+            executor.file.unlink()
+    assert refits == [1, 1, 2]
+    assert any("the champion is not in MLflow yet: MLflow is down" in n for n in ledger.load("synthetic").notes)
 
 
 def test_the_first_ctrl_c_of_a_search_is_answered_and_waits_for_the_epochs_in_flight(ledger: Ledger) -> None:

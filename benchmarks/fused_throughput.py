@@ -12,6 +12,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -116,7 +117,8 @@ def fused(engine: FusedEngine, problem: Problem) -> Callable[[], Any]:
     recipe = Recipe(problem, CONFIG, folds=range(5), space=engine.space, lifted=engine.lifted)
     program = Program(recipe, engine.data, width=1, batch=32)
     program.compile()
-    endless = Training(program, engine.data, seed=0, lanes=[Lane(0, 0, {**CONFIG, "epochs": 10**9})])
+    lane = Lane(0, 0, {**CONFIG, "epochs": 10**9})
+    endless = Training(program, engine.data, seed=0, lanes=[lane], dispatch=ThreadPoolExecutor(1))
     events = endless.events(lambda: frozenset())
     return lambda: next(events)
 

@@ -11,6 +11,7 @@ import numpy as np
 from hpsearch.data.dataset import Task, TrainingData, take
 from hpsearch.errors import HpsearchError, ModelError
 from hpsearch.imports import load_object
+from hpsearch.models.draws import quick_draws
 from hpsearch.models.kerastuner import KerasTunerModel, as_keras_tuner
 from hpsearch.models.registry import FAMILIES
 from hpsearch.models.seeding import seed_everything
@@ -58,6 +59,10 @@ class ModelBuilder:
         Raises:
             ModelError: The build function fails or returns something else than a Keras model that fits the data.
         """
+        with quick_draws():
+            return self._build(config, data, seed)
+
+    def _build(self, config: Config, data: TrainingData, seed: int) -> keras.Model:
         seed_everything(seed)
         try:
             model = self.function(config, data)

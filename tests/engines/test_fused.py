@@ -212,3 +212,18 @@ def test_model_that_cannot_be_fused_is_found_out_by_numbers():
         ModelError, match="the fused engine cannot train this model: a fused training step would differ"
     ):
         make_engine(problem)
+
+
+def test_jobs_at_once_train_what_they_train_alone(mlp, monkeypatch):
+    lanes = [
+        Lane(trial, fold, {**MLP, "units": units, "dropout": 0.2, "epochs": 2})
+        for trial, units in enumerate((4, 6, 8))
+        for fold in range(3)
+    ]
+    alone = FusedEngine(mlp)
+    alone._jobs_at_once = 1
+    together = FusedEngine(mlp)
+    together._jobs_at_once = 3
+    expected, found = results(alone, lanes), results(together, lanes)
+    assert found.keys() == expected.keys()
+    assert {lane: one.curves for lane, one in found.items()} == {lane: one.curves for lane, one in expected.items()}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hpsearch.engines.fused.convolution import convolution_of, max_pool
-from hpsearch.engines.fused.draws import is_exact, quick_draws, threefry_bits, uniform
+from hpsearch.models.draws import is_exact, quick_draws, threefry_bits, uniform
 from hpsearch.engines.fused.layers import RowMask, patch_layers, random_bits
 
 

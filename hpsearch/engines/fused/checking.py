@@ -32,8 +32,8 @@ def check_step(recipe: Recipe, problem: Problem, fold: int) -> None:
     part = problem.dataset.train
     rows = np.arange(PADDED) % len(part)
     batch = part.take(rows)
-    x = {k: jnp.asarray(v) for k, v in batch.x.items()} if isinstance(batch.x, Mapping) else jnp.asarray(batch.x)
-    y = jnp.asarray(batch.y)
+    x = {k: jnp.array(v) for k, v in batch.x.items()} if isinstance(batch.x, Mapping) else jnp.array(batch.x)
+    y = jnp.array(batch.y)
     head = jax.tree.map(lambda column: column[:count], (x, y))
     model._symbolic_build(data_batch=(*head, None))
     _silence(model)

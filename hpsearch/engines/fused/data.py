@@ -27,7 +27,7 @@ class DeviceData:
     def __init__(self, problem: Problem) -> None:
         self.folds = problem.folds
         self.x = to_device(problem.dataset.train.x)
-        self.y = jnp.asarray(problem.dataset.train.y)
+        self.y = jnp.array(problem.dataset.train.y)
         self._most_validation = max(len(fold.validation) for fold in problem.folds)
 
     @property

@@ -1,16 +1,20 @@
 """The fused engine: sorts a bundle's lanes by signature, and trains each signature in one compiled program."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 
 from hpsearch.engines.base import Engine, EnginePlan, Stopped
 from hpsearch.engines.failures import failed, is_out_of_memory
 from hpsearch.engines.fit import FitEngine, release
+from hpsearch.engines.fused.abreast import abreast
 from hpsearch.engines.fused.cache import Kept
 from hpsearch.engines.fused.checking import check_step
 from hpsearch.engines.fused.data import DeviceData
@@ -20,6 +24,7 @@ from hpsearch.engines.fused.recipe import NotLiftedError, Recipe
 from hpsearch.engines.fused.template import UnfusableError
 from hpsearch.engines.fused.training import Training
 from hpsearch.engines.loop import batch_size
+from hpsearch.models.draws import quick_draws
 from hpsearch.problem import Problem
 from hpsearch.space import Config, key
 from hpsearch.trial import Bundle, EpochFinished, Event, Lane, LaneFailed, LaneFinished, LaneStopped
@@ -36,7 +41,7 @@ TIDY_AFTER = 8
 """New signatures after which JAX's caches of what led to them are emptied: some 25 MB each, measured."""
 
 AHEAD = 2
-"""How many of the following signatures compile while one trains."""
+"""How many of the following signatures compile while one trains on a GPU."""
 
 Signature = object
 
@@ -47,6 +52,7 @@ class Job:
 
     signature: Signature
     lanes: list[Lane]
+    lifted: frozenset[str]
 
 
 class FusedEngine(Engine):
@@ -70,8 +76,12 @@ class FusedEngine(Engine):
         self._lifted = candidates(self.space)
         self.data = DeviceData(problem)
         self._recipes: Kept[Recipe] = Kept(PROGRAMS_KEPT)
-        self._programs: Kept[Future[Program]] = Kept(PROGRAMS_KEPT)
-        self._background = ThreadPoolExecutor(AHEAD, thread_name_prefix="compile")
+        self._programs: Kept[Program] = Kept(PROGRAMS_KEPT)
+        # A CPU's cores are filled by independent programs: one small program alone gains nothing from a second core.
+        cores = _cores() if jax.default_backend() == "cpu" else 1
+        self._dispatch = ThreadPoolExecutor(cores, thread_name_prefix="dispatch")
+        self._jobs_at_once = max(cores, 1 if jax.default_backend() == "cpu" else 1 + AHEAD)
+        self._lock = threading.RLock()
         self._fold_classes: dict[int, int] = {}
         self._checked = False
         self._made = 0
@@ -96,7 +106,8 @@ class FusedEngine(Engine):
         lane = Lane(0, 0, middle(self.space))
         while True:
             try:
-                recipe = self._recipe(Job(self._signature(lane), [lane]))
+                [job] = self._jobs([lane])
+                recipe = self._recipe(job)
                 break
             except NotLiftedError as error:
                 self._lifted -= error.names
@@ -118,23 +129,25 @@ class FusedEngine(Engine):
 
     def train(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:
         """See :meth:`Engine.train`."""
-        jobs = self._jobs(bundle.lanes)
-        while jobs:
-            job = jobs.pop(0)
-            try:
-                yield from self._do(job, jobs[:AHEAD], stopped)
-            except NotLiftedError as error:
+        lanes: list[Lane] = list(bundle.lanes)
+        while lanes:
+            again: list[Lane] = []
+            jobs = [partial(self._do, job, stopped, again) for job in self._jobs(lanes)]
+            yield from abreast(jobs, self._jobs_at_once)
+            lanes = again
+
+    def _do(self, job: Job, stopped: Stopped, again: list[Lane]) -> Iterator[Event]:
+        """One signature of a bundle. If that was drawn too wide, its lanes go into `again`, before any event."""
+        try:
+            yield from self._build_and_train(job, stopped)
+        except NotLiftedError as error:
+            with self._lock:
                 self._lifted -= error.names
                 self._recipes.clear()
                 self._programs.clear()
-                jobs = self._jobs([lane for one in [job, *jobs] for lane in one.lanes])
+                again += job.lanes
 
-    def _do(self, job: Job, following: Sequence[Job], stopped: Stopped) -> Iterator[Event]:
-        """One signature of a bundle, while the programs of the following ones compile.
-
-        Raises:
-            NotLiftedError: Before any event: the signature was drawn too wide.
-        """
+    def _build_and_train(self, job: Job, stopped: Stopped) -> Iterator[Event]:
         begun = time.perf_counter()
         try:
             recipe = self._recipe(job)
@@ -147,10 +160,7 @@ class FusedEngine(Engine):
         except Exception as error:  # the user's build function
             yield from (failed(lane, error) for lane in job.lanes)
             return
-        self._compile_seconds += time.perf_counter() - begun
-        self._compile_ahead(job, recipe)
-        for one in following:
-            self._prepare(one)
+        self._spent_compiling(begun)
         yield from self._train(recipe, job, stopped, {})
 
     def take_notes(self) -> tuple[str, ...]:
@@ -169,7 +179,7 @@ class FusedEngine(Engine):
         jobs: dict[Signature, Job] = {}
         for lane in lanes:
             signature = self._signature(lane)
-            jobs.setdefault(signature, Job(signature, [])).lanes.append(lane)
+            jobs.setdefault(signature, Job(signature, [], self._lifted)).lanes.append(lane)
         return list(jobs.values())
 
     def _signature(self, lane: Lane) -> Signature:
@@ -189,18 +199,27 @@ class FusedEngine(Engine):
         return self._fold_classes
 
     def _recipe(self, job: Job) -> Recipe:
-        known = self._recipes.get(job.signature)
-        if known is not None:
-            return known
-        config = job.lanes[0].config
-        mine = self._fold_classes[job.lanes[0].fold]
-        folds = [fold for fold, one in self._fold_classes.items() if one == mine]
-        self._made += 1
-        if self._made % TIDY_AFTER == 0:
-            release()  # compiled programs are held by the engine itself, and stay
-        recipe = self._make(config, folds)
-        self._recipes.put(job.signature, recipe)
-        return recipe
+        with self._building():
+            if job.lifted != self._lifted:  # another job has found out since that its lanes differ in more
+                raise NotLiftedError(job.lifted - self._lifted)
+            known = self._recipes.get(job.signature)
+            if known is not None:
+                return known
+            config = job.lanes[0].config
+            mine = self._fold_classes[job.lanes[0].fold]
+            folds = [fold for fold, one in self._fold_classes.items() if one == mine]
+            self._made += 1
+            if self._made % TIDY_AFTER == 0:
+                release()  # compiled programs are held by the engine itself, and stay
+            recipe = self._make(config, folds)
+            self._recipes.put(job.signature, recipe)
+            return recipe
+
+    @contextmanager
+    def _building(self) -> Iterator[None]:
+        """Models and initial weights are made by one thread at a time: Keras draws their seeds from one sequence."""
+        with self._lock, quick_draws():
+            yield
 
     def _make(self, config: Config, folds: list[int]) -> Recipe:
         try:
@@ -212,26 +231,26 @@ class FusedEngine(Engine):
             Recipe(self._problem, config, folds=folds, space=self.space, lifted=frozenset())
             raise NotLiftedError(self._lifted) from None
 
-    def _prepare(self, job: Job) -> None:
-        """Start compiling what comes next, while this thread trains."""
-        try:
-            self._compile_ahead(job, self._recipe(job))
-        except Exception:
-            return  # it will raise again, and be dealt with, in its turn
-
     # Programs
 
-    def _compile_ahead(self, job: Job, recipe: Recipe) -> None:
-        self._future(recipe, job, self._width(recipe, len(job.lanes)))
-
-    def _future(self, recipe: Recipe, job: Job, width: int) -> "Future[Program]":
+    def _program(self, recipe: Recipe, job: Job) -> Program:
+        width = self._width(recipe, len(job.lanes))
         address = job.signature, width
-        future = self._programs.get(address)
-        if future is None:
+        with self._lock:
+            program = self._programs.get(address)
+        if program is None:
+            begun = time.perf_counter()
+            # Outside the lock: this is what jobs do side by side.
             program = Program(recipe, self.data, width=width, batch=batch_size(job.lanes[0].config))
-            future = self._background.submit(_compiled, program)
-            self._programs.put(address, future)
-        return future
+            program.compile()
+            self._spent_compiling(begun)
+            with self._lock:
+                self._programs.put(address, program)
+        return program
+
+    def _spent_compiling(self, begun: float) -> None:
+        with self._lock:
+            self._compile_seconds += time.perf_counter() - begun
 
     def _width(self, recipe: Recipe, lanes: int) -> int:
         """Lanes per dispatch."""
@@ -282,26 +301,29 @@ class FusedEngine(Engine):
                 yield from (failed(lane, error) for lane in rest)
                 return
             half = len(rest) // 2
-            self._most_lanes = half
-            self._programs.clear()
+            with self._lock:
+                self._most_lanes = half
+                self._programs.clear()
             self._note(f"out of memory with {len(rest)} lanes: trained in halves")
             for part in (rest[:half], rest[half:]):
-                yield from self._train(recipe, Job(job.signature, part), stopped, told)
+                yield from self._train(recipe, Job(job.signature, part, job.lifted), stopped, told)
 
     def _attempt(self, recipe: Recipe, job: Job, stopped: Stopped) -> Iterator[Event]:
-        future = self._future(recipe, job, self._width(recipe, len(job.lanes)))
-        begun = time.perf_counter()
-        program = future.result()
-        self._compile_seconds += time.perf_counter() - begun
-        yield from Training(program, self.data, seed=self._problem.spec.seed, lanes=job.lanes).events(stopped)
+        program = self._program(recipe, job)
+        seed = self._problem.spec.seed
+        with self._building():
+            training = Training(program, self.data, seed=seed, lanes=job.lanes, dispatch=self._dispatch)
+        yield from training.events(stopped)
 
     def _note(self, text: str) -> None:
         self._notes.append(text)
 
 
-def _compiled(program: Program) -> Program:
-    program.compile()
-    return program
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return int(os.environ.get("NPROC", os.cpu_count() or 1))
 
 
 def _lane_of(event: Event) -> tuple[int, int]:

@@ -1,8 +1,6 @@
 """Which hyperparameters are mere numbers inside a model: found by building twice with telling values."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -11,6 +9,7 @@ import numpy as np
 
 from hpsearch.engines.fused.layers import RATES
 from hpsearch.engines.fused.template import Slot
+from hpsearch.models.without_tensorflow import without_tensorflow
 from hpsearch.space import Choice, Config, Float, Int, Parameter, Space, Value
 
 _TELLING = (0.38196601125, 0.61803398875)
@@ -104,21 +103,7 @@ def _same(number: float, value: object) -> bool:
     return isinstance(value, float) and abs(number - value) <= 1e-6 * abs(value)
 
 
-@contextmanager
-def _without_tensorflow() -> Iterator[None]:
-    """Keep Keras from importing TensorFlow (5 s, 600 MB) merely to ask whether a value is one of its types."""
-    lazy = getattr(keras.src.utils.module_utils, "tensorflow", None)
-    if lazy is None or "tensorflow" in sys.modules or getattr(lazy, "_available", True) is not None:
-        yield
-        return
-    lazy._available = False
-    try:
-        yield
-    finally:
-        lazy._available = None
-
-
-@_without_tensorflow()
+@without_tensorflow()
 def facts(model: keras.Model) -> dict[str, Any]:
     """Everything that decides a model's program, flattened: path → leaf."""
     found: dict[str, Any] = {}

@@ -35,6 +35,7 @@ class Program:
         self.compile_seconds = 0.0
         self._data = data
         self._even = data.even(batch)
+        self._on_cpu = jax.default_backend() == "cpu"
         self._compiled: Any = None
 
     def compile(self) -> None:
@@ -56,7 +57,7 @@ class Program:
         padded = [*starts, *[starts[-1]] * (self.width - len(starts))]
         parts = ([start.trainable for start in padded], [s.fixed for s in padded], [s.optimizer for s in padded])
         trainable, fixed, optimizer = (
-            [jnp.asarray(np.stack([np.asarray(v) for v in column])) for column in zip(*part, strict=True)]
+            [jnp.array(np.stack([np.asarray(v) for v in column])) for column in zip(*part, strict=True)]
             for part in parts
         )
         return trainable, fixed, optimizer
@@ -65,10 +66,10 @@ class Program:
         """The lifted numbers of a group, one array of shape ``(width,)`` per slot."""
         padded = [*starts, *[starts[-1]] * (self.width - len(starts))]
         rows = np.array([start.slots for start in padded], dtype=np.float32).reshape(self.width, -1)
-        return [jnp.asarray(column) for column in rows.T]
+        return [jnp.array(column) for column in rows.T]
 
     def run(self, state: State, slots: list[jax.Array], rows: Any, counts: Any, held: Any) -> tuple[State, Any]:
-        """Dispatch one epoch; returns at once.
+        """Dispatch one epoch; returns at once on a GPU, and when it is done on a CPU.
 
         Args:
             state: Consumed.
@@ -80,7 +81,10 @@ class Program:
         Returns:
             The new state, and name → array of shape ``(width,)`` as Keras would log it.
         """
-        return self._compiled(state, slots, rows, counts, held, self._data.x, self._data.y)  # type: ignore[no-any-return]
+        result: tuple[State, Any] = self._compiled(state, slots, rows, counts, held, self._data.x, self._data.y)
+        # JAX runs what one thread dispatches one after the other, whatever it waits for: whoever is at work here must
+        # not take the next dispatch, or a free core would stay without one.
+        return jax.block_until_ready(result) if self._on_cpu else result
 
     def _example(self) -> tuple[Any, ...]:
         template, width = self.recipe.template, self.width

@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import keras
 import numpy as np
 
-from hpsearch.engines.fused.draws import quick_draws
 from hpsearch.engines.fused.initial import Source, explained, seed_sequence, sources
 from hpsearch.engines.fused.lifting import ZERO_IS_OFF, facts, find_slots, rate_of, telling_config, unexplained
 from hpsearch.engines.fused.template import Slot, Template, UnfusableError
@@ -100,8 +98,7 @@ class Recipe:
     def build(self, config: Config, fold: int, *, seed: int) -> keras.Model:
         """A model of the problem for one fold."""
         rows = self._problem.folds[fold].train
-        with quick_draws():
-            return self._problem.build(config, self._problem.dataset.train.take(rows), seed=seed)
+        return self._problem.build(config, self._problem.dataset.train.take(rows), seed=seed)
 
     def start(self, lane: Lane) -> Start:
         """Where a lane starts: the values that Keras would give its own model."""
@@ -109,7 +106,7 @@ class Recipe:
         slots = [float(lane.config[name]) for name in self._slot_names]
         optimizer = list(self.template.optimizer)
         if self._rate is not None and self._rate_index is not None:
-            optimizer[self._rate_index] = jnp.asarray(lane.config[self._rate], optimizer[self._rate_index].dtype)
+            optimizer[self._rate_index] = np.asarray(lane.config[self._rate], optimizer[self._rate_index].dtype)
         found = self._sources_for(lane.config)
         if found is None:
             trainable, fixed = self._from_model(lane, seed)
@@ -121,9 +118,8 @@ class Recipe:
         def value(source: Source, index: int) -> Any:
             return base[index] if source.place is None else source.value(seeds, variables[index])
 
-        with quick_draws():
-            trainable = [value(source, index) for source, index in zip(found, self._trainable, strict=True)]
-            fixed = [value(self._sources[index], index) for index in self._fixed]  # type: ignore[index]
+        trainable = [value(source, index) for source, index in zip(found, self._trainable, strict=True)]
+        fixed = [value(self._sources[index], index) for index in self._fixed]  # type: ignore[index]
         return Start(trainable, fixed, optimizer, slots)
 
     @property

@@ -218,4 +218,4 @@ def to_device(x: Any) -> Any:
     for name, column in columns.items():
         if np.asarray(column).dtype.kind not in "biuf":
             raise UnfusableError(f"column {name!r} holds text, which XLA programs cannot take")
-    return {k: jnp.asarray(v) for k, v in x.items()} if isinstance(x, Mapping) else jnp.asarray(x)
+    return {k: jnp.array(v) for k, v in x.items()} if isinstance(x, Mapping) else jnp.array(x)

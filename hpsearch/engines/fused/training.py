@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,10 +53,13 @@ class Training:
         data: Rows and targets.
         seed: The study's seed, for the row orders.
         lanes: To train.
+        dispatch: Runs the groups' epochs, as many at once as it has threads.
     """
 
-    def __init__(self, program: Program, data: DeviceData, *, seed: int, lanes: Sequence[Lane]) -> None:
-        self._program, self._data, self._seed = program, data, seed
+    def __init__(
+        self, program: Program, data: DeviceData, *, seed: int, lanes: Sequence[Lane], dispatch: Executor
+    ) -> None:
+        self._program, self._data, self._seed, self._executor = program, data, seed, dispatch
         progress = [Progress(lane, epochs(lane.config)) for lane in lanes]
         width = program.width
         self._groups = [self._group(progress[i : i + width]) for i in range(0, len(progress), width)]
@@ -73,8 +77,8 @@ class Training:
             clock = time.perf_counter()
             waiting = [self._dispatch(group, batch) for group, batch in zip(self._groups, rows, strict=True)]
             rows = self._rows(epoch + 1)  # while the device works
-            for group, metrics in zip(self._groups, waiting, strict=True):
-                yield from self._collect(group, metrics, epoch)
+            for group, ran in zip(self._groups, waiting, strict=True):
+                yield from self._collect(group, ran, epoch)
             self._share(time.perf_counter() - clock)
             yield from self._end(epoch)
             yield from self._stop(stopped)
@@ -93,10 +97,10 @@ class Training:
 
     def _counts(self, lanes: list[Progress]) -> jax.Array:
         folds = [one.lane.fold for one in self._padded(lanes)]
-        return jnp.asarray([[self._data.n_train(f), self._data.n_validation(f)] for f in folds], jnp.int32)
+        return jnp.array(np.array([[self._data.n_train(f), self._data.n_validation(f)] for f in folds], np.int32))
 
     def _held(self, lanes: list[Progress]) -> jax.Array:
-        return jnp.asarray(np.stack([self._data.validation_rows(one.lane.fold) for one in self._padded(lanes)]))
+        return jnp.array(np.stack([self._data.validation_rows(one.lane.fold) for one in self._padded(lanes)]))
 
     def _rows(self, epoch: int) -> list[np.ndarray]:
         return [np.stack([self._order(one, epoch) for one in self._padded(group.lanes)]) for group in self._groups]
@@ -106,11 +110,11 @@ class Training:
         order = order_of(self._seed, lane.trial, lane.fold)(self._data.n_train(lane.fold), epoch)
         return self._data.epoch_rows(lane.fold, order, self._program.batch)
 
-    def _dispatch(self, group: Group, rows: np.ndarray) -> Any:
-        group.state, metrics = self._program.run(group.state, group.slots, rows, group.counts, group.held)
-        return metrics
+    def _dispatch(self, group: Group, rows: np.ndarray) -> "Future[Any]":
+        return self._executor.submit(self._program.run, group.state, group.slots, rows, group.counts, group.held)
 
-    def _collect(self, group: Group, metrics: Any, epoch: int) -> Iterator[Event]:
+    def _collect(self, group: Group, ran: "Future[Any]", epoch: int) -> Iterator[Event]:
+        group.state, metrics = ran.result()
         values = {name: np.asarray(value) for name, value in metrics.items()}
         for place, one in enumerate(group.lanes):
             if not one.running:
@@ -161,7 +165,7 @@ class Training:
         full = [*places, *[places[-1]] * (self._program.width - len(places))]
 
         def gather(*leaves: Any) -> jax.Array:
-            return jnp.asarray(np.stack([leaf[place] for leaf, (_, place) in zip(leaves, full, strict=True)]))
+            return jnp.array(np.stack([leaf[place] for leaf, (_, place) in zip(leaves, full, strict=True)]))
 
         # By way of the host: no program to compile for every way of picking lanes.
         states = [jax.tree.map(np.asarray, (group.state, group.slots)) for group, _ in full]

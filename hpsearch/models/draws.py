@@ -1,4 +1,4 @@
-"""Uniform initial weights without a compile per shape.
+"""Initial values without a compile per shape, on the JAX backend.
 
 JAX compiles its generator anew for every shape, half a second each: more than a small network trains. The generator
 itself, Threefry-2x32 (J. Salmon and others, "Parallel random numbers: as easy as 1, 2, 3", 2011), is integer
@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import jax
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +55,8 @@ def uniform(key: tuple[int, int], shape: tuple[int, ...], low: float, high: floa
 @cache
 def is_exact() -> bool:
     """Whether this machine's JAX draws what :func:`uniform` draws (it may run another generator or rounding)."""
+    import jax
+
     if jax.config.jax_default_prng_impl != "threefry2x32" or not jax.config.jax_threefry_partitionable:
         return False
     key, shape = (77, 0), (37, 29)
@@ -65,27 +66,54 @@ def is_exact() -> bool:
 
 @contextmanager
 def quick_draws() -> Iterator[None]:
-    """Let Keras' uniform initialisers draw from here while models are built; no effect where it is not exact."""
-    from keras.src.backend import random as backend
+    """Let Keras' uniform and constant initialisers draw from here while a model is built.
 
-    original = getattr(backend, "uniform", None)
-    if original is None or not is_exact():
+    No effect on other backends than JAX, and where :func:`uniform` is not exact. One thread at a time: Keras draws the
+    seeds of a model's layers from generators that all threads share.
+    """
+    if keras.backend.backend() != "jax" or not is_exact():
         yield
         return
-    backend.uniform = _replacement(original)
+    from keras.src import backend
+
+    replaced: list[tuple[Any, str, Any]] = [
+        (module, name, getattr(module, name))
+        for module, name in ((backend.random, "uniform"), (backend.numpy, "zeros"), (backend.numpy, "ones"))
+        if hasattr(module, name)
+    ]
+    for module, name, original in replaced:
+        setattr(module, name, _uniform(original) if name == "uniform" else _constant(original, name))
     try:
         yield
     finally:
-        backend.uniform = original
+        for module, name, original in replaced:
+            setattr(module, name, original)
 
 
-def _replacement(original: Callable[..., Any]) -> Callable[..., Any]:
+def _uniform(original: Callable[..., Any]) -> Callable[..., Any]:
+    import jax
+
     def draw(shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Any = None) -> Any:
         plain = isinstance(seed, int) and isinstance(minval, int | float) and isinstance(maxval, int | float)
         kind = keras.backend.standardize_dtype(dtype or keras.backend.floatx())
         sizes = tuple(shape)
         if not plain or kind != "float32" or not 0 < math.prod(sizes) <= LARGEST:
             return original(shape, minval, maxval, dtype=dtype, seed=seed)
-        return jax.numpy.asarray(uniform((seed & 0xFFFFFFFF, 0), sizes, minval, maxval))
+        return jax.numpy.array(uniform((seed & 0xFFFFFFFF, 0), sizes, minval, maxval))
 
     return draw
+
+
+def _constant(original: Callable[..., Any], name: str) -> Callable[..., Any]:
+    import jax
+
+    fill = {"zeros": np.zeros, "ones": np.ones}[name]
+
+    def make(shape: Any, dtype: Any = None) -> Any:
+        kind = keras.backend.standardize_dtype(dtype or keras.backend.floatx())
+        if not isinstance(shape, tuple) or not all(isinstance(size, int) for size in shape):
+            return original(shape, dtype=dtype)
+        # ``array``, not ``asarray``: that compiles something for every new shape.
+        return jax.numpy.array(fill(shape, dtype=kind))
+
+    return make

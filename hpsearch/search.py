@@ -110,6 +110,7 @@ def _crown(record: StudyRecord, ledger: Ledger, executor: Executor, observers: O
         observers.refit_started(best)
         assert best.epoch is not None
         folder = str(workspace.study_folder(ledger.uri, record.name))
+        report.preload()
         champion = executor.request("refit", best.number, dict(best.config), best.epoch + 1, folder)
         ledger.set_champion(record.name, champion)
     elif champion.model_uri:

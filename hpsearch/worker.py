@@ -204,6 +204,7 @@ class Worker:
         """
         # The winner's refit is plain Keras whatever engine searched: one model, no folds.
         from hpsearch.engines.fit import refit
+        from hpsearch.models.without_tensorflow import without_tensorflow
 
         begun = time.perf_counter()
         try:
@@ -222,7 +223,8 @@ class Worker:
         with _saving_in(target):
             target.mkdir(parents=True, exist_ok=True)
             path = target / "champion.keras"
-            _replace(path, lambda temporary: model.save(temporary))
+            with without_tensorflow():
+                _replace(path, lambda temporary: model.save(temporary))
             test = self.problem.dataset.test
             scores: dict[str, float] = {}
             if test is not None:

@@ -1,6 +1,6 @@
 """Reports: one study, one page. Every number comes from ``hpsearch.analysis``; this package only shows it."""
 
 from hpsearch.report.artifacts import ReportArtifacts, load_artifacts
-from hpsearch.report.write import FORMATS, write, write_artifacts
+from hpsearch.report.write import FORMATS, preload, write, write_artifacts
 
-__all__ = ["FORMATS", "ReportArtifacts", "load_artifacts", "write", "write_artifacts"]
+__all__ = ["FORMATS", "ReportArtifacts", "load_artifacts", "preload", "write", "write_artifacts"]

@@ -1,7 +1,10 @@
 """Put reports into files. What draws (plotly, matplotlib, jinja2) is imported when it is needed: it costs a second."""
 
+import importlib
 import json
 import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 from hpsearch.errors import SpecError
@@ -53,6 +56,18 @@ def _write(content: Content, folder: Path, artifacts: ReportArtifacts | None, *,
 
             data = print_pdf(data)
     return _put(folder / f"report.{format}", data)
+
+
+def preload() -> None:
+    """Import what :func:`write_artifacts` needs, in the background, while this process has nothing else to do."""
+    names = ("hpsearch.report.page", "hpsearch.report.markdown", "matplotlib.backends.backend_agg", "optuna.importance")
+
+    def run() -> None:
+        with suppress(Exception):  # it is told where the report is written
+            for name in names:
+                importlib.import_module(name)
+
+    threading.Thread(target=run, name="preload", daemon=True).start()
 
 
 def write_artifacts(record: StudyRecord, folder: Path, artifacts: ReportArtifacts | None = None) -> tuple[Path, ...]:

@@ -155,9 +155,12 @@ class _KerasFlavor:
     def save_model(*, path: str, validate_serving_input: bool, **kwargs: Any) -> None:
         import mlflow.keras
 
+        from hpsearch.models.without_tensorflow import without_tensorflow
+
         del validate_serving_input  # meant for Model.log, which hands everything on
         os.makedirs(path, exist_ok=True)
-        mlflow.keras.save_model(path=path, **kwargs)
+        with without_tensorflow():
+            mlflow.keras.save_model(path=path, **kwargs)
 
 
 def _plain(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hpsearch.engines.fused.convolution import convolution_of, max_pool
-from hpsearch.models.draws import is_exact, quick_draws, threefry_bits, uniform
 from hpsearch.engines.fused.layers import RowMask, patch_layers, random_bits
+from hpsearch.models.draws import is_exact, quick_draws, threefry_bits, uniform
 
 
 @pytest.mark.parametrize("shape", [(3,), (64, 65), (3, 3, 1, 32)])

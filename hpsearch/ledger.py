@@ -16,7 +16,6 @@ import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from hpsearch.trial import Champion, Failure, FoldResult, Trial, TrialState
 
 if TYPE_CHECKING:
     import optuna
+    import sqlalchemy
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
@@ -52,6 +52,7 @@ class Ledger:
     def __init__(self, uri: str = DEFAULT_URI, *, create: bool = False) -> None:
         self.uri = uri
         self._ids: dict[str, int] = {}
+        self._trial_ids: dict[tuple[str, int], int] = {}
         with explained(uri):
             self._storage = _open_storage(uri, create)
 
@@ -180,73 +181,90 @@ class Ledger:
         Raises:
             LedgerError: The trial's number is not the next one: another driver writes this study.
         """
-        from optuna.trial import TrialState as OptunaState
-        from optuna.trial import create_trial
+        from hpsearch import trial_rows
 
-        template = create_trial(
-            state=OptunaState.RUNNING,
-            params=dict(trial.config),
-            distributions={key: _distribution(space[key]) for key in trial.config},
-            user_attrs={"started": trial.started},
-        )
-        template.datetime_start = datetime.fromtimestamp(trial.started, UTC).replace(tzinfo=None)
+        params = {key: (value, _distribution(space[key])) for key, value in trial.config.items()}
         with explained(self.uri):
-            trial_id = self._storage.create_new_trial(self._study_id(name), template_trial=template)
-            number = self._storage.get_trial_number_from_id(trial_id)
-        if number != trial.number:
-            raise LedgerError(
-                f"trial {trial.number} of study {name!r} became number {number}: another driver writes this study",
-                hint="stop the other one, then `hpsearch resume`",
-            )
+            study_id = self._study_id(name)
+        with self._transaction() as connection:
+            trial_id = trial_rows.insert_trial(connection, study_id, trial.number, params, started=trial.started)
+            trial_rows.insert_attrs(connection, trial_id, {"started": trial.started})
+            if (others := trial_rows.count_trials(connection, study_id) - 1) != trial.number:
+                raise LedgerError(
+                    f"trial {trial.number} of study {name!r} would become number {others}: another driver writes it",
+                    hint="stop the other one, then `hpsearch resume`",
+                )
+        self._trial_ids[name, trial.number] = trial_id
 
     def add_fold(self, name: str, number: int, result: FoldResult, parameters: int | None) -> None:
         """Enter a finished fold: from here on it is never trained again.
 
         `parameters` is the number of weights, where the ledger does not have it yet.
         """
-        # The fold last: a driver killed between the two enters both again.
+        from hpsearch import trial_rows
+
         attrs: dict[str, object] = {} if parameters is None else {"parameters": parameters}
-        self._set_trial_attrs(name, number, {**attrs, f"fold:{result.fold}": _dump_fold(result)})
+        attrs[f"fold:{result.fold}"] = _dump_fold(result)
+        trial_id = self._trial_id(name, number)
+        with self._transaction() as connection:
+            trial_rows.insert_attrs(connection, trial_id, attrs)
 
     def finish_trial(self, name: str, trial: Trial, metric: str) -> None:
-        """Enter a trial's end. Its folds are in the ledger already, apart from those that were stopped early."""
+        """Enter a trial's end. Its folds are in the ledger already, apart from those that were stopped early.
+
+        Raises:
+            LedgerError: It has ended already: another driver writes this study.
+        """
         from optuna.trial import TrialState as OptunaState
 
-        # One attribute for all of it: each is a transaction of its own.
+        from hpsearch import trial_rows
+
         outcome: dict[str, object] = {"state": trial.state.value, "finished": trial.finished}
         if trial.score is not None:
             outcome |= {key: getattr(trial, key) for key in ("score", "std", "epoch", "fold_scores")}
         if trial.failure is not None:
             outcome["failure"] = asdict(trial.failure)
         if trial.state is not TrialState.COMPLETE:
-            # Not as ``fold:…``: killed before the trial's state is set, a stopped fold would count as a finished one.
+            # Not as ``fold:…``, which are the finished ones.
             outcome["folds"] = {str(result.fold): _dump_fold(result) for result in trial.folds}
-        self._set_trial_attrs(name, trial.number, {"outcome": outcome})
         state = {
             TrialState.COMPLETE: OptunaState.COMPLETE,
             TrialState.PRUNED: OptunaState.PRUNED,
         }.get(trial.state, OptunaState.FAIL)
-        value = trial.score if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None
         curves = [fold.curves for fold in trial.folds]
-        curve = mean_curve(curves, metric) if curves and all(metric in fold for fold in curves) else ()
-        with explained(self.uri):
-            trial_id = self._trial_id(name, trial.number)
-            for epoch, mean in enumerate(curve):
-                self._storage.set_trial_intermediate_value(trial_id, epoch, mean)
-            self._storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+        assert trial.finished is not None
+        trial_id = self._trial_id(name, trial.number)
+        with self._transaction() as connection:
+            ended = trial_rows.end_trial(
+                connection,
+                trial_id,
+                state,
+                value=trial.score if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
+                curve=mean_curve(curves, metric) if curves and all(metric in fold for fold in curves) else (),
+                finished=trial.finished,
+            )
+            if not ended:
+                raise LedgerError(
+                    f"trial {trial.number} of study {name!r} has ended already: another driver writes it",
+                    hint="stop the other one, then `hpsearch resume`",
+                )
+            trial_rows.insert_attrs(connection, trial_id, {"outcome": outcome})
 
     def _set_attr(self, name: str, key: str, value: object) -> None:
         with explained(self.uri):
             self._storage.set_study_user_attr(self._study_id(name), key, value)
 
-    def _set_trial_attrs(self, name: str, number: int, attrs: Mapping[str, object]) -> None:
-        with explained(self.uri):
-            trial_id = self._trial_id(name, number)
-            for key, value in attrs.items():
-                self._storage.set_trial_user_attr(trial_id, key, value)
+    @contextmanager
+    def _transaction(self) -> Iterator["sqlalchemy.Connection"]:
+        with explained(self.uri), self._storage.engine.begin() as connection:
+            yield connection
 
     def _trial_id(self, name: str, number: int) -> int:
-        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id(name), number)
+        if (name, number) not in self._trial_ids:
+            with explained(self.uri):
+                found = self._storage.get_trial_id_from_study_id_trial_number(self._study_id(name), number)
+            self._trial_ids[name, number] = found
+        return self._trial_ids[name, number]
 
     def _study_id(self, name: str) -> int:
         if name not in self._ids:
@@ -298,6 +316,13 @@ def _open_storage(uri: str, create: bool) -> "optuna.storages.RDBStorage":
         # the death of the process; only a power cut can lose the last ones.
         connection.execute("PRAGMA journal_mode=wal")
         connection.execute("PRAGMA synchronous=normal")
+
+    @sqlalchemy.event.listens_for(storage.engine, "handle_error")
+    def _keep(context: "sqlalchemy.ExceptionContext") -> None:
+        # SQLAlchemy drops a connection that Ctrl-C comes upon in a statement, and leaves the file locked; rolled back,
+        # it is as good as before.
+        if not isinstance(context.original_exception, Exception):
+            context.is_disconnect = False
 
     storage.engine.dispose()
     return storage
@@ -385,8 +410,7 @@ def _dump_fold(result: FoldResult) -> dict[str, object]:
 
 def _load_trial(frozen: "FrozenTrial", space: Space) -> Trial:
     attrs = frozen.user_attrs
-    # An outcome without a finished trial is a driver killed between the two: the trial goes on, and ends again.
-    outcome = attrs.get("outcome", {}) if frozen.state.is_finished() else {}
+    outcome = attrs.get("outcome", {})
     failure = outcome.get("failure")
     folds = {key.removeprefix("fold:"): raw for key, raw in attrs.items() if key.startswith("fold:")}
     folds = outcome.get("folds", folds)

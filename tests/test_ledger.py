@@ -11,6 +11,7 @@ from hpsearch.errors import LedgerError, SpecError
 from hpsearch.ledger import Ledger
 from hpsearch.record import StudyState
 from hpsearch.trial import Champion, Failure, FoldResult, Trial, TrialState
+from tests.optuna_twin import check_that_optuna_reads_its_own
 from tests.synthetic import curve, make_record, make_spec
 
 CONFIG = {
@@ -85,14 +86,8 @@ def test_finished_folds_of_a_running_trial_are_kept(ledger: Ledger) -> None:
     assert Ledger(ledger.uri).load("synthetic").trials == (replace(trial, folds=(fold(2),), parameters=99),)
 
 
-def test_a_fold_that_was_stopped_early_never_counts_as_finished(ledger: Ledger, monkeypatch) -> None:
-    trial = add_trial(ledger)
-    pruned = replace(trial, state=TrialState.PRUNED, folds=(fold(0, 2),), score=0.5, epoch=1, finished=9.0)
-
-    monkeypatch.setattr(ledger._storage, "set_trial_state_values", die)
-    with pytest.raises(KeyboardInterrupt):
-        ledger.finish_trial("synthetic", pruned, "val_accuracy")
-    assert Ledger(ledger.uri).load("synthetic").trials == (trial,)
+def test_optuna_reads_a_trial_as_if_it_had_written_it(ledger: Ledger) -> None:
+    check_that_optuna_reads_its_own(ledger)
 
 
 def test_champion_state_notes_and_extension(ledger: Ledger) -> None:
@@ -134,8 +129,14 @@ def test_unknown_study_offers_the_closest_name(ledger: Ledger) -> None:
 
 def test_two_drivers_of_one_study_are_noticed(ledger: Ledger) -> None:
     trial = add_trial(ledger)
-    with pytest.raises(LedgerError, match="trial 0 of study 'synthetic' became number 1: another driver writes"):
+    with pytest.raises(LedgerError, match="trial 0 of study 'synthetic' would become number 1: another driver"):
         ledger.start_trial("synthetic", trial, ledger.load("synthetic").space)
+    enter(ledger, "end")
+    record = ledger.load("synthetic")
+    with pytest.raises(LedgerError, match="trial 0 of study 'synthetic' has ended already: another driver"):
+        enter(ledger, "end")
+    assert ledger.load("synthetic") == record
+    assert [one.number for one in record.trials] == [0]
 
 
 def test_missing_ledger_says_where_it_looked(tmp_path: Path) -> None:
@@ -239,20 +240,43 @@ def test_a_study_that_another_program_made_is_left_alone(tmp_path: Path) -> None
     assert len(theirs.trials) == 1
 
 
-def test_a_driver_killed_while_it_entered_a_fold_enters_all_of_it_again(ledger: Ledger, monkeypatch) -> None:
-    trial = add_trial(ledger)
-    write, writes = ledger._storage.set_trial_user_attr, []
-
-    def once(*arguments: object) -> None:
-        if writes:
-            die()
-        writes.append(arguments)
-        write(*arguments)
-
-    monkeypatch.setattr(ledger._storage, "set_trial_user_attr", once)
-    with pytest.raises(KeyboardInterrupt):
+def enter(ledger: Ledger, step: str) -> None:
+    """One step of trial 0: its start, its first fold, or its end (pruned, with a fold stopped early)."""
+    if step == "start":
+        add_trial(ledger)
+    elif step == "fold":
         ledger.add_fold("synthetic", 0, fold(0), 4321)
-    assert Ledger(ledger.uri).load("synthetic").trials == (replace(trial, parameters=4321),)
+    else:
+        trial = replace(ledger.load("synthetic").trials[0], state=TrialState.PRUNED, finished=9.0, score=0.5, epoch=1)
+        ledger.finish_trial("synthetic", replace(trial, folds=(fold(0), fold(1, 2))), "val_accuracy")
+
+
+@pytest.mark.parametrize("step", ["start", "fold", "end"])
+def test_a_driver_killed_at_any_statement_has_entered_all_of_a_step_or_nothing(ledger: Ledger, step: str) -> None:
+    from sqlalchemy import event
+
+    for earlier in {"start": (), "fold": ("start",), "end": ("start", "fold")}[step]:
+        enter(ledger, earlier)
+    before, left = Ledger(ledger.uri).load("synthetic"), [0]
+
+    def countdown(*_: object) -> None:
+        left[0] -= 1
+        if not left[0]:
+            die()
+
+    event.listen(ledger._storage.engine, "after_cursor_execute", countdown)
+    statements = 0
+    while True:
+        statements += 1
+        left[0] = statements
+        try:
+            enter(ledger, step)
+        except KeyboardInterrupt:
+            assert Ledger(ledger.uri).load("synthetic") == before
+        else:
+            break
+    assert statements > 1
+    assert Ledger(ledger.uri).load("synthetic").trials != before.trials
 
 
 def test_results_can_be_read_where_the_addresses_variables_are_not_set(tmp_path: Path, monkeypatch) -> None:

@@ -18,6 +18,7 @@ from hpsearch.ledger import Ledger
 from hpsearch.trial import TrialState
 from hpsearch.workspace import driving
 from tests.drive import drive
+from tests.optuna_twin import check_that_optuna_reads_its_own
 from tests.synthetic import SyntheticExecutor
 
 
@@ -88,6 +89,10 @@ def test_kill_9_and_resume_go_on_as_an_uninterrupted_study(database: Callable[[s
     before = {tuple(lane) for lane in json.loads(trained.read_text())}
     assert not before & set(executor.trained), "a finished fold was trained again"
     assert len(before) + len(executor.trained) == 3 * 12
+
+
+def test_optuna_reads_a_trial_as_if_it_had_written_it(database: Callable[[str], str]) -> None:
+    check_that_optuna_reads_its_own(Ledger(database("twins")))
 
 
 def test_drivers_that_meet_an_empty_database_make_its_tables_once(database: Callable[[str], str]) -> None:

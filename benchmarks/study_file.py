@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from benchmarks.workloads import SEED, Dimension, Workload
 
 
-def study_file(workload: Workload, *, name: str, trials: int, engine: str, backend: str) -> str:
-    """The text of a study file that searches what the peers search."""
+def study_file(workload: Workload, *, name: str, trials: int, engine: str, backend: str, holdout: bool = False) -> str:
+    """The text of a study file that searches what the peers search, on folds or on one holdout."""
+    validation = 'method = "holdout"' if holdout else f'method = "stratified"\nfolds = {workload.folds}'
     space = {**workload.space, "epochs": workload.epochs}
     return f"""\
 name = "{name}"
@@ -19,8 +20,7 @@ test_fraction = {workload.test_fraction}
 {workload.options}
 
 [validation]
-method = "stratified"
-folds = {workload.folds}
+{validation}
 
 [model]
 family = "{workload.family}"

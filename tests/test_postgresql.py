@@ -15,9 +15,12 @@ import pytest
 
 from hpsearch.errors import LedgerError
 from hpsearch.ledger import Ledger
+from hpsearch.tracking.address import Address
+from hpsearch.tracking.client import connect, polite
 from hpsearch.trial import TrialState
 from hpsearch.workspace import driving
 from tests.drive import drive
+from tests.mlflow_twin import GOES, check_that_the_tables_are_those_of_mlflow
 from tests.optuna_twin import check_that_optuna_reads_its_own
 from tests.synthetic import SyntheticExecutor
 
@@ -93,6 +96,13 @@ def test_kill_9_and_resume_go_on_as_an_uninterrupted_study(database: Callable[[s
 
 def test_optuna_reads_a_trial_as_if_it_had_written_it(database: Callable[[str], str]) -> None:
     check_that_optuna_reads_its_own(Ledger(database("twins")))
+
+
+def test_mlflows_tables_are_those_that_mlflow_would_leave(database: Callable[[str], str]) -> None:
+    with polite():
+        client = connect(Address(database("mlflow"), "/nowhere", None, ""))
+        for goes in GOES.values():
+            check_that_the_tables_are_those_of_mlflow(client, goes)
 
 
 def test_drivers_that_meet_an_empty_database_make_its_tables_once(database: Callable[[str], str]) -> None:

@@ -1,7 +1,8 @@
 """Writes a study into MLflow so that writing it again changes nothing.
 
 Runs are found again by tags, points are exact duplicates of themselves, and a trial whose digest tag is there has been
-written completely. Never MLflow's fluent state: run ids and one explicit client.
+written completely. Never MLflow's fluent state: run ids and one explicit client. What a run has goes straight into
+MLflow's tables where they can be reached, else by MLflow's calls.
 """
 
 import contextlib
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_POINTS = 800
 """Points per call: MLflow takes 1,000 items a call, up to 100 params and 100 tags among them."""
+
+_NOTHING: Mapping[str, str] = {}
 
 _PAGE = 200  # runs come with their latest metrics; a page is some hundred kilobytes
 
@@ -91,35 +94,39 @@ class Projection:
             tags = view.tags(trial)
         elif known.digest:
             tags = {view.NAME: view.run_name(trial), view.DIGEST: ""}
-        self._log(known.run_id, points, {} if known.has_params else view.params(trial), tags)
-        if known.status != status:
-            self._set_status(known.run_id, status, view.milliseconds(trial.finished or trial.started))
+        self._write(
+            known.run_id,
+            points,
+            params={} if known.has_params else view.params(trial),
+            tags=tags,
+            status=None if known.status == status else status,
+            end_ms=view.milliseconds(trial.finished or trial.started),
+        )
         self._learn(known, missing, status, tags)
         return True
 
     def write_trajectory(self, trials: Iterable[Trial]) -> None:
         """Draw the best score so far on the parent run, as far as it is final."""
         points = [point for trial in trials for point in self._best.add(trial)]
-        self._log(self.parent_id, points, {}, {})
+        self._write(self.parent_id, points)
 
     def write_study(self, record: StudyRecord) -> None:
         """Bring the parent run to the study's state: tags, description, charts, leaderboard, status."""
         tags = study_view.study_tags(record) | _table_tag("leaderboard.json")
-        self._log(self.parent_id, study_view.study_points(record), {}, tags)
+        self._write(self.parent_id, study_view.study_points(record), tags=tags)
         self.client.log_dict(self.parent_id, study_view.leaderboard(record), "leaderboard.json")
         self.client.log_dict(self.parent_id, study_view.facts(record), "facts.json")
         self.client.log_text(self.parent_id, record.study_file, "study.toml")
         self._log_dataset(record)
         for name, value in study_view.experiment_tags(record).items():
             self.client.set_experiment_tag(self.experiment_id, name, value)
-        self._set_status(self.parent_id, study_view.STATUS[record.state], study_view.end_ms(record))
+        self._write(self.parent_id, status=study_view.STATUS[record.state], end_ms=study_view.end_ms(record))
 
     def write_champion(self, record: StudyRecord) -> None:
         """Say on the parent run which registered model the champion is."""
         assert record.champion is not None
-        self._log(
-            self.parent_id, study_view.champion_points(record), {}, {study_view.MODEL_URI: record.champion.model_uri}
-        )
+        tags = {study_view.MODEL_URI: record.champion.model_uri}
+        self._write(self.parent_id, study_view.champion_points(record), tags=tags)
 
     def write_model_metrics(self, record: StudyRecord, model_id: str) -> None:
         """Put the champion's test metrics, and where its refit ended, on its logged model.
@@ -216,6 +223,33 @@ class Projection:
 
     # Writing
 
+    def _write(
+        self,
+        run_id: str,
+        points: Sequence[view.Point] = (),
+        *,
+        params: Mapping[str, str] = _NOTHING,
+        tags: Mapping[str, str] = _NOTHING,
+        status: str | None = None,
+        end_ms: int | None = None,
+    ) -> None:
+        """Write to a run whatever is given; `end_ms` counts only with a `status` that ends it."""
+        end_ms = None if status in (None, "RUNNING") else end_ms
+        if not (points or params or tags or status):
+            return
+        if not self.address.http:
+            # Whatever goes wrong there, MLflow's own calls meet it too and say it better, or do without.
+            with contextlib.suppress(Exception):
+                from hpsearch.tracking import tables
+
+                tables.write(self.client, run_id, points, params, tags, status=status, end_ms=end_ms)
+                return
+        self._log(run_id, points, params, tags)
+        if end_ms is not None:
+            self.client.set_terminated(run_id, status=status, end_time=end_ms)
+        elif status is not None:
+            self.client.update_run(run_id, status=status)
+
     def _log(
         self, run_id: str, points: Sequence[view.Point], params: Mapping[str, str], tags: Mapping[str, str]
     ) -> None:
@@ -235,12 +269,6 @@ class Projection:
             if batch or texts or labels:
                 self.client.log_batch(run_id, metrics=batch, params=texts, tags=labels)
             texts = []
-
-    def _set_status(self, run_id: str, status: str, end_ms: int) -> None:
-        if status == "RUNNING":
-            self.client.update_run(run_id, status=status)
-        else:
-            self.client.set_terminated(run_id, status=status, end_time=end_ms)
 
     def _learn(self, known: _Known, folds: Sequence[FoldResult], status: str, tags: Mapping[str, str]) -> None:
         known.has_params, known.status = True, status

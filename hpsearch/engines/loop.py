@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def train_epochs(
     Raises:
         DivergedError: A loss is not finite.
     """
-    with freeable_steps(model):
+    with freeable_steps(model), _quick_pooling(model):
         for epoch in range(epochs):
             rows = train.take(order(len(train), epoch))
             history = model.fit(
@@ -94,6 +95,19 @@ def train_epochs(
             metrics = {name: float(values[-1]) for name, values in history.history.items()}
             check_finite(metrics, epoch)
             yield metrics
+
+
+@contextmanager
+def _quick_pooling(model: "keras.Model") -> Iterator[None]:
+    import keras
+
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    from hpsearch.engines.convolution import quick_pooling
+
+    with quick_pooling(model):
+        yield
 
 
 def check_finite(metrics: Mapping[str, float], epoch: int) -> None:

@@ -1,12 +1,14 @@
 """Draws, noise, convolutions and pooling against JAX and Keras."""
 
+from contextlib import nullcontext
+
 import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
 
-from hpsearch.engines.fused.convolution import convolution_of, max_pool
+from hpsearch.engines.convolution import convolution_of, max_pool, quick_pooling
 from hpsearch.engines.fused.layers import RowMask, patch_layers, random_bits
 from hpsearch.models.draws import is_exact, quick_draws, threefry_bits, uniform
 
@@ -66,13 +68,37 @@ def test_bits_are_even():
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize(("size", "strides"), [(3, 1), (2, 2), ((5, 3), (2, 1))])
-def test_convolution_equals_keras(padding, size, strides):
-    x = np.random.default_rng(0).normal(size=(3, 9, 8, 2)).astype(np.float32)
+@pytest.mark.parametrize("channels", [1, 9])
+@pytest.mark.parametrize(("size", "strides"), [(3, 1), ((4, 2), 1), (2, 2), ((5, 3), (2, 1))])
+def test_convolution_and_its_gradients_equal_keras(padding, size, strides, channels):
+    x = np.random.default_rng(0).normal(size=(3, 9, 8, channels)).astype(np.float32)
     layer = keras.layers.Conv2D(4, size, strides=strides, padding=padding)
-    wanted = layer(x)
-    convolve = convolution_of(layer)
-    np.testing.assert_allclose(convolve(x, layer.kernel) + layer.bias, wanted, rtol=1e-5, atol=1e-5)
+    keras_op, kernel = layer.convolution_op, build(layer, x)
+    check_gradients(convolution_of(layer), keras_op, x, kernel)
+
+
+def test_convolution_along_one_axis_equals_keras():
+    x = np.random.default_rng(0).normal(size=(3, 11, 9)).astype(np.float32)
+    layer = keras.layers.Conv1D(4, 4, padding="same")
+    keras_op, kernel = layer.convolution_op, build(layer, x)
+    check_gradients(convolution_of(layer), keras_op, x, kernel)
+
+
+def build(layer, x):
+    layer.build(x.shape)
+    return layer.kernel.value
+
+
+def check_gradients(ours, wanted, x, kernel):
+    """Values and both gradients of a weighted sum of the outputs."""
+    weights = np.random.default_rng(1).normal(size=wanted(x, kernel).shape).astype(np.float32)
+    np.testing.assert_allclose(ours(x, kernel), wanted(x, kernel), rtol=1e-5, atol=1e-5)
+
+    def gradients(operation):
+        return jax.grad(lambda a, b: (operation(a, b) * weights).sum(), (0, 1))(jnp.array(x), kernel)
+
+    for one, other in zip(gradients(ours), gradients(wanted), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_other_convolutions_are_left_alone():
@@ -90,3 +116,29 @@ def test_pooling_and_its_gradient_equal_xla_also_where_values_tie():
     np.testing.assert_array_equal(max_pool(x, (2, 3)), reference(x))
     ours = jax.grad(lambda a: (max_pool(a, (2, 3)) * weights).sum())(x)
     np.testing.assert_allclose(ours, jax.grad(lambda a: (reference(a) * weights).sum())(x), rtol=1e-6)
+
+
+def test_quick_pooling_changes_no_number_and_is_gone_afterwards():
+    x = np.random.default_rng(3).random((64, 8, 8, 1)).astype(np.float32)
+    y = np.random.default_rng(4).integers(0, 3, 64)
+
+    def losses(around):
+        keras.utils.set_random_seed(5)
+        model = keras.Sequential(
+            [
+                keras.Input((8, 8, 1)),
+                keras.layers.Conv2D(4, 3, activation="relu"),
+                keras.layers.MaxPooling2D(),
+                keras.layers.Flatten(),
+                keras.layers.Dense(3, activation="softmax"),
+            ]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy")
+        with around(model):
+            inside = [name for layer in model.layers for name in vars(layer) if name == "call"]
+            history = model.fit(x, y, epochs=3, shuffle=False, verbose=0).history["loss"]
+        return inside, history, [name for layer in model.layers for name in vars(layer) if name == "call"]
+
+    plain, quick = losses(lambda _: nullcontext()), losses(quick_pooling)
+    assert (plain[0], quick[0], quick[2]) == ([], ["call"], [])
+    np.testing.assert_allclose(quick[1], plain[1], rtol=1e-6)

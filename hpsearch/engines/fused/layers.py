@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from hpsearch.engines.fused.convolution import convolution_of, pooling_of
+from hpsearch.engines.convolution import convolution_of, pooling_of
 
 RATES = (
     keras.layers.Dropout,

@@ -1,18 +1,23 @@
-"""Convolution and max pooling as slices and matrix products: on a CPU, several times as fast as XLA's own.
+"""Gradients of convolutions and of max pooling that are quick on a CPU.
 
-XLA compiles the gradients of a convolution and of max pooling to scalar loops on CPUs. Measured on 2 cores, one epoch
-of a small network: 71 ms with XLA's operations, 17 ms with these (8 × 8 images); 6.2 s and 0.29 s (28 × 28 images,
-32 and 64 filters). Sums are taken in another order, nothing else differs.
+XLA has a quick convolution for CPUs, but compiles its gradient for the kernel to scalar loops as soon as it stands
+inside a loop, and that of max pooling always. Here they are slices and matrix products, and the gradient for the
+inputs is a convolution again. Measured on one core, a step of 128 images of 14 × 14 × 32 with 64 filters inside a
+loop: 970 ms with XLA's gradients, 45 ms with these. Sums are taken in another order, nothing else differs.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import keras
+
+_FEW_CHANNELS = 8
+"""Below, one matrix product over all positions of the kernel is quicker than one for each."""
 
 
 def convolution_of(layer: Any) -> Callable[[Any, Any], jax.Array] | None:
@@ -22,13 +27,65 @@ def convolution_of(layer: Any) -> Callable[[Any, Any], jax.Array] | None:
         return None
     if any(one != 1 for one in layer.dilation_rate):
         return None
+    strides, same = tuple(layer.strides), layer.padding == "same"
 
     def convolve(inputs: Any, kernel: Any) -> jax.Array:
-        weights = jnp.asarray(kernel)
-        columns = patches(jnp.asarray(inputs), weights.shape[:-2], layer.strides, same=layer.padding == "same")
-        return columns @ weights.reshape(-1, weights.shape[-1]).astype(columns.dtype)
+        x, weights = jnp.asarray(inputs), jnp.asarray(kernel)
+        weights = weights.astype(x.dtype)
+        if all(one == 1 for one in strides):
+            return _convolve(x, weights, _same_padding(weights.shape[:-2]) if same else ((0, 0),) * (x.ndim - 2))
+        columns = patches(x, weights.shape[:-2], strides, same=same)
+        return columns @ weights.reshape(-1, weights.shape[-1])
 
     return convolve
+
+
+Padding = tuple[tuple[int, int], ...]
+"""Zeros before and after the rows, for each spatial axis."""
+
+
+def _same_padding(sizes: Sequence[int]) -> Padding:
+    return tuple(((k - 1) // 2, k // 2) for k in sizes)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _convolve(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+    """Convolution with strides of 1, its gradients as operations that are quick inside a compiled loop as well."""
+    axes = "NHWC"[: x.ndim - 1] + "C", "HW"[: x.ndim - 2] + "IO", "NHWC"[: x.ndim - 1] + "C"
+    return jax.lax.conv_general_dilated(x, kernel, (1,) * (x.ndim - 2), padding, dimension_numbers=axes)
+
+
+def _convolve_forward(x: jax.Array, kernel: jax.Array, padding: Padding) -> tuple[jax.Array, Any]:
+    return _convolve(x, kernel, padding), (x, kernel)
+
+
+def _convolve_backward(padding: Padding, kept: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, kernel = kept
+    sizes, channels = kernel.shape[:-2], x.shape[-1]
+    spatial = tuple(range(len(sizes)))
+    flipped = jnp.flip(kernel, spatial).swapaxes(-1, -2)
+    into_x = _convolve(
+        gradient, flipped, tuple((k - 1 - a, k - 1 - b) for k, (a, b) in zip(sizes, padding, strict=True))
+    )
+    padded = jnp.pad(x, [(0, 0), *padding, (0, 0)])
+    per_position = gradient.reshape(-1, gradient.shape[-1])
+    if channels < _FEW_CHANNELS:
+        columns = patches(padded, sizes, (1,) * len(sizes), same=False)
+        into_kernel = columns.reshape(-1, columns.shape[-1]).T @ per_position
+    else:
+        into_kernel = jnp.stack(
+            [
+                padded[(slice(None), *(slice(o, o + n) for o, n in zip(offset, gradient.shape[1:-1], strict=True)))]
+                .reshape(-1, channels)
+                .T
+                @ per_position
+                for offset in itertools.product(*(range(k) for k in sizes))
+            ]
+        )
+    return into_x, into_kernel.reshape(kernel.shape)
+
+
+_convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
 def patches(x: jax.Array, sizes: Sequence[int], strides: Sequence[int], *, same: bool) -> jax.Array:
@@ -62,6 +119,23 @@ def pooling_of(layer: Any) -> Callable[[Any], jax.Array] | None:
     if sizes != strides or layer.padding != "valid" or layer.data_format != "channels_last":
         return None
     return lambda inputs: max_pool(inputs, sizes)
+
+
+@contextmanager
+def quick_pooling(model: keras.Model) -> Iterator[None]:
+    """Let a model's pooling layers run :func:`max_pool` inside the block, where Keras runs JAX on a CPU.
+
+    Convolutions stay as they are: outside a compiled loop, XLA's own gradients are the quicker ones.
+    """
+    on_cpu = keras.backend.backend() == "jax" and jax.default_backend() == "cpu"
+    pools = [(layer, pool) for layer in model._flatten_layers() if on_cpu and (pool := pooling_of(layer))]
+    for layer, pool in pools:
+        object.__setattr__(layer, "call", pool)
+    try:
+        yield
+    finally:
+        for layer, _ in pools:
+            object.__delattr__(layer, "call")
 
 
 def max_pool(x: jax.Array, sizes: tuple[int, ...]) -> jax.Array:

@@ -15,6 +15,7 @@ from hpsearch.record import StudyRecord, StudyState
 from hpsearch.search import LOG_CHAMPION, drive
 from hpsearch.setting import Setting, open_executor, prepare_study, with_engine
 from hpsearch.spec import OuterSection, StudySpec, load_spec
+from hpsearch.tracking import imported_ahead
 from hpsearch.trial import Champion, Trial
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _run(spec: StudySpec, text: str, observer: Observer | None) -> Study:
                 spec = _with_trials(spec, there.spec.search.trials)
             _check_unchanged(there, spec)
             return _resume(spec.name, uri, None, observer, changed=spec)
-    with workspace.driving(uri, spec.name), ExitStack() as stack:
+    with workspace.driving(uri, spec.name), imported_ahead(spec), ExitStack() as stack:
         setting = prepare_study(spec, stack)
         record = StudyRecord(
             name=spec.name,
@@ -195,6 +196,7 @@ def _resume(
         if record.state is StudyState.FINISHED and record.champion and record.champion.model_uri and trials is None:
             return Study(record, ledger)
         spec = with_engine(record.spec, record.facts["plan"]["engine"])
+        stack.enter_context(imported_ahead(spec))
         executor = stack.enter_context(open_executor(spec, record.facts["plan"]["backend"]))
         found = executor.request("data_facts")["fingerprint"]
         if found != record.facts["data"]["fingerprint"]:

@@ -2,13 +2,17 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 HEAVY = ("keras", "tensorflow", "jax", "torch", "keras_tuner")
 
 
-def modules_after(code: str) -> set[str]:
+def modules_after(code: str, folder: Path | None = None) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys; print(' '.join(sys.modules))"],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=True,
@@ -33,3 +37,75 @@ def test_import_hpsearch_and_its_help_import_next_to_nothing() -> None:
 def test_the_package_offers_its_api_and_nothing_by_accident() -> None:
     loaded = modules_after("import hpsearch; hpsearch.run; hpsearch.resume; hpsearch.load; hpsearch.Study")
     assert "hpsearch.study" in loaded
+
+
+STUDY = """\
+name = "iris"
+[data]
+source = "sklearn:iris"
+[validation]
+folds = 2
+[model]
+family = "mlp"
+[space]
+epochs = 1
+[objective]
+metric = "val_accuracy"
+direction = "maximize"
+[search]
+trials = 1
+[resources]
+backend = "tensorflow"
+"""
+
+
+def test_checking_a_study_imports_no_mlflow(tmp_path: Path) -> None:
+    (tmp_path / "iris.toml").write_text(STUDY)
+    code = "from hpsearch.spec import load_spec; from hpsearch.study import set_up; set_up(load_spec('iris.toml')[0])"
+    assert "mlflow" not in modules_after(code, tmp_path)
+
+
+IMPATIENT = """
+import os, sys, threading, time
+import hpsearch.study
+from hpsearch.errors import SpecError
+
+def wait(spec, stack):
+    while not {awaited} and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert {awaited}
+    raise SpecError("enough")
+
+hpsearch.study.prepare_study, before, deadline = wait, dict(os.environ), time.monotonic() + 60
+{given}
+try:
+    hpsearch.study.run("iris.toml")
+except SpecError as error:
+    assert error.what == "enough"
+for thread in threading.enumerate():
+    if thread is not threading.main_thread():
+        thread.join()
+assert dict(os.environ) == before
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "awaited"),
+    [
+        ("pass", "'hpsearch.tracking.tables' in sys.modules"),
+        ("sys.modules['mlflow'] = None", "threading.active_count() == 1"),
+    ],
+    ids=["there", "broken"],
+)
+def test_a_study_imports_mlflow_while_it_waits_for_its_workers_and_writes_nothing(
+    tmp_path: Path, given: str, awaited: str
+) -> None:
+    (tmp_path / "iris.toml").write_text(STUDY)
+    loaded = modules_after(IMPATIENT.format(given=given, awaited=awaited), tmp_path)
+    assert ("hpsearch.tracking.tables" in loaded) == (given == "pass")
+    assert not list(tmp_path.rglob("*.db"))
+
+
+def test_a_study_whose_worker_is_its_own_process_leaves_mlflow_for_later(tmp_path: Path) -> None:
+    (tmp_path / "iris.toml").write_text(STUDY + 'executor = "inline"\n')
+    assert "mlflow" not in modules_after(IMPATIENT.format(given="pass", awaited="True"), tmp_path)

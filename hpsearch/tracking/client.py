@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import TrackingError
 from hpsearch.locks import taking_turns
-from hpsearch.spec import without_password
-from hpsearch.tracking.address import Address
+from hpsearch.spec import StudySpec, without_password
+from hpsearch.tracking.address import Address, resolve
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -55,12 +55,38 @@ def polite() -> Iterator[None]:
                 _unhush()
 
 
+@contextlib.contextmanager
+def imported_ahead(spec: StudySpec) -> Iterator[None]:
+    """Import MLflow in the background of the block: it takes seconds, in which a driver waits for its workers anyway.
+
+    Nothing is connected to, or written. What goes wrong shows when MLflow is used. Where the worker is in this very
+    process, it has imports of its own to do, and nothing happens.
+    """
+    over = threading.Event()
+
+    def work() -> None:
+        with contextlib.suppress(Exception), polite():
+            if not resolve(spec.tracking).http:
+                from hpsearch.tracking import tables  # noqa: F401 - brings MLflow's database store along
+            # Polite to the end: the environment must not change while a worker is started with a copy of it.
+            over.wait()
+
+    if spec.resources.executor != "inline":
+        # No daemon: Python may crash at its exit if that cuts an import short.
+        threading.Thread(target=work, name="hpsearch-import").start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
 def _hush() -> None:
     for name, value in _DEFAULTS.items():
         if name not in os.environ:
             os.environ[name] = value
             _set.append(name)
-    import mlflow  # noqa: F401 - configures its loggers, so it goes before their levels are noted
+    with contextlib.suppress(Exception):  # a broken one is told where it is used
+        import mlflow  # noqa: F401 - configures its loggers, so it goes before their levels are noted
 
     for name in _NOISY:
         logger = logging.getLogger(name)

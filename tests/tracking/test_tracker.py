@@ -3,6 +3,7 @@ import json
 import math
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -346,6 +347,18 @@ def test_a_database_that_cannot_be_written_is_told_without_tracebacks(
     assert time.perf_counter() - begun < 10
     assert reason in tracker.state.problem
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_mlflow_that_cannot_be_imported_costs_a_note(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    record = make_record((), folder=folder)
+    tracker = Tracker(record.spec.tracking)
+    tracker.open(record)
+    play(tracker, make_trials(1))
+    tracker.close(record)
+    assert not tracker.state.caught_up
+    assert len(tracker.notes) == 1
+    assert "import of mlflow halted" in tracker.notes[0]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

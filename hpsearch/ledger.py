@@ -13,6 +13,7 @@ study user attributes       ``hpsearch`` (spec, space, first facts), ``state``, 
 """
 
 import difflib
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -55,6 +56,8 @@ class Ledger:
         self._trial_ids: dict[tuple[str, int], int] = {}
         with explained(uri):
             self._storage = _open_storage(uri, create)
+        # At the end of the process at the latest: an orderly goodbye folds SQLite's write-ahead log into its file.
+        weakref.finalize(self, self._storage.engine.dispose)
 
     def names(self) -> list[str]:
         """Names of all studies that hpsearch made here, oldest first."""

@@ -17,7 +17,7 @@ from hpsearch.ledger import Ledger
 from hpsearch.observer import Observer, Observers
 from hpsearch.record import StudyRecord, StudyState
 from hpsearch.setting import tuner_settings
-from hpsearch.tracking import Tracker
+from hpsearch.tracking import CHAMPION_IMPORTS, Tracker
 from hpsearch.trial import Champion, Trial
 from hpsearch.tuners import make_tuner
 
@@ -111,7 +111,7 @@ def _crown(record: StudyRecord, ledger: Ledger, executor: Executor, observers: O
         assert best.epoch is not None
         folder = str(workspace.study_folder(ledger.uri, record.name))
         report.preload()
-        champion = executor.request("refit", best.number, dict(best.config), best.epoch + 1, folder)
+        champion = executor.request("refit", best.number, dict(best.config), best.epoch + 1, folder, CHAMPION_IMPORTS)
         ledger.set_champion(record.name, champion)
     elif champion.model_uri:
         return

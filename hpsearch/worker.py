@@ -11,10 +11,11 @@ import os
 import platform
 import resource
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -192,11 +193,12 @@ class Worker:
         compile_seconds = float(getattr(self.engine, "take_compile_seconds", float)())
         yield BundleFinished(bundle.id, _rss_bytes(), compile_seconds, notes)
 
-    def refit(self, trial: int, config: Config, epochs: int, folder: str) -> Champion:
+    def refit(self, trial: int, config: Config, epochs: int, folder: str, meanwhile: Sequence[str] = ()) -> Champion:
         """Train the winner on all development rows, test it once, and save it.
 
         Writes ``champion.keras``, ``champion.json`` (what it is and which inputs it takes) and ``predictions.npz``
-        (of the test rows) into `folder`, each at once or not at all.
+        (of the test rows) into `folder`, each at once or not at all. The modules named in `meanwhile` are imported in
+        the background, for a call that follows.
 
         Raises:
             ModelError: Training fails or diverges.
@@ -206,6 +208,7 @@ class Worker:
         from hpsearch.engines.fit import refit
         from hpsearch.models.without_tensorflow import without_tensorflow
 
+        threading.Thread(target=_import_all, args=(meanwhile,), name="import").start()
         begun = time.perf_counter()
         try:
             model, curves = refit(self.problem, config, epochs=epochs, seed=derive(self.spec.seed, "refit"))
@@ -298,6 +301,12 @@ class Worker:
         }
         text = json.dumps(card, indent=2)
         _replace(folder / "champion.json", lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
+
+
+def _import_all(modules: Sequence[str]) -> None:
+    with suppress(Exception):  # what is broken shows where it is used
+        for name in modules:
+            importlib.import_module(name)
 
 
 def smallest_config(space: Space) -> dict[str, Any]:

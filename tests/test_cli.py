@@ -68,6 +68,7 @@ def finished(tmp_path_factory) -> Path:
     assert done.returncode == 0, done.stderr
     (folder / "stdout.txt").write_text(done.stdout)
     (folder / "stderr.txt").write_text(done.stderr)
+    (folder / "databases.txt").write_text(" ".join(sorted(path.name for path in (folder / "mlruns").glob("*.db*"))))
     return folder
 
 
@@ -135,6 +136,11 @@ def test_the_champion_predicts_its_test_rows_as_it_was_scored(finished: Path, mo
     names = study.record.facts["data"]["classes"]
     right = [line.split(",")[0] == names[label] for line, label in zip(lines[1:], test.y, strict=True)]
     assert sum(right) / len(right) == pytest.approx(study.champion.test["accuracy"], abs=1e-6)
+
+
+def test_databases_are_whole_files_once_a_run_is_over(finished: Path) -> None:
+    """A copy of ledger.db alone must have everything, not lack what stands in SQLite's log."""
+    assert (finished / "databases.txt").read_text().split() == ["ledger.db", "mlflow.db"]
 
 
 def test_a_second_run_of_a_finished_study_starts_at_once_and_changes_nothing(finished: Path) -> None:

@@ -1,5 +1,6 @@
 """The command line: each command is parse → one call → print. Errors and exit codes are in ``hpsearch.errors``."""
 
+import gc
 import json
 import sys
 from enum import StrEnum
@@ -281,6 +282,9 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    finally:
+        # Python looks through everything for garbage before it ends, a second after a study: MLflow has many modules.
+        gc.freeze()
 
 
 def _show_result(study: Any, *, as_json: bool) -> None:

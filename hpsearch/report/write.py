@@ -67,7 +67,7 @@ def preload() -> None:
             for name in names:
                 importlib.import_module(name)
 
-    threading.Thread(target=run, name="preload", daemon=True).start()
+    threading.Thread(target=run, name="preload").start()
 
 
 def write_artifacts(record: StudyRecord, folder: Path, artifacts: ReportArtifacts | None = None) -> tuple[Path, ...]:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 ALIAS = "champion"
 _SHA = "hpsearch.sha256"
 
+CHAMPION_IMPORTS = ("hpsearch.tracking.tables", "mlflow.keras", "mlflow.store.model_registry.sqlalchemy_store")
+"""What :func:`log_champion` needs: 2 seconds of imports, which a worker can do while it refits."""
+
 # Model.log copies the run's metrics of its step to the model; at this step there are none, and ours follow.
 _NO_STEP = 2**31 - 1
 

@@ -5,6 +5,7 @@ import logging
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,12 @@ def connect(address: Address) -> "MlflowClient":
     with taking_turns(address.uri, None if address.file is None else address.file.parent):
         if address.file is not None:
             _quicken(address.file)
-        return MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
+        client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
+    for part in (client._tracking_client, client._get_registry_client()):
+        if (engine := getattr(part.store, "engine", None)) is not None:
+            # At the end of the process at the latest: an orderly goodbye folds SQLite's log into its file.
+            weakref.finalize(client, engine.dispose)
+    return client
 
 
 def refused(error: BaseException) -> bool:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.data.dataset import Features, Part
-from hpsearch.engines.tf_steps import freeable_steps
 from hpsearch.seeds import derive
 from hpsearch.space import Config
 from hpsearch.trial import Curves
@@ -79,7 +78,7 @@ def train_epochs(
     Raises:
         DivergedError: A loss is not finite.
     """
-    with freeable_steps(model), _quick_pooling(model):
+    with _quick_pooling(model):
         for epoch in range(epochs):
             rows = train.take(order(len(train), epoch))
             history = model.fit(

@@ -5,7 +5,7 @@ The study validates on a holdout, so that the lane is alone in its program; with
 is the median over epochs after the first, which compiles; the two take turns, so that a busy machine hits both. The
 loop draws its dropout with JAX's own generator, as anybody's would; `--dropout 0` compares without.
 
-    KERAS_BACKEND=jax python -m benchmarks.lane_throughput [--workload digits-mlp] [--epochs 30] [--turns 3] [--dropout 0.2]
+    python -m benchmarks.lane_throughput [--workload digits-mlp] [--epochs 30] [--turns 3] [--dropout 0.2]
 """
 
 import argparse
@@ -110,7 +110,7 @@ def main() -> None:
     args = parser.parse_args()
     got = compare(WORKLOADS[args.workload], epochs=args.epochs, turns=args.turns, dropout=args.dropout)
     print(
-        f"{args.workload}, dropout {args.dropout:g}: fused engine {got['engine_s'] * 1e3:.1f} ms per epoch, hand-written JAX loop "
+        f"{args.workload}, dropout {args.dropout:g}: fused engine {got['engine_s'] * 1e3:.1f} ms per epoch, JAX loop "
         f"{got['loop_s'] * 1e3:.1f} ms: the engine reaches {got['share']:.0%} of the loop's throughput"
     )
     keep("lane_throughput", key=f"{args.workload}, dropout {args.dropout:g}", value={"settings": vars(args), **got})

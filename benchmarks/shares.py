@@ -1,0 +1,100 @@
+"""Where the time of a warm study goes: in compiled programs, in MLflow, in building and loading programs, elsewhere.
+
+    python -m benchmarks.shares [--workload digits-mlp] [--trials 40]
+
+The study runs twice, worker and driver in this one process; the second run finds compiled programs on disk, and is the
+one that is shown. *Programs* is the wall time in which at least one XLA program trained or validated, *building* that
+in which a program was traced or loaded; the two overlap. *Tracking* is the CPU time of MLflow's thread, which works
+beside the programs, and of logging the champion, per core. All are shares of the wall time of the whole study, refit
+and report included; imports are not in it.
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# A worker's process sets this before it imports JAX; here the two are one.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="hpsearch-bench-")
+
+import hpsearch
+import hpsearch.tracking
+from benchmarks.kept import keep
+from benchmarks.study_file import study_file
+from benchmarks.workloads import WORKLOADS
+from hpsearch.engines.fused.engine import FusedEngine
+from hpsearch.engines.fused.program import Program
+from hpsearch.tracking.tracker import Tracker
+
+Spans = list[tuple[float, float]]
+
+
+def timed(owner: Any, name: str, spans: Spans, *, clock: Callable[[], float] = time.perf_counter) -> None:
+    """Note when a function begins and ends."""
+    function: Callable[..., Any] = getattr(owner, name)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        begun = clock()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            spans.append((begun, clock()))
+
+    setattr(owner, name, run)
+
+
+def covered(spans: Spans) -> float:
+    """Seconds in which at least one span was open."""
+    total, end = 0.0, float("-inf")
+    for begun, ended in sorted(spans):
+        total += max(0.0, ended - max(begun, end))
+        end = max(end, ended)
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workload", choices=sorted(WORKLOADS), default="digits-mlp")
+    parser.add_argument("--trials", type=int)
+    args = parser.parse_args()
+    workload = WORKLOADS[args.workload]
+    trials = args.trials or workload.trials
+    parts: dict[str, Spans] = {"programs": [], "building": []}
+    tracking: Spans = []
+    timed(Program, "run", parts["programs"])
+    timed(FusedEngine, "_recipe", parts["building"])
+    timed(FusedEngine, "_program", parts["building"])
+    timed(Tracker, "_write", tracking, clock=time.thread_time)
+    timed(hpsearch.tracking, "log_champion", tracking, clock=time.thread_time)
+    with tempfile.TemporaryDirectory(prefix="hpsearch-bench-") as folder:
+        if "KERAS_HOME" in os.environ:
+            os.environ["KERAS_HOME"] = str(Path(os.environ["KERAS_HOME"]).resolve())
+        home = Path.cwd()
+        os.chdir(folder)
+        for name in ("cold", "warm"):
+            text = study_file(workload, name=name, trials=trials, engine="fused", backend="jax")
+            file = Path(folder, f"{name}.toml")
+            file.write_text(text.replace("[resources]", '[resources]\nexecutor = "inline"'))
+            for spans in (*parts.values(), tracking):
+                spans.clear()
+            begun = time.perf_counter()
+            hpsearch.run(file)
+            wall = time.perf_counter() - begun
+        os.chdir(home)
+    shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    shares = {name: covered(spans) / wall for name, spans in parts.items()}
+    shares["tracking"] = sum(ended - begun for begun, ended in tracking) / wall / len(os.sched_getaffinity(0))
+    print(f"{workload.title}, {trials} trials, warm: {wall:.1f} s of wall time, of which")
+    for name, share in shares.items():
+        print(f"  {name:18} {share:6.1%}")
+    keep("shares", key=args.workload, value={"trials": trials, "wall_s": wall, **shares})
+
+
+if __name__ == "__main__":
+    main()

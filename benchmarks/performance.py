@@ -84,7 +84,7 @@ def write_page(path: Path, rows: Sequence[Row]) -> None:
         "## Commands",
         "```\n" + "\n".join(dict.fromkeys(row["command"] for row in rows)) + "\n```",
     ]
-    sections += [*lane_section(), *pruning_section(), *racing_section()]
+    sections += [*lane_section(), *shares_section(), *pruning_section(), *racing_section()]
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
@@ -126,6 +126,21 @@ def lane_section() -> list[str]:
         "draws its dropout with JAX's own generator; the engine's comes from a cheaper hash."
     )
     return [title, text, _markdown(header, rows)] if rows else []
+
+
+def shares_section() -> list[str]:
+    """What ``benchmarks.shares`` has found."""
+    rows = [
+        (WORKLOADS[name].title, str(row["trials"]), f"{row['wall_s']:.1f}")
+        + tuple(f"{row[part]:.0%}" for part in ("programs", "building", "tracking"))
+        for name, row in kept("shares").items()
+    ]
+    header = ("study", "trials", "wall, s", "XLA programs", "building and loading them", "tracking, CPU per core")
+    text = (
+        "Shares of the wall time of a second, warm run, imports left out: `python -m benchmarks.shares`. Programs and "
+        "their building overlap; refit, test, report and registration are the rest."
+    )
+    return ["## Where a warm study's time goes", text, _markdown(header, rows)] if rows else []
 
 
 def pruning_section() -> list[str]:

@@ -10,7 +10,7 @@ import argparse
 from hpsearch.executors import processes
 from hpsearch.executors.processes import ProcessesExecutor
 from hpsearch.spec import parse_spec
-from hpsearch.trial import Bundle, BundleFinished, Lane, LaneFailed
+from hpsearch.trial import Bundle, BundleFinished, Lane, LaneFailed, WorkerDied
 from hpsearch.worker import WorkerSettings
 
 STUDY = """
@@ -64,6 +64,8 @@ def main() -> None:
             for event in executor.events(1.0):
                 if isinstance(event, LaneFailed):
                     raise SystemExit(event.failure.traceback or event.failure.message)
+                if isinstance(event, WorkerDied):
+                    raise SystemExit(event.reason)
                 if isinstance(event, BundleFinished):
                     finished = event
         if number + 1 == 20:

@@ -131,8 +131,12 @@ def lane_section() -> list[str]:
 def shares_section() -> list[str]:
     """What ``benchmarks.shares`` has found."""
     rows = [
-        (WORKLOADS[name].title, str(row["trials"]), f"{row['wall_s']:.1f}")
-        + tuple(f"{row[part]:.0%}" for part in ("programs", "building", "tracking"))
+        (
+            WORKLOADS[name].title,
+            str(row["trials"]),
+            f"{row['wall_s']:.1f}",
+            *(f"{row[part]:.0%}" for part in ("programs", "building", "tracking")),
+        )
         for name, row in kept("shares").items()
     ]
     header = ("study", "trials", "wall, s", "XLA programs", "building and loading them", "tracking, CPU per core")

@@ -145,6 +145,27 @@ def test_out_of_memory_halves_the_bundle_and_repeats_nothing(mlp, monkeypatch):
     assert set(calls) == {3, 1}
 
 
+def test_memory_that_ran_out_for_few_lanes_is_not_asked_for_again(mlp, monkeypatch):
+    engine = FusedEngine(mlp)
+    engine.plan()
+    run, widths, refused = Program.run, [], [3]
+
+    def scarce(self, *arguments):
+        widths.append(self.width)
+        if self.width in refused:
+            refused.remove(self.width)
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Program, "run", scarce)
+    results(engine, [Lane(0, fold, {**MLP, "dropout": 0.2}) for fold in range(3)])
+    refused.append(1)
+    results(engine, [Lane(trial, fold, {**MLP, "dropout": 0.2}) for trial in (1, 2) for fold in range(3)])
+    assert not refused
+    assert widths[0] == 3
+    assert set(widths[1:]) == {1}
+
+
 def test_single_lane_out_of_memory_fails_with_the_reason(mlp, monkeypatch):
     engine = FusedEngine(mlp)
     engine.plan()

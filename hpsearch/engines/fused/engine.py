@@ -302,7 +302,7 @@ class FusedEngine(Engine):
                 return
             half = len(rest) // 2
             with self._lock:
-                self._most_lanes = half
+                self._most_lanes = min(half, self._most_lanes or half)
                 self._programs.clear()
             self._note(f"out of memory with {len(rest)} lanes: trained in halves")
             for part in (rest[:half], rest[half:]):

@@ -3,7 +3,7 @@
 import inspect
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
@@ -31,10 +31,13 @@ class ModelBuilder:
     Attributes:
         address: ``module:function`` of the build function, for messages.
         function: The build function itself.
+        policy: Keras' global dtype policy for its models, by default that of now: Keras keeps one for each thread, and
+            forgets it whenever a session is cleared.
     """
 
     address: str
     function: Build
+    policy: keras.DTypePolicy = field(default_factory=keras.config.dtype_policy)
 
     @classmethod
     def of(cls, spec: StudySpec) -> "ModelBuilder":
@@ -64,6 +67,7 @@ class ModelBuilder:
 
     def _build(self, config: Config, data: TrainingData, seed: int) -> keras.Model:
         seed_everything(seed)
+        keras.config.set_dtype_policy(self.policy)
         try:
             model = self.function(config, data)
         except HpsearchError:

@@ -1,5 +1,7 @@
 """Build functions of all kinds: seeds, loss and metrics by task, KerasTuner code unchanged, and every error."""
 
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -131,6 +133,24 @@ def test_same_seed_same_weights_whatever_was_built_before():
     again = problem.build(config, part, seed=5).get_weights()
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], other[0])
+
+
+def test_the_dtype_policy_of_the_users_module_holds_in_every_thread(user, monkeypatch):
+    monkeypatch.setattr(keras.src.backend.common.global_state, "GLOBAL_STATE_TRACKER", threading.local())
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    problem = user("plain")
+    part, found = problem.dataset.train, []
+
+    def build():
+        found.append(problem.build({"width": 4}, part, seed=1).layers[-1].compute_dtype)
+
+    build()
+    keras.utils.clear_session(free_memory=False)
+    build()
+    thread = threading.Thread(target=build)
+    thread.start()
+    thread.join()
+    assert found == ["bfloat16"] * 3
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def quick_pooling(model: keras.Model) -> Iterator[None]:
         yield
     finally:
         for layer, _ in pools:
-            object.__delattr__(layer, "call")
+            vars(layer).pop("call", None)  # a layer that models share may be in several blocks
 
 
 def max_pool(x: jax.Array, sizes: tuple[int, ...]) -> jax.Array:

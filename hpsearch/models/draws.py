@@ -6,8 +6,9 @@ arithmetic that NumPy does exactly, so ``glorot_uniform`` and its kin get the sa
 """
 
 import math
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 LARGEST = 1 << 20
 """Values per draw above which JAX's compiled generator is the quicker one."""
+
+_turn = threading.RLock()
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
@@ -68,12 +71,18 @@ def is_exact() -> bool:
 def quick_draws() -> Iterator[None]:
     """Let Keras' uniform and constant initialisers draw from here while a model is built.
 
-    No effect on other backends than JAX, and where :func:`uniform` is not exact. One thread at a time: Keras draws the
-    seeds of a model's layers from generators that all threads share.
+    No effect on other backends than JAX, and where :func:`uniform` is not exact. On JAX, threads wait for each other
+    here: Keras draws the seeds of a model's layers from generators that all threads share.
     """
-    if keras.backend.backend() != "jax" or not is_exact():
+    if keras.backend.backend() != "jax":
         yield
         return
+    with _turn, _replaced() if is_exact() else nullcontext():
+        yield
+
+
+@contextmanager
+def _replaced() -> Iterator[None]:
     from keras.src import backend
 
     replaced: list[tuple[Any, str, Any]] = [
@@ -94,12 +103,12 @@ def _uniform(original: Callable[..., Any]) -> Callable[..., Any]:
     import jax
 
     def draw(shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Any = None) -> Any:
-        plain = isinstance(seed, int) and isinstance(minval, int | float) and isinstance(maxval, int | float)
+        plain = isinstance(shape, tuple | list) and isinstance(seed, int) and 0 <= seed < 1 << 32
+        plain = plain and isinstance(minval, int | float) and isinstance(maxval, int | float)
         kind = keras.backend.standardize_dtype(dtype or keras.backend.floatx())
-        sizes = tuple(shape)
-        if not plain or kind != "float32" or not 0 < math.prod(sizes) <= LARGEST:
+        if not plain or kind != "float32" or not 0 < math.prod(shape) <= LARGEST:
             return original(shape, minval, maxval, dtype=dtype, seed=seed)
-        return jax.numpy.array(uniform((seed & 0xFFFFFFFF, 0), sizes, minval, maxval))
+        return jax.numpy.array(uniform((seed, 0), tuple(shape), minval, maxval))
 
     return draw
 

@@ -1,5 +1,7 @@
 """Draws, noise, convolutions and pooling against JAX and Keras."""
 
+import threading
+import time
 from contextlib import nullcontext
 
 import jax
@@ -34,6 +36,33 @@ def test_quick_draws_leave_weights_as_they_were():
     with quick_draws():
         quick = weights()
     assert np.array_equal(plain, quick)
+
+
+def test_quick_draws_take_what_keras_takes():
+    with quick_draws():
+        assert keras.random.uniform(5, seed=1).shape == (5,)
+        with pytest.raises(OverflowError):
+            keras.random.uniform((5,), seed=-1)
+
+
+def test_threads_take_turns_with_quick_draws():
+    original = keras.src.backend.random.uniform
+    inside, overlaps = [], []
+
+    def build():
+        with quick_draws():
+            inside.append(1)
+            time.sleep(0.05)
+            overlaps.append(len(inside) > 1)
+            inside.pop()
+
+    threads = [threading.Thread(target=build) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert overlaps == [False] * 3
+    assert keras.src.backend.random.uniform is original
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.5, 0.9])
@@ -116,6 +145,17 @@ def test_pooling_and_its_gradient_equal_xla_also_where_values_tie():
     np.testing.assert_array_equal(max_pool(x, (2, 3)), reference(x))
     ours = jax.grad(lambda a: (max_pool(a, (2, 3)) * weights).sum())(x)
     np.testing.assert_allclose(ours, jax.grad(lambda a: (reference(a) * weights).sum())(x), rtol=1e-6)
+
+
+def test_a_pooling_layer_may_be_shared_by_models_in_training():
+    shared = keras.layers.MaxPooling2D()
+    first, second = (keras.Sequential([keras.Input((4, 4, 1)), shared]) for _ in range(2))
+    one, other = quick_pooling(first), quick_pooling(second)
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    other.__exit__(None, None, None)
+    assert "call" not in vars(shared)
 
 
 def test_quick_pooling_changes_no_number_and_is_gone_afterwards():

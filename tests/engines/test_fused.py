@@ -4,6 +4,8 @@ Tolerances: float32 sums in another order differ by some 1e-7 per step; an updat
 that to 1e-4 within two epochs of such small networks. A wrong formula shows as 1e-2 and more.
 """
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from hpsearch.engines import make_engine
 from hpsearch.engines.fit import FitEngine
 from hpsearch.engines.fused.engine import FusedEngine
 from hpsearch.engines.fused.program import Program
+from hpsearch.engines.fused.training import Training
 from hpsearch.errors import ModelError
 from hpsearch.trial import Bundle, EpochFinished, Lane, LaneFailed, LaneFinished, LaneStopped
 
@@ -129,7 +132,14 @@ def test_out_of_memory_halves_the_bundle_and_repeats_nothing(mlp, monkeypatch):
     engine.plan()
     lanes = [Lane(0, fold, {**MLP, "dropout": 0.2}) for fold in range(3)]
     expected = results(engine, lanes)
-    run, calls = Program.run, []
+    run, calls, make, made = Program.run, [], Training.__init__, []
+
+    def remember(self, *arguments, **named):
+        assert not any(one() for one in made), "what ran out of memory still takes it"
+        made.append(weakref.ref(self))
+        make(self, *arguments, **named)
+
+    monkeypatch.setattr(Training, "__init__", remember)
 
     def scarce(self, *arguments):
         calls.append(self.width)

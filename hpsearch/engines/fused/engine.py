@@ -300,13 +300,16 @@ class FusedEngine(Engine):
             if not is_out_of_memory(error) or len(rest) < 2:
                 yield from (failed(lane, error) for lane in rest)
                 return
-            half = len(rest) // 2
-            with self._lock:
-                self._most_lanes = min(half, self._most_lanes or half)
-                self._programs.clear()
-            self._note(f"out of memory with {len(rest)} lanes: trained in halves")
-            for part in (rest[:half], rest[half:]):
-                yield from self._train(recipe, Job(job.signature, part, job.lifted), stopped, told)
+        else:
+            return
+        # Past the except clause: the error holds what the attempt has on the device.
+        half = len(rest) // 2
+        with self._lock:
+            self._most_lanes = min(half, self._most_lanes or half)
+            self._programs.clear()
+        self._note(f"out of memory with {len(rest)} lanes: trained in halves")
+        for part in (rest[:half], rest[half:]):
+            yield from self._train(recipe, Job(job.signature, part, job.lifted), stopped, told)
 
     def _attempt(self, recipe: Recipe, job: Job, stopped: Stopped) -> Iterator[Event]:
         program = self._program(recipe, job)

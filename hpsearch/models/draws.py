@@ -90,13 +90,24 @@ def _replaced() -> Iterator[None]:
         for module, name in ((backend.random, "uniform"), (backend.numpy, "zeros"), (backend.numpy, "ones"))
         if hasattr(module, name)
     ]
+    builder = threading.get_ident()
     for module, name, original in replaced:
-        setattr(module, name, _uniform(original) if name == "uniform" else _constant(original, name))
+        quick = _uniform(original) if name == "uniform" else _constant(original, name)
+        setattr(module, name, _only_in(builder, quick, original))
     try:
         yield
     finally:
         for module, name, original in replaced:
             setattr(module, name, original)
+
+
+def _only_in(thread: int, quick: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    """Another thread may be tracing a program, which must not depend on what is built meanwhile."""
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        return (quick if threading.get_ident() == thread else original)(*args, **kwargs)
+
+    return make
 
 
 def _uniform(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ The only module that sets environment variables and devices, and it does so befo
 a lane comes back as an event, every failure of a request as an :class:`~hpsearch.errors.HpsearchError`.
 """
 
+import ctypes
 import hashlib
 import importlib
 import json
@@ -191,6 +192,7 @@ class Worker:
                     yield LaneFailed(lane.trial, lane.fold, failure)
         notes = tuple(getattr(self.engine, "take_notes", tuple)())
         compile_seconds = float(getattr(self.engine, "take_compile_seconds", float)())
+        _trim()
         yield BundleFinished(bundle.id, _rss_bytes(), compile_seconds, notes)
 
     def refit(self, trial: int, config: Config, epochs: int, folder: str, meanwhile: Sequence[str] = ()) -> Champion:
@@ -389,6 +391,12 @@ def _device(backend: str) -> str:
         if gpus:
             return f"gpu: {tf.config.experimental.get_device_details(gpus[0]).get('device_name', gpus[0].name)}"
     return f"cpu: {platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def _trim() -> None:
+    """Give freed memory back to the system. The C library (glibc) would keep it: 170 MB after 24 compiled programs."""
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
 
 
 def _rss_bytes() -> int:

@@ -1,5 +1,6 @@
 """A worker's refit: what it leaves behind, and how its failures are told. (Training itself: tests/engines.)"""
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -11,7 +12,8 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 from hpsearch.engines import fit
 from hpsearch.errors import LedgerError, ModelError
 from hpsearch.spec import parse_spec
-from hpsearch.worker import Worker
+from hpsearch.trial import Bundle, BundleFinished, Lane
+from hpsearch.worker import Worker, _rss_bytes
 from tests.test_processes import CONFIG, STUDY
 
 
@@ -46,3 +48,17 @@ def test_a_champion_that_cannot_be_saved_names_its_folder(worker: Worker, tmp_pa
     with pytest.raises(LedgerError, match=r"the champion cannot be saved in .*study: ") as caught:
         worker.refit(3, CONFIG, 1, str(folder))
     assert "free some disk space" in caught.value.hint
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc keeps freed memory")
+def test_memory_freed_during_a_bundle_is_given_back(worker: Worker) -> None:
+    stopped = Bundle(0, (Lane(0, 0, {**CONFIG, "epochs": 1}),))
+    list(worker.train(stopped, lambda: frozenset({0})))  # whatever is loaded with the first bundle
+    blocks = [bytes(2000) for _ in range(100_000)]
+    last = blocks.pop()  # the end of the heap: behind it, nothing is given back of itself
+    full = _rss_bytes()
+    blocks.clear()
+    *_, end = worker.train(stopped, lambda: frozenset({0}))
+    assert isinstance(end, BundleFinished)
+    assert end.rss_bytes < full - 150e6
+    assert last

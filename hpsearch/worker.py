@@ -141,10 +141,14 @@ class Worker:
             ``{"parameters": number of weights, "metrics": names of the curves that training will record}``.
 
         Raises:
-            ModelError: The model cannot be built or evaluated on the data.
+            ModelError: The model cannot be built or evaluated on the data, or is tied to the next one.
         """
-        train, validation = self.problem.fold_parts(0)
-        model = self.problem.build(config, train, seed=derive(self.spec.seed, "rehearsal"))
+        from hpsearch.models.sharing import check_apart
+
+        problem = self.problem
+        train, validation = problem.fold_parts(0)
+        model, again = (problem.build(config, train, seed=derive(self.spec.seed, "rehearsal")) for _ in range(2))
+        check_apart(problem.builder.address, model, again)
         rows = np.arange(min(len(validation), 8))
         few = validation.take(rows)
         try:

@@ -179,13 +179,34 @@ def test_memory_that_ran_out_for_few_lanes_is_not_asked_for_again(mlp, monkeypat
 def test_single_lane_out_of_memory_fails_with_the_reason(mlp, monkeypatch):
     engine = FusedEngine(mlp)
     engine.plan()
+    widths = []
 
     def none_left(self, *arguments):
+        widths.append(self.width)
         raise RuntimeError("RESOURCE_EXHAUSTED: 8 GB")
 
     monkeypatch.setattr(Program, "run", none_left)
     events = list(engine.train(Bundle(0, (Lane(6, 1, MLP),)), never))
     assert [(e.trial, e.failure.kind) for e in events] == [(6, "out-of-memory")]
+    assert widths == [3, 1], "tried by itself before it is given up"
+
+
+def test_single_lane_that_fits_only_by_itself_is_trained(mlp, monkeypatch):
+    engine = FusedEngine(mlp)
+    engine.plan()
+    lane = Lane(6, 1, {**MLP, "dropout": 0.2})
+    expected = results(engine, [lane])
+    run = Program.run
+
+    def scarce(self, *arguments):
+        if self.width > 1:
+            raise RuntimeError("RESOURCE_EXHAUSTED: 8 GB")
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Program, "run", scarce)
+    found = results(engine, [lane])
+    assert_same(found[6, 1].curves, expected[6, 1].curves, tolerance=1e-5)
+    assert engine.take_notes() == ()
 
 
 def halves(config, data):
@@ -243,6 +264,25 @@ def test_model_that_cannot_be_fused_is_found_out_by_numbers():
         ModelError, match="the fused engine cannot train this model: a fused training step would differ"
     ):
         make_engine(problem)
+
+
+def on_frozen_base(config, data):
+    import keras
+
+    if not BASE:
+        BASE.append(keras.layers.Dense(8, activation="relu", trainable=False, name="pretrained"))
+    layers = [keras.Input(data.input_shape), keras.layers.Flatten(), *BASE, keras.layers.Dense(10, "softmax")]
+    return keras.Sequential(layers)
+
+
+BASE: list[object] = []
+
+
+def test_models_that_share_a_frozen_layer_are_trained_one_by_one():
+    problem = make_problem('build = "nowhere:build"', "batch_size = 50\nepochs = 1", on_frozen_base)
+    plan = make_engine(problem).plan()
+    assert plan.engine == "fit"
+    assert plan.reason == "its models share layers with each other, such as 'pretrained'"
 
 
 def test_jobs_at_once_train_what_they_train_alone(mlp, monkeypatch):

@@ -10,6 +10,7 @@ from hpsearch.errors import ModelError, SpecError
 from hpsearch.models.training import OPTIMIZERS, SETTINGS, make_optimizer
 from hpsearch.space import Choice, Constant, Float, Int
 from hpsearch.spec import OPTIMIZERS as LEGAL_OPTIMIZERS
+from hpsearch.worker import Worker
 from tests.models.conftest import SGD, make_problem
 
 USER = '''
@@ -109,6 +110,13 @@ def wrong_shape(config, data): return keras.Sequential([layers.Conv2D(2, 3), lay
 def none(): return None
 def adamish(config, data): return plain({"width": 4}, data)
 number = 3
+base, frozen, optimizer = layers.Dense(8, name="base"), layers.Dense(8, trainable=False), keras.optimizers.Adam()
+def on_base(config, data): return keras.Sequential([layers.Flatten(), base, layers.Dense(10, activation="softmax")])
+def on_frozen(config, data): return keras.Sequential([layers.Flatten(), frozen, layers.Dense(10, activation="softmax")])
+def one_optimizer(config, data):
+    model = plain({"width": 4}, data)
+    model.compile(optimizer, loss="sparse_categorical_crossentropy")
+    return model
 '''
 
 
@@ -279,6 +287,24 @@ def test_errors_of_build_functions(user, name, data, message):
         problem.build({"width": 4, **data}, problem.dataset.train, seed=1)
     assert message in caught.value.what
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("on_base", "all models that it builds share the Dense 'base', so that what one fold teaches it leaks"),
+        ("one_optimizer", "all models that it builds share one optimizer"),
+    ],
+)
+def test_models_that_would_learn_from_each_other_are_turned_away(user, name, message):
+    with pytest.raises(ModelError) as caught:
+        Worker(user(name).spec).rehearse({})
+    assert f"user_models_for_tests:{name}: {message}" in caught.value.what
+    assert "inside the build function" in caught.value.hint
+
+
+def test_models_may_share_a_frozen_layer(user):
+    assert Worker(user("on_frozen").spec).rehearse({})["parameters"] == 64 * 8 + 8 + 8 * 10 + 10
 
 
 def test_modules_that_cannot_be_imported(tmp_path):

@@ -165,12 +165,14 @@ class FusedEngine(Engine):
 
     def take_notes(self) -> tuple[str, ...]:
         """See :meth:`Engine.take_notes`."""
-        notes, self._notes = tuple(dict.fromkeys(self._notes)), []
+        with self._lock:
+            notes, self._notes = tuple(dict.fromkeys(self._notes)), []
         return notes
 
     def take_compile_seconds(self) -> float:
         """See :meth:`Engine.take_compile_seconds`."""
-        seconds, self._compile_seconds = self._compile_seconds, 0.0
+        with self._lock:
+            seconds, self._compile_seconds = self._compile_seconds, 0.0
         return seconds
 
     # Signatures and recipes
@@ -273,7 +275,7 @@ class FusedEngine(Engine):
     # Training
 
     def _train(self, recipe: Recipe, job: Job, stopped: Stopped, told: dict[tuple[int, int], int]) -> Iterator[Event]:
-        """Train lanes of one signature; out of memory, train their halves.
+        """Train lanes of one signature; out of memory, train their halves, and a single lane by itself.
 
         Args:
             recipe: Of the signature.
@@ -282,6 +284,7 @@ class FusedEngine(Engine):
             told: Epochs of each lane that have been reported already; training again repeats them exactly.
         """
         ended: set[tuple[int, int]] = set()
+        width = self._width(recipe, len(job.lanes))
         try:
             for event in self._attempt(recipe, job, stopped):
                 lane = _lane_of(event)
@@ -297,19 +300,22 @@ class FusedEngine(Engine):
             if isinstance(error, jax.errors.JAXTypeError) and recipe.named:
                 # Code somewhere branches on a number that was lifted.
                 raise NotLiftedError(frozenset(recipe.named)) from error
-            if not is_out_of_memory(error) or len(rest) < 2:
+            # A single lane can still need less: its program may have had a place for every fold.
+            if not is_out_of_memory(error) or len(rest) * width < 2:
                 yield from (failed(lane, error) for lane in rest)
                 return
         else:
             return
         # Past the except clause: the error holds what the attempt has on the device.
-        half = len(rest) // 2
+        half = max(1, len(rest) // 2)
         with self._lock:
             self._most_lanes = min(half, self._most_lanes or half)
             self._programs.clear()
-        self._note(f"out of memory with {len(rest)} lanes: trained in halves")
+        if len(rest) > 1:
+            self._note(f"out of memory with {len(rest)} lanes: trained in halves")
         for part in (rest[:half], rest[half:]):
-            yield from self._train(recipe, Job(job.signature, part, job.lifted), stopped, told)
+            if part:
+                yield from self._train(recipe, Job(job.signature, part, job.lifted), stopped, told)
 
     def _attempt(self, recipe: Recipe, job: Job, stopped: Stopped) -> Iterator[Event]:
         program = self._program(recipe, job)
@@ -319,7 +325,8 @@ class FusedEngine(Engine):
         yield from training.events(stopped)
 
     def _note(self, text: str) -> None:
-        self._notes.append(text)
+        with self._lock:
+            self._notes.append(text)
 
 
 def _cores() -> int:

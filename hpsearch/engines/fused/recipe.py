@@ -10,6 +10,7 @@ import numpy as np
 from hpsearch.engines.fused.initial import Source, explained, seed_sequence, sources
 from hpsearch.engines.fused.lifting import ZERO_IS_OFF, facts, find_slots, rate_of, telling_config, unexplained
 from hpsearch.engines.fused.template import Slot, Template, UnfusableError
+from hpsearch.models.sharing import shared_layers
 from hpsearch.problem import Problem
 from hpsearch.seeds import derive
 from hpsearch.space import Config, Space
@@ -66,6 +67,9 @@ class Recipe:
         self._rate = rate_of(model, self.config, self._lifted)
         # The twin differs in everything that must not matter: lifted values, fold and seed.
         twin = self.build(other, folds[-1], seed=2)
+        if shared := shared_layers(model, twin):
+            # The template's layers are patched, and traced by several threads at once.
+            raise UnfusableError(f"its models share layers with each other, such as {shared[0].name!r}")
         self._check_lifted(facts(model), facts(twin), other)
         self._read_sources(model, twin)
         self.template = Template(model, *self._few_rows())

@@ -15,8 +15,8 @@ def modules_after(code: str, folder: Path | None = None) -> set[str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        check=True,
     )
+    assert done.returncode == 0, done.stderr
     return set(done.stdout.splitlines()[-1].split())
 
 

@@ -59,12 +59,21 @@ def results(engine: Engine, lanes: list[Lane]) -> dict[tuple[int, int], FoldResu
     return finished
 
 
+SPACE = """
+units = 16
+batch_size = [32, 50]
+epochs = { low = 1, high = 4 }
+optimizer = ["sgd", "adam"]
+learning_rate = { low = 0.0005, high = 0.1 }
+momentum = { low = 0.0, high = 0.9 }
+dropout = { low = 0.0, high = 0.5 }
+"""
+
+
 @pytest.fixture(scope="session")
 def mlp() -> Problem:
     """Two small hidden layers; 193 or 194 training rows, so that folds differ and the last batch is partial."""
-    space = 'units = 16\nbatch_size = [32, 50]\nepochs = { low = 1, high = 4 }\noptimizer = ["sgd", "adam"]\n'
-    space += "learning_rate = { low = 0.0005, high = 0.1 }\nmomentum = { low = 0.0, high = 0.9 }\n"
-    return make_problem('family = "mlp"', space + "dropout = { low = 0.0, high = 0.5 }")
+    return make_problem('family = "mlp"', SPACE)
 
 
 MLP = {

@@ -4,8 +4,10 @@ Tolerances: float32 sums in another order differ by some 1e-7 per step; an updat
 that to 1e-4 within two epochs of such small networks. A wrong formula shows as 1e-2 and more.
 """
 
+import re
 import weakref
 
+import jax
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ from hpsearch.engines.fused.training import Training
 from hpsearch.errors import ModelError
 from hpsearch.trial import Bundle, EpochFinished, Lane, LaneFailed, LaneFinished, LaneStopped
 
-from .conftest import MLP, make_problem, never, results
+from .conftest import MLP, SPACE, make_problem, never, results
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +266,54 @@ def test_model_that_cannot_be_fused_is_found_out_by_numbers():
         ModelError, match="the fused engine cannot train this model: a fused training step would differ"
     ):
         make_engine(problem)
+
+
+def test_program_that_needs_too_much_memory_is_made_narrower(mlp, monkeypatch):
+    """XLA tells what a compiled program needs; it is believed before memory runs out."""
+    engine = FusedEngine(mlp)
+    engine.plan()
+    lanes = [Lane(0, fold, {**MLP, "dropout": 0.2}) for fold in range(3)]
+    expected = results(engine, lanes)
+    cramped = FusedEngine(mlp)
+    cramped.plan()
+    run, widths = Program.run, []
+
+    def watched(self, *arguments):
+        widths.append(self.width)
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Program, "run", watched)
+    monkeypatch.setattr(cramped, "_memory", lambda: 1)
+    found = results(cramped, lanes)
+    for lane in found:
+        assert_same(found[lane].curves, expected[lane].curves, tolerance=1e-5)
+    assert set(widths) == {1}
+    [note] = cramped.take_notes()
+    assert re.fullmatch(r"a step of 3 lanes needs [\d,]+ MB: at most 1 at once", note)
+
+
+@pytest.mark.parametrize("family", ["mlp", "cnn"])
+def test_lanes_packed_as_for_a_gpu_train_as_on_a_cpu(family, monkeypatch):
+    """All lanes of a signature in one wide program, XLA's own convolutions, the next programs compiled meanwhile."""
+    config = {"mlp": MLP, "cnn": SMALL_CNN}[family]
+    problem = make_problem(f'family = "{family}"', SPACE if family == "mlp" else CNN)
+    lanes = [Lane(trial, fold, {**config, "dropout": 0.1 * (1 + trial)}) for trial in range(3) for fold in range(3)]
+    lanes.append(Lane(3, 0, {**config, "batch_size": 48}))
+    expected = results(make_engine(problem), lanes)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    engine = make_engine(problem)
+    assert engine.plan().trials_per_bundle == 32
+    run, widths = Program.run, set()
+
+    def watched(self, *arguments):
+        widths.add((self.batch, self.width))
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Program, "run", watched)
+    found = results(engine, lanes)
+    assert widths == {(32, 12), (48, 3)}
+    for lane in found:
+        assert_same(found[lane].curves, expected[lane].curves, tolerance=5e-4)
 
 
 def on_frozen_base(config, data):

@@ -79,6 +79,7 @@ class FusedEngine(Engine):
         self._programs: Kept[Program] = Kept(PROGRAMS_KEPT)
         # A CPU's cores are filled by independent programs: one small program alone gains nothing from a second core.
         cores = _cores() if jax.default_backend() == "cpu" else 1
+        self._dispatched_at_once = cores
         self._dispatch = ThreadPoolExecutor(cores, thread_name_prefix="dispatch")
         self._jobs_at_once = max(cores, 1 if jax.default_backend() == "cpu" else 1 + AHEAD)
         self._lock = threading.RLock()
@@ -243,12 +244,25 @@ class FusedEngine(Engine):
         if program is None:
             begun = time.perf_counter()
             # Outside the lock: this is what jobs do side by side.
-            program = Program(recipe, self.data, width=width, batch=batch_size(job.lanes[0].config))
-            program.compile()
+            program = self._compiled(recipe, job, width)
             self._spent_compiling(begun)
             with self._lock:
                 self._programs.put(address, program)
         return program
+
+    def _compiled(self, recipe: Recipe, job: Job, width: int) -> Program:
+        """A program as wide as `width`, or as leaves half of the memory to the lanes' state and to everything else.
+
+        What it needs is known once it is compiled. A CPU's memory must not run out: the system would kill the worker.
+        """
+        while True:
+            program = Program(recipe, self.data, width=width, batch=batch_size(job.lanes[0].config))
+            program.compile()
+            if width == 1 or program.temp_bytes * self._dispatched_at_once <= self._memory() // 2:
+                return program
+            width = max(1, width // 2)
+            needs = f"{program.temp_bytes >> 20:,} MB"
+            self._note(f"a step of {program.width} lanes needs {needs}: at most {width} at once")
 
     def _spent_compiling(self, begun: float) -> None:
         with self._lock:

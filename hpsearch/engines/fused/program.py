@@ -1,6 +1,5 @@
 """The compiled program of a signature: one epoch of training and validation for a group of lanes."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,19 +31,16 @@ class Program:
         self.recipe = recipe
         self.width = width
         self.batch = batch
-        self.compile_seconds = 0.0
         self._data = data
         self._even = data.even(batch)
         self._on_cpu = jax.default_backend() == "cpu"
         self._compiled: Any = None
 
     def compile(self) -> None:
-        """Trace and compile; may be called from another thread. Sets ``compile_seconds`` and ``temp_bytes``."""
-        begun = time.perf_counter()
+        """Trace and compile; may be called from another thread. Sets ``temp_bytes``."""
         arguments = jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), jnp.result_type(a)), self._example())
         lowered = jax.jit(self._group, donate_argnums=0).lower(*arguments)
         self._compiled = lowered.compile()
-        self.compile_seconds = time.perf_counter() - begun
 
     @property
     def temp_bytes(self) -> int:

@@ -132,11 +132,6 @@ class Recipe:
         template = self.template
         return sum(v.nbytes for v in (*template.trainable, *template.fixed, *template.optimizer))
 
-    @property
-    def convolves(self) -> bool:
-        """Whether the model has convolutions, which become slow grouped ones under ``vmap`` on a CPU."""
-        return any("Conv" in type(layer).__name__ for layer in self.template.layers)
-
     def _sources_for(self, config: Config) -> list[Source] | None:
         """Sources of the trainable variables for a config; None where they are not understood.
 

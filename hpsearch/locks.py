@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 from hpsearch.errors import LedgerError
 
 _TABLES = "/tables"  # no study's name has a slash
+_GLANCE_SECONDS = 0.1
+"""Waited before a lock counts as taken: :func:`is_file_held` takes it for a moment."""
 _HOLDER = """
 SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)
 WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32 | objid::bigint) = %(key)s AND objsubid = 1
@@ -34,7 +37,11 @@ def lock_file(path: Path, study: str) -> Iterator[None]:
         ) from None
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_GLANCE_SECONDS)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             raise _taken(study, f"process {holder}") from None
@@ -64,6 +71,31 @@ def lock_study(uri: str, study: str) -> Iterator[None]:
         if not session.exec_driver_sql("SELECT pg_try_advisory_lock(%(key)s)", key).scalar():
             raise _taken(study, session.exec_driver_sql(_HOLDER, key).scalar() or "another process")
         yield
+
+
+def is_file_held(path: Path) -> bool:
+    """Whether a process on this machine has the lock of :func:`lock_file`. Nothing is written."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # it cannot be told
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def is_study_held(uri: str, study: str) -> bool:
+    """Whether a process on any machine has the lock of :func:`lock_study`; False for databases without locks."""
+    if not uri.startswith("postgresql"):
+        return False
+    with _session(uri) as session:
+        return session.exec_driver_sql(_HOLDER, {"key": _key(study)}).first() is not None
 
 
 @contextmanager

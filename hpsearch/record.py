@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from hpsearch.trial import Champion, Trial, TrialState
 
 
 class StudyState(StrEnum):
-    """Where a study stands. RUNNING is a claim: a killed driver leaves it behind until the study is resumed."""
+    """Where a study stands. In the ledger RUNNING is a claim: a killed driver leaves it behind (`workspace.read`)."""
 
     RUNNING = "running"
     INTERRUPTED = "interrupted"
@@ -70,6 +70,10 @@ class StudyRecord:
     def best(self) -> Trial | None:
         """The best complete trial."""
         return self.ranked[0] if self.ranked else None
+
+    def undriven(self) -> "StudyRecord":
+        """The study as it stands where nobody drives it: interrupted, if it claims to be running."""
+        return replace(self, state=StudyState.INTERRUPTED) if self.state is StudyState.RUNNING else self
 
     def command(self, verb: str, *arguments: str) -> str:
         """How to call hpsearch for this study, ready for a shell: ``hpsearch resume 'my study'``."""

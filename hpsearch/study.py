@@ -110,7 +110,7 @@ def load(name: str, *, ledger: str = DEFAULT_URI) -> Study:
     Raises:
         LedgerError: There is no such ledger or study.
     """
-    return Study(Ledger(ledger).load(name), ledger)
+    return Study(workspace.read(Ledger(ledger), name), ledger)
 
 
 def run(study_file: str | Path, *, name: str | None = None, observer: Observer | None = None) -> Study:
@@ -256,7 +256,7 @@ def sync(name: str, *, ledger: str = DEFAULT_URI) -> str:
 
     book = Ledger(ledger)
     with workspace.driving(ledger, name):
-        record = book.load(name)
+        record = book.load(name).undriven()
         report = tracking.sync(record)
         done = [f"{report.written} of {len(record.trials)} trials were missing or stale in MLflow", *report.notes]
         if record.champion is not None:

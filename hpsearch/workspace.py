@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from hpsearch.ledger import explained, sqlite_path
-from hpsearch.locks import lock_file, lock_study
+from hpsearch.ledger import Ledger, explained, sqlite_path
+from hpsearch.locks import is_file_held, is_study_held, lock_file, lock_study
+from hpsearch.record import StudyRecord, StudyState
 
 
 def root_of(ledger_uri: str) -> Path:
@@ -35,7 +36,31 @@ def driving(ledger_uri: str, name: str) -> Iterator[None]:
     Raises:
         LedgerError: Another driver holds it, or the folder cannot be written.
     """
-    with lock_file(study_folder(ledger_uri, name) / "driver.lock", name), ExitStack() as stack:
+    with lock_file(_lock_path(ledger_uri, name), name), ExitStack() as stack:
         with explained(ledger_uri):
             stack.enter_context(lock_study(ledger_uri, name))
         yield
+
+
+def read(ledger: Ledger, name: str) -> StudyRecord:
+    """A study as it stands: interrupted where its driver was killed, whatever that left in the ledger. Writes nothing.
+
+    Raises:
+        LedgerError: There is none of that name, or it cannot be read.
+    """
+    record = ledger.load(name)
+    if record.state is StudyState.RUNNING and not _is_driven(ledger.uri, name):
+        # Read again: between the two looks, the driver may have come to its end.
+        return ledger.load(name).undriven()
+    return record
+
+
+def _is_driven(ledger_uri: str, name: str) -> bool:
+    if sqlite_path(ledger_uri) is None and not ledger_uri.startswith("postgresql"):
+        return True  # other databases have no lock to ask after drivers on other machines: the ledger's word stands
+    with explained(ledger_uri):
+        return is_file_held(_lock_path(ledger_uri, name)) or is_study_held(ledger_uri, name)
+
+
+def _lock_path(ledger_uri: str, name: str) -> Path:
+    return study_folder(ledger_uri, name) / "driver.lock"

@@ -228,6 +228,7 @@ def test_kill_9_of_a_real_study_loses_no_finished_fold_and_changes_no_number(fin
     process.wait()
     (row,) = json.loads(ok("list", "--json", folder=tmp_path))
     assert row["complete"] >= 2
+    assert row["state"] == "interrupted"
     resumed = hpsearch("resume", "flowers", "--json", folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert f"going on after {row['complete']} finished trials" in resumed.stderr

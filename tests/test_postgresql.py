@@ -15,6 +15,7 @@ import pytest
 
 from hpsearch.errors import LedgerError
 from hpsearch.ledger import Ledger
+from hpsearch.locks import is_study_held
 from hpsearch.tracking.address import Address
 from hpsearch.tracking.client import connect, polite
 from hpsearch.trial import TrialState
@@ -130,6 +131,8 @@ def test_a_second_driver_is_refused_in_any_folder_until_the_first_has_gone(
     with pytest.raises(LedgerError) as caught, driving(uri, "synthetic"):
         pass
     assert f"study 'synthetic' is being driven by hpsearch process {first.pid} on " in str(caught.value)
+    assert is_study_held(uri, "synthetic")
+    assert not is_study_held(uri, "another")
     with driving(uri, "another"):
         pass
     first.kill()

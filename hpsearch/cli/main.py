@@ -140,6 +140,7 @@ def resume(
 @app.command("list")
 def list_studies(ledger: LedgerOption = LEDGER, as_json: JsonOption = False) -> None:
     """List the studies: state, trials, best score."""
+    from hpsearch import workspace
     from hpsearch.cli.show import render_list
     from hpsearch.ledger import Ledger
 
@@ -147,7 +148,7 @@ def list_studies(ledger: LedgerOption = LEDGER, as_json: JsonOption = False) -> 
     records = []
     for name in book.names():
         try:
-            records.append(book.load(name))
+            records.append(workspace.read(book, name))
         except LedgerError as error:
             print(f"left out: {error}", file=sys.stderr)
     render_list(records, as_json=as_json)

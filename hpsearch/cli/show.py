@@ -10,7 +10,7 @@ from rich.text import Text
 
 from hpsearch import analysis
 from hpsearch.errors import StudyError
-from hpsearch.record import StudyRecord
+from hpsearch.record import StudyRecord, StudyState
 from hpsearch.report import load_artifacts, terminal
 from hpsearch.report.content import plain
 from hpsearch.study import Study
@@ -70,6 +70,14 @@ def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = Fa
     if next_steps:
         console.print()
         _print_next_steps(console, study)
+    elif record.state is StudyState.INTERRUPTED:
+        _print_ways_on(console, record)
+
+
+def _print_ways_on(console: Console, record: StudyRecord) -> None:
+    done, asked = len(record.trials), record.spec.search.trials
+    shorter = f"; `{record.command('resume', f'--trials {done}')}` ends the search here" if 0 < done < asked else ""
+    console.print(Text(f"interrupted after {done} of {asked} trials: `{record.command('resume')}` goes on{shorter}"))
 
 
 def _print_next_steps(console: Console, study: Study) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hpsearch.data import load_dataset
 from hpsearch.data.dataset import Dataset, Part, Task, TrainingData
 from hpsearch.errors import DataError
-from hpsearch.folds import Fold, hold_out, make_folds
+from hpsearch.folds import Fold, Method, hold_out, make_folds
 from hpsearch.seeds import derive
 from hpsearch.space import Config, Parameter
 from hpsearch.spec import StudySpec
@@ -47,13 +47,15 @@ class Problem:
             dataset = _hold_out(dataset, spec)
         if spec.validation.outer is not None:
             outer = spec.validation.outer
-            fold = _folds(dataset, spec, folds=outer.folds, repeats=1, seed=derive(spec.seed, "outer-folds"))[
-                outer.index
-            ]
+            method = spec.data.fold_method if spec.validation.method == "holdout" else spec.validation.method
+            seed = derive(spec.seed, "outer-folds")
+            fold = _folds(dataset, spec, method, folds=outer.folds, repeats=1, seed=seed)[outer.index]
             part = dataset.train
             dataset = dataset.with_test(part.take(fold.train), part.take(fold.validation))
         validation = spec.validation
-        folds = _folds(dataset, spec, folds=validation.folds, repeats=validation.repeats, seed=spec.seed)
+        folds = _folds(
+            dataset, spec, validation.method, folds=validation.folds, repeats=validation.repeats, seed=spec.seed
+        )
         return cls(spec, dataset, folds)
 
     @cached_property
@@ -92,21 +94,25 @@ class Problem:
 
 def _hold_out(dataset: Dataset, spec: StudySpec) -> Dataset:
     part = dataset.train
+    # Rows that come in the order of time, without a column of it, are tested on the last of them.
+    ordered = np.arange(len(part)) if spec.validation.method == "time-series" else None
     rows, test_rows = hold_out(
         n_rows=len(part),
         fraction=spec.data.test_fraction,
         seed=spec.seed,
         labels=_labels(dataset),
         groups=part.groups,
-        time=part.time,
+        time=ordered if part.time is None else part.time,
     )
     return dataset.with_test(part.take(rows), part.take(test_rows))
 
 
-def _folds(dataset: Dataset, spec: StudySpec, *, folds: int, repeats: int, seed: int) -> tuple[Fold, ...]:
+def _folds(
+    dataset: Dataset, spec: StudySpec, method: Method | None, *, folds: int, repeats: int, seed: int
+) -> tuple[Fold, ...]:
     part, labels = dataset.train, _labels(dataset)
     return make_folds(
-        spec.validation.method or ("kfold" if labels is None else "stratified"),
+        method or ("kfold" if labels is None else "stratified"),
         n_rows=len(part),
         folds=folds,
         repeats=repeats,

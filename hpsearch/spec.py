@@ -19,7 +19,8 @@ from hpsearch.space import Choice, Constant, Float, Int, Parameter, Space, Value
 from hpsearch.tuners import ALGORITHMS
 
 READ_BACK = "read back"
-"""Validation context of a study file from the ledger: what its addresses name need not be here to look at results."""
+"""Validation context of a study file from the ledger: what its addresses name need not be here to look at results, and
+its folds are those that its trials have had."""
 
 _RANGE_KEYS = {"low", "high", "step", "log", "when"}
 _SCALAR = {"type": ["number", "string", "boolean"]}
@@ -67,14 +68,30 @@ class DataSection(_Section):
     test_fraction: float = Field(0.2, ge=0, lt=1, description="held-out share; ignored where the source has its own")
     target: str | list[str] | None = Field(None, description="target column(s) of a table")
     ignore: list[str] = Field([], description="columns to leave out")
-    group: str | None = Field(None, description="column whose groups stay whole in folds")
-    time: str | None = Field(None, description="column that orders rows in time")
+    group: str | None = Field(None, description="column whose groups stay whole, in folds and in the test part")
+    time: str | None = Field(None, description="column that orders rows in time: every fold is tested on later rows")
     task: Literal["regression", "binary", "multiclass"] | None = Field(
         None, description="inferred from the targets if not given"
     )
     labels: Literal["integer", "one-hot"] = Field("integer", description="how class labels reach the loss")
     max_rows: int | None = Field(None, ge=2, description="use a random sample of so many rows, for a quick look")
     options: dict[str, Any] = Field({}, description="passed on to the source, such as { words = 10000 }")
+
+    @field_validator("time")
+    @classmethod
+    def _without_group(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("group") is not None and info.context != READ_BACK:
+            raise ValueError(
+                "must not be given together with data.group, because later rows can be of groups met before: keep time "
+                "where the model is to predict the future, group where it is to predict new groups, and name the "
+                "other column in ignore"
+            )
+        return value
+
+    @property
+    def fold_method(self) -> Literal["group", "time-series"] | None:
+        """The one way to make several folds without a leak; None where rows may be shared out freely."""
+        return "group" if self.group is not None else "time-series" if self.time is not None else None
 
 
 class OuterSection(_Section):
@@ -95,7 +112,9 @@ class ValidationSection(_Section):
     """How trials are validated."""
 
     method: Literal["kfold", "stratified", "group", "time-series", "holdout"] | None = Field(
-        None, description="stratified for classes and kfold for regression if not given"
+        None,
+        description="if not given: group or time-series where [data] names such a column, else stratified for classes "
+        "and kfold for regression",
     )
     folds: int = Field(5, ge=2, description="folds per repeat; holdout has one")
     repeats: int = Field(1, ge=1, description="split anew so often (kfold and stratified)")
@@ -257,7 +276,7 @@ class StudySpec(_Section):
     name: str = Field(description="the study's name: also the MLflow experiment's", min_length=1, max_length=200)
     seed: int = Field(0, ge=0, le=2**31 - 1)
     data: DataSection
-    validation: ValidationSection = ValidationSection()
+    validation: ValidationSection = Field(ValidationSection(), validate_default=True)
     model: ModelSection
     space: dict[str, RawParameter] = Field({}, description="overrides the family's defaults; both ends inclusive")
     objective: ObjectiveSection
@@ -276,6 +295,23 @@ class StudySpec(_Section):
             )
         if len(value.encode()) > 240:
             raise ValueError(f"must be usable as a folder name: at most 240 bytes, {len(value.encode())} as UTF-8")
+        return value
+
+    @field_validator("validation")
+    @classmethod
+    def _without_leaks(cls, value: ValidationSection, info: ValidationInfo) -> ValidationSection:
+        data = info.data.get("data")
+        if data is None or data.fold_method is None or info.context == READ_BACK:
+            return value
+        # Validated anew, so that repeats are checked against the method.
+        value = ValidationSection(**{**value.model_dump(), "method": value.method or data.fold_method})
+        if value.method not in (data.fold_method, "holdout"):
+            role, shared = ("group", "groups") if data.group is not None else ("time", "the future")
+            raise ValueError(
+                f"needs method = {data.fold_method!r} or 'holdout' with data.{role} = {getattr(data, role)!r}: "
+                f"{value.method} would share {shared} between training and validation (where that is no matter, name "
+                "the column in data.ignore instead)"
+            )
         return value
 
     @field_validator("model")

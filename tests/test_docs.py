@@ -139,8 +139,9 @@ def test_kerastuner_code_as_documented(tmp_path: Path) -> None:
 
 def test_tables_and_codes_as_documented() -> None:
     (data,) = [block for block in blocks(MODELS_AND_DATA, "toml") if block.startswith("[data]")]
-    spec = parse_spec(section(blocks(README, "toml")[0], "data", data))
-    assert (spec.data.target, spec.data.group, spec.data.time) == ("mpg", "maker", "day")
+    text = section(blocks(README, "toml")[0], "validation", "[validation]")  # the method follows the column
+    spec = parse_spec(section(text, "data", data))
+    assert (spec.data.target, spec.data.group, spec.validation.method) == ("mpg", "maker", "group")
     (coding,) = [block for block in blocks(MODELS_AND_DATA, "python") if "def code" in block]
     names: dict[str, Any] = {}
     exec(coding.partition("model = ")[0], names)

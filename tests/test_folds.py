@@ -58,6 +58,32 @@ def test_holdout_is_one_split_of_the_asked_share() -> None:
     assert np.bincount(LABELS[only.validation]).tolist() == [9, 6, 3]
 
 
+def test_a_time_step_is_never_on_both_sides() -> None:
+    steps = np.repeat(np.arange(12), [1, 9, 2, 8, 3, 7, 4, 6, 5, 5, 5, 5])[TIME]
+    made = [(fold.train, fold.validation) for fold in folds("time-series", time=steps)]
+    made += [(fold.train, fold.validation) for fold in folds("holdout", time=steps)]
+    made.append(hold_out(n_rows=N, fraction=0.2, seed=1, time=steps))
+    assert len(made) == 7
+    for earlier, later in made:
+        assert steps[earlier].max() < steps[later].min()
+    # Each of the five folds validates on two of twelve steps; 18 and 12 rows were asked for, cut between steps.
+    assert [sorted(set(steps[later])) for _, later in made[:5]] == [[2, 3], [4, 5], [6, 7], [8, 9], [10, 11]]
+    assert [len(later) for _, later in made[5:]] == [20, 10]
+
+
+def test_without_ties_a_part_has_the_rows_that_were_asked_for() -> None:
+    assert [len(fold.validation) for fold in folds("time-series", time=TIME)] == [10] * 5
+    (only,) = folds("holdout", time=TIME)
+    assert sorted(TIME[only.validation]) == list(range(42, 60))
+
+
+def test_holdout_keeps_groups_whole() -> None:
+    (only,) = folds("holdout", groups=GROUPS)
+    assert not set(GROUPS[only.train]) & set(GROUPS[only.validation])
+    assert len(set(GROUPS[only.validation])) == 5
+    assert len(only.train) + len(only.validation) == N
+
+
 def test_held_out_rows_keep_groups_whole_and_time_in_order() -> None:
     development, test = hold_out(n_rows=N, fraction=0.2, seed=1, groups=GROUPS)
     assert not set(GROUPS[development]) & set(GROUPS[test])
@@ -78,7 +104,10 @@ def test_held_out_rows_keep_groups_whole_and_time_in_order() -> None:
         ),
         ("group", {}, "group folds need a group column"),
         ("group", {"groups": np.zeros(N)}, "1 groups cannot be split into 5 folds"),
-        ("holdout", {"n_rows": 1}, "holdout needs at least 2 rows, but got 1"),
+        ("holdout", {"n_rows": 1}, "[validation] fraction = 0.3 of 1 rows makes parts of 0 and 1 rows"),
+        ("holdout", {"time": np.zeros(N)}, "all 60 rows have the same time"),
+        ("holdout", {"groups": np.zeros(N)}, "[validation] fraction = 0.3 of 1 groups makes parts of 0 and 1 groups"),
+        ("time-series", {"time": np.arange(N) // 12}, "5 time steps cannot be split into 5 folds"),
     ],
 )
 def test_impossible_folds_say_why_and_what_to_do(method: str, changes: dict, message: str) -> None:
@@ -89,5 +118,5 @@ def test_impossible_folds_say_why_and_what_to_do(method: str, changes: dict, mes
 
 
 def test_a_fraction_that_leaves_a_part_empty_is_refused() -> None:
-    with pytest.raises(DataError, match=r"test_fraction = 0.01 of 10 rows leaves 10 for the search and 0 to test"):
+    with pytest.raises(DataError, match=r"test_fraction = 0.01 of 10 rows makes parts of 10 and 0 rows"):
         hold_out(n_rows=10, fraction=0.01, seed=0)

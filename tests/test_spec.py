@@ -5,7 +5,7 @@ import pytest
 
 from hpsearch.errors import SpecError
 from hpsearch.space import Choice, Constant, Float, Int
-from hpsearch.spec import StudySpec, load_spec, parse_parameter, parse_spec
+from hpsearch.spec import READ_BACK, StudySpec, load_spec, parse_parameter, parse_spec
 
 GOOD = """
 name = "good"
@@ -137,6 +137,37 @@ def test_missing_file_offers_a_similar_one(tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(SpecError, match=r"digit\.toml: cannot be read: No such file") as caught:
         load_spec("digit.toml")
     assert caught.value.hint == "did you mean digits.toml?"
+
+
+def with_roles(data: str, validation: str = "") -> str:
+    text = GOOD.replace('source = "sklearn:digits"', f'source = "rows.csv"\ntarget = "y"\n{data}')
+    return f"{text}[validation]\n{validation}\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "validation", "message"),
+    [
+        ('group = "g"', 'method = "kfold"', "validation: needs method = 'group' or 'holdout' with data.group = 'g'"),
+        ('group = "g"', 'method = "stratified"', "stratified would share groups between training and validation"),
+        ('group = "g"', 'method = "time-series"', "validation: needs method = 'group' or 'holdout'"),
+        ('time = "t"', 'method = "kfold"', "needs method = 'time-series' or 'holdout' with data.time = 't'"),
+        ('time = "t"', 'method = "group"', "group would share the future between training and validation"),
+        ('group = "g"', "repeats = 2", "validation.repeats: repeats works with kfold and stratified, not with group"),
+        ('group = "g"\ntime = "t"', "", "data.time: must not be given together with data.group"),
+    ],
+)
+def test_folds_that_would_leak_are_refused(data: str, validation: str, message: str) -> None:
+    assert message in problems(with_roles(data, validation))
+
+
+def test_a_role_decides_the_method_and_old_studies_stay_as_they_were() -> None:
+    assert parse_spec(with_roles('group = "g"')).validation.method == "group"
+    assert parse_spec(with_roles('time = "t"', "folds = 3")).validation.method == "time-series"
+    assert parse_spec(with_roles("")).validation.method is None
+    old = parse_spec(with_roles("")).model_dump()
+    old["data"] |= {"group": "g", "time": "t"}
+    old["validation"]["method"] = "kfold"
+    assert StudySpec.model_validate(old, context=READ_BACK).validation.method == "kfold"
 
 
 def test_schema_lists_every_section_and_accepts_the_four_forms() -> None:

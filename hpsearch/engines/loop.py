@@ -64,6 +64,9 @@ def train_epochs(
 ) -> Iterator[dict[str, float]]:
     """Train with Keras ``fit``, and hand out every epoch's metrics before the next one begins.
 
+    Curves and final weights are those of one ``fit`` over all epochs. An optimizer with ``use_ema`` puts its averages
+    in place of the weights after the last epoch only, once all metrics have been taken.
+
     Args:
         model: Compiled.
         train: Rows to train on.
@@ -78,7 +81,7 @@ def train_epochs(
     Raises:
         DivergedError: A loss is not finite.
     """
-    with _quick_pooling(model):
+    with _quick_pooling(model), _finalized_once(model):
         for epoch in range(epochs):
             rows = train.take(order(len(train), epoch))
             history = model.fit(
@@ -107,6 +110,26 @@ def _quick_pooling(model: "keras.Model") -> Iterator[None]:
 
     with quick_pooling(model):
         yield
+
+
+@contextmanager
+def _finalized_once(model: "keras.Model") -> Iterator[None]:
+    """Keep ``fit`` from finalizing the weights after every epoch.
+
+    With ``use_ema`` it would train on from the averages; on JAX, weights and averages would then be one buffer, which
+    the next step cannot give away twice.
+    """
+    optimizer = model.optimizer
+    finalize = getattr(optimizer, "finalize_variable_values", None)
+    if finalize is None:
+        yield
+        return
+    vars(optimizer)["finalize_variable_values"] = lambda _: None
+    try:
+        yield
+    finally:
+        del vars(optimizer)["finalize_variable_values"]
+    finalize(model.trainable_weights)
 
 
 def check_finite(metrics: Mapping[str, float], epoch: int) -> None:

@@ -1,8 +1,14 @@
+import os
+import subprocess
+import sys
+
+import keras
 import numpy as np
 import pytest
 
+from hpsearch.data.dataset import Part
 from hpsearch.engines.fit import FitEngine, refit
-from hpsearch.engines.loop import order_of
+from hpsearch.engines.loop import order_of, train_epochs
 from hpsearch.errors import ModelError
 from hpsearch.trial import Bundle, EpochFinished, Lane, LaneFailed, LaneStopped
 
@@ -81,3 +87,40 @@ def test_orders_are_permutations_of_their_own():
     one, two = order_of(7, 0, 0)(50, 0), order_of(7, 0, 0)(50, 1)
     assert sorted(one) == list(range(50))
     assert not np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("frequency", [None, 4])
+def test_averaged_weights_come_in_at_the_very_end_as_in_one_fit(frequency):
+    def compiled():
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(1)])
+        adam = keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=frequency)
+        model.compile(adam, loss="mse")
+        return model
+
+    x = np.random.default_rng(0).random((40, 4), np.float32)
+    rows = Part(x, x.sum(axis=1))
+    one, stepwise = compiled(), compiled()
+    wanted = one.fit(
+        rows.x, rows.y, batch_size=8, epochs=3, shuffle=False, validation_data=(rows.x, rows.y), verbose=0
+    ).history
+    raw = []
+    epochs = train_epochs(
+        stepwise, rows, validation=rows, config={"batch_size": 8}, epochs=3, order=lambda n, _: np.arange(n)
+    )
+    for epoch, metrics in enumerate(epochs):
+        assert metrics == pytest.approx({name: values[epoch] for name, values in wanted.items()}, rel=1e-6)
+        raw = stepwise.get_weights()
+    for mine, theirs in zip(stepwise.get_weights(), one.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+    assert not np.allclose(raw[0], stepwise.get_weights()[0])
+    assert stepwise.evaluate(rows.x, rows.y, verbose=0) == pytest.approx(one.evaluate(rows.x, rows.y, verbose=0))
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="is what it starts")
+def test_averaged_weights_on_tensorflow():
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "as_in_one_fit"]
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "2 passed" in done.stdout

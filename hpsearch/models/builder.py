@@ -13,6 +13,7 @@ from hpsearch.errors import HpsearchError, ModelError
 from hpsearch.imports import load_object
 from hpsearch.models.draws import quick_draws
 from hpsearch.models.kerastuner import KerasTunerModel, as_keras_tuner
+from hpsearch.models.naming import count_names_from, names_given
 from hpsearch.models.registry import FAMILIES
 from hpsearch.models.seeding import seed_everything
 from hpsearch.models.training import compile_model
@@ -33,11 +34,14 @@ class ModelBuilder:
         function: The build function itself.
         policy: Keras' global dtype policy for its models, by default that of now: Keras keeps one for each thread, and
             forgets it whenever a session is cleared.
+        names: How often Keras had given each name when the builder was made, as to layers of the user's module. Every
+            model is named from there on, so that all models of a study name their metrics alike.
     """
 
     address: str
     function: Build
     policy: keras.DTypePolicy = field(default_factory=keras.config.dtype_policy)
+    names: Mapping[str, int] = field(default_factory=names_given)
 
     @classmethod
     def of(cls, spec: StudySpec) -> "ModelBuilder":
@@ -68,6 +72,7 @@ class ModelBuilder:
     def _build(self, config: Config, data: TrainingData, seed: int) -> keras.Model:
         seed_everything(seed)
         keras.config.set_dtype_policy(self.policy)
+        count_names_from(self.names)
         try:
             model = self.function(config, data)
         except HpsearchError:

@@ -1,5 +1,6 @@
 """``HyperModel.fit`` overrides: what they may tune, found by calling them with a model that only takes notes."""
 
+import re
 from typing import Any
 
 from hpsearch.data.dataset import Array, Features
@@ -45,14 +46,20 @@ def discover_fit(address: str, model: Any, x: Features, y: Array) -> dict[str, P
     """
     import keras_tuner
 
-    hyperparameters, notes = keras_tuner.HyperParameters(), NoteTaker(address)
     given = {"validation_data": (x, y), "callbacks": [], "epochs": -1, "verbose": 0}
-    try:
-        model.fit(hyperparameters, notes, x, y, **given)
-    except ModelError:
-        raise
-    except Exception as error:
-        raise ModelError(f"{address}: HyperModel.fit raised {type(error).__name__}: {error}", hint=_HINT) from error
+    while True:
+        hyperparameters, notes = keras_tuner.HyperParameters(), NoteTaker(address)
+        try:
+            model.fit(hyperparameters, notes, x, y, **given)
+            break
+        except ModelError:
+            raise
+        except Exception as error:
+            # KerasTuner hands these two on only where `tuner.search` was given them: fit may set them beside **kwargs.
+            twice = re.search(r"multiple values for keyword argument '(epochs|verbose)'", str(error))
+            if twice and given.pop(twice[1], None) is not None:
+                continue
+            raise ModelError(f"{address}: HyperModel.fit raised {type(error).__name__}: {error}", hint=_HINT) from error
     if notes.named is None:
         raise ModelError(f"{address}: HyperModel.fit does not call model.fit", hint=_HINT)
     called = {**dict(zip(("x", "y"), notes.positional, strict=False)), **notes.named}
@@ -70,8 +77,18 @@ def _check_call(address: str, called: dict[str, Any], given: dict[str, Any], dec
                     f"{address}: HyperModel.fit sets {name} = {value!r}, but declares no hyperparameter {name!r}",
                     hint=f"set it in the study file, [space] {name}, or name the hyperparameter so",
                 )
-        elif name not in given or (value is not given[name] and name != "callbacks"):
-            harmless = name == "shuffle" and value is True and name not in declared
+        elif name == "callbacks":
+            if value:
+                added = type(value[0] if isinstance(value, list | tuple) else value).__name__
+                raise ModelError(
+                    f"{address}: HyperModel.fit adds the callback {added}, which would not run: "
+                    "the engines train all folds of a trial together",
+                    hint="[pruning] stops poor trials, and the refit trains to the best epoch of the mean curve, in "
+                    "place of EarlyStopping and ModelCheckpoint; a learning-rate schedule belongs into the optimizer: "
+                    "keras.optimizers.schedules",
+                )
+        elif name not in given or value is not given[name]:
+            harmless = (name == "shuffle" and value is True and name not in declared) or name == "verbose"
             if not harmless:
                 raise ModelError(f"{address}: HyperModel.fit changes {name!r}, which the engines set", hint=_HINT)
     if unknown := sorted(declared - set(_TUNABLE)):

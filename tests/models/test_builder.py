@@ -69,6 +69,30 @@ class Scoped(keras_tuner.HyperModel):
         return model.fit(*args, batch_size=hp.Choice("batch_size", [16, 32]), **kwargs)
 
 
+class Timed(Scoped):
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, epochs=hp.Int("epochs", 2, 5), verbose=2, **kwargs)
+
+
+class TimedInside(Scoped):
+    def fit(self, hp, model, *args, **kwargs):
+        kwargs["epochs"] = hp.Int("epochs", 2, 5)
+        kwargs["callbacks"] = list(kwargs["callbacks"])
+        return model.fit(*args, **kwargs)
+
+
+class Halting(Scoped):
+    def fit(self, hp, model, *args, **kwargs):
+        kwargs["callbacks"] = kwargs.get("callbacks", []) + [keras.callbacks.EarlyStopping()]
+        return model.fit(*args, **kwargs)
+
+
+class Appending(Scoped):
+    def fit(self, hp, model, *args, callbacks, **kwargs):
+        callbacks.append(keras.callbacks.LearningRateScheduler(float))
+        return model.fit(*args, callbacks=callbacks, **kwargs)
+
+
 class Shuffled(Scoped):
     def fit(self, hp, model, *args, **kwargs):
         return model.fit(*args, shuffle=hp.Boolean("shuffle"), **kwargs)
@@ -96,6 +120,13 @@ class NeedsArguments(keras_tuner.HyperModel):
 
 
 made = Scoped()
+
+def unnamed(config, data):
+    model = keras.Sequential([layers.Flatten(), layers.Dense(10, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[keras.metrics.MeanIoU(10, sparse_y_pred=False)])
+    return model
+
+
 def twice(hp):
     if hp.Boolean("wide"):
         units = hp.Int("units", 100, 200)
@@ -235,6 +266,35 @@ def test_conditional_scopes_and_fit_of_a_hypermodel(user, name):
     }
 
 
+@pytest.mark.parametrize("name", ["Timed", "TimedInside"])
+def test_fit_may_tune_epochs_beside_its_arguments_or_among_them(user, name):
+    assert user(name).discover_space()["epochs"] == Int(2, 5)
+
+
+def test_metrics_without_a_name_are_called_alike_whatever_was_built_before(user):
+    keras.metrics.MeanIoU(2)
+    problem = user("unnamed")
+    assert problem.builder.names["mean_io_u"] >= 1
+    part, found = problem.dataset.train, []
+
+    def build():
+        model = problem.build({}, part, seed=1)
+        found.append(
+            ([layer.name for layer in model.layers], list(model.evaluate(part.x, part.y, verbose=0, return_dict=True)))
+        )
+
+    build()
+    keras.metrics.MeanIoU(2)
+    build()
+    keras.utils.clear_session(free_memory=False)
+    build()
+    thread = threading.Thread(target=build)
+    thread.start()
+    thread.join()
+    assert len(found) == 4
+    assert all(one == found[0] for one in found)
+
+
 def test_study_file_overrides_what_was_discovered(user):
     problem = user("build_model", data=ONE_HOT, space={"num_layers": [1, 2], "epochs": 3})
     space = problem.spec.make_space(problem.discover_space())
@@ -253,6 +313,8 @@ def test_study_file_overrides_what_was_discovered(user):
     [
         ("Shuffled", "HyperModel.fit changes 'shuffle'"),
         ("Scaled", "HyperModel.fit changes 'x'"),
+        ("Halting", "HyperModel.fit adds the callback EarlyStopping, which would not run"),
+        ("Appending", "HyperModel.fit adds the callback LearningRateScheduler, which would not run"),
         ("OwnLoop", "HyperModel.fit uses model.train_on_batch: its own training loop"),
         ("Renamed", "HyperModel.fit sets batch_size = 16, but declares no hyperparameter 'batch_size'"),
         ("twice", "hyperparameter 'units' is declared with different ranges: Int(low=1, high=9"),

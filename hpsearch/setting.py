@@ -46,26 +46,28 @@ def prepare_study(spec: StudySpec, stack: ExitStack) -> Setting:
     if resources.engine == "fit" or resources.backend == "tensorflow":
         backend = "tensorflow" if resources.backend == "auto" else resources.backend
         return _try_backend(spec, backend, stack)
-    may_turn = resources.engine == "auto" and resources.backend == "auto"
-    attempt = ExitStack()
-    try:
-        setting = _try_backend(spec, "jax", attempt)
-    except ModelError:
-        attempt.close()
-        if not may_turn:
-            raise
-        # The model may need TensorFlow itself; if it does not, the same mistake shows again.
-        return _try_backend(with_engine(spec, "fit"), "tensorflow", stack)
-    except BaseException:
-        attempt.close()
-        raise
-    plan = setting.facts["plan"]
-    if plan["engine"] == "fit" and may_turn:
-        attempt.close()
-        turned = _try_backend(with_engine(spec, "fit"), "tensorflow", stack)
-        return replace(turned, facts={**turned.facts, "plan": {**turned.facts["plan"], "reason": plan["reason"]}})
-    stack.push(attempt.pop_all())
-    return setting
+    with ExitStack() as attempt:
+        try:
+            setting = _try_backend(spec, "jax", attempt)
+        except ModelError as error:
+            if resources.engine != "auto":
+                raise
+            reason = _in_a_line(error)
+        else:
+            if setting.facts["plan"]["engine"] == "fused" or resources.backend != "auto":
+                stack.push(attempt.pop_all())
+                return setting
+            reason = setting.facts["plan"]["reason"]
+    # The model may need TensorFlow itself, or only some of its configs may fail. If all do, the same mistake shows again.
+    backend = "tensorflow" if resources.backend == "auto" else "jax"
+    turned = _try_backend(with_engine(spec, "fit"), backend, stack)
+    return replace(turned, facts={**turned.facts, "plan": {**turned.facts["plan"], "reason": reason}})
+
+
+def _in_a_line(error: ModelError) -> str:
+    """Why JAX was given up, as the reason of a plan."""
+    told = f"on JAX, {error.what.splitlines()[0]}"
+    return f"{told}, {error.hint}" if error.hint else told
 
 
 def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> Setting:

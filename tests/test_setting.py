@@ -1,0 +1,61 @@
+"""From a study file to ready workers: which engine trains, and the reason that is kept for it."""
+
+from pathlib import Path
+
+import pytest
+
+from hpsearch.errors import ModelError
+from hpsearch.spec import load_spec
+from hpsearch.study import set_up
+
+MODEL = """
+import keras
+
+def build(config, data):
+    if config["units"] == 12:
+        raise ValueError("twelve is odd")
+    hidden = keras.layers.Dense(config["units"])
+    return keras.Sequential([keras.layers.Input(data.input_shape), hidden, keras.layers.Dense(3, "softmax")])
+"""
+
+STUDY = """
+name = "picky"
+[data]
+source = "sklearn:iris"
+[validation]
+folds = 2
+[model]
+build = "picky:build"
+[space]
+units = [8, 12, 16]
+[objective]
+metric = "val_accuracy"
+direction = "maximize"
+[resources]
+"""
+
+
+@pytest.fixture
+def study_file(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "picky.py").write_text(MODEL)
+    path = tmp_path / "picky.toml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.mark.parametrize(("backend", "then"), [("auto", "tensorflow"), ("jax", "jax")])
+def test_a_config_that_cannot_be_built_is_named_as_the_reason_of_the_slower_engine(
+    study_file: Path, backend: str, then: str
+) -> None:
+    study_file.write_text(f'{STUDY}backend = "{backend}"\n')
+    plan = set_up(load_spec(study_file)[0]).facts["plan"]
+    assert (plan["engine"], plan["backend"]) == ("fit", then)
+    assert plan["reason"].startswith("on JAX, picky:build: build raised ValueError: twelve is odd (")
+    assert "units=12" in plan["reason"]
+
+
+def test_an_engine_that_was_asked_for_is_not_replaced(study_file: Path) -> None:
+    study_file.write_text(f'{STUDY}engine = "fused"\n')
+    with pytest.raises(ModelError, match="twelve is odd"):
+        set_up(load_spec(study_file)[0])

@@ -2,16 +2,19 @@
 
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpsearch.data.loaded import Loaded
-from hpsearch.data.tables import from_frame, inputs_of
+from hpsearch.data.tables import from_frame, rows_of
 from hpsearch.errors import DataError
 from hpsearch.imports import load_object
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from hpsearch.spec import StudySpec
 
 _FORMS = (
@@ -49,7 +52,7 @@ def _call(address: str, function: Callable[..., Any], options: Mapping[str, Any]
 
 def _loaded(result: Any, spec: "StudySpec") -> Loaded:
     if hasattr(result, "columns") and hasattr(result, "dtypes"):
-        return from_frame(result, spec)
+        return from_frame(_frame(spec.data.source, "the table", result), spec)
     if hasattr(result, "element_spec") and hasattr(result, "as_numpy_iterator"):
         return _arrays(*_from_tf_data(result, spec), None, None, spec)
     if isinstance(result, tuple):
@@ -70,13 +73,36 @@ def _arrays(x: Any, y: Any, x_test: Any, y_test: Any, spec: "StudySpec") -> Load
     if not (isinstance(x, Mapping) or hasattr(x, "dtypes")):
         x_test = None if x_test is None else _array(source, "x_test", x_test)
         return Loaded(_array(source, "x", x), y, x_test, y_test)
+    loaded = from_frame(_frame(source, "x", x), spec, y)
+    if x_test is None:
+        return loaded
+    return replace(loaded, x_test=rows_of(source, _frame(source, "x_test", x_test), loaded.columns), y_test=y_test)
+
+
+def _frame(source: str, what: str, x: Any) -> "pd.DataFrame":
+    """A DataFrame, or a dict of columns of one value per row each, as a DataFrame whose names are texts."""
     import pandas as pd
 
-    from hpsearch.data.tables import rows_of
-
-    rows, columns = inputs_of(source, pd.DataFrame(dict(x)), spec.data.options.get("categories", ()))
-    test = None if x_test is None else rows_of(source, pd.DataFrame(dict(x_test)), columns)
-    return Loaded(rows, y, test, y_test, columns=columns)
+    if hasattr(x, "dtypes"):
+        return x.rename(columns=str)  # type: ignore[no-any-return]
+    if not isinstance(x, Mapping):
+        raise DataError(f"{source}: x is a table, but {what} a {type(x).__name__}", hint="return both alike")
+    columns = {}
+    for name, values in x.items():
+        column = _array(source, f"{what}[{name!r}]", values)
+        if column.ndim == 2 and column.shape[1] == 1:
+            column = column[:, 0]
+        if column.ndim != 1:
+            raise DataError(
+                f"{source}: {what}[{name!r}] is of shape {column.shape}, but a column has one value per row",
+                hint="make a column of each, or return one array x of all numbers instead of a dict",
+            )
+        columns[str(name)] = column
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{name!r} {length}" for name, length in lengths.items())
+        raise DataError(f"{source}: columns of {what} have different lengths: {shown}", hint="one value per row each")
+    return pd.DataFrame(columns)
 
 
 def _array(source: str, name: str, value: Any) -> Any:
@@ -84,7 +110,7 @@ def _array(source: str, name: str, value: Any) -> Any:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
         raise DataError(f"{source}: {name} cannot be made into an array: {error}", hint=_FORMS) from None
-    if array.ndim == 0 or (array.dtype == object and name.startswith("x")):
+    if array.ndim == 0 or (array.dtype == object and name in ("x", "x_test")):
         kind = "rows of different lengths or kinds" if array.ndim else f"{type(value).__name__} {str(value)[:40]!r}"
         raise DataError(f"{source}: {name} must be an array with one entry per row, but got {kind}", hint=_FORMS)
     return array

@@ -23,6 +23,7 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
     """
     source = spec.data.source
     x, x_test = loaded.x, loaded.x_test
+    _check_roles_found(loaded, spec)
     _check_lengths(source, x, loaded.y)
     words = "words" in loaded.extra
     x = _rows(source, x, "rows", words=words)
@@ -43,6 +44,17 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
         columns=loaded.columns,
         extra=loaded.extra,
     )
+
+
+def _check_roles_found(loaded: Loaded, spec: "StudySpec") -> None:
+    """Folds must not be made as if nobody had said what belongs together."""
+    data = spec.data
+    for role, name, found in (("group", data.group, loaded.groups), ("time", data.time, loaded.time)):
+        if name is not None and found is None:
+            raise DataError(
+                f"{data.source}: {role} names column {name!r}, but the source is arrays without named columns",
+                hint="deliver a table (CSV, Parquet, DataFrame, dict of columns) that has it",
+            )
 
 
 def _check_lengths(source: str, x: Features, y: Array) -> None:

@@ -20,30 +20,38 @@ MAX_CATEGORIES = 200
 """A text column with more different texts than this, or more than half as many as rows, counts as free text."""
 
 
-def from_frame(frame: "pd.DataFrame", spec: "StudySpec") -> Loaded:
+def from_frame(frame: "pd.DataFrame", spec: "StudySpec", y: Array | None = None) -> Loaded:
     """Inputs, targets, groups and time of a table, by the roles that ``[data]`` gives its columns.
 
     Columns that are no target, group, time or ignored become inputs: numbers and booleans as float32 (empty cells stay
     NaN, for the model to fill), texts as category codes.
+
+    Args:
+        frame: The table.
+        spec: The study file.
+        y: Targets, where they come beside the table; None where they are columns of it.
 
     Raises:
         DataError: A column is unknown, missing or of no use.
     """
     data, source = spec.data, spec.data.source
     _check_names(source, frame)
-    if data.target is None:
+    if y is None and data.target is None:
         raise DataError(
             f"{source}: which column is the target? It has {_listed(frame.columns)}",
             hint=f'name it: [data] target = "{frame.columns[-1]}"',
         )
-    targets = [data.target] if isinstance(data.target, str) else list(data.target)
+    targets = [] if y is not None or data.target is None else data.target
+    targets = [targets] if isinstance(targets, str) else list(targets)
     _check_roles(source, frame, spec, targets)
     left_out = {*targets, *data.ignore, data.group, data.time}
-    names = [str(name) for name in frame.columns if name not in left_out]
+    names = [name for name in frame.columns if name not in left_out]
     x, columns = inputs_of(source, frame[names], data.options.get("categories", ()))
+    if y is None:
+        y = frame[targets[0]].to_numpy() if len(targets) == 1 else frame[targets].to_numpy()
     return Loaded(
         x,
-        frame[targets[0]].to_numpy() if len(targets) == 1 else frame[targets].to_numpy(),
+        y,
         groups=None if data.group is None else _whole(source, frame, data.group).astype(str),
         time=None if data.time is None else _time(source, frame, data.time),
         columns=columns,

@@ -134,6 +134,13 @@ def four(): return x, y, x[:4], y[:4]
 def nested(): return (x, y), (x[:5], y[:5])
 def frame(rows=20): return pd.DataFrame({"a": x[:rows, 0], "b": list("pq") * (rows // 2), "y": y[:rows]})
 def columns(): return {"a": x[:, 0], "b": list("pq") * 10}, y
+def tall(): return {"a": x[:, :1], "b": list("pq") * 10}, y
+def tall_test(): return {"a": x[:, :1]}, y, {"a": x[:4, :1]}, y[:4]
+def wide(): return {"a": x[:, :1], "b": np.zeros((20, 3))}, y
+def numbered(): return pd.DataFrame(x), y
+def uneven(): return {"a": x[:, 0], "b": x[:5, 1]}, y
+def one_table(): return {"a": x[:, 0]}, y, x, y
+def grouped(): return {"a": x[:, 0], "g": y // 1, "junk": x[:, 1]}, y
 def one_hot(): return x, np.eye(3)[np.arange(20) % 3]
 def nothing(): return None
 def three(): return x, y, x
@@ -163,6 +170,11 @@ def test_what_functions_may_return(user):
     assert [one.kind for one in user("frame", target="y").columns] == ["number", "category"]
     assert len(user("frame", target="y", options={"rows": 10}).train) == 10
     assert [one.kind for one in user("columns").columns] == ["number", "category"]
+    assert user("tall").fingerprint() == user("columns").fingerprint()
+    assert list(user("numbered").train.x) == ["0", "1"]
+    assert user("tall_test").test.x["a"].shape == (4,)
+    grouped = user("grouped", group="g", ignore=["junk"]).train
+    assert (list(grouped.x), grouped.groups.tolist()) == (["a"], [0, 1] * 10)
     assert user("one_hot").train.y.tolist()[:3] == [0, 1, 2]
     assert user("one_hot", labels="one-hot").train.y.shape == (20, 3)
 
@@ -174,6 +186,12 @@ def test_what_functions_may_return(user):
         ("three", {}, "returned a tuple of 3"),
         ("ragged", {}, "x cannot be made into an array"),
         ("gaps", {}, "1 of 20 rows hold NaN or infinite values, the first is row 3"),
+        ("wide", {}, "x['b'] is of shape (20, 3), but a column has one value per row"),
+        ("uneven", {}, "columns of x have different lengths: 'a' 20, 'b' 5"),
+        ("one_table", {}, "x is a table, but x_test a ndarray"),
+        ("grouped", {"group": "h"}, "group names column 'h', which is not there"),
+        ("two", {"group": "g"}, "group names column 'g', but the source is arrays without named columns"),
+        ("two", {"time": "t"}, "time names column 't', but the source is arrays without named columns"),
         ("short", {}, "20 rows of inputs, but 19 targets"),
         ("other_shape", {}, "rows are of shape (2,), but test rows of shape (1,)"),
         ("texts", {}, "rows are of dtype <U1, such as np.str_('a'), where numbers are needed"),

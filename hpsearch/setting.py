@@ -58,7 +58,7 @@ def prepare_study(spec: StudySpec, stack: ExitStack) -> Setting:
                 stack.push(attempt.pop_all())
                 return setting
             reason = setting.facts["plan"]["reason"]
-    # The model may need TensorFlow itself, or only some of its configs may fail. If all do, the same mistake shows again.
+    # The model may need TensorFlow itself, or only some configs may fail. If all do, the same mistake shows again.
     backend = "tensorflow" if resources.backend == "auto" else "jax"
     turned = _try_backend(with_engine(spec, "fit"), backend, stack)
     return replace(turned, facts={**turned.facts, "plan": {**turned.facts["plan"], "reason": reason}})

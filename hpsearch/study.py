@@ -1,6 +1,7 @@
 """Run, resume and read studies: what the command line and a notebook call."""
 
 import time
+import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -14,7 +15,7 @@ from hpsearch.observer import Observer
 from hpsearch.record import StudyRecord, StudyState
 from hpsearch.search import LOG_CHAMPION, drive
 from hpsearch.setting import Setting, open_executor, prepare_study, with_engine
-from hpsearch.spec import OuterSection, StudySpec, load_spec
+from hpsearch.spec import OuterSection, SearchSection, StudySpec, load_spec
 from hpsearch.tracking import imported_ahead
 from hpsearch.trial import Champion, Trial
 
@@ -140,8 +141,12 @@ def _run(spec: StudySpec, text: str, observer: Observer | None) -> Study:
         ledger = Ledger(uri)
         if ledger.has(spec.name):
             there = ledger.load(spec.name)
-            if there.spec.search.trials > spec.search.trials:  # extended by `resume --trials`
-                spec = _with_trials(spec, there.spec.search.trials)
+            now, asked = there.spec.search.trials, spec.search.trials
+            if now != asked == _trials_in(there.study_file):
+                # The file is as it was, so the number was changed by `resume --trials`.
+                ways = f"; `{there.command('resume', f'--trials {asked}')}` changes it" * (asked >= len(there.trials))
+                (observer or Observer()).note(f"trials: {asked} in the study file, but {now} count{ways}")
+                spec = _with_trials(spec, now)
             _check_unchanged(there, spec)
             return _resume(spec.name, uri, None, observer, changed=spec)
     with workspace.driving(uri, spec.name), imported_ahead(spec), ExitStack() as stack:
@@ -167,12 +172,13 @@ def resume(
     Args:
         name: The study.
         ledger: Its ledger.
-        trials: A new, larger number of trials; None keeps the study file's.
+        trials: A new number of trials, not below that of the trials begun: a larger one extends the study, a smaller
+            one ends its search early, with the refit. None keeps the number.
         observer: Told of everything that happens.
 
     Raises:
-        LedgerError: There is no such study, or another driver has it.
-        DataError: The data are not what the study began with.
+        LedgerError: There is no such study, another driver has it, or its data have changed.
+        SpecError: More trials have begun than `trials`.
     """
     return _resume(name, ledger, trials, observer)
 
@@ -189,8 +195,10 @@ def _resume(
             record = book.set_spec(name, changed)
         if trials is not None and trials != record.spec.search.trials:
             if trials < len(record.trials):
+                begun = len(record.trials)
                 raise SpecError(
-                    f"--trials {trials} is fewer than the {len(record.trials)} trials that study {name!r} has"
+                    f"--trials {trials} is fewer than the {begun} trials that study {name!r} has",
+                    hint=f"`{record.command('resume', f'--trials {begun}')}` ends the search with these",
                 )
             record = book.set_spec(name, _with_trials(record.spec, trials))
         if record.state is StudyState.FINISHED and record.champion and record.champion.model_uri and trials is None:
@@ -330,13 +338,31 @@ def _check_unchanged(record: StudyRecord, spec: StudySpec) -> None:
     changed = [key for key in changed if not key.startswith(CHANGEABLE)]
     if changed:
         lines = "\n".join(f"  - {key}: {old.get(key)!r} then, {new.get(key)!r} now" for key in changed)
-        more = changed == ["search.trials"]
         raise SpecError(
             f"study {spec.name!r} is in the ledger with another study file:\n{lines}",
-            hint=f"`{record.command('resume', f'--trials {spec.search.trials}')}` extends it"
-            if more
+            hint=_ways_to(record, spec.search.trials)
+            if changed == ["search.trials"]
             else "give the changed study a name of its own: `name = …` in the file, or --name",
         )
+
+
+def _ways_to(record: StudyRecord, trials: int) -> str:
+    """What to do for another number of trials than a study has."""
+    begun, now = len(record.trials), record.spec.search.trials
+    call = f"`{record.command('resume', f'--trials {max(trials, begun)}')}`"
+    if trials > now:
+        return f"{call} extends it"
+    if trials >= begun:
+        return f"{call} ends the search there and refits the best"
+    if begun < now:
+        return f"it has {begun} trials already: {call} ends the search with these and refits the best"
+    return f"it has {begun} trials already: put back `trials = {now}`, or give the changed study a name of its own"
+
+
+def _trials_in(study_file: str) -> int:
+    """The number of trials that the text of a study file asks for."""
+    default: int = SearchSection.model_fields["trials"].default
+    return int(tomllib.loads(study_file).get("search", {}).get("trials", default))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -184,7 +184,7 @@ def test_what_results_do_not_depend_on_may_change_in_the_file_and_counts_from_th
     from hpsearch.errors import SpecError
 
     text = (finished / "flowers.toml").read_text()
-    fewer = text.replace("trials = 4", "trials = 3\nmax_failures = 7").replace(
+    fewer = text.replace("trials = 4", "trials = 4\nmax_failures = 7").replace(
         "[resources]", "[resources]\nthreads = 1"
     )
     (finished / "patient.toml").write_text(fewer)

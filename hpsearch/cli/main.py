@@ -124,11 +124,13 @@ def run(
 @app.command()
 def resume(
     name: StudyArgument,
-    trials: Annotated[int | None, typer.Option(min=1, help="Extend the study to so many trials.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Extend the study to so many trials, or end it early.")
+    ] = None,
     ledger: LedgerOption = LEDGER,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on with a study that was interrupted, killed or is to be extended; finished folds are kept."""
+    """Go on with a study that was interrupted, killed, or is to have more or fewer trials; finished folds are kept."""
     from hpsearch.cli.live import watching
     from hpsearch.study import resume as resume_study
 

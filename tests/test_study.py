@@ -1,0 +1,119 @@
+"""Starting a study anew, going on with it, and what may have changed meanwhile; without Keras."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpsearch import study
+from hpsearch.errors import SpecError, TrackingError
+from hpsearch.ledger import Ledger
+from hpsearch.observer import Observer
+from hpsearch.record import StudyState
+from hpsearch.spec import load_spec
+from hpsearch.trial import Champion
+from tests.synthetic import STUDY, SyntheticExecutor, make_record
+
+
+class Executor(SyntheticExecutor):
+    """Has data, and refits by writing a file."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def request(self, method: str, *args: Any) -> Any:
+        if method == "data_facts":
+            return {"fingerprint": "0" * 16}
+        if method == "call":
+            raise TrackingError("MLflow is down")
+        assert method == "refit"
+        (self.folder / "champion.keras").write_text("model")
+        trial, config, epochs, *_ = args
+        return Champion(trial, config, epochs, {}, {}, str(self.folder / "champion.keras"), "sha", 1, 5, 0.1)
+
+
+class Listening(Observer):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def write(folder: Path, *, trials: int) -> Path:
+    path = folder / "synthetic.toml"
+    values = {"name": "synthetic", "seed": 3, "folds": 2, "epochs": 2, "tuner": "optuna", "algorithm": "random"}
+    # Nothing listens at port 1: MLflow is out of reach, which a study does not mind.
+    values |= {"search": "", "pruning": "none", "ledger": "sqlite:///ledger.db", "uri": "http://127.0.0.1:1"}
+    path.write_text(STUDY.format(**values, trials=trials))
+    return path
+
+
+@pytest.fixture
+def begun(tmp_path: Path, monkeypatch) -> Ledger:
+    """A ledger with the study of ``write(tmp_path, trials=6)``, stopped after three trials."""
+    monkeypatch.chdir(tmp_path)
+
+    @contextmanager
+    def opened(*_: object) -> Iterator[Executor]:
+        yield Executor(tmp_path)
+
+    monkeypatch.setattr(study, "open_executor", opened)
+    spec, text = load_spec(write(tmp_path, trials=6))
+    ledger = Ledger("sqlite:///ledger.db", create=True)
+    short = spec.model_copy(update={"search": spec.search.model_copy(update={"trials": 3})})
+    ledger.create(replace(make_record(short), study_file=text))
+    study.resume("synthetic", ledger=ledger.uri)
+    ledger.set_state("synthetic", StudyState.INTERRUPTED)
+    ledger.set_spec("synthetic", spec)
+    return ledger
+
+
+def test_fewer_trials_end_the_search_early_and_the_winner_is_refitted(begun: Ledger) -> None:
+    for trials in (4, 4):
+        outcome = study.resume("synthetic", ledger=begun.uri, trials=trials)
+        assert (len(outcome.trials), outcome.record.state) == (4, StudyState.FINISHED)
+        assert outcome.champion.trial == outcome.best.number
+    assert study.resume("synthetic", ledger=begun.uri).record.spec.search.trials == 4
+
+
+def test_fewer_trials_than_have_begun_are_refused_with_the_number_that_ends_the_search(begun: Ledger) -> None:
+    with pytest.raises(SpecError, match="--trials 2 is fewer than the 3 trials") as caught:
+        study.resume("synthetic", ledger=begun.uri, trials=2)
+    assert "`hpsearch resume synthetic --trials 3 --ledger sqlite:///ledger.db` ends" in caught.value.hint
+    assert len(study.resume("synthetic", ledger=begun.uri, trials=3).trials) == 3
+
+
+@pytest.mark.parametrize(
+    ("trials", "hint"),
+    [
+        (9, "--trials 9 --ledger sqlite:///ledger.db` extends it"),
+        (4, "--trials 4 --ledger sqlite:///ledger.db` ends the search there and refits the best"),
+        (2, "3 trials already: `hpsearch resume synthetic --trials 3 --ledger sqlite:///ledger.db` ends the"),
+    ],
+)
+def test_another_number_of_trials_in_the_file_is_refused_with_what_to_do(
+    begun: Ledger, tmp_path: Path, trials: int, hint: str
+) -> None:
+    with pytest.raises(SpecError, match=rf"search\.trials: 6 then, {trials} now") as caught:
+        study.run(write(tmp_path, trials=trials))
+    assert hint in caught.value.hint
+    assert len(begun.load("synthetic").trials) == 3
+
+
+@pytest.mark.parametrize("trials", [4, 7])
+def test_the_file_as_it_was_goes_on_with_the_number_that_resume_has_set_and_says_so(
+    begun: Ledger, tmp_path: Path, trials: int
+) -> None:
+    study.resume("synthetic", ledger=begun.uri, trials=trials)
+    observer = Listening()
+    assert len(study.run(tmp_path / "synthetic.toml", observer=observer).trials) == trials
+    (told,) = [text for text in observer.said if text.startswith("trials: ")]
+    assert told.startswith(f"trials: 6 in the study file, but {trials} count")
+    assert ("`hpsearch resume" in told) == (trials < 6)
+    with pytest.raises(SpecError, match="already: put back `trials = "):
+        study.run(write(tmp_path, trials=2))

@@ -31,51 +31,62 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
     Raises:
         StudyError: The study has no champion, or its file is gone or changed.
         DataError: The file is missing, or its rows are not what the model takes.
+        ModelError: The champion needs code that the study's build module no longer has.
     """
     model_file = check_champion(record)
     data = record.facts["data"]
     x = _rows(file, data, record.spec.data.options)
     prepare(WorkerSettings("jax"))
-    import keras
+    from hpsearch.models.saving import load_model
 
-    model = keras.models.load_model(model_file)
+    model = load_model(model_file, record.spec)
     predicted = np.asarray(model.predict(x, batch_size=256, verbose=0))
     return _table(predicted, data["classes"])
 
 
 def _rows(file: Path, data: dict[str, Any], options: dict[str, Any]) -> Features:
-    from hpsearch.data.files import CSV_OPTIONS, find_file, read_table
+    from hpsearch.data.files import CSV_OPTIONS, find_file, read_arrays, read_table
     from hpsearch.data.tables import rows_of
 
     path = find_file(str(file), ".")
+    shape = None if data["columns"] else tuple(data["input"])
+    if path.suffix.lower() == ".npz":
+        if shape is None:
+            raise DataError(f"{file}: the model takes a table with columns", hint="use a CSV or Parquet file")
+        return _array(file, read_arrays(path), shape)
     # A CSV file is read as the study's own was: same separator, same marks for empty cells.
     csv = path.suffix.lower() in (".csv", ".tsv")
-    options = {name: value for name, value in options.items() if csv and name in CSV_OPTIONS}
-    if data["columns"]:
-        if path.suffix.lower() == ".npz":
-            raise DataError(f"{file}: the model takes a table with columns", hint="use a CSV or Parquet file")
-        return rows_of(
-            str(file), read_table(path, options), [Column(one["name"], one["kind"]) for one in data["columns"]]
-        )
-    shape = tuple(data["input"])
-    if path.suffix.lower() == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            if "x" not in arrays:
-                raise DataError(f"{file}: needs an array x, but holds {', '.join(arrays.files) or 'nothing'}")
-            x = arrays["x"]
-        if x.shape[1:] != shape:
-            raise DataError(f"{file}: rows of shape {x.shape[1:]}, but the model takes {shape}")
-        return _finite(file, x)
-    table = read_table(path, options)
+    table = read_table(path, {name: value for name, value in options.items() if csv and name in CSV_OPTIONS})
+    _check_some(file, len(table))
+    if shape is None:
+        return rows_of(str(file), table, [Column(one["name"], one["kind"]) for one in data["columns"]])
     count = int(np.prod(shape))
     numbers = table.select_dtypes("number")
-    if numbers.shape[1] != count or len(table) == 0:
+    if numbers.shape[1] != count:
         raise DataError(
-            f"{file}: {len(table)} rows with {numbers.shape[1]} columns of numbers, but the model takes {count} "
-            f"numbers per row (shape {shape})",
+            f"{file}: {numbers.shape[1]} columns of numbers, but the model takes {count} numbers per row "
+            f"(shape {shape})",
             hint="one column per value in the order of the data, nothing else; or an NPZ file with an array x",
         )
     return _finite(file, numbers.to_numpy(dtype="float32").reshape(len(table), *shape))
+
+
+def _array(file: Path, arrays: "dict[str, np.ndarray[Any, Any]]", shape: tuple[int, ...]) -> "np.ndarray[Any, Any]":
+    if "x" not in arrays:
+        raise DataError(f"{file}: needs an array x, but holds {', '.join(arrays) or 'nothing'}")
+    x = arrays["x"]
+    if x.shape[1:] != shape or x.ndim == 0 or x.dtype.kind not in "biuf":
+        raise DataError(
+            f"{file}: array x is of shape {x.shape} and dtype {x.dtype}, but the model takes rows of numbers of shape "
+            f"{shape}"
+        )
+    _check_some(file, len(x))
+    return _finite(file, x)
+
+
+def _check_some(file: Path, rows: int) -> None:
+    if rows == 0:
+        raise DataError(f"{file}: holds no rows", hint="there is nothing to predict")
 
 
 def _finite(file: Path, x: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpsearch.data.dataset import Array
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.tables import from_frame
 from hpsearch.errors import DataError
@@ -81,15 +82,24 @@ def read_table(path: Path, options: dict[str, Any] | None = None) -> "pd.DataFra
         ) from None
 
 
-def _arrays(path: Path, spec: "StudySpec") -> Loaded:
+def read_arrays(path: Path) -> dict[str, Array]:
+    """All arrays of an NPZ file.
+
+    Raises:
+        DataError: It cannot be read, or holds objects.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            return {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path}: cannot be read as NPZ: {str(error).splitlines()[0]}",
             hint="write it with numpy.savez(path, x=…, y=…), numbers or fixed-width texts only",
         ) from None
+
+
+def _arrays(path: Path, spec: "StudySpec") -> Loaded:
+    arrays = read_arrays(path)
     if spec.data.options:
         raise DataError(f"{path.name}: an NPZ file has no options, but got {', '.join(spec.data.options)}")
     for suffix in ("", "_train"):

@@ -1,6 +1,7 @@
 """The user's own code: ``package.module:name`` looked up beside the study file first, then as Python does."""
 
 import difflib
+import hashlib
 import importlib
 import sys
 from pathlib import Path
@@ -51,3 +52,17 @@ def load_object(address: str, folder: str | Path, error: type[HpsearchError]) ->
             hint=f"did you mean {close[0]!r}?" if close else f"it has {', '.join(public) or 'nothing public'}",
         )
     return getattr(module, name)
+
+
+def source_digest(address: str, folder: str | Path) -> str | None:
+    """SHA-256 of the file that ``package.module:name`` stands in, looked up as :func:`load_object` does, not imported.
+
+    Returns:
+        64 hexadecimal digits; None where the module is no file of Python's path.
+    """
+    module = Path(*address.partition(":")[0].split("."))
+    for path in (Path(folder), Path.cwd(), *map(Path, sys.path)):
+        for file in (path / module / "__init__.py", path / module.with_suffix(".py")):
+            if file.is_file():
+                return hashlib.sha256(file.read_bytes()).hexdigest()
+    return None

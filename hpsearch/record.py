@@ -34,9 +34,9 @@ class StudyRecord:
         space: The effective space, with a family's defaults or a KerasTuner model's hyperparameters filled in.
         facts: Plain values (JSON): ``data`` (source, rows, test_rows, fingerprint, task, classes, columns, input,
             folds: [[train rows, validation rows], …]), ``plan`` (engine, reason, lifted, trials_per_bundle, window),
-            ``versions`` (package → version), ``git_commit`` (or None), ``device`` and ``host``; later also
-            ``compile_seconds`` and ``nested`` (metric, scores of the outer folds, searched: what the search promised
-            for each of them).
+            ``versions`` (package → version), ``git_commit`` (or None), ``model_source`` (SHA-256 of the build
+            function's file; None for families), ``device`` and ``host``; later also ``compile_seconds`` and ``nested``
+            (metric, scores of the outer folds, searched: what the search promised for each of them).
         trials: In order of their number, running ones included.
         state: See :class:`StudyState`.
         created: Unix time, seconds.

@@ -13,6 +13,7 @@ from hpsearch.engines.base import EnginePlan
 from hpsearch.errors import ModelError, SpecError
 from hpsearch.executors import make_executor
 from hpsearch.executors.base import Executor
+from hpsearch.imports import source_digest
 from hpsearch.space import Space
 from hpsearch.spec import StudySpec, closest
 from hpsearch.tuners import make_tuner
@@ -99,6 +100,7 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> Setting:
         **executor.request("machine_facts"),
         "host": {"platform": platform.platform(), "cores": os.cpu_count()},
         "git_commit": _git_commit(),
+        "model_source": spec.model.build and source_digest(spec.model.build, spec.folder),
     }
     return Setting(executor, spec, space, facts)
 

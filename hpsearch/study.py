@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch import analysis, report, workspace
 from hpsearch.errors import HpsearchError, LedgerError, SpecError, StudyError
+from hpsearch.imports import source_digest
 from hpsearch.ledger import DEFAULT_URI, Ledger, sqlite_path
 from hpsearch.observer import Observer
 from hpsearch.record import StudyRecord, StudyState
@@ -99,10 +100,11 @@ class Study:
 
         Raises:
             StudyError: The study has none yet, or its file is gone or was changed.
+            ModelError: It needs code that the study's build module no longer has.
         """
-        import keras
+        from hpsearch.models.saving import load_model
 
-        return keras.models.load_model(check_champion(self.record))
+        return load_model(check_champion(self.record), self.record.spec)
 
 
 def load(name: str, *, ledger: str = DEFAULT_URI) -> Study:
@@ -213,7 +215,26 @@ def _resume(
                 f"but {record.facts['data']['fingerprint']} when it began",
                 hint="scores would not be comparable: put the old data back, or start a study of another name",
             )
-        return Study(drive(record, book, executor, observer or Observer()), ledger)
+        observer = observer or Observer()
+        return Study(drive(_with_present_code(record, book, observer), book, executor, observer), ledger)
+
+
+def _with_present_code(record: StudyRecord, ledger: Ledger, observer: Observer) -> StudyRecord:
+    """The study, which says so if the build function's file has changed. No error: a mistake in it can be mended."""
+    build, before = record.spec.model.build, record.facts.get("model_source")
+    now = source_digest(build, record.spec.folder) if build else None
+    if now is None or now == before:
+        return record
+    ledger.add_fact(record.name, "model_source", now)
+    trained = [trial.number for trial in record.trials if trial.folds]
+    if before is not None and trained:
+        note = (
+            f"the code of {build} has changed since trial {trained[-1]} (SHA-256 {before[:12]} then, {now[:12]} now): "
+            "what is trained from here on, the refit included, may not be comparable with the trials up to it"
+        )
+        ledger.add_note(record.name, note)
+        observer.note(note)
+    return ledger.load(record.name)
 
 
 def run_nested(

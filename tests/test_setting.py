@@ -1,5 +1,6 @@
 """From a study file to ready workers: which engine trains, and the reason that is kept for it."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,9 @@ def test_a_config_that_cannot_be_built_is_named_as_the_reason_of_the_slower_engi
     study_file: Path, backend: str, then: str
 ) -> None:
     study_file.write_text(f'{STUDY}backend = "{backend}"\n')
-    plan = set_up(load_spec(study_file)[0]).facts["plan"]
+    facts = set_up(load_spec(study_file)[0]).facts
+    assert facts["model_source"] == hashlib.sha256(MODEL.encode()).hexdigest()
+    plan = facts["plan"]
     assert (plan["engine"], plan["backend"]) == ("fit", then)
     assert plan["reason"].startswith("on JAX, picky:build: build raised ValueError: twelve is odd (")
     assert "units=12" in plan["reason"]

@@ -1,5 +1,6 @@
 """Starting a study anew, going on with it, and what may have changed meanwhile; without Keras."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ from hpsearch.errors import SpecError, TrackingError
 from hpsearch.ledger import Ledger
 from hpsearch.observer import Observer
 from hpsearch.record import StudyState
-from hpsearch.spec import load_spec
+from hpsearch.spec import ModelSection, load_spec
 from hpsearch.trial import Champion
 from tests.synthetic import STUDY, SyntheticExecutor, make_record
 
@@ -117,3 +118,32 @@ def test_the_file_as_it_was_goes_on_with_the_number_that_resume_has_set_and_says
     assert ("`hpsearch resume" in told) == (trials < 6)
     with pytest.raises(SpecError, match="already: put back `trials = "):
         study.run(write(tmp_path, trials=2))
+
+
+def test_code_that_changed_between_two_starts_is_noted_once_and_not_refused(begun: Ledger, tmp_path: Path) -> None:
+    code = tmp_path / "models" / "mine.py"
+    code.parent.mkdir()
+    spec = begun.load("synthetic").spec
+    own = spec.model_copy(update={"model": ModelSection(build="models.mine:build"), "folder": str(tmp_path)})
+    begun.set_spec("synthetic", own)
+    said = []
+    for text, trials in (("a = 1", 3), ("a = 1", 4), ("a = 2", 5), ("a = 2", 6)):
+        code.write_text(text)
+        observer = Listening()
+        record = study.resume("synthetic", ledger=begun.uri, trials=trials, observer=observer).record
+        said.append([told for told in observer.said if "models.mine:build" in told])
+        assert record.facts["model_source"] == hashlib.sha256(text.encode()).hexdigest()
+    assert [len(told) for told in said] == [0, 0, 1, 0]
+    (note,) = said[2]
+    assert note.startswith("the code of models.mine:build has changed since trial 3 (SHA-256 ")
+    assert note in record.notes
+    assert len(record.trials) == 6
+
+
+def test_code_mended_before_any_fold_was_trained_is_no_matter(begun: Ledger, tmp_path: Path) -> None:
+    fresh = begun.load("synthetic")
+    spec = fresh.spec.model_copy(update={"name": "fresh", "model": ModelSection(build="mine:build"), "folder": "."})
+    begun.create(replace(fresh, name="fresh", spec=spec, facts={**fresh.facts, "model_source": "0" * 64}))
+    (tmp_path / "mine.py").write_text("a = 1")
+    record = study.resume("fresh", ledger=begun.uri, trials=1).record
+    assert not any("has changed since" in note for note in record.notes)

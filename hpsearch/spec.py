@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic.json_schema import WithJsonSchema
 
 from hpsearch.errors import SpecError
+from hpsearch.limits import limit_of
 from hpsearch.models.registry import FAMILIES, TRAINING
 from hpsearch.objective import Objective
 from hpsearch.space import Choice, Constant, Float, Int, Parameter, Space, Value
@@ -363,7 +364,17 @@ class StudySpec(_Section):
                 parameters[name] = parse_parameter(value)
             except ValueError as error:
                 problems.append(f"{section}.{name}: {error}")
-        problems += _check_training(parameters, known_optimizers=family is not None)
+        sections = {name: section for section, name in raw}
+        for name, parameter in parameters.items():
+            section = sections.get(name, "space")
+            if family or name in ("batch_size", "epochs", "learning_rate"):
+                problems += _beyond_limits(section, name, parameter)
+            problems += [
+                f"{section}.{name}: 'when' names {other!r}, which is not in the space{closest(other, parameters)}; "
+                f"it has {_listed(parameters)}"
+                for other in parameter.when
+                if other not in parameters
+            ]
         if not problems:
             try:
                 return Space(_reachable(parameters, {name for _, name in raw}))
@@ -377,7 +388,6 @@ class StudySpec(_Section):
 
 
 _OPTIMIZER_NAMES = frozenset({"momentum", "nesterov", "weight_decay", "beta_1", "beta_2", "rho", "epsilon", "clipnorm"})
-OPTIMIZERS = ("sgd", "adam", "rmsprop", "adamw", "nadam", "adagrad", "adamax", "adadelta", "lion")
 
 
 def _reachable(parameters: Mapping[str, Parameter], given: set[str]) -> dict[str, Parameter]:
@@ -494,31 +504,14 @@ def _space_problems(raw: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _check_training(parameters: Mapping[str, Parameter], *, known_optimizers: bool = True) -> list[str]:
-    """Rules for the training-level hyperparameters, whoever named them."""
-    problems = []
-    for name in ("batch_size", "epochs"):
-        values = parameters[name].values() if name in parameters else ()
-        if values is None:
-            problems.append(f"space.{name}: must be whole numbers of at least 1, but got a range of real numbers")
-            continue
-        bad = [value for value in values if isinstance(value, bool) or not isinstance(value, int) or value < 1]
-        if bad:
-            problems.append(f"space.{name}: must be whole numbers of at least 1, but got {bad[0]!r}")
-    optimizers = parameters["optimizer"].values() or () if known_optimizers and "optimizer" in parameters else ()
-    for value in optimizers:
-        if value not in OPTIMIZERS:
-            problems.append(
-                f"space.optimizer: must be among {_listed(OPTIMIZERS)}, but got {value!r}{closest(value, OPTIMIZERS)}"
-            )
-    rate = parameters.get("learning_rate")
-    numbers = () if rate is None else (rate.low,) if isinstance(rate, Float | Int) else rate.values()
-    problems += [
-        f"space.learning_rate: learning_rate > 0 must hold, but got {v!r}"
-        for v in numbers
-        if isinstance(v, bool) or not isinstance(v, int | float) or v <= 0
+def _beyond_limits(section: str, name: str, parameter: Parameter) -> list[str]:
+    """Values that a documented hyperparameter can never take."""
+    if (limit := limit_of(name)) is None:
+        return []
+    return [
+        f"{section}.{name}: must be {limit.words}, but got {value!r}{closest(value, limit.options)}"
+        for value in limit.broken_by(parameter)
     ]
-    return problems
 
 
 def _scalars(values: list[object]) -> tuple[Value, ...]:

@@ -88,10 +88,35 @@ def test_all_errors_come_at_once_with_key_rule_value_and_closest_name() -> None:
         (("units =", "unit ="), "space.unit: not a hyperparameter of family 'mlp' (did you mean 'units'?)"),
         (("layers = 3", "layer = 3"), "model.layer: not a hyperparameter of family 'mlp' (did you mean 'layers'?)"),
         (("[space]", "[space]\nepochs = 0"), "space.epochs: must be whole numbers of at least 1, but got 0"),
-        (("[space]", "[space]\nlearning_rate = -1"), "space.learning_rate: learning_rate > 0 must hold, but got -1"),
+        (("[space]", "[space]\nlearning_rate = -1"), "space.learning_rate: must be numbers above 0, but got -1"),
         (
             ("[space]", '[space]\noptimizer = ["addam"]'),
             "but got 'addam' (did you mean 'adam'?)",
+        ),
+        (
+            ("units = { low = 32, high = 512, log = true }", "units = [8, 8.5]"),
+            "units: must be whole numbers of at least 1, but got 8.5",
+        ),
+        (
+            ("units = { low = 32, high = 512, log = true }", 'units = [8, "x"]'),
+            "units: must be whole numbers of at least 1, but got 'x'",
+        ),
+        (("low = 32", "low = 0.5"), "space.units: must be whole numbers of at least 1, but got 0.5"),
+        (("layers = 3", "layers = -1"), "model.layers: must be whole numbers of at least 0, but got -1"),
+        (
+            ("[space]", "[space]\ndropout = [0.1, 1.5]"),
+            "space.dropout: must be numbers from 0 to less than 1, but got 1.5",
+        ),
+        (
+            ("[space]", "[space]\ndropout_2 = true"),
+            "space.dropout_2: must be numbers from 0 to less than 1, but got True",
+        ),
+        (("[space]", "[space]\nbeta_2 = 1.0"), "space.beta_2: must be numbers from 0 to less than 1, but got 1.0"),
+        (("[space]", "[space]\nbatch_norm = [0, 1]"), "space.batch_norm: must be true or false, but got 0"),
+        (("[space]", "[space]\nactivation = 3"), "space.activation: must be a text such as relu, but got 3"),
+        (
+            ("optimizer = [", "optimzer = ["),
+            "space.momentum: 'when' names 'optimzer', which is not in the space (did you mean 'optimizer'?)",
         ),
         (("[space]", "[space]\ndropout = { low = 0.0 }"), "a range needs low and high, but high is missing"),
         (("[space]", "[space]\ndropout = { low = 0.0, hihg = 1.0 }"), "unknown key 'hihg' (did you mean 'high'?)"),
@@ -182,3 +207,29 @@ def test_every_study_file_that_comes_with_us_is_valid(path: Path) -> None:
     spec, _ = load_spec(path)
     assert spec.name == path.stem
     assert spec.make_space().size() != 0
+
+
+OWN = GOOD.replace('family = "mlp"\nlayers = 3', 'build = "mine:build"')
+
+
+def test_a_condition_on_a_name_that_is_nowhere_is_refused_for_build_functions_too() -> None:
+    spec = parse_spec(OWN.replace("[space]", '[space]\noptimizer = ["sgd", "adam"]'))
+    assert spec.make_space()["momentum"].when == {"optimizer": ("sgd",)}
+    wrong = parse_spec(OWN.replace("[space]", '[space]\noptimiser = ["sgd", "adam"]'))
+    with pytest.raises(
+        SpecError, match=r"'when' names 'optimizer', which is not in the space \(did you mean 'optimiser'"
+    ):
+        wrong.make_space()
+
+
+def test_a_condition_on_what_a_kerastuner_model_declares_stands() -> None:
+    spec = parse_spec(OWN.replace("momentum", "units_1").replace("units = {", "batch_size = {"))
+    discovered = {"optimizer": Choice(("sgd", "adam")), "units_1": Int(8, 64)}
+    assert spec.make_space(discovered)["units_1"].when == {"optimizer": ("sgd",)}
+
+
+def test_a_build_functions_own_hyperparameters_may_be_anything() -> None:
+    spec = parse_spec(
+        OWN.replace("[space]", '[space]\noptimizer = "mine"\ndropout = [1, "none"]').replace("sgd", "mine")
+    )
+    assert spec.make_space()["dropout"] == Choice((1, "none"))

@@ -130,6 +130,39 @@ def test_ones_own_data_and_model_as_documented(tmp_path: Path) -> None:
     assert found["data"]["rows"] + found["data"]["test_rows"] == 200
 
 
+def test_builds_for_a_table_take_gaps_and_unmet_categories(tmp_path: Path) -> None:
+    modules(tmp_path)
+    (tmp_path / "cars.csv").write_text(
+        "mpg,horsepower,weight,origin\n" + "".join(f"{i}.5,{i if i % 4 else ''},{i},{'ab'[i % 2]}\n" for i in range(24))
+    )
+    code = """
+import sys
+from pathlib import Path
+import numpy as np
+from hpsearch.problem import Problem
+from hpsearch.spec import load_spec
+Path("study.toml").write_text(sys.argv[1])
+problem = Problem.load(load_spec("study.toml")[0])
+part = problem.dataset.train
+part.x["origin"][:3] = 12345
+part.x["horsepower"][:3] = np.nan
+config = {"units": 4, "optimizer": "sgd", "learning_rate": 0.01, "batch_size": 8}
+model = problem.build(config, problem.fold_parts(0)[0], seed=0)
+predicted = model.predict(part.x, verbose=0)
+assert predicted.shape == (len(part), 1) and np.isfinite(predicted).all(), predicted
+"""
+    data = '[data]\nsource = "cars.csv"\ntarget = "mpg"\ntest_fraction = 0'
+    text = section(section(blocks(README, "toml")[0], "data", data), "validation", "[validation]\nfolds = 3")
+    for name in ("my_table_models", "my_columns"):
+        study = section(text, "model", f'[model]\nbuild = "{name}:build"')
+        done = subprocess.run(
+            [sys.executable, "-c", code, study], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+    study = study.replace('"val_accuracy"', '"val_mae"').replace('"maximize"', '"minimize"')
+    assert check(tmp_path, study)["gaps"] == {"horsepower": 6}
+
+
 def test_kerastuner_code_as_documented(tmp_path: Path) -> None:
     modules(tmp_path)
     (text,) = [block for block in blocks(MODELS_AND_DATA, "toml") if '"tuned"' in block]

@@ -1,13 +1,16 @@
 """What ``hpsearch check`` prints."""
 
 import json
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hpsearch.data import load_dataset
 from hpsearch.space import Choice, Constant, Float, Int, Parameter, Space
 from hpsearch.spec import StudySpec
 
@@ -16,12 +19,14 @@ def render(spec: StudySpec, space: Space, facts: Mapping[str, Any], *, as_json: 
     """Print the effective values, the data, the space and its size."""
     size = space.size()
     grid = space.grid_size(spec.search.grid_points)
+    gaps = _unfilled(spec, facts["data"])
     if as_json:
         effective = {
             "study": spec.model_dump(mode="json"),
             "space": {name: describe_parameter(parameter) for name, parameter in space.items()},
             "space_size": size,
             "grid_size": grid,
+            "gaps": gaps,
             **{key: facts[key] for key in ("data", "plan", "backend", "device", "versions")},
         }
         print(json.dumps(effective, indent=2, ensure_ascii=False))
@@ -54,6 +59,12 @@ def render(spec: StudySpec, space: Space, facts: Mapping[str, Any], *, as_json: 
         for column in columns:
             listed.add_row(escape(column["name"]), column["kind"])
         console.print(listed)
+    if gaps:
+        counts = ", ".join(f"{name} {count}" for name, count in gaps.items())
+        console.print(
+            f"[bold]empty cells[/] in number columns: {escape(counts)}. {escape(str(spec.model.build))} gets them as "
+            "NaN and must fill them, or every trial diverges: docs/models-and-data.md shows how"
+        )
     spaces = Table("hyperparameter", "values", "when", title="space", title_justify="left")
     for name, parameter in space.items():
         when = ", ".join(f"{other} in {list(values)}" for other, values in parameter.when.items())
@@ -61,6 +72,14 @@ def render(spec: StudySpec, space: Space, facts: Mapping[str, Any], *, as_json: 
     console.print(spaces)
     total = "infinite (continuous ranges)" if size is None else f"{size:,}"
     console.print(f"size of the space: {total}; a grid has {grid:,} configs")
+
+
+def _unfilled(spec: StudySpec, data: Mapping[str, Any]) -> dict[str, int]:
+    """Empty cells of number columns that nobody but the user's own build function can fill."""
+    if spec.model.build is None or not data["columns"]:
+        return {}
+    with redirect_stdout(sys.stderr):  # a function source may print, and stdout may be JSON
+        return load_dataset(spec).gaps()
 
 
 def describe_parameter(parameter: Parameter) -> str:

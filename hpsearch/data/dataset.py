@@ -87,6 +87,16 @@ class Dataset:
         """The same source with other parts."""
         return replace(self, train=train, test=test)
 
+    def gaps(self) -> dict[str, int]:
+        """Number of empty cells (NaN) in each number column that has some, over all rows."""
+        parts = [part.x for part in (self.train, self.test) if part is not None and isinstance(part.x, Mapping)]
+        counts = {
+            column.name: sum(int(np.isnan(x[column.name]).sum()) for x in parts)
+            for column in self.columns
+            if column.kind == "number"
+        }
+        return {name: count for name, count in counts.items() if count}
+
     def fingerprint(self) -> str:
         """Digest of all rows and targets: equal exactly where the data are equal."""
         digest = hashlib.blake2b(digest_size=8)

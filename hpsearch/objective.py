@@ -1,12 +1,16 @@
 """How folds become one score: average the folds epoch by epoch, then read the mean curve at the rule's epoch."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
 from hpsearch.trial import Curves, FoldResult, Trial, TrialState
+
+_GROWS = re.compile(r"(^|_)(acc|accuracy|auc|precision|recall|f1|f1_score|r2|r2_score|iou)($|_)")
+_SHRINKS = re.compile(r"(^|_)(loss|error|mse|mae|rmse|mape|msle|crossentropy|divergence)($|_)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,23 @@ class Objective:
     def better(self, a: float, b: float) -> bool:
         """Whether score `a` is strictly better than score `b`."""
         return a > b if self.direction == "maximize" else a < b
+
+    def doubts(self) -> tuple[str, ...]:
+        """What looks like a mistake, in sentences; names of metrics are the user's, so it can only be a doubt."""
+        found = []
+        if not self.metric.startswith("val_"):
+            found.append(
+                f"objective: {self.metric} is measured on the training rows, so the search prefers what learns them by "
+                f"heart; val_{self.metric} is measured on each fold's validation rows"
+            )
+        name = self.metric.removeprefix("val_")
+        usual = "maximize" if _GROWS.search(name) else "minimize" if _SHRINKS.search(name) else self.direction
+        if usual != self.direction:
+            found.append(
+                f"objective: the search looks for the worst model if {self.metric} is what its name says: "
+                f'direction = "{self.direction}", but one would {usual} it'
+            )
+        return tuple(found)
 
     def rank_key(self, trial: Trial) -> tuple[int, float, int]:
         """Sort key, best first: complete trials by score, then the others; ties by trial number."""

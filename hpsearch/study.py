@@ -163,7 +163,11 @@ def _run(spec: StudySpec, text: str, observer: Observer | None) -> Study:
         )
         ledger = Ledger(uri, create=True)
         ledger.create(record)
-        return Study(drive(record, ledger, setting.executor, observer or Observer()), uri)
+        observer = observer or Observer()
+        for doubt in record.objective.doubts():
+            ledger.add_note(record.name, doubt)
+            observer.note(doubt)
+        return Study(drive(ledger.load(record.name), ledger, setting.executor, observer), uri)
 
 
 def resume(

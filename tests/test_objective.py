@@ -63,3 +63,27 @@ def test_only_complete_trials_are_ranked_and_ties_go_to_the_first() -> None:
         Trial(4, {}, TrialState.DIVERGED),
     ]
     assert [trial.number for trial in sorted(trials, key=ACCURACY.rank_key)] == [2, 3, 1, 0, 4]
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction", "told"),
+    [
+        ("val_accuracy", "maximize", ""),
+        ("val_accuracy", "minimize", "but one would maximize it"),
+        ("val_sparse_categorical_accuracy", "minimize", "but one would maximize it"),
+        ("val_auc_1", "minimize", "but one would maximize it"),
+        ("val_binary_crossentropy", "maximize", "but one would minimize it"),
+        ("val_mae", "maximize", "but one would minimize it"),
+        ("val_mae", "minimize", ""),
+        ("val_gain", "minimize", ""),
+        ("accuracy", "maximize", "objective: accuracy is measured on the training rows"),
+    ],
+)
+def test_an_objective_that_contradicts_its_metric_is_doubted(metric: str, direction: str, told: str) -> None:
+    doubts = Objective(metric, direction).doubts()
+    assert len(doubts) == bool(told)
+    assert told in "".join(doubts)
+
+
+def test_both_doubts_can_be_told() -> None:
+    assert len(Objective("loss", "maximize").doubts()) == 2

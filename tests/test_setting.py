@@ -1,6 +1,9 @@
 """From a study file to ready workers: which engine trains, and the reason that is kept for it."""
 
 import hashlib
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,8 @@ direction = "maximize"
 [resources]
 """
 
+ONE_TRIAL = 'engine = "fit"\nbackend = "jax"\n[search]\ntrials = 1\n'
+
 
 @pytest.fixture
 def study_file(tmp_path: Path, monkeypatch) -> Path:
@@ -62,3 +67,18 @@ def test_an_engine_that_was_asked_for_is_not_replaced(study_file: Path) -> None:
     study_file.write_text(f'{STUDY}engine = "fused"\n')
     with pytest.raises(ModelError, match="twelve is odd"):
         set_up(load_spec(study_file)[0])
+
+
+def test_a_doubtful_objective_is_noted_by_check_and_when_a_study_starts(study_file: Path) -> None:
+    study_file.write_text(STUDY.replace("maximize", "minimize").replace("[8, 12, 16]", "8\nepochs = 1") + ONE_TRIAL)
+    for command in ("check", "run"):
+        done = subprocess.run(
+            [sys.executable, "-m", "hpsearch", command, study_file.name, "--json"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=300,
+        )
+        assert "note: objective: the search looks for the worst model if val_accuracy is what" in done.stderr
+        told = json.loads(done.stdout)
+    assert any('direction = "minimize", but one would maximize it' in note for note in told["notes"])

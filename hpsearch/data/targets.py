@@ -31,7 +31,8 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
     """Code the targets of both parts.
 
     Raises:
-        DataError: Targets are missing, are texts where numbers are needed, or hold a single class.
+        DataError: Targets are missing, are texts where numbers are needed, or hold a single class; or test targets
+            hold a class that training lacks.
     """
     source, data = spec.data.source, spec.data
     y = _tidy(source, loaded.y, "targets")
@@ -41,8 +42,10 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
         return CodedTargets(_amounts(source, y), None if y_test is None else _amounts(source, y_test), task, ())
     if y.ndim == 2:
         y, y_test = _from_one_hot(source, y), None if y_test is None else _from_one_hot(source, y_test)
-    values = np.unique(y if y_test is None else np.concatenate([y, y_test]))
-    if len(np.unique(y)) < 2:
+    values = np.unique(y)
+    if y_test is not None:
+        _check_met(source, values, y_test)
+    if len(values) < 2:
         raise DataError(
             f"{source}: all {len(y)} targets are of one class, {_name(y[0])!r}",
             hint='a classifier needs at least two classes; check [data] target, or set task = "regression"',
@@ -59,6 +62,19 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
     codes, codes_test = (None if part is None else _numbers(part, values, one_hot) for part in (y, y_test))
     assert codes is not None
     return CodedTargets(codes, codes_test, task, classes)
+
+
+def _check_met(source: str, values: Array, y_test: Array) -> None:
+    """Every class of the source's own test split must have been met in training."""
+    unmet = ~np.isin(y_test, values)
+    if unmet.any():
+        names = np.unique(y_test[unmet])
+        shown = ", ".join(repr(_name(name)) for name in names[:5]) + (", …" if len(names) > 5 else "")
+        raise DataError(
+            f"{source}: {int(unmet.sum())} of {len(y_test)} test targets are of classes that no training row has: "
+            f"{shown}",
+            hint="no model can learn them: mend the spelling, drop those rows, or add training rows of these classes",
+        )
 
 
 def infer_task(y: Array) -> Task:

@@ -141,6 +141,7 @@ def numbered(): return pd.DataFrame(x), y
 def uneven(): return {"a": x[:, 0], "b": x[:5, 1]}, y
 def one_table(): return {"a": x[:, 0]}, y, x, y
 def grouped(): return {"a": x[:, 0], "g": y // 1, "junk": x[:, 1]}, y
+def new_class(): return x, np.array(list("ab") * 10), x[:4], np.array(["a", "b", "c", "c "])
 def one_hot(): return x, np.eye(3)[np.arange(20) % 3]
 def nothing(): return None
 def three(): return x, y, x
@@ -192,6 +193,7 @@ def test_what_functions_may_return(user):
         ("grouped", {"group": "h"}, "group names column 'h', which is not there"),
         ("two", {"group": "g"}, "group names column 'g', but the source is arrays without named columns"),
         ("two", {"time": "t"}, "time names column 't', but the source is arrays without named columns"),
+        ("new_class", {}, "2 of 4 test targets are of classes that no training row has: 'c', 'c '"),
         ("short", {}, "20 rows of inputs, but 19 targets"),
         ("other_shape", {}, "rows are of shape (2,), but test rows of shape (1,)"),
         ("texts", {}, "rows are of dtype <U1, such as np.str_('a'), where numbers are needed"),

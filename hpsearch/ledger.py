@@ -150,6 +150,17 @@ class Ledger:
         """Whether there is a study of that name."""
         return name in self.names()
 
+    def delete(self, name: str) -> None:
+        """Remove a study with all its trials.
+
+        Raises:
+            LedgerError: There is none of that name.
+        """
+        with explained(self.uri):
+            self._storage.delete_study(self._study_id(name))
+        del self._ids[name]
+        self._trial_ids = {key: one for key, one in self._trial_ids.items() if key[0] != name}
+
     def set_state(self, name: str, state: StudyState) -> None:
         """Say where the study stands."""
         self._set_attr(name, "state", state.value)

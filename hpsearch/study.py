@@ -1,5 +1,6 @@
 """Run, resume and read studies: what the command line and a notebook call."""
 
+import shutil
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch import analysis, report, workspace
 from hpsearch.errors import HpsearchError, LedgerError, SpecError, StudyError
 from hpsearch.imports import source_digest
-from hpsearch.ledger import DEFAULT_URI, Ledger, sqlite_path
+from hpsearch.ledger import DEFAULT_URI, Ledger, sqlite_path, unknown_study
 from hpsearch.observer import Observer
 from hpsearch.record import StudyRecord, StudyState
 from hpsearch.search import LOG_CHAMPION, drive
@@ -300,6 +301,31 @@ def sync(name: str, *, ledger: str = DEFAULT_URI) -> str:
             book.set_champion(name, replace(record.champion, model_uri=uri))
             done.append(f"champion: {uri}")
     return "\n".join(done)
+
+
+def delete(name: str, *, ledger: str = DEFAULT_URI) -> Path:
+    """Remove a study from the ledger, and its folder; what MLflow has of it stays there.
+
+    Returns:
+        The folder that was removed.
+
+    Raises:
+        LedgerError: There is no such study, a driver has it, or the folder cannot be removed.
+    """
+    book = Ledger(ledger)
+    if not book.has(name):
+        raise unknown_study(name, book.names(), ledger)
+    folder = workspace.study_folder(ledger, name)
+    with workspace.driving(ledger, name):
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise LedgerError(
+                f"{error.filename} cannot be removed: {error.strerror}",
+                hint="make the folder writable and try again; the study is still in the ledger",
+            ) from None
+        book.delete(name)
+    return folder
 
 
 def check_champion(record: StudyRecord) -> Path:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from hpsearch import study
-from hpsearch.errors import SpecError, TrackingError
+from hpsearch import study, workspace
+from hpsearch.cli.main import app
+from hpsearch.errors import LedgerError, SpecError, TrackingError
 from hpsearch.ledger import Ledger
 from hpsearch.observer import Observer
 from hpsearch.record import StudyState
@@ -147,3 +148,26 @@ def test_code_mended_before_any_fold_was_trained_is_no_matter(begun: Ledger, tmp
     (tmp_path / "mine.py").write_text("a = 1")
     record = study.resume("fresh", ledger=begun.uri, trials=1).record
     assert not any("has changed since" in note for note in record.notes)
+
+
+def test_a_deleted_study_is_gone_and_its_name_is_free_for_another(begun: Ledger, tmp_path: Path) -> None:
+    with workspace.driving(begun.uri, "synthetic"), pytest.raises(LedgerError, match="is being driven by"):
+        study.delete("synthetic", ledger=begun.uri)
+    other = begun.load("synthetic")
+    begun.create(replace(other, name="other", spec=other.spec.model_copy(update={"name": "other"})))
+    folder = study.delete("synthetic", ledger=begun.uri)
+    assert not folder.exists()
+    assert Ledger(begun.uri).names() == ["other"]
+    with pytest.raises(LedgerError, match="no study 'synthetic'"):
+        study.delete("synthetic", ledger=begun.uri)
+    begun.create(make_record(load_spec(write(tmp_path, trials=6))[0]))
+    assert begun.load("synthetic").trials == ()
+
+
+def test_without_yes_nothing_is_deleted(begun: Ledger) -> None:
+    with pytest.raises(SpecError, match="3 trials of study 'synthetic' and studies/synthetic would be gone") as caught:
+        app(["delete", "synthetic", "--ledger", begun.uri], standalone_mode=False)
+    assert "hpsearch delete synthetic --yes" in caught.value.hint
+    assert len(begun.load("synthetic").trials) == 3
+    app(["delete", "synthetic", "--yes", "--ledger", begun.uri], standalone_mode=False)
+    assert begun.names() == []

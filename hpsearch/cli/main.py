@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hpsearch.errors import HpsearchError, LedgerError
+from hpsearch.errors import HpsearchError, LedgerError, SpecError
 
 app = typer.Typer(
     name="hpsearch",
@@ -256,6 +256,26 @@ def sync(name: StudyArgument, ledger: LedgerOption = LEDGER) -> None:
     from hpsearch.study import sync as sync_study
 
     print(sync_study(name, ledger=ledger))
+
+
+@app.command()
+def delete(
+    name: StudyArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete it; without, only say what would be gone.")] = False,
+    ledger: LedgerOption = LEDGER,
+) -> None:
+    """Delete a study for good: its trials, champion and report. What MLflow has of it stays there."""
+    from hpsearch import study, workspace
+    from hpsearch.ledger import Ledger
+
+    if not yes:
+        record, folder = Ledger(ledger).load(name), workspace.study_folder(ledger, name)
+        raise SpecError(
+            f"{len(record.trials)} trials of study {name!r} and {folder} would be gone for good",
+            hint=f"`{record.command('delete', '--yes')}` deletes them",
+        )
+    folder = study.delete(name, ledger=ledger)
+    print(f"deleted study {name!r} and {folder}; MLflow keeps what it has of it: `hpsearch ui` shows it")
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Hand a finished study over as a folder of plain files."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -46,8 +47,7 @@ def export(study: Study, folder: Path) -> list[tuple[str, str]]:
     ]
     written.append((write_report(study, format="html", folder=folder).name, "the report"))
     written.append(_predictions(study, folder))
-    written.append(_saved_model(study, champion, folder))
-    return written
+    return [*written, *_saved_model(study, champion, folder)]
 
 
 def _predictions(study: Study, folder: Path) -> tuple[str, str]:
@@ -69,15 +69,23 @@ def _predictions(study: Study, folder: Path) -> tuple[str, str]:
     return "predictions.csv", "the champion's predictions of the test rows"
 
 
-def _saved_model(study: Study, champion: Path, folder: Path) -> tuple[str, str]:
-    """A TensorFlow SavedModel, made in a worker with the TensorFlow backend."""
+def _saved_model(study: Study, champion: Path, folder: Path) -> list[tuple[str, str]]:
+    """A TensorFlow SavedModel, made in a worker with the TensorFlow backend, and how its inputs are called."""
     spec = study.record.spec
     cpu = spec.model_copy(update={"resources": spec.resources.model_copy(update={"executor": "processes", "gpus": []})})
     executor = make_executor(cpu, backend="tensorflow", cache=None)
     try:
-        executor.request("export_saved_model", str(champion.resolve()), str((folder / "saved_model").resolve()))
+        renamed = executor.request(
+            "export_saved_model", str(champion.resolve()), str((folder / "saved_model").resolve())
+        )
     except HpsearchError as error:
-        return "saved_model", f"not written: {error.what.splitlines()[0]}"
+        return [("saved_model", f"not written: {error.what.splitlines()[0]}")]
     finally:
         executor.close()
-    return "saved_model", "the champion as a TensorFlow SavedModel, for serving"
+    written = [("saved_model", "the champion as a TensorFlow SavedModel, for serving")]
+    if renamed:
+        names = folder / "saved_model_inputs.json"
+        names.write_text(json.dumps(renamed, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        other = ", ".join(f"{old!r} is {new!r}" for old, new in renamed.items() if old != new)
+        written.append((names.name, f"what the SavedModel calls the columns, as its names must be ASCII: {other}"))
+    return written

@@ -141,8 +141,10 @@ class Worker:
             ``{"parameters": number of weights, "metrics": names of the curves that training will record}``.
 
         Raises:
-            ModelError: The model cannot be built or evaluated on the data, or is tied to the next one.
+            ModelError: The model cannot be built or evaluated on the data, is tied to the next one, or cannot be saved
+                and loaded.
         """
+        from hpsearch.models.saving import check_saving
         from hpsearch.models.sharing import check_apart
 
         problem = self.problem
@@ -161,6 +163,7 @@ class Worker:
                 f"{traceback.format_exc()}",
                 hint=f"inputs have shape {_shape_of(few.x)}, targets {list(few.y.shape[1:])}; check the output layer",
             ) from None
+        check_saving(model, self.spec, few.x)
         names = list(values)
         return {"parameters": model.count_params(), "metrics": [*names, *(f"val_{name}" for name in names)]}
 
@@ -207,12 +210,12 @@ class Worker:
         the background, for a call that follows.
 
         Raises:
-            ModelError: Training fails or diverges.
+            ModelError: Training fails or diverges, or the model cannot be saved.
             LedgerError: The folder cannot be written.
         """
         # The winner's refit is plain Keras whatever engine searched: one model, no folds.
         from hpsearch.engines.fit import refit
-        from hpsearch.models.without_tensorflow import without_tensorflow
+        from hpsearch.models.saving import save_model
 
         threading.Thread(target=_import_all, args=(meanwhile,), name="import").start()
         begun = time.perf_counter()
@@ -232,8 +235,7 @@ class Worker:
         with _saving_in(target):
             target.mkdir(parents=True, exist_ok=True)
             path = target / "champion.keras"
-            with without_tensorflow():
-                _replace(path, lambda temporary: model.save(temporary))
+            _replace(path, lambda temporary: save_model(model, temporary))
             test = self.problem.dataset.test
             scores: dict[str, float] = {}
             if test is not None:
@@ -270,11 +272,19 @@ class Worker:
         example = _head(self.problem.dataset.train.x, 5)
         return function(model=self._model or path, example=example, **kwargs)
 
-    def export_saved_model(self, path: str, target: str) -> None:
-        """Write a ``.keras`` file as a TensorFlow SavedModel; needs the TensorFlow backend."""
-        import keras
+    def export_saved_model(self, path: str, target: str) -> dict[str, str]:
+        """Write a ``.keras`` file as a TensorFlow SavedModel; needs the TensorFlow backend.
 
-        keras.models.load_model(path).export(target, format="tf_saved_model", verbose=False)
+        Returns:
+            See :func:`~hpsearch.models.serving.write_saved_model`.
+
+        Raises:
+            ModelError: The file needs code that the build module no longer has.
+        """
+        from hpsearch.models.saving import load_model
+        from hpsearch.models.serving import write_saved_model
+
+        return write_saved_model(load_model(path, self.spec), target)
 
     def _save_predictions(self, model: "keras.Model", test: Part, folder: Path) -> None:
         predicted = np.asarray(model.predict(test.x, batch_size=256, verbose=0))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch.data.dataset import Features
-from hpsearch.errors import TrackingError
+from hpsearch.errors import ModelError, TrackingError
 from hpsearch.record import StudyRecord, StudyState
 from hpsearch.spec import TrackingSection
 from hpsearch.tracking import study_view, view
@@ -54,6 +54,7 @@ def log_champion(
 
     Raises:
         TrackingError: MLflow cannot be reached or refuses, or there is no champion.
+        ModelError: The file needs code that the study's build module no longer has.
     """
     champion = record.champion
     if champion is None:
@@ -66,10 +67,12 @@ def log_champion(
             version = _registered(client, name, champion.sha256)
             if version is None:
                 with _addressed(address):
-                    version = _register(projection, record, champion, model=_load(model), example=example)
+                    version = _register(projection, record, champion, model=_load(model, record), example=example)
             client.set_registered_model_alias(name, ALIAS, version)
             uri = f"models:/{name}/{version}"
             projection.write_champion(replace(record, champion=replace(champion, model_uri=uri)))
+        except ModelError:
+            raise
         except Exception as error:
             raise explain(error, address) from error
     return uri
@@ -94,12 +97,12 @@ def requirements() -> list[str]:
     return found
 
 
-def _load(model: "keras.Model | str") -> "keras.Model":
+def _load(model: "keras.Model | str", record: StudyRecord) -> "keras.Model":
     if not isinstance(model, str):
         return model
-    import keras
+    from hpsearch.models.saving import load_model
 
-    return keras.saving.load_model(model, compile=False)
+    return load_model(model, record.spec, compile=False)
 
 
 def _registered(client: "MlflowClient", name: str, sha256: str) -> str | None:

@@ -1,0 +1,160 @@
+"""Champions to files and back, also where the user's own layers, models, losses or functions are in them.
+
+A file names what is not Keras' own without a module, so it is looked up where the study's build function is.
+"""
+
+import json
+import re
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+
+from hpsearch.data.dataset import Features
+from hpsearch.errors import HpsearchError, ModelError
+from hpsearch.imports import load_object
+from hpsearch.models.without_tensorflow import without_tensorflow
+from hpsearch.spec import StudySpec
+
+_HINT = (
+    "define classes and functions at the top level of their module, decorate them with "
+    "@keras.saving.register_keras_serializable(), and give a class whose __init__ takes arguments a get_config that "
+    "returns them all; write such a function in place of a lambda"
+)
+
+_ADVICE = "Make sure custom|Full object config|Arguments received|Please |Example:"
+"""Where an error of Keras stops saying what happened."""
+
+
+def save_model(model: keras.Model, path: str | Path) -> None:
+    """Write a ``.keras`` file.
+
+    Raises:
+        ModelError: A class in it has no ``get_config`` or one that cannot be written.
+        OSError: The file cannot be written.
+    """
+    with without_tensorflow(), _told(f"the model {model.name!r} cannot be saved"):
+        model.save(path)
+
+
+def load_model(path: str | Path, spec: StudySpec, *, compile: bool = True) -> keras.Model:
+    """Read a study's ``.keras`` file, with what is the user's own in it from the study's build module.
+
+    Args:
+        path: A file that the study wrote: it may hold code (``Lambda`` layers), as the build module does.
+        spec: The study file.
+        compile: Whether to compile it as it was saved.
+
+    Raises:
+        ModelError: It needs something that the build module does not have, or cannot be made from its file.
+    """
+    with without_tensorflow():
+        with zipfile.ZipFile(path) as file:
+            named = set(_not_of_keras(json.loads(file.read("config.json"))))
+        objects = _find(named, spec) if named else {}
+        with _told(f"{spec.model.build or spec.model.family}: the saved model cannot be loaded"):
+            return keras.saving.load_model(path, custom_objects=objects, compile=compile, safe_mode=False)
+
+
+def check_saving(model: keras.Model, spec: StudySpec, x: Features) -> None:
+    """Save and load a model that is not made of Keras' own classes alone: it must come back as what it was.
+
+    Args:
+        model: Compiled, with weights.
+        spec: The study file.
+        x: A few rows to compare predictions with.
+
+    Raises:
+        ModelError: It cannot be saved or loaded, or predicts something else once loaded.
+    """
+    with without_tensorflow(), _told(f"the model {model.name!r} cannot be saved"):
+        if not set(_not_of_keras(keras.saving.serialize_keras_object(model))):
+            return
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        save_model(model, path)
+        loaded = load_model(path, spec)
+    with _told(f"{spec.model.build}: the model cannot be used once saved and loaded"):
+        first, again, after = (_predicted(one, x) for one in (model, model, loaded))
+    if _equal(first, again) and not _equal(first, after):
+        raise ModelError(f"{spec.model.build}: the model predicts something else once saved and loaded", hint=_HINT)
+
+
+def _not_of_keras(config: Any) -> Iterator[str]:
+    """Registered names of the classes and functions in a model's config that are not Keras' own."""
+    if isinstance(config, dict):
+        module, kind = str(config.get("module")), config.get("class_name")
+        if kind == "__lambda__":
+            yield kind
+        elif "registered_name" in config and not _is_of_keras(module):
+            yield str(config["config"] if kind == "function" else config["registered_name"] or kind)
+    if isinstance(config, dict | list | tuple):
+        for one in config.values() if isinstance(config, dict) else config:
+            yield from _not_of_keras(one)
+
+
+def _is_of_keras(module: str) -> bool:
+    return module == "keras" or module.startswith("keras.")
+
+
+def _find(names: Iterable[str], spec: StudySpec) -> Mapping[str, Any]:
+    """What these names stand for; those that Keras knows itself once the build module is imported are left out."""
+    address = spec.model.build
+    if address is None:
+        return {}
+    load_object(address, spec.folder, ModelError)
+    modules, found = _users_modules(address.partition(":")[0]), {}
+    for name in names:
+        known = keras.saving.get_registered_object(name)
+        if "<locals>" in getattr(known, "__qualname__", ""):
+            raise ModelError(f"{address}: {name} is defined inside a function, where nobody finds it again", hint=_HINT)
+        held = [vars(module)[name] for module in modules if name in vars(module)]
+        if known is None and held:
+            found[name] = held[0]
+    return found
+
+
+def _users_modules(name: str) -> list[ModuleType]:
+    """A build module, then the imported modules that lie beside or below it, or elsewhere in its package."""
+    module, top = sys.modules[name], sys.modules[name.partition(".")[0]]
+    folder = (_file(top) or _file(module) or Path()).parent
+    others = []
+    for one in list(sys.modules.values()):
+        path = _file(one)
+        if path and path.is_relative_to(folder) and "site-packages" not in path.relative_to(folder.parent).parts:
+            others.append(one)
+    return [module, *others]
+
+
+def _file(module: ModuleType) -> Path | None:
+    path = getattr(module, "__file__", None)  # none for packages without __init__.py
+    return Path(path) if isinstance(path, str) else None
+
+
+def _predicted(model: keras.Model, x: Features) -> list[Any]:
+    return [np.asarray(one) for one in keras.tree.flatten(model.predict(x, batch_size=32, verbose=0))]
+
+
+def _equal(some: list[Any], others: list[Any]) -> bool:
+    return all(np.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True) for a, b in zip(some, others, strict=True))
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Say what Keras, or the user's code that it calls, raised."""
+    try:
+        yield
+    except (HpsearchError, OSError):
+        raise
+    except Exception as error:
+        words = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
+        innermost = words.rpartition("Exception encountered: ")[2]
+        happened = re.split(_ADVICE, innermost)[0].strip()[:300]
+        raise ModelError(f"{what}: {type(error).__name__}: {happened}", hint=_HINT) from None

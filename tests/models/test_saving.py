@@ -1,0 +1,265 @@
+"""Models with the user's own classes and functions: saved, loaded in another process, predicted with, exported."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hpsearch.errors import ModelError
+from hpsearch.models import saving
+from hpsearch.models.serving import signature_names
+from hpsearch.predict import predict
+from hpsearch.study import Study
+from hpsearch.tracking.champion import _load
+from hpsearch.worker import Worker
+from tests.factories import make_record
+from tests.models.conftest import make_problem
+
+LAYERS = """
+import keras
+
+class Neighbour(keras.layers.Layer):
+    def call(self, x):
+        return x + 1
+"""
+
+MODELS = """
+import keras
+import layers_for_saving_tests as neighbours
+from keras import layers, ops
+
+
+class Scale(layers.Layer):
+    def __init__(self, factor=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, x):
+        return x * self.factor
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
+@keras.saving.register_keras_serializable(package="mine")
+class Registered(Scale):
+    pass
+
+
+class Forgetful(Scale):
+    def get_config(self):
+        return layers.Layer.get_config(layers.Layer(name=self.name))
+
+
+class Subclassed(keras.Model):
+    def __init__(self, outputs, inner=None):
+        super().__init__()
+        self.inner, self.flat = inner or layers.Dense(4), layers.Flatten()
+        self.last, self.outputs_ = layers.Dense(outputs, activation="softmax"), outputs
+
+    def call(self, x):
+        return self.last(self.inner(self.flat(x)))
+
+
+class Configured(Subclassed):
+    def get_config(self):
+        return {"outputs": self.outputs_}
+
+
+class Peak(keras.metrics.Mean):
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(ops.max(y_pred))
+
+
+def swish(x):
+    return x * ops.sigmoid(x)
+
+
+def loss(y_true, y_pred):
+    return ops.mean(ops.square(y_pred), axis=-1)
+
+
+def net(*more):
+    return keras.Sequential([layers.Flatten(), *more, layers.Dense(10, activation="softmax")])
+
+
+def scaled(config, data): return net(Scale(2.0))
+def registered(config, data): return net(Registered(2.0))
+def neighbour(config, data): return net(neighbours.Neighbour())
+def configured(config, data): return Configured(10)
+def activated(config, data): return net(layers.Dense(4, activation=swish))
+def doubled(config, data): return net(layers.Lambda(lambda x: x * 2))
+def forgetful(config, data): return net(Forgetful(2.0))
+def subclassed(config, data): return Subclassed(10, layers.Dense(3))
+def with_a_global(config, data): return net(layers.Lambda(lambda x: ops.abs(x)))
+def stock(config, data): return net()
+
+
+def measured(config, data):
+    model = net()
+    model.compile("sgd", loss, metrics=[Peak(name="peak"), loss])
+    return model
+
+
+def local(config, data):
+    class Local(layers.Layer):
+        def call(self, x):
+            return x
+    return net(Local())
+
+
+def local_registered(config, data):
+    @keras.saving.register_keras_serializable()
+    class LocalRegistered(layers.Layer):
+        def call(self, x):
+            return x
+    return net(LocalRegistered())
+
+
+def of_columns(config, data):
+    inputs = {name: keras.Input((1,), name=name) for name in data.x}
+    x = Registered(2.0)(Scale(3.0)(layers.Concatenate()(list(inputs.values()))))
+    return keras.Model(inputs, layers.Dense(1)(x))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "models_for_saving_tests.py").write_text(MODELS)
+    (tmp_path / "layers_for_saving_tests.py").write_text(LAYERS)
+    return tmp_path
+
+
+def worker_of(folder: Path, name: str, **sections: object) -> Worker:
+    return Worker(make_problem(folder, model={"build": f"models_for_saving_tests:{name}"}, **sections).spec)
+
+
+@pytest.mark.parametrize(
+    "name", ["scaled", "registered", "neighbour", "configured", "activated", "doubled", "measured"]
+)
+def test_a_rehearsal_saves_and_loads_what_is_the_users_own(folder, name, monkeypatch):
+    loaded = []
+    real = saving.load_model
+    monkeypatch.setattr(saving, "load_model", lambda *args: loaded.append(real(*args)) or loaded[0])
+    facts = worker_of(folder, name).rehearse({})
+    assert loaded[0].count_params() == facts["parameters"]
+
+
+def test_a_rehearsal_spends_no_time_on_saving_stock_models(folder, monkeypatch):
+    monkeypatch.delattr(saving, "save_model")
+    assert worker_of(folder, "stock").rehearse({})["parameters"] == 650
+    with pytest.raises(NameError):
+        worker_of(folder, "scaled").rehearse({})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("subclassed", "cannot be saved: NotImplementedError: Object Subclassed was created by passing non-serial"),
+        ("forgetful", "models_for_saving_tests:forgetful: the model predicts something else once saved and loaded"),
+        ("local", "local: the saved model cannot be loaded: TypeError: Could not locate class 'Local'."),
+        ("local_registered", "Custom>LocalRegistered is defined inside a function"),
+        (
+            "with_a_global",
+            "once saved and loaded: NameError: Exception encountered when calling Lambda.call(). name 'ops'",
+        ),
+    ],
+)
+def test_a_rehearsal_finds_out_what_would_not_come_back(folder, name, message):
+    with pytest.raises(ModelError) as caught:
+        worker_of(folder, name).rehearse({})
+    assert message in caught.value.what
+    assert "Traceback" not in caught.value.what
+    assert "\n" not in caught.value.what
+    assert "register_keras_serializable()" in caught.value.hint
+    assert "get_config" in caught.value.hint
+
+
+def test_a_champion_that_cannot_be_saved_is_the_models_error_and_leaves_no_file(folder):
+    with pytest.raises(ModelError, match="cannot be saved: NotImplementedError"):
+        worker_of(folder, "subclassed").refit(0, {"epochs": 1}, 1, str(folder / "study"))
+    assert list((folder / "study").iterdir()) == []
+
+
+def test_a_class_that_has_left_the_build_module_is_named(folder):
+    worker = worker_of(folder, "scaled")
+    champion = worker.refit(0, {"epochs": 1}, 1, str(folder / "study"))
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "later_models_for_saving_tests.py").write_text("def build(config, data): pass\n")
+    spec = make_problem(elsewhere, model={"build": "later_models_for_saving_tests:build"}).spec
+    with pytest.raises(
+        ModelError,
+        match=r"tests:build: the saved model cannot be loaded: TypeError: Could not locate class 'Scale'\.\n",
+    ):
+        saving.load_model(champion.path, spec)
+
+
+SERVED = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+from hpsearch.spec import StudySpec
+from hpsearch.worker import Worker
+
+spec = StudySpec.model_validate({**json.loads(sys.argv[1]), "folder": sys.argv[2]})
+renamed = Worker(spec).export_saved_model(sys.argv[3], sys.argv[4])
+serve = tf.saved_model.load(sys.argv[4]).signatures["serving_default"]
+rows = {renamed[name]: tf.constant([[1.0], [2.0]]) for name in ("größe", "body height", "class")}
+print(json.dumps({"renamed": renamed, "served": np.concatenate(list(serve(**rows).values())).ravel().tolist()}))
+"""
+
+
+def test_a_champion_is_predicted_with_served_and_loaded_where_only_its_study_is_known(folder):
+    rows = np.arange(40.0).reshape(10, 4)
+    pd.DataFrame(rows, columns=["größe", "body height", "class", "y"]).to_csv(folder / "rows.csv", index=False)
+    sections = {
+        "data": {"source": "rows.csv", "target": "y", "task": "regression", "test_fraction": 0},
+        "validation": {"method": "kfold", "folds": 2},
+    }
+    worker = worker_of(folder, "of_columns", **sections)
+    champion = worker.refit(0, {"epochs": 1}, 1, str(folder / "study"))
+    assert champion.sha256 == hashlib.sha256(Path(champion.path).read_bytes()).hexdigest()
+    record = replace(make_record(), spec=worker.spec, facts={"data": worker.data_facts()}, champion=champion)
+
+    model = Study(record, "sqlite:///ledger.db").best_model()
+    two = {name: np.array([[1.0], [2.0]], np.float32) for name in ("größe", "body height", "class")}
+    wanted = model.predict(two, verbose=0).ravel()
+    assert _load(champion.path, record).count_params() == model.count_params()
+    (folder / "new.csv").write_text("größe,body height,class\n1,1,1\n2,2,2\n")
+    assert predict(record, folder / "new.csv")["prediction"].tolist() == pytest.approx(wanted.tolist())
+
+    command = [sys.executable, "-c", SERVED, worker.spec.model_dump_json(exclude_none=True), str(folder)]
+    done = subprocess.run(
+        [*command, champion.path, str(folder / "served")],
+        env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        cwd=folder / "study",
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["renamed"] == {"größe": "gr__e", "body height": "body_height", "class": "class_"}
+    assert found["served"] == pytest.approx(wanted.tolist(), rel=1e-5)
+
+
+def test_names_of_a_signature_are_legal_and_differ_in_more_than_case():
+    names = ["A b", "a_b", "A_B", "1st", "größe", "grö ße", "self", "plain"]
+    assert signature_names(names) == {
+        "A b": "A_b_3",
+        "a_b": "a_b",
+        "A_B": "A_B_2",
+        "1st": "x_1st",
+        "größe": "gr__e",
+        "grö ße": "gr___e",
+        "self": "self_",
+        "plain": "plain",
+    }

@@ -46,3 +46,8 @@ def test_a_source_that_prints_does_not_spoil_the_json(tmp_path: Path, capsys) ->
     )
     own = parse_spec(STUDY.format(source="chatty_source:load", model='build = "my_models:build"'), folder=tmp_path)
     assert json.loads(said(own, capsys, as_json=True))["gaps"] == {"horsepower": 6}
+
+
+def test_the_method_that_a_column_asks_for_is_shown(capsys) -> None:
+    spec = parse_spec(STUDY.format(source='cars.csv"\ngroup = "maker', model='family = "mlp"'))
+    assert "validation rows), group" in said(spec, capsys)

@@ -42,7 +42,11 @@ def render(spec: StudySpec, space: Space, facts: Mapping[str, Any], *, as_json: 
             f"{data['source']}: {data['rows']} rows, {data['test_rows']} held out, fingerprint {data['fingerprint']}",
         ),
         ("task", f"{data['task']}" + (f", {len(data['classes'])} classes" if data["classes"] else "")),
-        ("folds", f"{len(data['folds'])} × ({rows[0]} training + {rows[1]} validation rows)"),
+        (
+            "folds",
+            f"{len(data['folds'])} × ({rows[0]} training + {rows[1]} validation rows)"
+            + (f", {spec.validation.method}" if spec.validation.method else ""),
+        ),
         ("model", spec.model.family or spec.model.build),
         ("objective", f"{spec.objective.direction} {spec.objective.metric} at the {spec.objective.epoch} epoch"),
         ("search", f"{spec.search.tuner} {spec.search.algorithm}, {spec.search.trials} trials, seed {spec.seed}"),

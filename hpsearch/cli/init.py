@@ -22,7 +22,7 @@ source = {source}      # keras:…, sklearn:…, a CSV/Parquet/NPZ file, or "my_
 test_fraction = 0.2    # held out and met once, by the winner; ignored where the source has its own test split
 
 [validation]
-# method = "stratified"  # kfold | stratified | group | time-series | holdout; chosen by the task if left out
+# method = "stratified"  # kfold | stratified | group | time-series | holdout; follows columns and task if left out
 folds = 5
 repeats = 1
 

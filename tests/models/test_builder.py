@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from hpsearch.errors import ModelError, SpecError
+from hpsearch.limits import OPTIMIZERS as LEGAL_OPTIMIZERS
 from hpsearch.models.training import OPTIMIZERS, SETTINGS, make_optimizer
 from hpsearch.space import Choice, Constant, Float, Int
-from hpsearch.spec import OPTIMIZERS as LEGAL_OPTIMIZERS
 from hpsearch.worker import Worker
 from tests.models.conftest import SGD, make_problem
 

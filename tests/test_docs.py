@@ -1,6 +1,7 @@
 """What README and docs say is run: every ``bash``, ``python`` and ``toml`` block, in order, in a fresh folder."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -9,9 +10,14 @@ from typing import Any
 
 import pytest
 
+os.environ.setdefault("KERAS_BACKEND", "jax")
+import keras
+
 from benchmarks.documented import STUDIES
 from benchmarks.pictures import COLUMNS, shorten
+from hpsearch.cli.main import app
 from hpsearch.spec import parse_spec
+from hpsearch.worker import Worker
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -200,3 +206,28 @@ def test_recordings_are_shortened_where_they_say_so() -> None:
     cut = [line[: COLUMNS - 1] + "…" for line in lines]
     prose = ["word " * 23 + "word", "word " * 15 + "word"]
     assert shown == ["begin", cut[0], cut[1], "…", cut[8], *prose, "end"]
+
+
+QUESTIONS = ROOT / "docs" / "questions.md"
+
+
+@pytest.mark.parametrize("module", ["weighted", "decay", "branches"])
+def test_answers_to_questions_are_models_that_can_be_built_and_saved(module: str, tmp_path: Path) -> None:
+    (code,) = [block for block in blocks(QUESTIONS, "python") if block.startswith(f"# {module}.py\n")]
+    (tmp_path / f"{module}.py").write_text(code, encoding="utf-8")
+    text = section(blocks(README, "toml")[0], "data", '[data]\nsource = "sklearn:wine"\nlabels = "LABELS"')
+    text = text.replace("LABELS", "one-hot" if module == "weighted" else "integer")
+    spec = parse_spec(section(text, "model", f'[model]\nbuild = "{module}:build"'), folder=tmp_path)
+    config = {"units": 8, "learning_rate": 0.01, "epochs": 1, "batch_size": 32}
+    worker = Worker(spec)
+    metrics = worker.rehearse(config)["metrics"]
+    assert "val_accuracy" in metrics
+    assert ("val_f1" in metrics) == (module == "weighted")
+    champion = worker.refit(0, config, 1, str(tmp_path))
+    assert keras.models.load_model(champion.path).count_params() == champion.parameters
+
+
+def test_every_command_in_the_answers_exists() -> None:
+    named = set(re.findall(r"`hpsearch (\w+)", QUESTIONS.read_text(encoding="utf-8")))
+    assert named >= {"resume", "delete", "show"}
+    assert named <= {command.name or command.callback.__name__ for command in app.registered_commands}

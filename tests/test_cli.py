@@ -259,6 +259,9 @@ def test_ctrl_c_finishes_the_epoch_saves_and_says_how_to_go_on(tmp_path: Path) -
     assert "`hpsearch resume stopped` goes on where it was" in said
     (row,) = json.loads(ok("list", "--json", folder=tmp_path))
     assert row["state"] == "interrupted"
+    shown, begun = ok("show", "stopped", folder=tmp_path), row["trials"]
+    assert f"interrupted after {begun} of 50 trials: `hpsearch resume stopped` goes on" in shown
+    assert f"`hpsearch resume stopped --trials {begun}` ends the search here" in shown
 
 
 @pytest.mark.parametrize(

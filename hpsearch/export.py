@@ -76,7 +76,10 @@ def _saved_model(study: Study, champion: Path, folder: Path) -> list[tuple[str, 
     executor = make_executor(cpu, backend="tensorflow", cache=None)
     try:
         renamed = executor.request(
-            "export_saved_model", str(champion.resolve()), str((folder / "saved_model").resolve())
+            "export_saved_model",
+            str(champion.resolve()),
+            str((folder / "saved_model").resolve()),
+            study.record.facts["data"],
         )
     except HpsearchError as error:
         return [("saved_model", f"not written: {error.what.splitlines()[0]}")]

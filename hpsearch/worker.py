@@ -272,11 +272,10 @@ class Worker:
         example = _head(self.problem.dataset.train.x, 5)
         return function(model=self._model or path, example=example, **kwargs)
 
-    def export_saved_model(self, path: str, target: str) -> dict[str, str]:
+    def export_saved_model(self, path: str, target: str, data: Mapping[str, Any]) -> dict[str, str]:
         """Write a ``.keras`` file as a TensorFlow SavedModel; needs the TensorFlow backend.
 
-        Returns:
-            See :func:`~hpsearch.models.serving.write_saved_model`.
+        For `data` and what comes back see :func:`~hpsearch.models.serving.write_saved_model`.
 
         Raises:
             ModelError: The file needs code that the build module no longer has.
@@ -284,7 +283,7 @@ class Worker:
         from hpsearch.models.saving import load_model
         from hpsearch.models.serving import write_saved_model
 
-        return write_saved_model(load_model(path, self.spec), target)
+        return write_saved_model(load_model(path, self.spec), target, data)
 
     def _save_predictions(self, model: "keras.Model", test: Part, folder: Path) -> None:
         predicted = np.asarray(model.predict(test.x, batch_size=256, verbose=0))

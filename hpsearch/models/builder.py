@@ -147,8 +147,7 @@ def _make_weights(address: str, model: keras.Model, config: Config, data: Traini
             model.build((None, *data.input_shape))
         else:
             rows = take(data.x, np.arange(1))
-            model({name: keras.ops.convert_to_tensor(column[:, None]) for name, column in rows.items()}
-                  if isinstance(rows, Mapping) else keras.ops.convert_to_tensor(rows))  # fmt: skip
+            model(keras.tree.map_structure(keras.ops.convert_to_tensor, rows))
     except Exception as error:
         raise _failed(address, "the model, on the first row,", config, error) from error
 

@@ -2,11 +2,13 @@
 
 import keyword
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 
 
-def write_saved_model(model: keras.Model, target: str) -> dict[str, str]:
+def write_saved_model(model: keras.Model, target: str, data: Mapping[str, Any]) -> dict[str, str]:
     """Write a SavedModel; needs the TensorFlow backend.
 
     Its signature takes names that Python could have for arguments, in ASCII, that differ in more than case.
@@ -14,22 +16,33 @@ def write_saved_model(model: keras.Model, target: str) -> dict[str, str]:
     Args:
         model: With one input, or a dict of inputs.
         target: The folder to write.
+        data: ``StudyRecord.facts["data"]``, for a subclassed model, which does not say what it takes.
 
     Returns:
         Name in the model → name in the signature, of all inputs where at least one had to be renamed; else empty.
     """
-    inputs = model.input if isinstance(getattr(model, "input", None), dict) else {}
-    renamed = signature_names(list(inputs))
-    if any(old != new for old, new in renamed.items()):
+    told = getattr(model, "input", None)
+    inputs = _inputs_of(data) if told is None else told
+    names = signature_names(list(inputs)) if isinstance(inputs, dict) else {}
+    renamed = names if any(old != new for old, new in names.items()) else {}
+    if renamed:
         outer = {
-            new: keras.Input(batch_shape=inputs[old].shape, dtype=inputs[old].dtype, name=new)
-            for old, new in renamed.items()
+            old: keras.Input(batch_shape=inputs[old].shape, dtype=inputs[old].dtype, name=new)
+            for old, new in names.items()
         }
-        model = keras.Model(outer, model({old: outer[new] for old, new in renamed.items()}))
-    else:
-        renamed = {}
+        model = keras.Model({names[old]: one for old, one in outer.items()}, model(outer))
+    elif told is None:
+        model = keras.Model(inputs, model(inputs))
     model.export(target, format="tf_saved_model", verbose=False)
     return renamed
+
+
+def _inputs_of(data: Mapping[str, Any]) -> Any:
+    """What models are trained on: rows of one shape, or one value per row of each column."""
+    if not data["columns"]:
+        return keras.Input(tuple(data["input"]), name="rows")
+    kinds = {"number": "float32", "category": "int32"}
+    return {one["name"]: keras.Input((), dtype=kinds[one["kind"]], name=one["name"]) for one in data["columns"]}
 
 
 def signature_names(names: list[str]) -> dict[str, str]:

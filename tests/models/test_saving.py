@@ -123,6 +123,23 @@ def local_registered(config, data):
     return net(LocalRegistered())
 
 
+@keras.saving.register_keras_serializable()
+class OfColumns(keras.Model):
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.hidden, self.last = units, layers.Dense(units), layers.Dense(1)
+
+    def call(self, x):
+        columns = ops.concatenate([ops.expand_dims(x[name], -1) for name in sorted(x)], axis=1)
+        return self.last(self.hidden(columns))
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+def of_subclass(config, data): return OfColumns(3)
+
+
 def of_columns(config, data):
     inputs = {name: keras.Input((1,), name=name) for name in data.x}
     x = Registered(2.0)(Scale(3.0)(layers.Concatenate()(list(inputs.values()))))
@@ -206,31 +223,45 @@ SERVED = """
 import json, sys
 import numpy as np
 import tensorflow as tf
+from hpsearch.models.saving import load_model
+from hpsearch.models.serving import write_saved_model
 from hpsearch.spec import StudySpec
 from hpsearch.worker import Worker
 
 spec = StudySpec.model_validate({**json.loads(sys.argv[1]), "folder": sys.argv[2]})
-renamed = Worker(spec).export_saved_model(sys.argv[3], sys.argv[4])
+renamed = Worker(spec).export_saved_model(sys.argv[3], sys.argv[4], json.loads(sys.argv[5]))
 serve = tf.saved_model.load(sys.argv[4]).signatures["serving_default"]
-rows = {renamed[name]: tf.constant([[1.0], [2.0]]) for name in ("größe", "body height", "class")}
+rows = {renamed[name]: tf.constant(json.loads(sys.argv[6])) for name in ("größe", "body height", "class")}
+models = sys.modules["models_for_saving_tests"]
+plain = [{"name": name, "kind": "number"} for name in ("a", "b")]
+for number, (model, x, data) in enumerate([
+    (models.Configured(2), tf.zeros((1, 4)), {"columns": [], "input": [4]}),
+    (models.OfColumns(2), {"a": tf.zeros(1), "b": tf.zeros(1)}, {"columns": plain}),
+]):
+    wanted = model(x)
+    model.save(f"{number}.keras")
+    assert write_saved_model(load_model(f"{number}.keras", spec), str(number), data) == {}
+    loaded = tf.saved_model.load(str(number))
+    np.testing.assert_allclose(loaded.serve(x), wanted, rtol=1e-5)
 print(json.dumps({"renamed": renamed, "served": np.concatenate(list(serve(**rows).values())).ravel().tolist()}))
 """
 
 
-def test_a_champion_is_predicted_with_served_and_loaded_where_only_its_study_is_known(folder):
+@pytest.mark.parametrize(("name", "values"), [("of_columns", [[1.0], [2.0]]), ("of_subclass", [1.0, 2.0])])
+def test_a_champion_is_predicted_with_served_and_loaded_where_only_its_study_is_known(folder, name, values):
     rows = np.arange(40.0).reshape(10, 4)
     pd.DataFrame(rows, columns=["größe", "body height", "class", "y"]).to_csv(folder / "rows.csv", index=False)
     sections = {
         "data": {"source": "rows.csv", "target": "y", "task": "regression", "test_fraction": 0},
         "validation": {"method": "kfold", "folds": 2},
     }
-    worker = worker_of(folder, "of_columns", **sections)
+    worker = worker_of(folder, name, **sections)
     champion = worker.refit(0, {"epochs": 1}, 1, str(folder / "study"))
     assert champion.sha256 == hashlib.sha256(Path(champion.path).read_bytes()).hexdigest()
     record = replace(make_record(), spec=worker.spec, facts={"data": worker.data_facts()}, champion=champion)
 
     model = Study(record, "sqlite:///ledger.db").best_model()
-    two = {name: np.array([[1.0], [2.0]], np.float32) for name in ("größe", "body height", "class")}
+    two = {column: np.array(values, np.float32) for column in ("größe", "body height", "class")}
     wanted = model.predict(two, verbose=0).ravel()
     assert _load(champion.path, record).count_params() == model.count_params()
     (folder / "new.csv").write_text("größe,body height,class\n1,1,1\n2,2,2\n")
@@ -238,7 +269,7 @@ def test_a_champion_is_predicted_with_served_and_loaded_where_only_its_study_is_
 
     command = [sys.executable, "-c", SERVED, worker.spec.model_dump_json(exclude_none=True), str(folder)]
     done = subprocess.run(
-        [*command, champion.path, str(folder / "served")],
+        [*command, champion.path, str(folder / "served"), json.dumps(worker.data_facts()), json.dumps(values)],
         env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
         cwd=folder / "study",
         capture_output=True,

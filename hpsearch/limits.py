@@ -72,7 +72,8 @@ _LIMITS = {
     **dict.fromkeys(("blocks", "convolutions"), _COUNT),
     "layers": _whole(0),
     **dict.fromkeys(("dropout", "dense_dropout", "beta_1", "beta_2", "rho"), _SHARE),
-    "momentum": _real("from 0 to 1", lambda value: 0 <= value <= 1),
+    # Keras' SGD refuses 0 and 1 as whole numbers.
+    "momentum": _real("from 0 to 1 with a decimal point", lambda value: isinstance(value, float) and 0 <= value <= 1),
     **dict.fromkeys(("learning_rate", "epsilon"), _POSITIVE),
     **dict.fromkeys(("weight_decay", "clipnorm"), _NOT_NEGATIVE),
     **dict.fromkeys(("batch_norm", "nesterov"), _SWITCH),

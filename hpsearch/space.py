@@ -29,6 +29,9 @@ class Float:
 
     def __post_init__(self) -> None:
         _check_range(self.low, self.high, self.log, self.step)
+        # Written as 0, an end would reach the model as a whole number, which Keras' SGD refuses as momentum.
+        for name in ("low", "high"):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     def values(self) -> tuple[float, ...] | None:
         """All values in order, or None for a continuous range."""

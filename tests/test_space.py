@@ -30,6 +30,11 @@ def test_grid_of_a_continuous_range_has_both_ends_and_the_asked_number_of_points
     assert log[1] == pytest.approx(0.01)
 
 
+def test_the_ends_of_a_real_range_are_real_however_they_are_written() -> None:
+    written = Float(0, 1, step=0.5)
+    assert [type(value) for value in (*written.values(), *Float(0, 1).grid(2))] == [float] * 5
+
+
 def test_conditions_come_first_and_decide_what_is_active() -> None:
     space = conditional()
     assert list(space) == ["optimizer", "momentum", "units", "epochs"]

@@ -112,6 +112,10 @@ def test_all_errors_come_at_once_with_key_rule_value_and_closest_name() -> None:
             "space.dropout_2: must be numbers from 0 to less than 1, but got True",
         ),
         (("[space]", "[space]\nbeta_2 = 1.0"), "space.beta_2: must be numbers from 0 to less than 1, but got 1.0"),
+        (
+            ("momentum = {", "momentum = [0, 0.9]\nnesterov = {"),
+            "space.momentum: must be numbers from 0 to 1 with a decimal point, but got 0",
+        ),
         (("[space]", "[space]\nbatch_norm = [0, 1]"), "space.batch_norm: must be true or false, but got 0"),
         (("[space]", "[space]\nactivation = 3"), "space.activation: must be a text such as relu, but got 3"),
         (

@@ -18,13 +18,16 @@ from hpsearch.engines.fused.abreast import abreast
 from hpsearch.engines.fused.cache import Kept
 from hpsearch.engines.fused.checking import check_step
 from hpsearch.engines.fused.data import DeviceData
+from hpsearch.engines.fused.identity import identity
 from hpsearch.engines.fused.lifting import candidates, facts, middle
 from hpsearch.engines.fused.program import Program
-from hpsearch.engines.fused.recipe import NotLiftedError, Recipe
-from hpsearch.engines.fused.template import UnfusableError
+from hpsearch.engines.fused.recipe import NotLiftedError, Recipe, few_rows
+from hpsearch.engines.fused.template import Template, UnfusableError
 from hpsearch.engines.fused.training import Training
 from hpsearch.engines.loop import batch_size
+from hpsearch.errors import HpsearchError
 from hpsearch.models.draws import quick_draws
+from hpsearch.models.sharing import shared_layers
 from hpsearch.problem import Problem
 from hpsearch.space import Config, key
 from hpsearch.trial import Bundle, EpochFinished, Event, Lane, LaneFailed, LaneFinished, LaneStopped
@@ -83,8 +86,8 @@ class FusedEngine(Engine):
         self._dispatch = ThreadPoolExecutor(cores, thread_name_prefix="dispatch")
         self._jobs_at_once = max(cores, 1 if jax.default_backend() == "cpu" else 1 + AHEAD)
         self._lock = threading.RLock()
-        self._fold_classes: dict[int, int] = {}
-        self._checked = False
+        self._fold_classes: Kept[tuple[int, ...]] = Kept(PROGRAMS_KEPT)
+        self._checked: set[str] = set()
         self._made = 0
         self._most_lanes: int | None = None
         self._notes: list[str] = []
@@ -108,13 +111,14 @@ class FusedEngine(Engine):
         while True:
             try:
                 [job] = self._jobs([lane])
-                recipe = self._recipe(job)
+                [(recipe, _)] = self._parts(job)
                 break
             except NotLiftedError as error:
                 self._lifted -= error.names
-        if not self._checked:
-            check_step(recipe, self._problem, 0)
-            self._checked = True
+            except (UnfusableError, HpsearchError):
+                raise
+            except Exception as error:
+                raise UnfusableError(f"a step of it cannot be traced: {_told(error)}") from error
         folds = len(self._problem.folds)
         wanted = self._problem.spec.resources.trials_per_bundle
         most = max(1, self._memory() // max(1, 3 * recipe.lane_bytes * folds))
@@ -151,18 +155,17 @@ class FusedEngine(Engine):
     def _build_and_train(self, job: Job, stopped: Stopped) -> Iterator[Event]:
         begun = time.perf_counter()
         try:
-            recipe = self._recipe(job)
+            parts = self._parts(job)
         except NotLiftedError:
             raise
-        except UnfusableError as error:
-            self._note(f"trained one by one: {error}")
+        except Exception as error:
+            # Where the user's build function is at fault, it fails there, too, and is told.
+            self._note(f"trained one by one: {error if isinstance(error, UnfusableError) else _told(error)}")
             yield from FitEngine(self._problem).train(Bundle(0, tuple(job.lanes)), stopped)
             return
-        except Exception as error:  # the user's build function
-            yield from (failed(lane, error) for lane in job.lanes)
-            return
         self._spent_compiling(begun)
-        yield from self._train(recipe, job, stopped, {})
+        for recipe, part in parts:
+            yield from self._train(recipe, part, stopped, {})
 
     def take_notes(self) -> tuple[str, ...]:
         """See :meth:`Engine.take_notes`."""
@@ -181,42 +184,74 @@ class FusedEngine(Engine):
     def _jobs(self, lanes: Sequence[Lane]) -> list[Job]:
         jobs: dict[Signature, Job] = {}
         for lane in lanes:
-            signature = self._signature(lane)
+            signature = self._signature(lane.config, self._lifted)
             jobs.setdefault(signature, Job(signature, [], self._lifted)).lanes.append(lane)
         return list(jobs.values())
 
-    def _signature(self, lane: Lane) -> Signature:
-        fixed = {name: value for name, value in lane.config.items() if name not in self._lifted}
-        return key(fixed), self._classes(lane.config)[lane.fold]
+    def _signature(self, config: Config, lifted: frozenset[str]) -> Signature:
+        return key({name: value for name, value in config.items() if name not in lifted})
 
-    def _classes(self, config: Config) -> dict[int, int]:
-        """Folds whose models are the same program share a class; found once, with the first config."""
-        if not self._fold_classes:
-            seen: list[object] = []
-            for fold in self._problem.folds:
-                model = self._problem.build(config, self._problem.dataset.train.take(fold.train), seed=1)
-                mine = facts(model)
-                if mine not in seen:
-                    seen.append(mine)
-                self._fold_classes[fold.index] = seen.index(mine)
-        return self._fold_classes
+    def _parts(self, job: Job) -> list[tuple[Recipe, Job]]:
+        """The job's lanes by program: one for all, but where folds, or single configs, turn out to need their own.
 
-    def _recipe(self, job: Job) -> Recipe:
+        Raises:
+            NotLiftedError: Lanes that the job holds for one program are none.
+            UnfusableError: They cannot be fused.
+        """
+        parts: dict[Signature, tuple[Recipe, Job]] = {}
         with self._building():
             if job.lifted != self._lifted:  # another job has found out since that its lanes differ in more
                 raise NotLiftedError(job.lifted - self._lifted)
-            known = self._recipes.get(job.signature)
-            if known is not None:
-                return known
-            config = job.lanes[0].config
-            mine = self._fold_classes[job.lanes[0].fold]
-            folds = [fold for fold, one in self._fold_classes.items() if one == mine]
-            self._made += 1
-            if self._made % TIDY_AFTER == 0:
-                release()  # compiled programs are held by the engine itself, and stay
-            recipe = self._make(config, folds)
-            self._recipes.put(job.signature, recipe)
-            return recipe
+            for lane in job.lanes:
+                classes = self._classes(job.signature, lane.config)
+                folds = [fold for fold, one in enumerate(classes) if one == classes[lane.fold]]
+                lifted = job.lifted
+                recipe = self._recipe((job.signature, folds[0]), lane.config, folds, lifted)
+                if recipe.numbers(lane.config) is None:
+                    lifted &= {"epochs"}
+                signature = self._signature(lane.config, lifted), folds[0]
+                recipe = self._recipe(signature, lane.config, folds, lifted)
+                parts.setdefault(signature, (recipe, Job(signature, [], lifted)))[1].lanes.append(lane)
+        return list(parts.values())
+
+    def _classes(self, signature: Signature, config: Config) -> tuple[int, ...]:
+        """For every fold the number of its class: folds whose models are the same program share one."""
+        # A family's model knows its fold by what layers were adapted to, and their configs tell; other code may put
+        # anything that it counts in the fold's rows into its program.
+        family = self._problem.spec.model.family is not None
+        address = None if family else signature
+        known = self._fold_classes.get(address)
+        if known is not None:
+            return known
+        seen: list[object] = []
+        classes = []
+        before = None
+        for fold in self._problem.folds:
+            model = self._problem.build(config, self._problem.dataset.train.take(fold.train), seed=1)
+            if before is not None and (shared := shared_layers(model, before)):
+                raise UnfusableError(f"its models share layers with each other, such as {shared[0].name!r}")
+            rows = few_rows(self._problem)
+            mine = facts(model) if family else identity(Template(model, *rows), (), *rows)
+            if mine not in seen:
+                seen.append(mine)
+            classes.append(seen.index(mine))
+            before = model
+        self._fold_classes.put(address, tuple(classes))
+        return tuple(classes)
+
+    def _recipe(self, signature: Signature, config: Config, folds: list[int], lifted: frozenset[str]) -> Recipe:
+        known = self._recipes.get(signature)
+        if known is not None:
+            return known
+        self._made += 1
+        if self._made % TIDY_AFTER == 0:
+            release()  # compiled programs are held by the engine itself, and stay
+        recipe = self._make(config, folds, lifted)
+        if recipe.structure not in self._checked:
+            check_step(recipe, self._problem, folds[0])
+            self._checked.add(recipe.structure)
+        self._recipes.put(signature, recipe)
+        return recipe
 
     @contextmanager
     def _building(self) -> Iterator[None]:
@@ -224,15 +259,15 @@ class FusedEngine(Engine):
         with self._lock, quick_draws():
             yield
 
-    def _make(self, config: Config, folds: list[int]) -> Recipe:
+    def _make(self, config: Config, folds: list[int], lifted: frozenset[str]) -> Recipe:
         try:
-            return Recipe(self._problem, config, folds=folds, space=self.space, lifted=self._lifted)
+            return Recipe(self._problem, config, folds=folds, space=self.space, lifted=lifted)
         except (NotLiftedError, UnfusableError):
             raise
         except Exception:
             # The build function may not take telling values; if the config itself is at fault, it raises again.
             Recipe(self._problem, config, folds=folds, space=self.space, lifted=frozenset())
-            raise NotLiftedError(self._lifted) from None
+            raise NotLiftedError(lifted) from None
 
     # Programs
 
@@ -311,9 +346,6 @@ class FusedEngine(Engine):
                 yield event
         except Exception as error:
             rest = [lane for lane in job.lanes if (lane.trial, lane.fold) not in ended]
-            if isinstance(error, jax.errors.JAXTypeError) and recipe.named:
-                # Code somewhere branches on a number that was lifted.
-                raise NotLiftedError(frozenset(recipe.named)) from error
             # A single lane can still need less: its program may have had a place for every fold.
             if not is_out_of_memory(error) or len(rest) * width < 2:
                 yield from (failed(lane, error) for lane in rest)
@@ -348,6 +380,10 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return int(os.environ.get("NPROC", os.cpu_count() or 1))
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
 
 
 def _lane_of(event: Event) -> tuple[int, int]:

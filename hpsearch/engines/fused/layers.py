@@ -74,8 +74,9 @@ def _masked_normalization(layer: keras.layers.BatchNormalization, rows: RowMask)
 
     def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         axis = layer.axis % len(inputs.shape)
-        if training and mask is None and axis == len(inputs.shape) - 1:
-            mask = rows.for_inputs(inputs)
+        if training and axis == len(inputs.shape) - 1 and (real := rows.for_inputs(inputs)) is not None:
+            # Keras may have a mask of its own, as behind an embedding that marks padding.
+            mask = real if mask is None else real * jnp.broadcast_to(jnp.asarray(mask, real.dtype), real.shape)
         return original(inputs, training=training, mask=mask)
 
     return call

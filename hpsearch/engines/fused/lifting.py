@@ -1,6 +1,7 @@
-"""Which hyperparameters are mere numbers inside a model: found by building twice with telling values."""
+"""Which hyperparameters are mere numbers inside a model: candidates, telling configs, and the numbers of a model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -12,54 +13,58 @@ from hpsearch.engines.fused.template import Slot
 from hpsearch.models.without_tensorflow import without_tensorflow
 from hpsearch.space import Choice, Config, Float, Int, Parameter, Space, Value
 
-_TELLING = (0.38196601125, 0.61803398875)
-"""Where in a range the two telling values lie: nobody writes such numbers, so finding one tells where it came from."""
+_TELLING = (0.0618033988, 0.9381966011)
+"""Where in a range the two telling values lie: close to both ends, so that what is cut off at some limit shows."""
 
 _IGNORED = ("name", "registered_name", "module", "build_config", "seed", "shared_object_id")
 
-ZERO_IS_OFF = ("clipnorm", "clipvalue", "global_clipnorm")
-"""Where Keras reads 0 as "without": such a config is another program."""
+_ZERO_IS_OFF = ("clipnorm", "clipvalue", "global_clipnorm")
+"""Numbers whose 0 Keras reads as "without": such a config is another program."""
 
 
 def candidates(space: Space) -> frozenset[str]:
-    """Hyperparameters that may turn out to be mere numbers.
+    """Hyperparameters that may turn out to be mere numbers: fractional ones, and ``epochs``.
 
-    Models do not know their batch size, but programs do: it is never one.
+    An integer is no number in a program: it would have to be tried at every value.
     """
-    return frozenset(name for name in space.searched() if name != "batch_size" and _telling(space[name]) is not None)
+    return frozenset(name for name in space.searched() if _telling(name, space[name]) is not None)
 
 
 def telling_config(config: Config, space: Space, lifted: frozenset[str], *, which: int) -> dict[str, Value]:
     """`config` with every lifted hyperparameter set to the first or the second telling value."""
     result = dict(config)
     for name in lifted & config.keys():
-        values = _telling(space[name]) if name in space else None
+        values = _telling(name, space[name]) if name in space else None
         if values is not None:
             result[name] = values[which]
     return result
 
 
-def _telling(parameter: Parameter) -> tuple[Value, Value] | None:
-    if isinstance(parameter, Int):
-        values: Sequence[Value] = parameter.low, parameter.high
-    elif isinstance(parameter, Float):
-        values = parameter.low, parameter.high
+def _telling(name: str, parameter: Parameter) -> tuple[Value, Value] | None:
+    if name == "epochs":
+        if isinstance(parameter, Int):
+            return parameter.low, parameter.high
+        options = parameter.options if isinstance(parameter, Choice) else ()
+        return (options[0], options[-1]) if options and all(isinstance(one, int) for one in options) else None
+    if isinstance(parameter, Float):
+        low, high, log = parameter.low, parameter.high, parameter.log
     elif isinstance(parameter, Choice):
-        values = parameter.options
+        numbers = [float(v) for v in parameter.options if isinstance(v, int | float) and not isinstance(v, bool)]
+        if len(numbers) < len(parameter.options) or all(isinstance(v, int) for v in parameter.options):
+            return None
+        low, high, log = min(numbers), max(numbers), False
     else:
         return None
-    numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    if len(numbers) < len(values) or min(numbers) == max(numbers):
+    if low == high:
         return None
-    low, high = min(numbers), max(numbers)
-    if all(isinstance(v, int) for v in values):
-        return (values[0], values[-1]) if values[0] != values[-1] else None
-    a, b = (low + part * (high - low) for part in _TELLING)
-    return a, b
+    one, other = (
+        math.exp(math.log(low) + part * math.log(high / low)) if log else low + part * (high - low) for part in _TELLING
+    )
+    return one, other
 
 
 def numbers_in(model: keras.Model) -> Iterator[tuple[Slot, float]]:
-    """All numbers of a model that a program may take as inputs, the learning rate aside."""
+    """All numbers of a model that a program may take as inputs, the learning rate (a variable) aside."""
     for index, layer in enumerate(model._flatten_layers(include_self=False)):
         for name, value in vars(layer).items():
             if name.endswith("_regularizer") and value is not None:
@@ -75,37 +80,13 @@ def numbers_in(model: keras.Model) -> Iterator[tuple[Slot, float]]:
 
 def _floats(owner: str, index: int, path: tuple[str, ...], holder: Any) -> Iterator[tuple[Slot, float]]:
     for name, value in vars(holder).items():
-        if isinstance(value, float | np.floating):
+        if isinstance(value, float | np.floating) and name not in _ZERO_IS_OFF:
             yield Slot(owner, index, (*path, name)), float(value)
-
-
-def find_slots(model: keras.Model, config: Config, lifted: frozenset[str]) -> dict[str, tuple[Slot, ...]]:
-    """Where the telling values of `config` turn up."""
-    found: dict[str, list[Slot]] = {}
-    places = list(numbers_in(model))
-    for name in lifted & config.keys():
-        value = config[name]
-        if isinstance(value, float):
-            found[name] = [slot for slot, number in places if _same(number, value)]
-    return {name: tuple(slots) for name, slots in found.items()}
-
-
-def rate_of(model: keras.Model, config: Config, lifted: frozenset[str]) -> str | None:
-    """The hyperparameter that is the optimizer's learning rate (a variable of its own in Keras)."""
-    rate = model.optimizer._learning_rate
-    if not isinstance(rate, keras.Variable):
-        return None
-    value = float(rate.value)
-    return next((name for name in sorted(lifted & config.keys()) if _same(value, config[name])), None)
-
-
-def _same(number: float, value: object) -> bool:
-    return isinstance(value, float) and abs(number - value) <= 1e-6 * abs(value)
 
 
 @without_tensorflow()
 def facts(model: keras.Model) -> dict[str, Any]:
-    """Everything that decides a model's program, flattened: path → leaf."""
+    """What the configs of a model's layers, optimizer and losses say, flattened: path → leaf."""
     found: dict[str, Any] = {}
     for index, layer in enumerate(model._flatten_layers(include_self=False)):
         found[f"{index}"] = type(layer).__name__
@@ -133,38 +114,6 @@ def _flatten(value: Any, path: str, found: dict[str, Any]) -> None:
         found[path] = np.asarray(value).tobytes()
     else:
         found[path] = value if isinstance(value, bool | int | float | str | None) else repr(type(value))
-
-
-def unexplained(
-    first: Mapping[str, Any], second: Mapping[str, Any], a: Config, b: Config, known: set[Value]
-) -> frozenset[str]:
-    """Paths in which two models differ for another reason than holding the telling values of their configs.
-
-    Args:
-        first: Facts of the model of `a`.
-        second: Facts of the model of `b`.
-        a: One telling config.
-        b: Another.
-        known: The values of `a` that the program takes as inputs.
-    """
-    changed = [(a[name], b[name]) for name in a if a[name] != b[name] and a[name] in known]
-    left = set()
-    for path in first.keys() | second.keys():
-        x, y = first.get(path), second.get(path)
-        if x == y:
-            continue
-        told = _number(x) and _number(y) and any(_near(x, float(one)) and _near(y, float(two)) for one, two in changed)
-        if not told:
-            left.add(path)
-    return frozenset(left)
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _near(value: Any, wanted: float) -> bool:
-    return abs(float(value) - wanted) <= 1e-6 * max(abs(wanted), 1e-12)
 
 
 def middle(space: Space) -> dict[str, Value]:

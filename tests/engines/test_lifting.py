@@ -1,0 +1,259 @@
+"""What the fused engine takes for a mere number must be one: every lane is trained as Keras ``fit`` trains it.
+
+Build functions let a hyperparameter act in all the places where users let it act; wrong ones showed as lanes that
+trained with another value than their own.
+"""
+
+import keras
+import numpy as np
+import pytest
+
+from hpsearch.engines import make_engine
+from hpsearch.engines.fit import FitEngine
+from hpsearch.engines.fused.engine import FusedEngine
+from hpsearch.trial import Lane
+
+from .conftest import make_problem, results
+from .test_fused import assert_same
+
+FIXED = {"batch_size": 64, "epochs": 1}
+
+
+def network(data, middle=lambda x: x, optimizer=None, loss="sparse_categorical_crossentropy", **dense):
+    inputs = keras.Input(data.input_shape)
+    x = keras.layers.Flatten()(inputs) / 16.0
+    x = middle(keras.layers.Dense(8, activation="tanh", **dense)(x))
+    model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax", **dense)(x))
+    model.compile(optimizer or keras.optimizers.SGD(0.5), loss=loss, metrics=["accuracy"])
+    return model
+
+
+def crossentropy(targets, predicted):
+    return keras.losses.sparse_categorical_crossentropy(targets, predicted)
+
+
+class Scaled(keras.Model):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+        self.flatten, self.out = keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")
+
+    def call(self, x):
+        return self.out(self.flatten(x) / 16.0 * self.factor)
+
+
+def in_a_layer(config, data):
+    return network(data, keras.layers.LeakyReLU(negative_slope=config["a"]))
+
+
+def in_statistics(config, data):
+    return network(data, keras.layers.BatchNormalization(momentum=config["a"]))
+
+
+def in_an_operation(config, data):
+    return network(data, lambda x: x * config["a"])
+
+
+def in_an_attribute(config, data):
+    model = Scaled(config["a"])
+    model.compile("sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def in_a_loss(config, data):
+    return network(data, loss=lambda y, p: config["a"] * crossentropy(y, p))
+
+
+def in_a_constant(config, data):
+    """A weight that nothing trains, with an initial value of its own."""
+    layer = keras.layers.EinsumDense("ab,bc->ac", 8, kernel_initializer=keras.initializers.Constant(config["a"]))
+    layer.trainable = False
+    return network(data, layer)
+
+
+def in_two_penalties(config, data):
+    """Two of the same range."""
+    inputs = keras.Input(data.input_shape)
+    x = keras.layers.Flatten()(inputs) / 16.0
+    x = keras.layers.Dense(8, kernel_regularizer=keras.regularizers.L2(config["a"]))(x)
+    x = keras.layers.Dense(10, activation="softmax", kernel_regularizer=keras.regularizers.L2(config["b"]))(x)
+    model = keras.Model(inputs, x)
+    model.compile(keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def in_half_a_rate(config, data):
+    return network(data, optimizer=keras.optimizers.SGD(config["a"] / 2))
+
+
+def in_a_limited_rate(config, data):
+    return network(data, optimizer=keras.optimizers.SGD(min(config["a"], 0.5)))
+
+
+def in_the_layers_there_are(config, data):
+    penalty = keras.regularizers.L2(config["a"]) if config["a"] > 0.4 else None
+    return network(data, kernel_regularizer=penalty)
+
+
+A = "a = { low = 0.1, high = 1.0 }\n"
+
+
+@pytest.mark.parametrize(
+    ("build", "lifted"),
+    [
+        (in_a_layer, set()),
+        (in_statistics, set()),
+        (in_an_operation, set()),
+        (in_an_attribute, set()),
+        (in_a_loss, set()),
+        (in_a_constant, {"a"}),
+        (in_two_penalties, {"a", "b"}),
+        (in_half_a_rate, {"a"}),
+        (in_a_limited_rate, {"a"}),
+        (in_the_layers_there_are, set()),
+    ],
+    ids=lambda one: one.__name__ if callable(one) else "",
+)
+def test_every_lane_has_its_own_value(build, lifted):
+    space = A + ("b = { low = 0.1, high = 1.0 }\n" if "b" in lifted else "")
+    problem = make_problem('build = "nowhere:build"', space + "batch_size = 64\nepochs = 1", build)
+    engine = make_engine(problem)
+    assert isinstance(engine, FusedEngine), engine.plan().reason
+    # What is not lifted has a program for every value: one will do.
+    configs = [{**FIXED, "a": 0.15}, {**FIXED, "a": 0.95}] if lifted else [{**FIXED, "a": 0.95}]
+    if "b" in lifted:
+        configs = [{**one, "b": 1.1 - one["a"]} for one in configs]
+    lanes = [Lane(0, 2, config) for config in configs]
+    for lane in lanes:
+        fused, fit = results(engine, [lane])[0, 2], results(FitEngine(problem), [lane])[0, 2]
+        assert_same(fused.curves, fit.curves, tolerance=1e-5)
+    assert engine.lifted == lifted
+    assert not engine.take_notes()
+
+
+def test_lanes_of_different_values_share_a_program_and_differ():
+    """The same trial and fold, so the same weights and rows: what differs is the value."""
+    problem = make_problem('build = "nowhere:build"', A + "batch_size = 64\nepochs = 1", in_half_a_rate)
+    engine = make_engine(problem)
+    low, high = (results(engine, [Lane(0, 2, {**FIXED, "a": a})])[0, 2].curves["loss"] for a in (0.15, 0.95))
+    assert low != high
+    assert len(engine._programs._values) == 1
+
+
+def weighted_by_fold(config, data):
+    """Class weights counted in the fold's training rows, which only the fold may know."""
+    weights = keras.ops.convert_to_tensor(1.0 / np.bincount(data.y, minlength=10), "float32") * 100
+
+    def loss(targets, predicted):
+        labels = keras.ops.cast(keras.ops.reshape(targets, (-1,)), "int32")
+        return keras.ops.take(weights, labels) * crossentropy(labels, predicted)
+
+    return network(data, loss=loss)
+
+
+def test_what_is_counted_in_a_folds_rows_stays_in_that_fold():
+    problem = make_problem('build = "nowhere:build"', "batch_size = 64\nepochs = 1", weighted_by_fold)
+    engine = make_engine(problem)
+    assert isinstance(engine, FusedEngine)
+    lanes = [Lane(0, fold, FIXED) for fold in range(3)]
+    fused, fit = results(engine, lanes), results(FitEngine(problem), lanes)
+    for lane in fused:
+        assert_same(fused[lane].curves, fit[lane].curves, tolerance=1e-5)
+
+
+def loses_a_layer(config, data):
+    """Without dropout there is no such layer, as many write it."""
+    return network(data, keras.layers.Dropout(config["a"]) if config["a"] else lambda x: x)
+
+
+def test_a_config_whose_model_has_other_layers_gets_a_program_of_its_own():
+    space = "a = { low = 0.0, high = 0.9 }\nbatch_size = 64\nepochs = 1"
+    problem = make_problem('build = "nowhere:build"', space, loses_a_layer)
+    engine = make_engine(problem)
+    lanes = [Lane(0, 2, {**FIXED, "a": 0.0}), Lane(1, 2, {**FIXED, "a": 0.5})]
+    fused, fit = results(engine, lanes), results(FitEngine(problem), lanes[:1])
+    assert_same(fused[0, 2].curves, fit[0, 2].curves, tolerance=1e-5)
+    assert engine.lifted == {"a"}
+    assert len(engine._programs._values) == 2
+
+
+def one_of_three(config, data):
+    kind = config["kind"]
+    if kind == "sum":
+        return network(data, loss=keras.losses.SparseCategoricalCrossentropy(reduction="sum"))
+    if kind == "ignoring":
+        return network(data, loss=keras.losses.SparseCategoricalCrossentropy(ignore_class=3))
+    return network(data)
+
+
+def test_every_structure_is_checked_not_only_the_first():
+    space = 'kind = ["sum", "plain", "ignoring"]\nbatch_size = 64\nepochs = 1'
+    problem = make_problem('build = "nowhere:build"', space, one_of_three)
+    engine = make_engine(problem)
+    assert isinstance(engine, FusedEngine)
+    lanes = [Lane(number, 2, {**FIXED, "kind": kind}) for number, kind in enumerate(("sum", "plain", "ignoring"))]
+    fused, fit = results(engine, lanes), results(FitEngine(problem), lanes)
+    for lane in fused:
+        assert_same(fused[lane].curves, fit[lane].curves, tolerance=1e-5)
+    notes = engine.take_notes()
+    assert len(notes) == 2
+    assert all("its loss is not the mean over its rows" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        lambda x: keras.layers.BatchNormalization()(x),
+        lambda x: keras.layers.GRU(3)(keras.layers.Reshape((4, 2))(x)),
+    ],
+    ids=["a bias that batch normalisation takes back", "a layer with a generator that it does not use"],
+)
+def test_what_is_exact_is_not_turned_away(middle):
+    problem = make_problem('build = "nowhere:build"', "batch_size = 64\nepochs = 1", lambda c, d: network(d, middle))
+    assert make_engine(problem).plan().engine == "fused"
+
+
+def recurrent_and_coupled(config, data):
+    def middle(x):
+        x = keras.layers.GRU(3)(keras.layers.Reshape((4, 2))(x))
+        return x - keras.ops.mean(x, axis=0, keepdims=True)
+
+    return network(data, middle)
+
+
+def behind_a_mask(config, data):
+    """Batch normalisation of steps that an embedding marks as padding."""
+    inputs = keras.Input(data.input_shape)
+    x = keras.ops.cast(keras.layers.Flatten()(inputs)[:, 20:40], "int32")
+    x = keras.layers.BatchNormalization()(keras.layers.Embedding(17, 4, mask_zero=True)(x))
+    x = keras.layers.Dense(10, activation="softmax")(keras.layers.GlobalAveragePooling1D()(x))
+    model = keras.Model(inputs, x)
+    model.compile(keras.optimizers.SGD(0.5), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def test_padding_rows_stay_out_of_statistics_behind_a_mask():
+    problem = make_problem('build = "nowhere:build"', "batch_size = 190\nepochs = 1", behind_a_mask)
+    engine = make_engine(problem)
+    assert isinstance(engine, FusedEngine)
+    lane = Lane(0, 2, {"batch_size": 190, "epochs": 1})
+    assert_same(results(engine, [lane])[0, 2].curves, results(FitEngine(problem), [lane])[0, 2].curves, tolerance=1e-5)
+
+
+def measured_as_a_whole(config, data):
+    model = network(data)
+    model.compile(model.optimizer, loss=model.loss, metrics=["accuracy", lambda y, p: keras.ops.max(p)])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (recurrent_and_coupled, "the rows of a batch act on each other"),
+        (measured_as_a_whole, "a step of it cannot be traced: ValueError: "),
+    ],
+)
+def test_models_that_only_fit_can_train_say_why(build, reason):
+    plan = make_engine(make_problem('build = "nowhere:build"', "batch_size = 64\nepochs = 1", build)).plan()
+    assert plan.engine == "fit"
+    assert reason in plan.reason

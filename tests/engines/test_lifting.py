@@ -11,9 +11,9 @@ import pytest
 from hpsearch.engines import make_engine
 from hpsearch.engines.fit import FitEngine
 from hpsearch.engines.fused.engine import FusedEngine
-from hpsearch.trial import Lane
+from hpsearch.trial import Bundle, Lane, LaneFailed, LaneFinished
 
-from .conftest import make_problem, results
+from .conftest import make_problem, never, results
 from .test_fused import assert_same
 
 FIXED = {"batch_size": 64, "epochs": 1}
@@ -257,3 +257,20 @@ def test_models_that_only_fit_can_train_say_why(build, reason):
     plan = make_engine(make_problem('build = "nowhere:build"', "batch_size = 64\nepochs = 1", build)).plan()
     assert plan.engine == "fit"
     assert reason in plan.reason
+
+
+def picky(config, data):
+    if config["units"] == 12:
+        raise ValueError("twelve is odd")
+    return network(data, keras.layers.Dense(config["units"]))
+
+
+def test_a_config_that_cannot_be_built_fails_alone():
+    space = "units = [8, 12, 16]\nbatch_size = 64\nepochs = 1"
+    engine = make_engine(make_problem('build = "nowhere:build"', space, picky))
+    assert isinstance(engine, FusedEngine), "planned with another config than the one in the middle"
+    lanes = tuple(Lane(number, 0, {**FIXED, "units": units}) for number, units in enumerate((8, 12)))
+    ends = {e.trial: e for e in engine.train(Bundle(0, lanes), never) if isinstance(e, LaneFinished | LaneFailed)}
+    assert isinstance(ends[0], LaneFinished)
+    assert "twelve is odd" in ends[1].failure.message
+    assert not engine.take_notes()

@@ -25,7 +25,7 @@ from hpsearch.engines.fused.recipe import NotLiftedError, Recipe, few_rows
 from hpsearch.engines.fused.template import Template, UnfusableError
 from hpsearch.engines.fused.training import Training
 from hpsearch.engines.loop import batch_size
-from hpsearch.errors import HpsearchError
+from hpsearch.errors import HpsearchError, ModelError
 from hpsearch.models.draws import quick_draws
 from hpsearch.models.sharing import shared_layers
 from hpsearch.problem import Problem
@@ -107,18 +107,10 @@ class FusedEngine(Engine):
         Raises:
             UnfusableError: It cannot; the text says why.
         """
-        lane = Lane(0, 0, middle(self.space))
-        while True:
-            try:
-                [job] = self._jobs([lane])
-                [(recipe, _)] = self._parts(job)
-                break
-            except NotLiftedError as error:
-                self._lifted -= error.names
-            except (UnfusableError, HpsearchError):
-                raise
-            except Exception as error:
-                raise UnfusableError(f"a step of it cannot be traced: {_told(error)}") from error
+        try:
+            recipe = self._recipe_of(middle(self.space))
+        except ModelError:  # that config may be the one that cannot be built
+            recipe = self._recipe_of(next(iter(self.space.grid(2))))
         folds = len(self._problem.folds)
         wanted = self._problem.spec.resources.trials_per_bundle
         most = max(1, self._memory() // max(1, 3 * recipe.lane_bytes * folds))
@@ -131,6 +123,19 @@ class FusedEngine(Engine):
             lifted=frozenset(self.space),
             trials_per_bundle=auto if wanted == "auto" else wanted,
         )
+
+    def _recipe_of(self, config: Config) -> Recipe:
+        while True:
+            try:
+                [job] = self._jobs([Lane(0, 0, config)])
+                [(recipe, _)] = self._parts(job)
+                return recipe
+            except NotLiftedError as error:
+                self._lifted -= error.names
+            except (UnfusableError, HpsearchError):
+                raise
+            except Exception as error:
+                raise UnfusableError(f"a step of it cannot be traced: {_told(error)}") from error
 
     def train(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:
         """See :meth:`Engine.train`."""
@@ -158,8 +163,10 @@ class FusedEngine(Engine):
             parts = self._parts(job)
         except NotLiftedError:
             raise
+        except HpsearchError as error:  # the user's build function
+            yield from (failed(lane, error) for lane in job.lanes)
+            return
         except Exception as error:
-            # Where the user's build function is at fault, it fails there, too, and is told.
             self._note(f"trained one by one: {error if isinstance(error, UnfusableError) else _told(error)}")
             yield from FitEngine(self._problem).train(Bundle(0, tuple(job.lanes)), stopped)
             return

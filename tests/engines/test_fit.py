@@ -1,13 +1,14 @@
 import os
 import subprocess
 import sys
+import threading
 
 import keras
 import numpy as np
 import pytest
 
 from hpsearch.data.dataset import Part
-from hpsearch.engines.fit import FitEngine, refit
+from hpsearch.engines.fit import FitEngine, refit, release
 from hpsearch.engines.loop import order_of, train_epochs
 from hpsearch.errors import ModelError
 from hpsearch.trial import Bundle, EpochFinished, Lane, LaneFailed, LaneStopped
@@ -124,3 +125,18 @@ def test_averaged_weights_on_tensorflow():
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "2 passed" in done.stdout
+
+
+def test_what_one_thread_releases_leaves_alone_what_another_builds():
+    """Lanes that only fit can train are released while other lanes' models are built and traced."""
+
+    def build(config, data):
+        first = keras.layers.Dense(4)
+        other = threading.Thread(target=release)
+        other.start()
+        other.join()
+        return keras.Sequential([keras.Input(data.input_shape), keras.layers.Flatten(), first, keras.layers.Dense(10)])
+
+    problem = make_problem('build = "nowhere:build"', "epochs = 1", build)
+    model = problem.build({}, problem.dataset.train, seed=1)
+    assert [layer.name for layer in model.layers] == ["flatten", "dense", "dense_1"]

@@ -139,4 +139,4 @@ def test_what_one_thread_releases_leaves_alone_what_another_builds():
 
     problem = make_problem('build = "nowhere:build"', "epochs = 1", build)
     model = problem.build({}, problem.dataset.train, seed=1)
-    assert [layer.name for layer in model.layers] == ["flatten", "dense", "dense_1"]
+    assert len({layer.name for layer in model.layers}) == 3

@@ -230,11 +230,12 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Predict raw rows with a study's champion."""
+    from hpsearch import workspace
     from hpsearch.cli.predict import render
     from hpsearch.ledger import Ledger
     from hpsearch.predict import predict as predict_rows
 
-    render(predict_rows(Ledger(ledger).load(name), data), out=out, as_json=as_json)
+    render(predict_rows(workspace.read(Ledger(ledger), name), data), out=out, as_json=as_json)
 
 
 @app.command()
@@ -269,7 +270,7 @@ def delete(
     from hpsearch.ledger import Ledger
 
     if not yes:
-        record, folder = Ledger(ledger).load(name), workspace.study_folder(ledger, name)
+        record, folder = workspace.read(Ledger(ledger), name), workspace.study_folder(ledger, name)
         raise SpecError(
             f"{len(record.trials)} trials of study {name!r} and {folder} would be gone for good",
             hint=f"`{record.command('delete', '--yes')}` deletes them",

@@ -83,7 +83,12 @@ class ModelBuilder:
         if not model.built:
             _make_weights(self.address, model, config, data)
         if not model.compiled:
-            compile_model(model, config, data)
+            try:
+                compile_model(model, config, data)
+            except HpsearchError:
+                raise
+            except Exception as error:
+                raise _failed(self.address, "the optimizer", config, error) from error
         _check_outputs(self.address, model, data)
         return model
 

@@ -365,6 +365,13 @@ def test_models_that_would_learn_from_each_other_are_turned_away(user, name, mes
     assert "inside the build function" in caught.value.hint
 
 
+def test_what_keras_says_of_an_optimizers_settings_is_the_models_error(user):
+    problem = user("plain")
+    with pytest.raises(ModelError, match=r"the optimizer raised ValueError: .*momentum") as caught:
+        problem.build({"width": 4, "optimizer": "sgd", "momentum": 1.5}, problem.dataset.train, seed=1)
+    assert "momentum=1.5" in caught.value.hint
+
+
 def test_models_may_share_a_frozen_layer(user):
     assert Worker(user("on_frozen").spec).rehearse({})["parameters"] == 64 * 8 + 8 + 8 * 10 + 10
 

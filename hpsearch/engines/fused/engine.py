@@ -115,10 +115,10 @@ class FusedEngine(Engine):
         wanted = self._problem.spec.resources.trials_per_bundle
         most = max(1, self._memory() // max(1, 3 * recipe.lane_bytes * folds))
         auto = min(TRIALS_PER_BUNDLE.get(jax.default_backend(), 32), most)
-        inputs = ", ".join(sorted(self._lifted)) or "no hyperparameter"
+        inputs = f"; {', '.join(sorted(self._lifted))} cost no program of their own" if self._lifted else ""
         return EnginePlan(
             "fused",
-            f"all folds of many trials in one compiled program; {inputs} cost no program of their own",
+            f"all folds of many trials in one compiled program{inputs}",
             # Any lanes may share a bundle: while one signature trains, the next ones compile.
             lifted=frozenset(self.space),
             trials_per_bundle=auto if wanted == "auto" else wanted,

@@ -11,6 +11,8 @@ import pytest
 from hpsearch.engines import make_engine
 from hpsearch.engines.fit import FitEngine
 from hpsearch.engines.fused.engine import FusedEngine
+from hpsearch.engines.fused.identity import identity
+from hpsearch.engines.fused.template import Template
 from hpsearch.trial import Bundle, Lane, LaneFailed, LaneFinished
 
 from .conftest import make_problem, never, results
@@ -175,6 +177,19 @@ def test_a_config_whose_model_has_other_layers_gets_a_program_of_its_own():
     assert_same(fused[0, 2].curves, fit[0, 2].curves, tolerance=1e-5)
     assert engine.lifted == {"a"}
     assert len(engine._programs._values) == 2
+
+
+def structure_of(shape, units=12):
+    hidden = [keras.layers.Dense(units), keras.layers.Reshape(shape), keras.layers.Flatten()]
+    model = keras.Sequential([keras.Input((8,)), *hidden, keras.layers.Dense(4)])
+    model.compile("sgd", loss="mse")
+    x, y = np.zeros((2, 8), np.float32), np.zeros((2, 4), np.float32)
+    return identity(Template(model, x, y), (), x, y).structure
+
+
+def test_structures_are_alike_whatever_their_sizes_but_not_whatever_their_axes():
+    assert structure_of((4, -1)) == structure_of((4, -1), units=24)
+    assert structure_of((4, -1)) != structure_of((4, 1, -1))
 
 
 def one_of_three(config, data):

@@ -174,6 +174,15 @@ def test_same_seed_same_weights_whatever_was_built_before():
     assert not np.array_equal(first[0], other[0])
 
 
+def cleared_and_elsewhere(build):
+    """Build after Keras has forgotten its session, and in a thread that it knows nothing of."""
+    keras.utils.clear_session(free_memory=False)
+    build()
+    thread = threading.Thread(target=build)
+    thread.start()
+    thread.join()
+
+
 def test_the_dtype_policy_of_the_users_module_holds_in_every_thread(user, monkeypatch):
     monkeypatch.setattr(keras.src.backend.common.global_state, "GLOBAL_STATE_TRACKER", threading.local())
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -184,11 +193,7 @@ def test_the_dtype_policy_of_the_users_module_holds_in_every_thread(user, monkey
         found.append(problem.build({"width": 4}, part, seed=1).layers[-1].compute_dtype)
 
     build()
-    keras.utils.clear_session(free_memory=False)
-    build()
-    thread = threading.Thread(target=build)
-    thread.start()
-    thread.join()
+    cleared_and_elsewhere(build)
     assert found == ["bfloat16"] * 3
 
 
@@ -286,11 +291,7 @@ def test_metrics_without_a_name_are_called_alike_whatever_was_built_before(user)
     build()
     keras.metrics.MeanIoU(2)
     build()
-    keras.utils.clear_session(free_memory=False)
-    build()
-    thread = threading.Thread(target=build)
-    thread.start()
-    thread.join()
+    cleared_and_elsewhere(build)
     assert len(found) == 4
     assert all(one == found[0] for one in found)
 

@@ -42,9 +42,7 @@ def check_step(recipe: Recipe, problem: Problem, fold: int) -> None:
 
     def fused(trainable: Any, fixed: Any) -> Any:
         with template.with_values(silent, [0.0] * len(silent)):
-            (loss, (predicted, after)), gradients = jax.value_and_grad(
-                lambda weights: template.loss(weights, fixed, x, y, mask, training=True), has_aux=True
-            )(trainable)
+            (loss, (predicted, after)), gradients = template.gradients(trainable, fixed, x, y, mask)
             metrics = template.update_metrics(template.metrics, loss, y, predicted, mask)
             state = trainable, fixed, template.optimizer
             whole, halves = (

@@ -21,13 +21,12 @@ from hpsearch.engines.fused.data import DeviceData
 from hpsearch.engines.fused.identity import identity
 from hpsearch.engines.fused.lifting import candidates, facts, middle
 from hpsearch.engines.fused.program import Program
-from hpsearch.engines.fused.recipe import NotLiftedError, Recipe, few_rows
+from hpsearch.engines.fused.recipe import NotLiftedError, Recipe, check_unshared, few_rows
 from hpsearch.engines.fused.template import Template, UnfusableError
 from hpsearch.engines.fused.training import Training
 from hpsearch.engines.loop import batch_size
 from hpsearch.errors import HpsearchError, ModelError
 from hpsearch.models.draws import quick_draws
-from hpsearch.models.sharing import shared_layers
 from hpsearch.problem import Problem
 from hpsearch.space import Config, key
 from hpsearch.trial import Bundle, EpochFinished, Event, Lane, LaneFailed, LaneFinished, LaneStopped
@@ -235,8 +234,8 @@ class FusedEngine(Engine):
         before = None
         for fold in self._problem.folds:
             model = self._problem.build(config, self._problem.dataset.train.take(fold.train), seed=1)
-            if before is not None and (shared := shared_layers(model, before)):
-                raise UnfusableError(f"its models share layers with each other, such as {shared[0].name!r}")
+            if before is not None:
+                check_unshared(model, before)
             rows = few_rows(self._problem)
             mine = facts(model) if family else identity(Template(model, *rows), (), *rows)
             if mine not in seen:

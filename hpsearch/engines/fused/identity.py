@@ -20,7 +20,7 @@ class Identity:
 
     Attributes:
         step: A training and a validation step, as text for XLA with every constant in it, and the optimizer's update.
-        structure: The steps alone, whatever their shapes: which operations, in which order, over which axes.
+        structure: The steps alone, whatever their sizes: which operations, in which order, over which axes.
         optimizer: Values that the optimizer starts with, the learning rate aside.
     """
 
@@ -45,9 +45,7 @@ def identity(template: Template, slots: Sequence[Slot], x: Any, y: Any) -> Ident
 
     def step(numbers: Any, trainable: Values, fixed: Values, x: Any, y: Any, mask: Any) -> Any:
         with template.with_values(slots, numbers):
-            (loss, (predicted, after)), gradients = jax.value_and_grad(
-                lambda weights: template.loss(weights, fixed, x, y, mask, training=True), has_aux=True
-            )(trainable)
+            (loss, (predicted, after)), gradients = template.gradients(trainable, fixed, x, y, mask)
             trained = template.results(template.update_metrics(template.metrics, loss, y, predicted, mask))
             loss, (predicted, _) = template.loss(trainable, fixed, x, y, mask, training=False)
             validated = template.results(template.update_metrics(template.metrics, loss, y, predicted, mask))
@@ -62,12 +60,11 @@ def identity(template: Template, slots: Sequence[Slot], x: Any, y: Any) -> Ident
     steps = _text(step, numbers, template.trainable, template.fixed, jax.tree.map(jnp.asarray, x), jnp.asarray(y), mask)
     updates = _text(update, numbers, template.optimizer, template.trainable)
     scaling = f"{type(model.optimizer).__name__} {model.optimizer.loss_scale_factor}"
-    shapeless = re.sub(r"tensor<[\dx]*", "tensor<", steps)
     rate = model.optimizer._learning_rate
     values = [np.asarray(v.value).tobytes() for v in model.optimizer.variables if v is not rate]
     return Identity(
         step=_digest(steps, updates),
-        structure=_digest(shapeless, scaling if _scales(model.optimizer) else ""),
+        structure=_digest(_without_sizes(steps, rows=len(y)), scaling if _scales(model.optimizer) else ""),
         optimizer=_digest(*values),
     )
 
@@ -77,6 +74,11 @@ def _text(function: Any, *arguments: Any) -> str:
     constants = [np.asarray(one).tobytes() for one in jax.tree.leaves(traced.jaxpr.consts)]
     # Constants are in the text, too, unless JAX hands large ones over as inputs.
     return f"{traced.lower().as_text()}\n{_digest(*constants)}"
+
+
+def _without_sizes(text: str, *, rows: int) -> str:
+    """A program's text without the sizes of its arrays; how many axes they have, and which is the rows', stays."""
+    return re.sub(r"(?<=[<x])\d+(?=x)", lambda size: size[0] if size[0] == str(rows) else "n", text)
 
 
 def _scales(optimizer: keras.optimizers.Optimizer) -> bool:

@@ -133,10 +133,7 @@ def train_epoch(
         mask = (number * batch + jnp.arange(batch) < count).astype(jnp.float32)
         inputs, targets = take(x, picked), y[picked]
 
-        def loss_of(weights: Values) -> Any:
-            return template.loss(weights, fixed, inputs, targets, mask, training=True)
-
-        (loss, (predicted, new_fixed)), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable)
+        (loss, (predicted, new_fixed)), gradients = template.gradients(trainable, fixed, inputs, targets, mask)
         new_trainable, new_optimizer = template.apply(optimizer, gradients, trainable)
         new_metrics = template.update_metrics(metrics, loss, targets, predicted, mask)
         new = (new_trainable, new_fixed, new_optimizer), new_metrics

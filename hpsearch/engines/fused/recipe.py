@@ -77,9 +77,7 @@ class Recipe:
         model = self.build(self.config, folds[0], seed=1)
         # The twin differs in everything that must not matter: lifted values, fold and seed.
         twin = self.build(other, folds[-1], seed=2)
-        if shared := shared_layers(model, twin):
-            # The template's layers are patched, and traced by several threads at once.
-            raise UnfusableError(f"its models share layers with each other, such as {shared[0].name!r}")
+        check_unshared(model, twin)
         self.parameters = int(model.count_params())
         here, there = dict(numbers_in(model)), dict(numbers_in(twin))
         self.slots: list[Slot] = [slot for slot, value in here.items() if there.get(slot, value) != value]
@@ -252,6 +250,16 @@ class Recipe:
         if [t.shape for t in trainable] != [t.shape for t in self.template.trainable]:
             raise UnfusableError("models of one signature differ in their shapes")
         return trainable, [known.get(i, np.asarray(mine[i].value)) for i in self._fixed]
+
+
+def check_unshared(one: keras.Model, other: keras.Model) -> None:
+    """A template's layers are patched, and traced by several threads at once: they must be no other model's.
+
+    Raises:
+        UnfusableError: With the name of a layer.
+    """
+    if shared := shared_layers(one, other):
+        raise UnfusableError(f"its models share layers with each other, such as {shared[0].name!r}")
 
 
 def few_rows(problem: Problem) -> tuple[Any, Any]:

@@ -157,6 +157,19 @@ class Template:
             model._losses_override.clear()
         return loss, (predicted, fixed)
 
+    def gradients(
+        self, trainable: Values, fixed: Values, x: Any, y: jax.Array, mask: jax.Array
+    ) -> tuple[tuple[jax.Array, tuple[Any, Values]], Values]:
+        """What :meth:`loss` returns in training, and the gradients of the loss; arguments as there."""
+
+        def loss_of(weights: Values) -> Any:
+            return self.loss(weights, fixed, x, y, mask, training=True)
+
+        found: tuple[tuple[jax.Array, tuple[Any, Values]], Values] = jax.value_and_grad(loss_of, has_aux=True)(
+            trainable
+        )
+        return found
+
     def update_metrics(self, metrics: Values, loss: jax.Array, y: Any, predicted: Any, mask: jax.Array) -> Values:
         """Metric states after a batch, padding rows left out."""
         model = self.model

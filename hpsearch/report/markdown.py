@@ -66,8 +66,9 @@ def _how_sure(content: Content) -> list[str]:
         parts.append(text(ties.reason) + ".")
     else:
         parts.append(
-            f"{words.several(len(ties.tied), 'trial')} of {words.whole(content.leaderboard.total)} cannot be told from "
-            f"the best: within one standard error ({words.number(ties.standard_error)}), or p ≥ 0.05 in the "
+            f"{words.several(len(ties.tied) - 1, 'other trial')} of {words.whole(content.leaderboard.total)} "
+            f"cannot be told from the best: within one standard error ({words.number(ties.standard_error)}), or "
+            "p ≥ 0.05 in the "
             f"{text(ties.method)}. The p-values are not corrected for the number of trials."
         )
     if optimism.optimism is not None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hpsearch import analysis, report
+from hpsearch.analysis import words
 from hpsearch.errors import SpecError
 from hpsearch.report.content import gather, plain
 from hpsearch.report.images import png
@@ -293,3 +294,11 @@ def test_importing_the_package_draws_nothing():
     code = f"import sys, hpsearch.report, hpsearch.report.terminal; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert done.stdout.strip() == "[]"
+
+
+def test_the_winner_is_not_counted_among_those_that_cannot_be_told_from_it() -> None:
+    content = gather(make_searched(20))
+    others = words.several(content.verdict.n_tied - 1, "other trial")
+    for rendered in (render_page(content), render_markdown(content)):
+        assert f"The folds cannot tell {others} from it" in rendered
+        assert f"{others} of {content.leaderboard.total} cannot be told from the best" in rendered

@@ -148,8 +148,8 @@ STUDIES: dict[str, Documented] = {
 
 def documented_config(name: str) -> dict[str, Any]:
     """The study file's constants, overridden by the documented values."""
-    from hpsearch.space import Constant
-    from hpsearch.spec import load_spec
+    from hpsearch.core.space import Constant
+    from hpsearch.spec.loading import load_spec
 
     spec, _ = load_spec(ROOT / "studies" / f"{name}.toml")
     wanted = STUDIES[name].config
@@ -164,8 +164,8 @@ def documented_config(name: str) -> dict[str, Any]:
 
 def measure_documented(name: str) -> Figures:
     """Train the documented config with plain Keras ``fit``."""
-    from hpsearch.problem import Problem
-    from hpsearch.spec import load_spec
+    from hpsearch.spec.loading import load_spec
+    from hpsearch.training.problem import Problem
 
     spec, _ = load_spec(ROOT / "studies" / f"{name}.toml")
     problem, config = Problem.load(spec), documented_config(name)

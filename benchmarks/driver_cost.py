@@ -17,14 +17,14 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from hpsearch.driver import Driver
-from hpsearch.engines.base import EnginePlan
-from hpsearch.ledger import Ledger
-from hpsearch.observer import Observer, Observers
-from hpsearch.record import StudyRecord
-from hpsearch.tracking import Tracker
-from hpsearch.tracking.client import polite
-from hpsearch.trial import Trial
+from hpsearch.core.trial import Trial
+from hpsearch.ledger.record import StudyRecord
+from hpsearch.ledger.store import Ledger
+from hpsearch.search.driver import Driver
+from hpsearch.search.observer import Observer, Observers
+from hpsearch.tracking.mlflow import Tracker
+from hpsearch.tracking.mlflow.client import polite
+from hpsearch.training.engines.base import EnginePlan
 from hpsearch.tuners import make_tuner
 from hpsearch.tuners.base import TunerSettings
 from tests.synthetic import SyntheticExecutor, make_record, make_spec
@@ -75,7 +75,7 @@ def open_mlflow(record: StudyRecord) -> Tracker:
     """Open a tracker as a study does, one thing after the other, and print what each costs."""
     begun = read(0)
     with polite():
-        from hpsearch.tracking import tables  # noqa: F401 - brings MLflow's database store along
+        from hpsearch.tracking.mlflow import tables  # noqa: F401 - brings MLflow's database store along
     imported = read(0)
     tracker = Tracker(record.spec.tracking)
     tracker.open(record)

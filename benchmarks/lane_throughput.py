@@ -26,10 +26,10 @@ from benchmarks import jax_loop
 from benchmarks.kept import keep
 from benchmarks.study_file import study_file
 from benchmarks.workloads import WORKLOADS, Workload
-from hpsearch.engines import make_engine
-from hpsearch.problem import Problem
-from hpsearch.spec import parse_spec
-from hpsearch.trial import Bundle, EpochFinished, Lane
+from hpsearch.core.trial import Bundle, EpochFinished, Lane
+from hpsearch.spec.loading import parse_spec
+from hpsearch.training.engines import make_engine
+from hpsearch.training.problem import Problem
 
 CONFIG = {"learning_rate": 0.001, "optimizer": "adam"}
 UNITS = {"digits-mlp": 128, "mnist-ann": 512}

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.curve_bank import load_bank
 from benchmarks.kept import keep
 from benchmarks.replay import OBJECTIVE
-from hpsearch.objective import Objective
+from hpsearch.core.objective import Objective
 from hpsearch.pruning import FoldCurves, RacingPruner
 
 FOLDS, EPOCHS, NOISE, FOLD_NOISE, COMPLETE = 5, 20, 0.005, 0.01, 8

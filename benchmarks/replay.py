@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.objective import Objective
+from hpsearch.core.objective import Objective
 from hpsearch.pruning import FoldCurves, Pruner
 
 

@@ -24,13 +24,13 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="hpsearch-bench-")
 
 import hpsearch
-import hpsearch.tracking
+import hpsearch.tracking.mlflow
 from benchmarks.kept import keep
 from benchmarks.study_file import study_file
 from benchmarks.workloads import WORKLOADS
-from hpsearch.engines.fused.engine import FusedEngine
-from hpsearch.engines.fused.program import Program
-from hpsearch.tracking.tracker import Tracker
+from hpsearch.tracking.mlflow.tracker import Tracker
+from hpsearch.training.engines.fused.engine import FusedEngine
+from hpsearch.training.engines.fused.program import Program
 
 Spans = list[tuple[float, float]]
 
@@ -71,7 +71,7 @@ def main() -> None:
     timed(FusedEngine, "_recipe", parts["building"])
     timed(FusedEngine, "_program", parts["building"])
     timed(Tracker, "_write", tracking, clock=time.thread_time)
-    timed(hpsearch.tracking, "log_champion", tracking, clock=time.thread_time)
+    timed(hpsearch.tracking.mlflow, "log_champion", tracking, clock=time.thread_time)
     with tempfile.TemporaryDirectory(prefix="hpsearch-bench-") as folder:
         if "KERAS_HOME" in os.environ:
             os.environ["KERAS_HOME"] = str(Path(os.environ["KERAS_HOME"]).resolve())

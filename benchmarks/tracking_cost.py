@@ -14,12 +14,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from hpsearch.record import StudyRecord, StudyState
-from hpsearch.tracking import Tracker
-from hpsearch.tracking.address import resolve
-from hpsearch.tracking.client import polite
-from hpsearch.tracking.projection import Projection
-from hpsearch.trial import Trial
+from hpsearch.core.trial import Trial
+from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.tracking.mlflow import Tracker
+from hpsearch.tracking.mlflow.address import resolve
+from hpsearch.tracking.mlflow.client import polite
+from hpsearch.tracking.mlflow.projection import Projection
 from tests.factories import make_record, make_trial
 
 

@@ -7,11 +7,11 @@ Promise: ≤ 5 % growth after the first trials. The driver replaces a worker tha
 
 import argparse
 
+from hpsearch.core.trial import Bundle, BundleFinished, Lane, LaneFailed, WorkerDied
 from hpsearch.executors import processes
 from hpsearch.executors.processes import ProcessesExecutor
-from hpsearch.spec import parse_spec
-from hpsearch.trial import Bundle, BundleFinished, Lane, LaneFailed, WorkerDied
-from hpsearch.worker import WorkerSettings
+from hpsearch.spec.loading import parse_spec
+from hpsearch.training.worker import WorkerSettings
 
 STUDY = """
 name = "memory"

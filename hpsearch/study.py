@@ -9,17 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch import analysis, report, workspace
+from hpsearch import analysis, report
+from hpsearch.core.trial import Champion, Trial
+from hpsearch.core.user_code import source_digest
 from hpsearch.errors import HpsearchError, LedgerError, SpecError, StudyError
-from hpsearch.imports import source_digest
-from hpsearch.ledger import DEFAULT_URI, Ledger, sqlite_path, unknown_study
-from hpsearch.observer import Observer
-from hpsearch.record import StudyRecord, StudyState
-from hpsearch.search import LOG_CHAMPION, drive
-from hpsearch.setting import Setting, open_executor, prepare_study, with_engine
-from hpsearch.spec import OuterSection, SearchSection, StudySpec, load_spec
-from hpsearch.tracking import imported_ahead
-from hpsearch.trial import Champion, Trial
+from hpsearch.ledger import workspace
+from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.ledger.store import DEFAULT_URI, Ledger, sqlite_path, unknown_study
+from hpsearch.search.observer import Observer
+from hpsearch.search.preparation import Setting, open_executor, prepare_study, with_engine
+from hpsearch.search.session import LOG_CHAMPION, drive
+from hpsearch.spec.loading import OuterSection, SearchSection, StudySpec, load_spec
+from hpsearch.tracking.mlflow import imported_ahead
 
 if TYPE_CHECKING:
     import keras
@@ -286,7 +287,7 @@ def sync(name: str, *, ledger: str = DEFAULT_URI) -> str:
         LedgerError: There is no such study.
         TrackingError: MLflow cannot be reached.
     """
-    from hpsearch import tracking
+    from hpsearch.tracking.mlflow import mlflow as tracking
 
     book = Ledger(ledger)
     with workspace.driving(ledger, name):

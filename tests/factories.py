@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hpsearch.objective import Objective, score
-from hpsearch.record import StudyRecord, StudyState
-from hpsearch.spec import parse_spec
-from hpsearch.trial import Champion, Failure, FoldResult, Trial, TrialState
+from hpsearch.core.objective import Objective, score
+from hpsearch.core.trial import Champion, Failure, FoldResult, Trial, TrialState
+from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.spec.loading import parse_spec
 
 CREATED = 1_767_225_600.25
 """2026-01-01 00:00:00.25 UTC."""

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from hpsearch.tracking import tables
-from hpsearch.tracking.view import Point
+from hpsearch.tracking.mlflow import tables
+from hpsearch.tracking.mlflow.trial_view import Point
 
 Given = dict[str, Any]
 Client = Any

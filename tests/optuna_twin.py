@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import optuna
 from optuna.trial import FrozenTrial
 
-from hpsearch.ledger import Ledger, _distribution
-from hpsearch.trial import FoldResult, Trial, TrialState
+from hpsearch.core.trial import FoldResult, Trial, TrialState
+from hpsearch.ledger.store import Ledger, _distribution
 from tests.synthetic import make_record, make_spec
 
 MEANS = (0.1 + 0.2, math.nan, math.inf, -math.inf, -1e-320)

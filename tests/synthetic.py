@@ -6,12 +6,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from hpsearch.executors.base import Executor
-from hpsearch.record import StudyRecord
-from hpsearch.seeds import derive
-from hpsearch.space import Config
-from hpsearch.spec import StudySpec, parse_spec
-from hpsearch.trial import (
+from hpsearch.core.seeds import derive
+from hpsearch.core.space import Config
+from hpsearch.core.trial import (
     Bundle,
     BundleFinished,
     EpochFinished,
@@ -23,6 +20,9 @@ from hpsearch.trial import (
     LaneStopped,
     WorkerDied,
 )
+from hpsearch.executors.base import Executor
+from hpsearch.ledger.record import StudyRecord
+from hpsearch.spec.loading import StudySpec, parse_spec
 
 STUDY = """
 name = "{name}"

@@ -126,7 +126,7 @@ def test_leaderboard_ledger_mlflow_and_champion_agree_number_for_number(finished
 def test_the_champion_predicts_its_test_rows_as_it_was_scored(finished: Path, monkeypatch) -> None:
     monkeypatch.chdir(finished)
     import hpsearch as package
-    from hpsearch.problem import Problem
+    from hpsearch.training.problem import Problem
 
     study = package.load("flowers")
     test = Problem.load(study.record.spec).dataset.test

@@ -16,8 +16,8 @@ import keras
 from benchmarks.documented import STUDIES
 from benchmarks.pictures import COLUMNS, shorten
 from hpsearch.cli.main import app
-from hpsearch.spec import parse_spec
-from hpsearch.worker import Worker
+from hpsearch.spec.loading import parse_spec
+from hpsearch.training.worker import Worker
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -145,8 +145,8 @@ def test_builds_for_a_table_take_gaps_and_unmet_categories(tmp_path: Path) -> No
 import sys
 from pathlib import Path
 import numpy as np
-from hpsearch.problem import Problem
-from hpsearch.spec import load_spec
+from hpsearch.training.problem import Problem
+from hpsearch.spec.loading import load_spec
 Path("study.toml").write_text(sys.argv[1])
 problem = Problem.load(load_spec("study.toml")[0])
 part = problem.dataset.train

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.core.trial import Bundle, Failure, Trial, TrialState
 from hpsearch.errors import ExecutorError, ModelError, StudyError
-from hpsearch.observer import Observer
-from hpsearch.record import StudyRecord
-from hpsearch.trial import Bundle, Failure, Trial, TrialState
+from hpsearch.ledger.record import StudyRecord
+from hpsearch.search.observer import Observer
 from hpsearch.tuners import ALGORITHMS
 from tests.drive import drive
 from tests.synthetic import SyntheticExecutor, curve

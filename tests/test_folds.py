@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from hpsearch.core.folds import Fold, hold_out, make_folds
 from hpsearch.errors import DataError
-from hpsearch.folds import Fold, hold_out, make_folds
 
 N = 60
 LABELS = np.repeat([0, 1, 2], [30, 20, 10])

@@ -22,8 +22,8 @@ def modules_after(code: str, folder: Path | None = None) -> set[str]:
 
 def test_the_driver_imports_no_keras_tensorflow_or_jax() -> None:
     code = (
-        "import hpsearch.cli.main, hpsearch.cli.live, hpsearch.cli.show, hpsearch.study, hpsearch.driver\n"
-        "import hpsearch.executors.processes, hpsearch.tracking, hpsearch.export, hpsearch.ledger\n"
+        "import hpsearch.cli.main, hpsearch.cli.live, hpsearch.cli.show, hpsearch.study, hpsearch.search.driver\n"
+        "import hpsearch.executors.processes, hpsearch.tracking.mlflow, hpsearch.champion.export, hpsearch.ledger.store\n"
         "import hpsearch.tuners.optuna, hpsearch.tuners.keras_tuner"
     )
     assert not modules_after(code) & set(HEAVY)
@@ -61,7 +61,7 @@ backend = "tensorflow"
 
 def test_checking_a_study_imports_no_mlflow(tmp_path: Path) -> None:
     (tmp_path / "iris.toml").write_text(STUDY)
-    code = "from hpsearch.spec import load_spec; from hpsearch.study import set_up; set_up(load_spec('iris.toml')[0])"
+    code = "from hpsearch.spec.loading import load_spec; from hpsearch.study import set_up; set_up(load_spec('iris.toml')[0])"
     assert "mlflow" not in modules_after(code, tmp_path)
 
 
@@ -92,7 +92,7 @@ assert dict(os.environ) == before
 @pytest.mark.parametrize(
     ("given", "awaited"),
     [
-        ("pass", "'hpsearch.tracking.tables' in sys.modules"),
+        ("pass", "'hpsearch.tracking.mlflow.tables' in sys.modules"),
         ("sys.modules['mlflow'] = None", "threading.active_count() == 1"),
     ],
     ids=["there", "broken"],
@@ -102,7 +102,7 @@ def test_a_study_imports_mlflow_while_it_waits_for_its_workers_and_writes_nothin
 ) -> None:
     (tmp_path / "iris.toml").write_text(STUDY)
     loaded = modules_after(IMPATIENT.format(given=given, awaited=awaited), tmp_path)
-    assert ("hpsearch.tracking.tables" in loaded) == (given == "pass")
+    assert ("hpsearch.tracking.mlflow.tables" in loaded) == (given == "pass")
     assert not list(tmp_path.rglob("*.db"))
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.core.trial import Champion, Failure, FoldResult, Trial, TrialState
 from hpsearch.errors import LedgerError, SpecError
-from hpsearch.ledger import Ledger
-from hpsearch.record import StudyState
-from hpsearch.trial import Champion, Failure, FoldResult, Trial, TrialState
+from hpsearch.ledger.record import StudyState
+from hpsearch.ledger.store import Ledger
 from tests.optuna_twin import check_that_optuna_reads_its_own
 from tests.synthetic import curve, make_record, make_spec
 
@@ -205,7 +205,7 @@ def test_unreachable_database_names_its_address_without_a_traceback() -> None:
 
 
 def test_studies_that_begin_in_an_empty_folder_at_once_make_its_ledger_once(tmp_path: Path) -> None:
-    script = "import sys; from hpsearch.ledger import Ledger; print(Ledger(sys.argv[1], create=True).names())"
+    script = "import sys; from hpsearch.ledger.store import Ledger; print(Ledger(sys.argv[1], create=True).names())"
     command = [sys.executable, "-c", script, f"sqlite:///{tmp_path}/new/ledger.db"]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(4)]
     assert [process.communicate()[0] for process in both] == ["[]\n"] * 4

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from hpsearch.objective import Objective, mean_curves, score
-from hpsearch.trial import FoldResult, Trial, TrialState
+from hpsearch.core.objective import Objective, mean_curves, score
+from hpsearch.core.trial import FoldResult, Trial, TrialState
 
 ACCURACY = Objective("val_accuracy", "maximize")
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from benchmarks.browsing import new_page, opened_browser, served
+from hpsearch.core.trial import Failure
 from hpsearch.errors import SpecError
-from hpsearch.record import StudyRecord
+from hpsearch.ledger.record import StudyRecord
 from hpsearch.report.pdf import find_browser
-from hpsearch.tracking import sync
-from hpsearch.tracking.ui import study_page
-from hpsearch.tracking.view import run_name
-from hpsearch.trial import Failure
+from hpsearch.tracking.mlflow import sync
+from hpsearch.tracking.mlflow.trial_view import run_name
+from hpsearch.tracking.mlflow.ui import study_page
 from tests.drive import drive
 from tests.synthetic import SyntheticExecutor
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.core.locks import is_study_held
+from hpsearch.core.trial import TrialState
 from hpsearch.errors import LedgerError
-from hpsearch.ledger import Ledger
-from hpsearch.locks import is_study_held
-from hpsearch.tracking.address import Address
-from hpsearch.tracking.client import connect, polite
-from hpsearch.trial import TrialState
-from hpsearch.workspace import driving
+from hpsearch.ledger.store import Ledger
+from hpsearch.ledger.workspace import driving
+from hpsearch.tracking.mlflow.address import Address
+from hpsearch.tracking.mlflow.client import connect, polite
 from tests.drive import drive
 from tests.mlflow_twin import GOES, check_that_the_tables_are_those_of_mlflow
 from tests.optuna_twin import check_that_optuna_reads_its_own
@@ -108,7 +108,7 @@ def test_mlflows_tables_are_those_that_mlflow_would_leave(database: Callable[[st
 
 def test_drivers_that_meet_an_empty_database_make_its_tables_once(database: Callable[[str], str]) -> None:
     uri = database("fresh")
-    script = "import sys; from hpsearch.ledger import Ledger; print(Ledger(sys.argv[1]).names())"
+    script = "import sys; from hpsearch.ledger.store import Ledger; print(Ledger(sys.argv[1]).names())"
     command = [sys.executable, "-c", script, uri]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(4)]
     assert [process.communicate()[0] for process in both] == ["[]\n"] * 4
@@ -119,7 +119,7 @@ def test_a_second_driver_is_refused_in_any_folder_until_the_first_has_gone(
 ) -> None:
     uri = database("shared")
     script = (
-        "import sys, time; from hpsearch.workspace import driving\n"
+        "import sys, time; from hpsearch.ledger.workspace import driving\n"
         "with driving(sys.argv[1], 'synthetic'):\n    print('driving', flush=True)\n    time.sleep(60)"
     )
     monkeypatch.chdir(tmp_path)

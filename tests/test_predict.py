@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hpsearch.champion.predict import predict
 from hpsearch.errors import DataError
-from hpsearch.predict import predict
 from tests.factories import make_record
 
 TABLE = [{"name": "a", "kind": "number"}, {"name": "b", "kind": "category"}]
@@ -15,7 +15,7 @@ TABLE = [{"name": "a", "kind": "number"}, {"name": "b", "kind": "category"}]
 @pytest.fixture
 def refused(tmp_path: Path, monkeypatch):
     """The error for a file, of a model that takes rows of two numbers or the columns a and b."""
-    monkeypatch.setattr("hpsearch.predict.check_champion", lambda record: tmp_path / "never-loaded.keras")
+    monkeypatch.setattr("hpsearch.champion.predict.check_champion", lambda record: tmp_path / "never-loaded.keras")
 
     def _refused(file: Path, columns: list[dict[str, str]]) -> DataError:
         record = make_record()

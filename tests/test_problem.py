@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpsearch.problem import Problem
-from hpsearch.spec import OuterSection, StudySpec, parse_spec
+from hpsearch.spec.loading import OuterSection, StudySpec, parse_spec
+from hpsearch.training.problem import Problem
 
 STUDY = """
 name = "rows"

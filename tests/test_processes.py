@@ -11,13 +11,22 @@ from types import SimpleNamespace
 
 import pytest
 
+from hpsearch.core.trial import (
+    Bundle,
+    BundleFinished,
+    EpochFinished,
+    Event,
+    Lane,
+    LaneFinished,
+    LaneStopped,
+    WorkerDied,
+)
 from hpsearch.errors import DataError, ExecutorError, SpecError
 from hpsearch.executors.devices import list_gpus, plan_slots
 from hpsearch.executors.processes import ProcessesExecutor
 from hpsearch.executors.serve import _listen
-from hpsearch.spec import ResourcesSection, StudySpec, parse_spec
-from hpsearch.trial import Bundle, BundleFinished, EpochFinished, Event, Lane, LaneFinished, LaneStopped, WorkerDied
-from hpsearch.worker import WorkerSettings
+from hpsearch.spec.loading import ResourcesSection, StudySpec, parse_spec
+from hpsearch.training.worker import WorkerSettings
 
 STUDY = """
 name = "processes"
@@ -140,7 +149,7 @@ def test_workers_end_when_the_driver_is_killed(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
         "from hpsearch.executors.processes import ProcessesExecutor\n"
-        "from hpsearch.worker import WorkerSettings\n"
+        "from hpsearch.training.worker import WorkerSettings\n"
         "from tests.test_processes import spec, bundle\n"
         "executor = ProcessesExecutor(spec(), [WorkerSettings('jax')])\n"
         "executor.submit(bundle(epochs=100000))\n"

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from hpsearch.core.trial import Champion, TrialState
 from hpsearch.errors import Interrupted, TrackingError
-from hpsearch.ledger import Ledger
-from hpsearch.observer import Observer
-from hpsearch.record import StudyState
-from hpsearch.search import drive
-from hpsearch.trial import Champion, TrialState
+from hpsearch.ledger.record import StudyState
+from hpsearch.ledger.store import Ledger
+from hpsearch.search.observer import Observer
+from hpsearch.search.session import drive
 from tests.synthetic import SyntheticExecutor, make_record, make_spec
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from hpsearch.space import Choice, Constant, Float, Int, Space, key
+from hpsearch.core.space import Choice, Constant, Float, Int, Space, key
 
 
 def conditional() -> Space:

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.core.space import Choice, Constant, Float, Int
 from hpsearch.errors import SpecError
-from hpsearch.space import Choice, Constant, Float, Int
-from hpsearch.spec import READ_BACK, StudySpec, load_spec, parse_parameter, parse_spec
+from hpsearch.spec.loading import READ_BACK, StudySpec, load_spec, parse_parameter, parse_spec
 
 GOOD = """
 name = "good"

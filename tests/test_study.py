@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from hpsearch import study, workspace
+from hpsearch import study
 from hpsearch.cli.main import app
+from hpsearch.core.trial import Champion
 from hpsearch.errors import LedgerError, SpecError, TrackingError
-from hpsearch.ledger import Ledger
-from hpsearch.observer import Observer
-from hpsearch.record import StudyState
-from hpsearch.spec import ModelSection, load_spec
-from hpsearch.trial import Champion
+from hpsearch.ledger import workspace
+from hpsearch.ledger.record import StudyState
+from hpsearch.ledger.store import Ledger
+from hpsearch.search.observer import Observer
+from hpsearch.spec.loading import ModelSection, load_spec
 from tests.synthetic import STUDY, SyntheticExecutor, make_record
 
 

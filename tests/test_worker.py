@@ -9,11 +9,11 @@ import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
-from hpsearch.engines import fit
+from hpsearch.core.trial import Bundle, BundleFinished, Lane
 from hpsearch.errors import LedgerError, ModelError
-from hpsearch.spec import parse_spec
-from hpsearch.trial import Bundle, BundleFinished, Lane
-from hpsearch.worker import Worker, _rss_bytes
+from hpsearch.spec.loading import parse_spec
+from hpsearch.training.engines import fit
+from hpsearch.training.worker import Worker, _rss_bytes
 from tests.test_processes import CONFIG, STUDY
 
 

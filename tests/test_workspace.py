@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch import workspace
-from hpsearch.ledger import Ledger
-from hpsearch.record import StudyState
+from hpsearch.ledger import workspace
+from hpsearch.ledger.record import StudyState
+from hpsearch.ledger.store import Ledger
 from tests.synthetic import make_record, make_spec
 
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from hpsearch.analysis import words
 from hpsearch.analysis.leaderboard import validation_ratio
 from hpsearch.analysis.statistics import ALPHA, PairedTest, corrected_t_test
+from hpsearch.core.space import Value
+from hpsearch.core.trial import Trial
 from hpsearch.errors import StudyError
-from hpsearch.record import StudyRecord
-from hpsearch.space import Value
-from hpsearch.trial import Trial
+from hpsearch.ledger.record import StudyRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One trial's facts; see :class:`~hpsearch.trial.Trial`."""
+    """One trial's facts; see :class:`~hpsearch.core.trial.Trial`."""
 
     study: str
     trial: int

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from hpsearch.record import StudyRecord
-from hpsearch.trial import Trial, TrialState
+from hpsearch.core.trial import Trial, TrialState
+from hpsearch.ledger.record import StudyRecord
 
 MAX_POINTS = 1000
 """More trials than so many are thinned out evenly in :attr:`CostInfo.trials`."""

@@ -8,9 +8,9 @@ import numpy as np
 
 from hpsearch.analysis import words
 from hpsearch.analysis.statistics import Floats
-from hpsearch.objective import Objective, mean_curve
-from hpsearch.record import StudyRecord
-from hpsearch.trial import Trial
+from hpsearch.core.objective import Objective, mean_curve
+from hpsearch.core.trial import Trial
+from hpsearch.ledger.record import StudyRecord
 
 MAX_POINTS = 400
 """Longer curves are thinned out evenly, the last epoch always kept."""

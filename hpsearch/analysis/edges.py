@@ -6,9 +6,9 @@ from typing import Literal
 
 from hpsearch.analysis import words
 from hpsearch.analysis.curves import still_improving
-from hpsearch.record import StudyRecord
-from hpsearch.space import Choice, Constant, Int, Parameter, Value
-from hpsearch.trial import Trial
+from hpsearch.core.space import Choice, Constant, Int, Parameter, Value
+from hpsearch.core.trial import Trial
+from hpsearch.ledger.record import StudyRecord
 
 Side = Literal["low", "high"]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.record import StudyRecord
-from hpsearch.seeds import derive
-from hpsearch.space import Float, Int, Parameter
-from hpsearch.trial import Trial
+from hpsearch.core.seeds import derive
+from hpsearch.core.space import Float, Int, Parameter
+from hpsearch.core.trial import Trial
+from hpsearch.ledger.record import StudyRecord
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

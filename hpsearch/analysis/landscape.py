@@ -9,9 +9,9 @@ import numpy as np
 from hpsearch.analysis import words
 from hpsearch.analysis.importance import ImportanceInfo, importance_info
 from hpsearch.analysis.statistics import Floats
-from hpsearch.record import StudyRecord
-from hpsearch.space import Choice, Float, Int, Parameter, Value
-from hpsearch.trial import Trial
+from hpsearch.core.space import Choice, Float, Int, Parameter, Value
+from hpsearch.core.trial import Trial
+from hpsearch.ledger.record import StudyRecord
 
 MAX_SLICE, MAX_PARALLEL, MAX_CONTOUR = 1000, 400, 1000
 """More trials than these are thinned out evenly by rank in the three figures."""

@@ -7,9 +7,9 @@ from statistics import fmean
 import numpy as np
 
 from hpsearch.analysis.statistics import ALPHA, PairedTest, corrected_t_tests
-from hpsearch.record import StudyRecord
-from hpsearch.space import Value
-from hpsearch.trial import Trial, TrialState
+from hpsearch.core.space import Value
+from hpsearch.core.trial import Trial, TrialState
+from hpsearch.ledger.record import StudyRecord
 
 TEST_NAME = "corrected resampled t-test (Nadeau & Bengio, Machine Learning 52, 2003)"
 

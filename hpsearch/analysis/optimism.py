@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpsearch.analysis.statistics import selection_optimism
-from hpsearch.record import StudyRecord
-from hpsearch.seeds import derive
+from hpsearch.core.seeds import derive
+from hpsearch.ledger.record import StudyRecord
 
 METHOD = (
     "bootstrap bias correction over folds, after Tsamardinos, Greasidou & Borboudakis "

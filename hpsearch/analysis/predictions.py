@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.analysis.statistics import Floats, bootstrap_interval
-from hpsearch.record import StudyRecord
-from hpsearch.seeds import derive
+from hpsearch.core.seeds import derive
+from hpsearch.ledger.record import StudyRecord
 
 MOST_WRONG = 24
 """So many of the most wrong rows are listed."""

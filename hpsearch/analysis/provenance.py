@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hpsearch.record import StudyRecord
-from hpsearch.trial import Champion
+from hpsearch.core.trial import Champion
+from hpsearch.ledger.record import StudyRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from typing import Any
 from hpsearch.analysis import words
 from hpsearch.analysis.edges import describe, edges_info
 from hpsearch.analysis.toml import toml_document, toml_parameter
+from hpsearch.core.space import Choice, Constant, Float, Int, Parameter
+from hpsearch.core.trial import Trial
 from hpsearch.errors import StudyError
-from hpsearch.record import StudyRecord
-from hpsearch.space import Choice, Constant, Float, Int, Parameter
-from hpsearch.trial import Trial
+from hpsearch.ledger.record import StudyRecord
 
 MIN_TRIALS = 10
 """With fewer complete trials nothing is narrowed."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpsearch.space import Choice, Constant, Float, Int
+from hpsearch.core.space import Choice, Constant, Float, Int
 
 
 def toml_value(value: object) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 from hpsearch.analysis import words
 from hpsearch.analysis.leaderboard import TiesInfo, state_counts, ties_info
 from hpsearch.analysis.predictions import Interval, Predictions, score_interval
-from hpsearch.record import StudyRecord
-from hpsearch.space import Value
-from hpsearch.trial import Champion, Trial
+from hpsearch.core.space import Value
+from hpsearch.core.trial import Champion, Trial
+from hpsearch.ledger.record import StudyRecord
 
 
 @dataclass(frozen=True, slots=True)

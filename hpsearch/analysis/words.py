@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from hpsearch.space import Value
+from hpsearch.core.space import Value
 
 
 def number(value: float | None, digits: int = 4) -> str:

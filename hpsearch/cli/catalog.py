@@ -8,7 +8,7 @@ from rich.table import Table
 
 from hpsearch.cli.check import describe_parameter
 from hpsearch.data.sources import list_sources
-from hpsearch.models.registry import FAMILIES
+from hpsearch.spec.families import FAMILIES
 
 
 def render_families(*, as_json: bool) -> None:

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
 from hpsearch.data import load_dataset
-from hpsearch.space import Choice, Constant, Float, Int, Parameter, Space
-from hpsearch.spec import StudySpec
+from hpsearch.spec.loading import StudySpec
 
 
 def render(spec: StudySpec, space: Space, facts: Mapping[str, Any], *, as_json: bool) -> None:

@@ -11,9 +11,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.observer import Observer
-from hpsearch.record import StudyRecord, StudyState
-from hpsearch.trial import EpochFinished, FoldResult, Trial, TrialState
+from hpsearch.core.trial import EpochFinished, FoldResult, Trial, TrialState
+from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.search.observer import Observer
 
 MARKS = {
     TrialState.COMPLETE: "✓",

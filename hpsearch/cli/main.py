@@ -82,7 +82,7 @@ def init(
 def check(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a study file, its data and its model; show the effective values and the size of the space."""
     from hpsearch.cli.check import render
-    from hpsearch.spec import load_spec
+    from hpsearch.spec.loading import load_spec
     from hpsearch.study import set_up
 
     spec, _ = load_spec(file)
@@ -95,7 +95,7 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of study files, for editors."""
-    from hpsearch.spec import StudySpec
+    from hpsearch.spec.loading import StudySpec
 
     _print_json(StudySpec.model_json_schema())
 
@@ -144,9 +144,9 @@ def resume(
 @app.command("list")
 def list_studies(ledger: LedgerOption = LEDGER, as_json: JsonOption = False) -> None:
     """List the studies: state, trials, best score."""
-    from hpsearch import workspace
     from hpsearch.cli.show import render_list
-    from hpsearch.ledger import Ledger
+    from hpsearch.ledger import workspace
+    from hpsearch.ledger.store import Ledger
 
     book = Ledger(ledger)
     records = []
@@ -201,7 +201,7 @@ def report(
     ledger: LedgerOption = LEDGER,
 ) -> None:
     """Write a study's report: one page that needs nothing else."""
-    from hpsearch.export import write_report
+    from hpsearch.champion.export import write_report
     from hpsearch.study import load
 
     print(write_report(load(name, ledger=ledger), format=format.value, folder=to))
@@ -214,7 +214,7 @@ def export(
     ledger: LedgerOption = LEDGER,
 ) -> None:
     """Write champion, SavedModel, study file, report, trials and predictions into a folder."""
-    from hpsearch.export import export as export_study
+    from hpsearch.champion.export import export as export_study
     from hpsearch.study import load
 
     for file, remark in export_study(load(name, ledger=ledger), to):
@@ -230,10 +230,10 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Predict raw rows with a study's champion."""
-    from hpsearch import workspace
+    from hpsearch.champion.predict import predict as predict_rows
     from hpsearch.cli.predict import render
-    from hpsearch.ledger import Ledger
-    from hpsearch.predict import predict as predict_rows
+    from hpsearch.ledger import workspace
+    from hpsearch.ledger.store import Ledger
 
     render(predict_rows(workspace.read(Ledger(ledger), name), data), out=out, as_json=as_json)
 
@@ -266,8 +266,9 @@ def delete(
     ledger: LedgerOption = LEDGER,
 ) -> None:
     """Delete a study for good: its trials, champion and report. What MLflow has of it stays there."""
-    from hpsearch import study, workspace
-    from hpsearch.ledger import Ledger
+    from hpsearch import study
+    from hpsearch.ledger import workspace
+    from hpsearch.ledger.store import Ledger
 
     if not yes:
         record, folder = workspace.read(Ledger(ledger), name), workspace.study_folder(ledger, name)

@@ -1,8 +1,8 @@
 """What ``hpsearch ui`` does: find the store, serve it, print the address."""
 
 from hpsearch.errors import SpecError
-from hpsearch.ledger import Ledger
-from hpsearch.spec import TrackingSection
+from hpsearch.ledger.store import Ledger
+from hpsearch.spec.loading import TrackingSection
 
 
 def serve_ui(name: str | None, *, ledger: str, uri: str | None, port: int | None) -> int:
@@ -12,7 +12,7 @@ def serve_ui(name: str | None, *, ledger: str, uri: str | None, port: int | None
         LedgerError: The named study is not in the ledger.
         TrackingError: The store does not exist, the port is taken, or the server does not start.
     """
-    from hpsearch import tracking
+    from hpsearch.tracking.mlflow import mlflow as tracking
 
     section = TrackingSection() if name is None else Ledger(ledger).load(name).spec.tracking
     if uri is not None:

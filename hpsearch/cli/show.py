@@ -10,7 +10,7 @@ from rich.text import Text
 
 from hpsearch import analysis
 from hpsearch.errors import StudyError
-from hpsearch.record import StudyRecord, StudyState
+from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.report import load_artifacts, terminal
 from hpsearch.report.content import plain
 from hpsearch.study import Study

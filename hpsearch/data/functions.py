@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpsearch.core.user_code import load_object
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.tables import from_frame, rows_of
 from hpsearch.errors import DataError
-from hpsearch.imports import load_object
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpsearch.spec import StudySpec
+    from hpsearch.spec.loading import StudySpec
 
 _FORMS = (
     "return (x, y), (x, y, x_test, y_test), ((x, y), (x_test, y_test)), a DataFrame with the target column, or a "

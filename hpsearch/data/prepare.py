@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpsearch.core.seeds import derive
 from hpsearch.data.dataset import Array, Dataset, Features, Part
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.targets import code_targets
 from hpsearch.errors import DataError
-from hpsearch.seeds import derive
 
 if TYPE_CHECKING:
-    from hpsearch.spec import StudySpec
+    from hpsearch.spec.loading import StudySpec
 
 
 def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:

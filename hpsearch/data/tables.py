@@ -14,7 +14,7 @@ from hpsearch.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpsearch.spec import StudySpec
+    from hpsearch.spec.loading import StudySpec
 
 MAX_CATEGORIES = 200
 """A text column with more different texts than this, or more than half as many as rows, counts as free text."""

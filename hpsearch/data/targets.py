@@ -11,7 +11,7 @@ from hpsearch.data.loaded import Loaded
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
-    from hpsearch.spec import StudySpec
+    from hpsearch.spec.loading import StudySpec
 
 MAX_INTEGER_CLASSES = 100
 """Whole-number targets with more distinct values than this are taken as amounts (regression), not as classes."""

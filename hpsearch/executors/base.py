@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from hpsearch.trial import Bundle, Event
+from hpsearch.core.trial import Bundle, Event
 
 
 class Executor(ABC):
@@ -22,7 +22,7 @@ class Executor(ABC):
 
     @abstractmethod
     def request(self, method: str, *args: Any) -> Any:
-        """Have an idle worker call one of its :class:`~hpsearch.worker.Worker` methods and wait for the answer.
+        """Have an idle worker call one of its :class:`~hpsearch.training.worker.Worker` methods and wait for the answer.
 
         Raises:
             HpsearchError: What the worker raised.

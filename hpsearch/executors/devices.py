@@ -4,8 +4,8 @@ import os
 import subprocess
 
 from hpsearch.errors import SpecError
-from hpsearch.spec import ResourcesSection
-from hpsearch.worker import WorkerSettings
+from hpsearch.spec.loading import ResourcesSection
+from hpsearch.training.worker import WorkerSettings
 
 
 def list_gpus() -> list[str]:

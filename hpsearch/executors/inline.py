@@ -4,10 +4,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from hpsearch.core.trial import Bundle, Event
 from hpsearch.executors.base import Executor
-from hpsearch.spec import StudySpec
-from hpsearch.trial import Bundle, Event
-from hpsearch.worker import Worker, WorkerSettings, prepare
+from hpsearch.spec.loading import StudySpec
+from hpsearch.training.worker import Worker, WorkerSettings, prepare
 
 
 class InlineExecutor(Executor):

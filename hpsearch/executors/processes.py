@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from typing import IO, Any
 
+from hpsearch.core.trial import Bundle, BundleFinished, Event, WorkerDied
 from hpsearch.errors import ExecutorError
 from hpsearch.executors.base import Executor
-from hpsearch.spec import StudySpec
-from hpsearch.trial import Bundle, BundleFinished, Event, WorkerDied
-from hpsearch.worker import WorkerSettings
+from hpsearch.spec.loading import StudySpec
+from hpsearch.training.worker import WorkerSettings
 
 GROWTH_LIMIT = 1.25
 """A worker whose memory exceeds this multiple of what it had after its first bundles is replaced between bundles."""

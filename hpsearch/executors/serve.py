@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from hpsearch.errors import ExecutorError, HpsearchError
-from hpsearch.worker import Worker, prepare
+from hpsearch.training.worker import Worker, prepare
 
 
 def serve(descriptor: int) -> None:

@@ -2,11 +2,11 @@
 
 import keras
 
+from hpsearch.core.space import Config
 from hpsearch.data.dataset import TrainingData
 from hpsearch.errors import ModelError
 from hpsearch.models.inputs import encode
 from hpsearch.models.training import output_layer
-from hpsearch.space import Config
 
 
 def build(config: Config, data: TrainingData) -> keras.Model:

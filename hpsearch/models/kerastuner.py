@@ -12,11 +12,11 @@ from typing import Any
 
 import keras
 
+from hpsearch.core.space import Config, Parameter, Value
 from hpsearch.data.dataset import TrainingData, take
 from hpsearch.errors import ModelError
 from hpsearch.models.kerastuner_fit import discover_fit
 from hpsearch.models.kerastuner_space import to_parameter, values_to_try
-from hpsearch.space import Config, Parameter, Value
 
 _ENUMERATE_AT_MOST = 64
 

@@ -3,10 +3,10 @@
 import re
 from typing import Any
 
+from hpsearch.core.space import Parameter
 from hpsearch.data.dataset import Array, Features
 from hpsearch.errors import ModelError
 from hpsearch.models.kerastuner_space import to_parameter
-from hpsearch.space import Parameter
 
 _TUNABLE = ("batch_size", "epochs")
 _HINT = "fit may set batch_size and epochs, from hyperparameters of these names, and pass everything else on unchanged"

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Value
 from hpsearch.errors import ModelError
-from hpsearch.space import Choice, Constant, Float, Int, Parameter, Value
 
 _TRY_AT_MOST = 4
 

@@ -17,11 +17,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from hpsearch.core.user_code import load_object
 from hpsearch.data.dataset import Features
 from hpsearch.errors import HpsearchError, ModelError
-from hpsearch.imports import load_object
-from hpsearch.models.without_tensorflow import without_tensorflow
-from hpsearch.spec import StudySpec
+from hpsearch.keras_internals.without_tensorflow import without_tensorflow
+from hpsearch.spec.loading import StudySpec
 
 _HINT = (
     "define classes and functions at the top level of their module, decorate them with "

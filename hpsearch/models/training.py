@@ -4,9 +4,9 @@ from typing import Any
 
 import keras
 
+from hpsearch.core.space import Config
 from hpsearch.data.dataset import Task, TrainingData
 from hpsearch.errors import ModelError
-from hpsearch.space import Config
 
 OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
     "sgd": keras.optimizers.SGD,

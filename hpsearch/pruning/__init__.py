@@ -1,11 +1,11 @@
 """When trials are stopped early: epoch by epoch, over all folds at once, by rules that see nothing but curves."""
 
-from hpsearch.objective import Objective
+from hpsearch.core.objective import Objective
 from hpsearch.pruning.base import FoldCurves, Pruner
 from hpsearch.pruning.halving import HalvingPruner
 from hpsearch.pruning.median import MedianPruner
 from hpsearch.pruning.racing import RacingPruner
-from hpsearch.spec import PruningSection
+from hpsearch.spec.loading import PruningSection
 
 
 def make_pruner(spec: PruningSection, objective: Objective, *, validation_ratio: float | None = None) -> Pruner | None:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hpsearch.objective import Objective, mean
+from hpsearch.core.objective import Objective, mean
 
 
 @dataclass(frozen=True, slots=True)

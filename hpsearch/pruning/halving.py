@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hpsearch.objective import Objective
+from hpsearch.core.objective import Objective
 from hpsearch.pruning.base import FoldCurves, Pruner
 
 _FRACTIONS = {2: "half", 3: "third", 4: "quarter", 5: "fifth"}
@@ -20,7 +20,7 @@ class HalvingPruner(Pruner):
     when the whole bundle's values are known; otherwise the first lanes of every bundle would pass unopposed.
 
     Args:
-        objective: See :class:`~hpsearch.objective.Objective`.
+        objective: See :class:`~hpsearch.core.objective.Objective`.
         min_epochs: The first rung, in epochs, ≥ 1.
         reduction_factor: One trial in so many goes on, ≥ 2.
     """

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import median
 
-from hpsearch.objective import Objective, mean
+from hpsearch.core.objective import Objective, mean
 from hpsearch.pruning.base import FoldCurves, Pruner
 
 
@@ -15,7 +15,7 @@ class MedianPruner(Pruner):
     section 3.2.2. Both sides are averages over all folds, so that a trial is never judged by its luck in one fold.
 
     Args:
-        objective: See :class:`~hpsearch.objective.Objective`.
+        objective: See :class:`~hpsearch.core.objective.Objective`.
         min_epochs: No trial is stopped with fewer epochs, ≥ 1.
         startup_trials: Complete trials to wait for, ≥ 1.
     """

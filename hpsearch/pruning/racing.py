@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from statistics import fmean, stdev
 
-from hpsearch.objective import Objective, mean
+from hpsearch.core.objective import Objective, mean
 from hpsearch.pruning.base import FoldCurves, Pruner
 
 _LOOK_RATIO = 1.5
@@ -33,7 +33,7 @@ class RacingPruner(Pruner):
     A single fold, as in a holdout, allows no paired test: nothing is stopped.
 
     Args:
-        objective: See :class:`~hpsearch.objective.Objective`.
+        objective: See :class:`~hpsearch.core.objective.Objective`.
         min_epochs: No trial is stopped with fewer epochs, ≥ 1; below 2 there is no trend, so 2 is the least used.
         startup_trials: Other trials to wait for that are complete or have come at least as far, ≥ 1.
         confidence: See above; within (0.5, 1).

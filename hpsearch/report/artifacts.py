@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hpsearch.analysis import Layer, Predictions
-from hpsearch.record import StudyRecord
+from hpsearch.ledger.record import StudyRecord
 
 
 @dataclass(frozen=True, slots=True)

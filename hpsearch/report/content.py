@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from hpsearch import analysis
-from hpsearch.record import StudyRecord
+from hpsearch.ledger.record import StudyRecord
 from hpsearch.report.artifacts import ReportArtifacts
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch import analysis
 from hpsearch.errors import StudyError
-from hpsearch.record import StudyRecord
+from hpsearch.ledger.record import StudyRecord
 from hpsearch.report import figures
 from hpsearch.report.artifacts import ReportArtifacts
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hpsearch.errors import SpecError
-from hpsearch.record import StudyRecord
+from hpsearch.ledger.record import StudyRecord
 from hpsearch.report.artifacts import ReportArtifacts
 from hpsearch.report.content import Content, gather, plain
 

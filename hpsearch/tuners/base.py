@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpsearch.space import Config, Space
-from hpsearch.trial import Trial
+from hpsearch.core.space import Config, Space
+from hpsearch.core.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)

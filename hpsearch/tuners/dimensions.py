@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hpsearch.space import Choice, Config, Constant, Float, Int, Parameter, Space, Value, key
+from hpsearch.core.space import Choice, Config, Constant, Float, Int, Parameter, Space, Value, key
 
 Number = int | float
 
@@ -28,7 +28,7 @@ class Dimension:
         log: Whether to search on a logarithmic scale.
         step: Distance of whole numbers; 1 elsewhere.
         values: What the indices ``0 … high`` stand for; None where the number is the value.
-        places: Index of each of `values`, by its :func:`hpsearch.space.key`.
+        places: Index of each of `values`, by its :func:`hpsearch.core.space.key`.
     """
 
     name: str

@@ -3,9 +3,9 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 
-from hpsearch.seeds import derive
-from hpsearch.space import Config, Space, key
-from hpsearch.trial import Trial
+from hpsearch.core.seeds import derive
+from hpsearch.core.space import Config, Space, key
+from hpsearch.core.trial import Trial
 from hpsearch.tuners.base import Tuner, TunerSettings
 from hpsearch.tuners.dimensions import Dimensions
 from hpsearch.tuners.enumeration import Enumeration

@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 
-from hpsearch.space import Int, Parameter, Space, Value
+from hpsearch.core.space import Int, Parameter, Space, Value
 
 
 class Enumeration:

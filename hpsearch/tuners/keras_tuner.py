@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from hpsearch.core.seeds import derive
+from hpsearch.core.space import Config
+from hpsearch.core.trial import Trial, TrialState
 from hpsearch.errors import ExecutorError
-from hpsearch.seeds import derive
-from hpsearch.space import Config
-from hpsearch.trial import Trial, TrialState
 from hpsearch.tuners.base import Tuner, TunerSettings
 from hpsearch.tuners.dimensions import Dimension, Dimensions, Number
 from hpsearch.tuners.distinct import Algorithm, DistinctTuner, GridTuner, Seen

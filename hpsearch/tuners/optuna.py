@@ -20,10 +20,10 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
+from hpsearch.core.seeds import derive
+from hpsearch.core.space import Config
+from hpsearch.core.trial import Trial, TrialState
 from hpsearch.errors import SpecError
-from hpsearch.seeds import derive
-from hpsearch.space import Config
-from hpsearch.trial import Trial, TrialState
 from hpsearch.tuners.base import Tuner, TunerSettings
 from hpsearch.tuners.dimensions import Dimension, Dimensions, Number
 from hpsearch.tuners.distinct import Algorithm, DistinctTuner, GridTuner, Seen

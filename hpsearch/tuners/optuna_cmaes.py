@@ -15,9 +15,9 @@ from optuna.samplers import CmaEsSampler
 from optuna.trial import TrialState as OptunaState
 from optuna.trial import create_trial
 
-from hpsearch.seeds import derive
-from hpsearch.space import Config, key
-from hpsearch.trial import Trial, TrialState
+from hpsearch.core.seeds import derive
+from hpsearch.core.space import Config, key
+from hpsearch.core.trial import Trial, TrialState
 from hpsearch.tuners.base import TunerSettings
 from hpsearch.tuners.dimensions import Dimensions, Number
 from hpsearch.tuners.distinct import Algorithm, Seen

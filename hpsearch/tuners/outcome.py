@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from hpsearch.trial import Trial, TrialState
+from hpsearch.core.trial import Trial, TrialState
 
 
 def score_of(trial: Trial) -> float | None:

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from hpsearch import analysis
-from hpsearch.objective import Objective, score
-from hpsearch.trial import FoldResult, Trial, TrialState
+from hpsearch.core.objective import Objective, score
+from hpsearch.core.trial import FoldResult, Trial, TrialState
 from tests.factories import make_record, make_searched
 
 EPOCHS = 20

@@ -8,8 +8,8 @@ import pytest
 
 from hpsearch import analysis
 from hpsearch.analysis import words
+from hpsearch.core.trial import TrialState
 from hpsearch.errors import StudyError
-from hpsearch.trial import TrialState
 from tests.factories import make_champion, make_record, make_searched, make_trial, make_trials
 
 

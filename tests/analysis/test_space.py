@@ -9,9 +9,9 @@ from hpsearch import analysis
 from hpsearch.analysis.edges import edge_of, widen
 from hpsearch.analysis.landscape import MAX_PARALLEL, MAX_SLICE, thinned
 from hpsearch.analysis.toml import toml_document, toml_parameter, toml_value
+from hpsearch.core.space import Choice, Constant, Float, Int, Space
 from hpsearch.errors import StudyError
-from hpsearch.space import Choice, Constant, Float, Int, Space
-from hpsearch.spec import parse_parameter, parse_spec
+from hpsearch.spec.loading import parse_parameter, parse_spec
 from tests.factories import make_record, make_searched, make_trials
 
 

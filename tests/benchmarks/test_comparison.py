@@ -11,9 +11,9 @@ from benchmarks import performance
 from benchmarks.measure import Measurement
 from benchmarks.study_file import study_file
 from benchmarks.workloads import WORKLOADS, Workload
+from hpsearch.core.space import Choice, Constant, Float
 from hpsearch.data.dataset import Task, TrainingData
-from hpsearch.space import Choice, Constant, Float
-from hpsearch.spec import StudySpec, parse_spec
+from hpsearch.spec.loading import StudySpec, parse_spec
 
 
 def spec_of(workload: Workload) -> StudySpec:
@@ -65,7 +65,7 @@ def test_same_model_for_all(workload):
 
 
 def test_same_number_of_rows_for_all():
-    from hpsearch.problem import Problem
+    from hpsearch.training.problem import Problem
 
     workload = WORKLOADS["digits-mlp"]
     problem = Problem.load(spec_of(workload))

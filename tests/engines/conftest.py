@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from hpsearch.engines.base import Engine
+from hpsearch.core.trial import Bundle, EpochFinished, FoldResult, Lane, LaneFinished
 from hpsearch.models.builder import ModelBuilder
-from hpsearch.problem import Problem
-from hpsearch.spec import parse_spec
-from hpsearch.trial import Bundle, EpochFinished, FoldResult, Lane, LaneFinished
+from hpsearch.spec.loading import parse_spec
+from hpsearch.training.engines.base import Engine
+from hpsearch.training.problem import Problem
 
 STUDY = """
 name = "engines"

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from hpsearch.engines.fused.abreast import abreast
+from hpsearch.training.engines.fused.abreast import abreast
 
 
 def collect(events, found):

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import pytest
 
+from hpsearch.core.trial import Bundle, EpochFinished, Lane, LaneFailed, LaneStopped
 from hpsearch.data.dataset import Part
-from hpsearch.engines.fit import FitEngine, refit, release
-from hpsearch.engines.loop import order_of, train_epochs
 from hpsearch.errors import ModelError
-from hpsearch.trial import Bundle, EpochFinished, Lane, LaneFailed, LaneStopped
+from hpsearch.training.engines.fit import FitEngine, refit, release
+from hpsearch.training.engines.loop import order_of, train_epochs
 
 from .conftest import MLP, make_problem, never, results
 

@@ -11,13 +11,13 @@ import jax
 import numpy as np
 import pytest
 
-from hpsearch.engines import make_engine
-from hpsearch.engines.fit import FitEngine
-from hpsearch.engines.fused.engine import FusedEngine
-from hpsearch.engines.fused.program import Program
-from hpsearch.engines.fused.training import Training
+from hpsearch.core.trial import Bundle, EpochFinished, Lane, LaneFailed, LaneFinished, LaneStopped
 from hpsearch.errors import ModelError
-from hpsearch.trial import Bundle, EpochFinished, Lane, LaneFailed, LaneFinished, LaneStopped
+from hpsearch.training.engines import make_engine
+from hpsearch.training.engines.fit import FitEngine
+from hpsearch.training.engines.fused.engine import FusedEngine
+from hpsearch.training.engines.fused.program import Program
+from hpsearch.training.engines.fused.training import Training
 
 from .conftest import MLP, SPACE, make_problem, never, results
 

@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import pytest
 
-from hpsearch.engines import make_engine
-from hpsearch.engines.fit import FitEngine
-from hpsearch.engines.fused.engine import FusedEngine
-from hpsearch.engines.fused.identity import identity
-from hpsearch.engines.fused.template import Template
-from hpsearch.trial import Bundle, Lane, LaneFailed, LaneFinished
+from hpsearch.core.trial import Bundle, Lane, LaneFailed, LaneFinished
+from hpsearch.training.engines import make_engine
+from hpsearch.training.engines.fit import FitEngine
+from hpsearch.training.engines.fused.engine import FusedEngine
+from hpsearch.training.engines.fused.identity import identity
+from hpsearch.training.engines.fused.template import Template
 
 from .conftest import make_problem, never, results
 from .test_fused import assert_same

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from hpsearch.engines.convolution import convolution_of, max_pool, quick_pooling
-from hpsearch.engines.fused.layers import RowMask, patch_layers, random_bits
-from hpsearch.models.draws import is_exact, quick_draws, threefry_bits, uniform
+from hpsearch.keras_internals.convolution import convolution_of, max_pool, quick_pooling
+from hpsearch.keras_internals.draws import is_exact, quick_draws, threefry_bits, uniform
+from hpsearch.training.engines.fused.layers import RowMask, patch_layers, random_bits
 
 
 @pytest.mark.parametrize("shape", [(3,), (64, 65), (3, 3, 1, 32)])

@@ -9,8 +9,8 @@ import gc
 import keras
 import tensorflow as tf
 from tensorflow.python.framework.func_graph import FuncGraph
-from hpsearch.engines.fit import FitEngine
-from hpsearch.trial import Lane
+from hpsearch.training.engines.fit import FitEngine
+from hpsearch.core.trial import Lane
 from tests.engines.conftest import make_problem, results
 
 @tf.function

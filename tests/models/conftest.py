@@ -12,8 +12,8 @@ import pytest
 
 from hpsearch.data.dataset import Task, TrainingData
 from hpsearch.models.builder import ModelBuilder
-from hpsearch.problem import Problem
-from hpsearch.spec import StudySpec
+from hpsearch.spec.loading import StudySpec
+from hpsearch.training.problem import Problem
 
 SGD = {"optimizer": "sgd", "learning_rate": 0.01}
 

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 
+from hpsearch.core.hyperparameters import OPTIMIZERS as LEGAL_OPTIMIZERS
+from hpsearch.core.space import Choice, Constant, Float, Int
 from hpsearch.errors import ModelError, SpecError
-from hpsearch.limits import OPTIMIZERS as LEGAL_OPTIMIZERS
 from hpsearch.models.training import OPTIMIZERS, SETTINGS, make_optimizer
-from hpsearch.space import Choice, Constant, Float, Int
-from hpsearch.worker import Worker
+from hpsearch.training.worker import Worker
 from tests.models.conftest import SGD, make_problem
 
 USER = '''

@@ -13,7 +13,7 @@ from hpsearch.data.categories import category_code
 from hpsearch.data.dataset import Column, Part, Task, TrainingData
 from hpsearch.errors import ModelError
 from hpsearch.models.inputs import encode, encode_array, moments, word_layer
-from hpsearch.models.registry import FAMILIES
+from hpsearch.spec.families import FAMILIES
 from tests.models.conftest import SGD, builder_of, make_problem
 
 

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hpsearch.champion.predict import predict
 from hpsearch.errors import ModelError
 from hpsearch.models import saving
 from hpsearch.models.serving import signature_names
-from hpsearch.predict import predict
 from hpsearch.study import Study
-from hpsearch.tracking.champion import _load
-from hpsearch.worker import Worker
+from hpsearch.tracking.mlflow.registration import _load
+from hpsearch.training.worker import Worker
 from tests.factories import make_record
 from tests.models.conftest import make_problem
 
@@ -225,8 +225,8 @@ import numpy as np
 import tensorflow as tf
 from hpsearch.models.saving import load_model
 from hpsearch.models.serving import write_saved_model
-from hpsearch.spec import StudySpec
-from hpsearch.worker import Worker
+from hpsearch.spec.loading import StudySpec
+from hpsearch.training.worker import Worker
 
 spec = StudySpec.model_validate({**json.loads(sys.argv[1]), "folder": sys.argv[2]})
 renamed = Worker(spec).export_saved_model(sys.argv[3], sys.argv[4], json.loads(sys.argv[5]))

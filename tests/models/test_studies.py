@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.documented import STUDIES, documented_config, write_table
-from hpsearch.spec import load_spec
+from hpsearch.spec.loading import load_spec
 
 FOLDER = Path(__file__).parent.parent.parent / "studies"
 

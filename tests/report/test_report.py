@@ -11,13 +11,13 @@ import pytest
 
 from hpsearch import analysis, report
 from hpsearch.analysis import words
+from hpsearch.core.trial import Failure, TrialState
 from hpsearch.errors import SpecError
 from hpsearch.report.content import gather, plain
 from hpsearch.report.images import png
 from hpsearch.report.markdown import code_block, render_markdown, text
 from hpsearch.report.page import render_page
 from hpsearch.report.pdf import find_browser
-from hpsearch.trial import Failure, TrialState
 from tests.factories import make_record, make_searched, make_trial, make_trials
 
 EVIL = "<script>alert(1)</script>"

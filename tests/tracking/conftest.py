@@ -18,8 +18,8 @@ import pytest
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database with its tables: making one takes seconds, copying it none."""
-    from hpsearch.tracking.address import Address
-    from hpsearch.tracking.client import connect, polite
+    from hpsearch.tracking.mlflow.address import Address
+    from hpsearch.tracking.mlflow.client import connect, polite
 
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     with polite():

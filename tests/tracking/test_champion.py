@@ -10,8 +10,8 @@ SCRIPT = """
 import json, sys
 from dataclasses import replace
 import keras, numpy as np
-from hpsearch.record import StudyState
-from hpsearch.tracking import log_champion, sync
+from hpsearch.ledger.record import StudyState
+from hpsearch.tracking.mlflow import log_champion, sync
 from tests.factories import make_champion, make_record, make_trials
 from pathlib import Path
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hpsearch.record import StudyState
-from hpsearch.tracking import Tracker, sync
-from hpsearch.trial import TrialState
+from hpsearch.core.trial import TrialState
+from hpsearch.ledger.record import StudyState
+from hpsearch.tracking.mlflow import Tracker, sync
 from tests.factories import make_champion, make_record, make_trials
 
 from .conftest import Server

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from hpsearch.record import StudyState
-from hpsearch.tracking import Tracker, tables
-from hpsearch.tracking.address import Address
-from hpsearch.tracking.client import connect, polite
-from hpsearch.tracking.view import Point
+from hpsearch.ledger.record import StudyState
+from hpsearch.tracking.mlflow import Tracker, tables
+from hpsearch.tracking.mlflow.address import Address
+from hpsearch.tracking.mlflow.client import connect, polite
+from hpsearch.tracking.mlflow.trial_view import Point
 from tests.factories import make_record, make_trials
 from tests.mlflow_twin import (
     CURVE,

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from hpsearch.core.trial import Failure, FoldResult, Trial, TrialState
 from hpsearch.errors import TrackingError
-from hpsearch.record import StudyRecord, StudyState
-from hpsearch.spec import without_password
-from hpsearch.tracking import Tracker, sync
-from hpsearch.tracking.address import resolve
-from hpsearch.trial import Failure, FoldResult, Trial, TrialState
+from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.spec.loading import without_password
+from hpsearch.tracking.mlflow import Tracker, sync
+from hpsearch.tracking.mlflow.address import resolve
 from tests.factories import CREATED, make_champion, make_record, make_trial, make_trials
 
 from .conftest import values
@@ -146,7 +146,7 @@ def test_more_points_than_one_call_takes(
 ) -> None:
     from mlflow import MlflowClient
 
-    from hpsearch.tracking import tables
+    from hpsearch.tracking.mlflow import tables
 
     sizes, log_batch = [0], MlflowClient.log_batch
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from hpsearch.errors import TrackingError
-from hpsearch.tracking import sync
-from hpsearch.tracking.ui import make_ui
+from hpsearch.tracking.mlflow import sync
+from hpsearch.tracking.mlflow.ui import make_ui
 from tests.factories import make_record, make_trials
 
 SCRIPT = """
 import sys
-from hpsearch.spec import TrackingSection
-from hpsearch.tracking import serve_ui
+from hpsearch.spec.loading import TrackingSection
+from hpsearch.tracking.mlflow import serve_ui
 sys.exit(serve_ui(TrackingSection(uri=sys.argv[1]), study="digits", ready=lambda url: print(url, flush=True)))
 """
 

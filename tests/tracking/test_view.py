@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from hpsearch.objective import Objective, mean_curve
-from hpsearch.record import StudyState
-from hpsearch.tracking import saved_view, study_view, view
-from hpsearch.trial import TrialState
+from hpsearch.core.objective import Objective, mean_curve
+from hpsearch.core.trial import TrialState
+from hpsearch.ledger.record import StudyState
+from hpsearch.tracking.mlflow import saved_view, study_view, trial_view
 from tests.factories import OBJECTIVE, make_champion, make_record, make_searched, make_trial, make_trials
 
 
@@ -25,22 +25,22 @@ from tests.factories import OBJECTIVE, make_champion, make_record, make_searched
 )
 def test_run_names_are_short_and_tell_the_fate(state: TrialState, name: str, status: str) -> None:
     trial = make_trial(7, state)
-    assert view.run_name(trial) == name
-    assert view.STATUS[state] == status
+    assert trial_view.run_name(trial) == name
+    assert trial_view.STATUS[state] == status
 
 
 def test_params_give_every_value_back_exactly() -> None:
     trial = make_trial(3, config={"learning_rate": 0.1 + 0.2, "units": 64, "nesterov": True, "optimizer": "sgd"})
-    texts = view.params(trial)
+    texts = trial_view.params(trial)
     assert float(texts["learning_rate"]) == 0.1 + 0.2
     assert texts == {"learning_rate": "0.30000000000000004", "units": "64", "nesterov": "True", "optimizer": "sgd"}
 
 
 def test_keys_that_mlflow_would_refuse_are_mended_and_stay_apart() -> None:
-    assert view.key("f1(macro)") == "f1_macro_"
-    assert view.key("../up//down/.") == "_/up/down"
-    assert view.key("") == "_"
-    assert view.keys(["units[0]", "units(0)", "units_0_"]) == {
+    assert trial_view.key("f1(macro)") == "f1_macro_"
+    assert trial_view.key("../up//down/.") == "_/up/down"
+    assert trial_view.key("") == "_"
+    assert trial_view.keys(["units[0]", "units(0)", "units_0_"]) == {
         "units[0]": "units_0_",
         "units(0)": "units_0__2",
         "units_0_": "units_0__3",
@@ -50,8 +50,8 @@ def test_keys_that_mlflow_would_refuse_are_mended_and_stay_apart() -> None:
 def test_points_are_a_function_of_the_trial_and_times_lie_within_the_fold() -> None:
     trial = make_trial(2)
     fold = trial.folds[1]
-    points = view.fold_points(fold)
-    assert points == view.fold_points(fold)
+    points = trial_view.fold_points(fold)
+    assert points == trial_view.fold_points(fold)
     curve = [point for point in points if point.key == "fold_1/val_loss"]
     assert [point.value for point in curve] == list(fold.curves["val_loss"])
     assert [point.step for point in curve] == list(range(20))
@@ -61,41 +61,41 @@ def test_points_are_a_function_of_the_trial_and_times_lie_within_the_fold() -> N
 
 def test_mean_curves_of_scored_trials_only() -> None:
     complete, diverged = make_trial(2), make_trial(2, TrialState.DIVERGED)
-    means = [point.value for point in view.mean_points(complete) if point.key == "val_accuracy"]
+    means = [point.value for point in trial_view.mean_points(complete) if point.key == "val_accuracy"]
     assert means == list(mean_curve([fold.curves for fold in complete.folds], "val_accuracy"))
     assert means[complete.epoch or 0] == complete.score
     assert diverged.folds
-    assert view.mean_points(diverged) == []
+    assert trial_view.mean_points(diverged) == []
 
 
 def test_infinities_become_nan_so_that_charts_stay_readable() -> None:
-    assert math.isnan(view.number(math.inf))
-    assert math.isnan(view.number(-math.inf))
-    assert math.isnan(view.number(math.nan))
-    assert view.number(1e300) == 1e300
+    assert math.isnan(trial_view.number(math.inf))
+    assert math.isnan(trial_view.number(-math.inf))
+    assert math.isnan(trial_view.number(math.nan))
+    assert trial_view.number(1e300) == 1e300
 
 
 def test_a_user_metric_named_score_does_not_mix_with_the_score() -> None:
     trial = make_trial(1, metrics=("loss", "score", "val_score", "val_loss"))
-    keys = [point.key for point in (*view.mean_points(trial), *view.summary_points(trial))]
+    keys = [point.key for point in (*trial_view.mean_points(trial), *trial_view.summary_points(trial))]
     assert keys.count("score") == 1
     assert keys.count("mean/score") == 20
 
 
 def test_digest_changes_with_what_is_shown_and_with_nothing_else() -> None:
     trial = make_trial(5)
-    assert view.digest(trial) == view.digest(make_trial(5))
+    assert trial_view.digest(trial) == trial_view.digest(make_trial(5))
     backwards = dict(reversed(list(trial.config.items())))
-    assert view.digest(trial) == view.digest(replace(trial, config=backwards))
+    assert trial_view.digest(trial) == trial_view.digest(replace(trial, config=backwards))
     for change in ({"score": 0.5}, {"state": TrialState.PRUNED}, {"folds": trial.folds[:4]}, {"parameters": 1}):
-        assert view.digest(trial) != view.digest(replace(trial, **change))  # type: ignore[arg-type]
+        assert trial_view.digest(trial) != trial_view.digest(replace(trial, **change))  # type: ignore[arg-type]
 
 
 def test_best_so_far_waits_for_earlier_trials_whatever_the_order() -> None:
     trials = make_trials(10)
-    in_order = view.BestSoFar(OBJECTIVE)
+    in_order = trial_view.BestSoFar(OBJECTIVE)
     expected = [point for trial in trials for point in in_order.add(trial)]
-    shuffled = view.BestSoFar(OBJECTIVE)
+    shuffled = trial_view.BestSoFar(OBJECTIVE)
     assert shuffled.add(trials[1]) == []
     assert shuffled.add(trials[1]) == []
     assert [point.step for point in shuffled.add(trials[0])] == [0, 1]
@@ -107,7 +107,7 @@ def test_best_so_far_waits_for_earlier_trials_whatever_the_order() -> None:
 
 
 def test_best_so_far_of_a_loss_goes_down() -> None:
-    trajectory = view.BestSoFar(Objective("val_loss", "minimize"))
+    trajectory = trial_view.BestSoFar(Objective("val_loss", "minimize"))
     scores = [0.5, 0.7, 0.3]
     points = [p for n, s in enumerate(scores) for p in trajectory.add(replace(make_trial(n), score=s))]
     assert [point.value for point in points] == [0.5, 0.5, 0.3]
@@ -136,7 +136,7 @@ def test_description_says_where_the_study_stands_and_escapes_what_users_wrote() 
 def test_the_view_of_a_study_shows_what_was_searched_and_fits_into_a_tag() -> None:
     record = make_searched(40)
     text = saved_view.saved_view(record)
-    assert len(text) < view.TAG_LENGTH
+    assert len(text) < trial_view.TAG_LENGTH
     envelope = json.loads(text)
     assert (envelope["name"], envelope["state"][:8]) == ("Study", "deflate;")
     state = json.loads(zlib.decompress(base64.b64decode(envelope["state"][8:])))
@@ -154,4 +154,4 @@ def test_the_view_of_a_study_shows_what_was_searched_and_fits_into_a_tag() -> No
     assert folds[0]["selectedMetricKeys"] == [f"fold_{fold}/val_accuracy" for fold in range(5)]
     assert {chart["metricSectionId"] for chart in charts.values()} <= {"score", "mean", "folds"}
     before = saved_view.saved_view(make_record())  # no trial yet
-    assert len(before) < view.TAG_LENGTH
+    assert len(before) < trial_view.TAG_LENGTH

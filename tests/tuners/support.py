@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from hpsearch.space import Choice, Config, Constant, Float, Int, Space
-from hpsearch.trial import Failure, Trial, TrialState
+from hpsearch.core.space import Choice, Config, Constant, Float, Int, Space
+from hpsearch.core.trial import Failure, Trial, TrialState
 from hpsearch.tuners import ALGORITHMS, Tuner, TunerSettings, make_tuner
 from hpsearch.tuners import keras_tuner as keras_tuner_tuners
 

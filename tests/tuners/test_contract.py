@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from hpsearch.space import Choice, Constant, Float, Int, Space, key
-from hpsearch.trial import Trial, TrialState
+from hpsearch.core.space import Choice, Constant, Float, Int, Space, key
+from hpsearch.core.trial import Trial, TrialState
 from hpsearch.tuners.keras_tuner import OracleProcess
 
 from .support import FINITE, MIXED, PAIRS, SQUARE, Pair, asks, best, build, mixed, simulate

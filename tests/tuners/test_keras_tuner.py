@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.core.space import Choice, Float, Int, Space
+from hpsearch.core.trial import Trial, TrialState
 from hpsearch.errors import ExecutorError
-from hpsearch.space import Choice, Float, Int, Space
-from hpsearch.trial import Trial, TrialState
 from hpsearch.tuners import TunerSettings, keras_tuner
 from hpsearch.tuners.dimensions import Dimensions
 from hpsearch.tuners.keras_tuner import OracleProcess, describe, make
@@ -22,7 +22,7 @@ from .support import MIXED, simulate
 SETTINGS = TunerSettings(MIXED, "minimize", 7, grid_points=3)
 SCRIPT = """
 import os, sys, time
-from hpsearch.space import Choice, Space
+from hpsearch.core.space import Choice, Space
 from hpsearch.tuners import TunerSettings, make_tuner
 tuner = make_tuner("keras-tuner", "random", TunerSettings(Space({"a": Choice((1, 2, 3))}), "minimize", 1))
 print(tuner.suggest([])["a"] in (1, 2, 3), tuner._algorithm._process.pid, flush=True)

@@ -7,8 +7,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 
-from hpsearch.space import Float, Int, Space
-from hpsearch.trial import Trial, TrialState
+from hpsearch.core.space import Float, Int, Space
+from hpsearch.core.trial import Trial, TrialState
 from hpsearch.tuners import TunerSettings, make_tuner
 from hpsearch.tuners.dimensions import Dimensions
 from hpsearch.tuners.distinct import DistinctTuner

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
+from hpsearch.core.space import Choice, Constant, Float, Int, Space
+from hpsearch.core.trial import Trial, TrialState
 from hpsearch.errors import SpecError
-from hpsearch.space import Choice, Constant, Float, Int, Space
-from hpsearch.trial import Trial, TrialState
 from hpsearch.tuners import ALGORITHMS, TunerSettings, make_tuner
 from hpsearch.tuners.dimensions import Dimensions
 from hpsearch.tuners.enumeration import Enumeration, shuffled_index

@@ -1,0 +1,125 @@
+"""How folds become one score: average the folds epoch by epoch, then read the mean curve at the rule's epoch."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Literal
+
+from hpsearch.core.trial import Curves, FoldResult, Trial, TrialState
+
+_GROWS = re.compile(r"(^|_)(acc|accuracy|auc|precision|recall|f1|f1_score|r2|r2_score|iou)($|_)")
+_SHRINKS = re.compile(r"(^|_)(loss|error|mse|mae|rmse|mape|msle|crossentropy|divergence)($|_)")
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What the search optimises.
+
+    Attributes:
+        metric: Name of a curve, such as ``val_accuracy``.
+        direction: Never guessed from the metric's name.
+        epoch: ``best`` reads the best epoch of the *mean* curve (never each fold's own best, which flatters);
+            ``last`` reads the final epoch.
+    """
+
+    metric: str
+    direction: Literal["minimize", "maximize"]
+    epoch: Literal["best", "last"] = "best"
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether score `a` is strictly better than score `b`."""
+        return a > b if self.direction == "maximize" else a < b
+
+    def doubts(self) -> tuple[str, ...]:
+        """What looks like a mistake, in sentences; names of metrics are the user's, so it can only be a doubt."""
+        found = []
+        if not self.metric.startswith("val_"):
+            found.append(
+                f"objective: {self.metric} is measured on the training rows, so the search prefers what learns them by "
+                f"heart; val_{self.metric} is measured on each fold's validation rows"
+            )
+        name = self.metric.removeprefix("val_")
+        usual = "maximize" if _GROWS.search(name) else "minimize" if _SHRINKS.search(name) else self.direction
+        if usual != self.direction:
+            found.append(
+                f"objective: the search looks for the worst model if {self.metric} is what its name says: "
+                f'direction = "{self.direction}", but one would {usual} it'
+            )
+        return tuple(found)
+
+    def rank_key(self, trial: Trial) -> tuple[int, float, int]:
+        """Sort key, best first: complete trials by score, then the others; ties by trial number."""
+        if trial.state is not TrialState.COMPLETE or trial.score is None:
+            return 1, 0.0, trial.number
+        return 0, -trial.score if self.direction == "maximize" else trial.score, trial.number
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A trial's result.
+
+    Attributes:
+        value: The mean over folds at `epoch`.
+        std: Sample standard deviation (n - 1) over folds at `epoch`; None with a single fold, NaN where `value` is not
+            finite.
+        epoch: From 0.
+        fold_scores: In fold order; ``fmean(fold_scores) == value``.
+    """
+
+    value: float
+    std: float | None
+    epoch: int
+    fold_scores: tuple[float, ...]
+
+
+def mean(values: Sequence[float]) -> float:
+    """The average; infinite or NaN where a value is (``fmean`` raises an error for inf and -inf together)."""
+    return fmean(values) if all(map(math.isfinite, values)) else sum(values) / len(values)
+
+
+def mean_curve(folds: Sequence[Curves], metric: str) -> tuple[float, ...]:
+    """The average over folds, epoch by epoch, over the epochs that all folds have.
+
+    Raises:
+        KeyError: A fold has no curve of that name.
+    """
+    curves = [fold[metric] for fold in folds]
+    return tuple(mean(values) for values in zip(*curves, strict=False))
+
+
+def mean_curves(folds: Sequence[Curves]) -> dict[str, tuple[float, ...]]:
+    """:func:`mean_curve` of every metric that all folds have, in the first fold's order."""
+    if not folds:
+        return {}
+    shared = [name for name in folds[0] if all(name in fold for fold in folds)]
+    return {name: mean_curve(folds, name) for name in shared}
+
+
+def score(objective: Objective, folds: Sequence[FoldResult]) -> Score:
+    """Score the folds of one trial.
+
+    Raises:
+        ValueError: There is no fold, no epoch, or no curve of the objective's metric.
+    """
+    curves: list[Mapping[str, tuple[float, ...]]] = [fold.curves for fold in folds]
+    if not curves or any(objective.metric not in fold for fold in curves):
+        names = sorted({name for fold in curves for name in fold})
+        raise ValueError(f"metric {objective.metric!r} was not recorded; recorded: {', '.join(names) or 'nothing'}")
+    curve = mean_curve(curves, objective.metric)
+    if not curve:
+        raise ValueError(f"metric {objective.metric!r} has no epoch that all {len(curves)} folds share")
+    epoch = len(curve) - 1
+    if objective.epoch == "best":
+        sign = -1.0 if objective.direction == "maximize" else 1.0
+        epoch = min(range(len(curve)), key=lambda e: (sign * curve[e] if math.isfinite(curve[e]) else math.inf, e))
+    fold_scores = tuple(fold[objective.metric][epoch] for fold in curves)
+    value = mean(fold_scores)
+    return Score(
+        value=value,
+        # ``stdev`` raises an error for values that are not finite.
+        std=None if len(fold_scores) < 2 else stdev(fold_scores) if math.isfinite(value) else math.nan,
+        epoch=epoch,
+        fold_scores=fold_scores,
+    )

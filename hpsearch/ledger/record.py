@@ -1,0 +1,86 @@
+"""Everything that is known of a study, as one frozen value: what tracking, analysis and reports work from."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from hpsearch.core.objective import Objective
+from hpsearch.core.space import Space
+from hpsearch.core.trial import Champion, Trial, TrialState
+from hpsearch.spec.loading import StudySpec, TrackingSection, without_password
+
+
+class StudyState(StrEnum):
+    """Where a study stands. In the ledger RUNNING is a claim: a killed driver leaves it behind (`workspace.read`)."""
+
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study as the ledger has it.
+
+    Attributes:
+        name: The study's name.
+        spec: Its checked study file.
+        study_file: The file's text as given.
+        space: The effective space, with a family's defaults or a KerasTuner model's hyperparameters filled in.
+        facts: Plain values (JSON): ``data`` (source, rows, test_rows, fingerprint, task, classes, columns, input,
+            folds: [[train rows, validation rows], …]), ``plan`` (engine, reason, lifted, trials_per_bundle, window),
+            ``versions`` (package → version), ``git_commit`` (or None), ``model_source`` (SHA-256 of the build
+            function's file; None for families), ``device`` and ``host``; later also ``compile_seconds`` and ``nested``
+            (metric, scores of the outer folds, searched: what the search promised for each of them).
+        trials: In order of their number, running ones included.
+        state: See :class:`StudyState`.
+        created: Unix time, seconds.
+        champion: The refitted winner, once there is one.
+        notes: What happened that the user should know, oldest first, such as "space exhausted after 12 trials".
+    """
+
+    name: str
+    spec: StudySpec
+    study_file: str
+    space: Space
+    facts: Mapping[str, Any]
+    trials: Sequence[Trial] = ()
+    state: StudyState = StudyState.RUNNING
+    created: float = 0.0
+    champion: Champion | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What the study optimises."""
+        return self.spec.make_objective()
+
+    @cached_property
+    def ranked(self) -> tuple[Trial, ...]:
+        """Complete trials, best first; ties by trial number."""
+        complete = [trial for trial in self.trials if trial.state is TrialState.COMPLETE]
+        return tuple(sorted(complete, key=self.objective.rank_key))
+
+    @property
+    def best(self) -> Trial | None:
+        """The best complete trial."""
+        return self.ranked[0] if self.ranked else None
+
+    def undriven(self) -> "StudyRecord":
+        """The study as it stands where nobody drives it: interrupted, if it claims to be running."""
+        return replace(self, state=StudyState.INTERRUPTED) if self.state is StudyState.RUNNING else self
+
+    def command(self, verb: str, *arguments: str) -> str:
+        """How to call hpsearch for this study, ready for a shell: ``hpsearch resume 'my study'``."""
+        words = ["hpsearch", verb, shlex.quote(self.name), *arguments]
+        ledger = without_password(self.spec.tracking.ledger)
+        if ledger != TrackingSection.model_fields["ledger"].default:
+            # Left bare, ${NAME} is filled in by the shell.
+            bare = re.fullmatch(r"([\w:/.+@%-]|\$\{\w+\})+", ledger)
+            words += ["--ledger", ledger if bare else shlex.quote(ledger)]
+        return " ".join(words)

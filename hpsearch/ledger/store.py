@@ -1,0 +1,455 @@
+"""The ledger: a real Optuna study that alone rebuilds everything. Only the driver writes it.
+
+Where things are in it, for readers of ``optuna.load_study``:
+
+==========================  ==========================================================================
+trial params                the config, with Optuna distributions of the space
+trial value                 the score of a complete trial
+trial intermediate values   the mean curve of the objective's metric, one step per epoch
+trial user attributes       ``fold:0`` … (curves, seconds), ``outcome`` (state, score, failure), ``parameters``
+trial state                 COMPLETE; PRUNED; FAIL for failed and diverged trials; RUNNING
+study user attributes       ``hpsearch`` (spec, space, first facts), ``state``, ``champion``, ``facts``, ``notes``
+==========================  ==========================================================================
+"""
+
+import difflib
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.core.locks import taking_turns
+from hpsearch.core.objective import mean_curve
+from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
+from hpsearch.core.trial import Champion, Failure, FoldResult, Trial, TrialState
+from hpsearch.errors import LedgerError
+from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.spec.loading import READ_BACK, StudySpec, parse_parameter, without_password
+
+if TYPE_CHECKING:
+    import optuna
+    import sqlalchemy
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+DEFAULT_URI = "sqlite:///mlruns/ledger.db"
+FORMAT = 1
+"""Raised when the layout above changes in a way that older code cannot read."""
+
+
+class Ledger:
+    """One Optuna storage and the studies in it.
+
+    Args:
+        uri: Any SQLAlchemy address that Optuna takes, such as ``sqlite:///mlruns/ledger.db``.
+        create: Whether a missing SQLite file is made; reading commands want an error instead.
+
+    Raises:
+        LedgerError: The database is missing, damaged, or cannot be reached.
+    """
+
+    def __init__(self, uri: str = DEFAULT_URI, *, create: bool = False) -> None:
+        self.uri = uri
+        self._ids: dict[str, int] = {}
+        self._trial_ids: dict[tuple[str, int], int] = {}
+        with explained(uri):
+            self._storage = _open_storage(uri, create)
+        # At the end of the process at the latest: an orderly goodbye folds SQLite's write-ahead log into its file.
+        weakref.finalize(self, self._storage.engine.dispose)
+
+    def names(self) -> list[str]:
+        """Names of all studies that hpsearch made here, oldest first."""
+        with explained(self.uri):
+            studies = self._storage.get_all_studies()
+        return [study.study_name for study in studies if "hpsearch" in study.user_attrs]
+
+    def create(self, record: StudyRecord) -> None:
+        """Enter a new study.
+
+        Raises:
+            LedgerError: There is one of that name already.
+        """
+        import optuna
+
+        with explained(self.uri):
+            direction = optuna.study.StudyDirection[record.spec.objective.direction.upper()]
+            self._clear_stillborn(record.name)
+            try:
+                study_id = self._storage.create_new_study([direction], record.name)
+            except optuna.exceptions.DuplicatedStudyError:
+                raise LedgerError(
+                    f"the ledger {without_password(self.uri)} already has a study {record.name!r}",
+                    hint="change `name` in the study file; "
+                    + (
+                        f"`{record.command('resume')}` goes on with it"
+                        if self.has(record.name)
+                        else "hpsearch did not make it"
+                    ),
+                ) from None
+            self._ids[record.name] = study_id
+            head = {
+                "format": FORMAT,
+                "spec": _dump_spec(record.spec),
+                "study_file": record.study_file,
+                "space": {name: _dump_parameter(parameter) for name, parameter in record.space.items()},
+                "facts": record.facts,
+                "created": record.created,
+            }
+            self._storage.set_study_user_attr(study_id, "hpsearch", head)
+            self._storage.set_study_user_attr(study_id, "state", record.state.value)
+
+    def _clear_stillborn(self, name: str) -> None:
+        """Remove an entry without content, which a driver leaves that is killed between Optuna's entry and ours."""
+        for found in self._storage.get_all_studies():
+            empty = not found.user_attrs and found.study_name == name
+            if empty and not self._storage.get_n_trials(found._study_id):
+                self._storage.delete_study(found._study_id)
+
+    def load(self, name: str) -> StudyRecord:
+        """Read a study with all its trials.
+
+        Raises:
+            LedgerError: There is none of that name, or this version cannot read it.
+        """
+        with explained(self.uri):
+            study_id = self._study_id(name)
+            attrs = self._storage.get_study_user_attrs(study_id)
+            frozen = self._storage.get_all_trials(study_id, deepcopy=False)
+        head = attrs["hpsearch"]
+        if head["format"] > FORMAT:
+            raise LedgerError(
+                f"study {name!r} was written by a newer hpsearch (format {head['format']}, this one reads {FORMAT})",
+                hint="upgrade hpsearch",
+            )
+        try:
+            spec = StudySpec.model_validate(head["spec"], context=READ_BACK)
+            space = Space({key: parse_parameter(raw) for key, raw in head["space"].items()})
+        except ValueError as error:
+            version = head["facts"].get("versions", {}).get("hpsearch", "another version")
+            raise LedgerError(
+                f"study {name!r} breaks a rule of this hpsearch: {' '.join(str(error).split())}",
+                hint=f"read it with the hpsearch that made it: {version}",
+            ) from None
+        champion = attrs.get("champion")
+        return StudyRecord(
+            name=name,
+            spec=spec,
+            study_file=head["study_file"],
+            space=space,
+            facts={**head["facts"], **attrs.get("facts", {})},
+            trials=tuple(_load_trial(one, space) for one in frozen),
+            state=StudyState(attrs.get("state", "running")),
+            created=head["created"],
+            champion=None if champion is None else _load_champion(champion),
+            notes=tuple(attrs.get("notes", ())),
+        )
+
+    def has(self, name: str) -> bool:
+        """Whether there is a study of that name."""
+        return name in self.names()
+
+    def delete(self, name: str) -> None:
+        """Remove a study with all its trials.
+
+        Raises:
+            LedgerError: There is none of that name.
+        """
+        with explained(self.uri):
+            self._storage.delete_study(self._study_id(name))
+        del self._ids[name]
+        self._trial_ids = {key: one for key, one in self._trial_ids.items() if key[0] != name}
+
+    def set_state(self, name: str, state: StudyState) -> None:
+        """Say where the study stands."""
+        self._set_attr(name, "state", state.value)
+
+    def add_fact(self, name: str, key: str, value: object) -> None:
+        """Enter something found out since the study began; it joins the record's ``facts``."""
+        with explained(self.uri):
+            found = self._storage.get_study_user_attrs(self._study_id(name)).get("facts", {})
+        self._set_attr(name, "facts", {**found, key: value})
+
+    def set_spec(self, name: str, spec: StudySpec) -> StudyRecord:
+        """Put another study file in the place of a study's, such as one with more trials; returns the study then."""
+        with explained(self.uri):
+            head = self._storage.get_study_user_attrs(self._study_id(name))["hpsearch"]
+        self._set_attr(name, "hpsearch", {**head, "spec": _dump_spec(spec)})
+        return self.load(name)
+
+    def set_champion(self, name: str, champion: Champion) -> None:
+        """Enter the refitted winner."""
+        self._set_attr(name, "champion", asdict(champion))
+
+    def add_note(self, name: str, note: str) -> None:
+        """Keep a remark for the user; one that is there already is not repeated."""
+        with explained(self.uri):
+            notes = self._storage.get_study_user_attrs(self._study_id(name)).get("notes", [])
+        if note not in notes:
+            self._set_attr(name, "notes", [*notes, note])
+
+    def start_trial(self, name: str, trial: Trial, space: Space) -> None:
+        """Enter a suggestion, before anything of it is trained.
+
+        Raises:
+            LedgerError: The trial's number is not the next one: another driver writes this study.
+        """
+        from hpsearch.ledger import trial_rows
+
+        params = {key: (value, _distribution(space[key])) for key, value in trial.config.items()}
+        with explained(self.uri):
+            study_id = self._study_id(name)
+        with self._transaction() as connection:
+            trial_id = trial_rows.insert_trial(connection, study_id, trial.number, params, started=trial.started)
+            trial_rows.insert_attrs(connection, trial_id, {"started": trial.started})
+            if (others := trial_rows.count_trials(connection, study_id) - 1) != trial.number:
+                raise LedgerError(
+                    f"trial {trial.number} of study {name!r} would become number {others}: another driver writes it",
+                    hint="stop the other one, then `hpsearch resume`",
+                )
+        self._trial_ids[name, trial.number] = trial_id
+
+    def add_fold(self, name: str, number: int, result: FoldResult, parameters: int | None) -> None:
+        """Enter a finished fold: from here on it is never trained again.
+
+        `parameters` is the number of weights, where the ledger does not have it yet.
+        """
+        from hpsearch.ledger import trial_rows
+
+        attrs: dict[str, object] = {} if parameters is None else {"parameters": parameters}
+        attrs[f"fold:{result.fold}"] = _dump_fold(result)
+        trial_id = self._trial_id(name, number)
+        with self._transaction() as connection:
+            trial_rows.insert_attrs(connection, trial_id, attrs)
+
+    def finish_trial(self, name: str, trial: Trial, metric: str) -> None:
+        """Enter a trial's end. Its folds are in the ledger already, apart from those that were stopped early.
+
+        Raises:
+            LedgerError: It has ended already: another driver writes this study.
+        """
+        from optuna.trial import TrialState as OptunaState
+
+        from hpsearch.ledger import trial_rows
+
+        outcome: dict[str, object] = {"state": trial.state.value, "finished": trial.finished}
+        if trial.score is not None:
+            outcome |= {key: getattr(trial, key) for key in ("score", "std", "epoch", "fold_scores")}
+        if trial.failure is not None:
+            outcome["failure"] = asdict(trial.failure)
+        if trial.state is not TrialState.COMPLETE:
+            # Not as ``fold:…``, which are the finished ones.
+            outcome["folds"] = {str(result.fold): _dump_fold(result) for result in trial.folds}
+        state = {
+            TrialState.COMPLETE: OptunaState.COMPLETE,
+            TrialState.PRUNED: OptunaState.PRUNED,
+        }.get(trial.state, OptunaState.FAIL)
+        curves = [fold.curves for fold in trial.folds]
+        assert trial.finished is not None
+        trial_id = self._trial_id(name, trial.number)
+        with self._transaction() as connection:
+            ended = trial_rows.end_trial(
+                connection,
+                trial_id,
+                state,
+                value=trial.score if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
+                curve=mean_curve(curves, metric) if curves and all(metric in fold for fold in curves) else (),
+                finished=trial.finished,
+            )
+            if not ended:
+                raise LedgerError(
+                    f"trial {trial.number} of study {name!r} has ended already: another driver writes it",
+                    hint="stop the other one, then `hpsearch resume`",
+                )
+            trial_rows.insert_attrs(connection, trial_id, {"outcome": outcome})
+
+    def _set_attr(self, name: str, key: str, value: object) -> None:
+        with explained(self.uri):
+            self._storage.set_study_user_attr(self._study_id(name), key, value)
+
+    @contextmanager
+    def _transaction(self) -> Iterator["sqlalchemy.Connection"]:
+        with explained(self.uri), self._storage.engine.begin() as connection:
+            yield connection
+
+    def _trial_id(self, name: str, number: int) -> int:
+        if (name, number) not in self._trial_ids:
+            with explained(self.uri):
+                found = self._storage.get_trial_id_from_study_id_trial_number(self._study_id(name), number)
+            self._trial_ids[name, number] = found
+        return self._trial_ids[name, number]
+
+    def _study_id(self, name: str) -> int:
+        if name not in self._ids:
+            known = self.names()
+            if name not in known:
+                raise unknown_study(name, known, self.uri)
+            self._ids[name] = self._storage.get_study_id_from_name(name)
+        return self._ids[name]
+
+
+def unknown_study(name: str, known: list[str], uri: str) -> LedgerError:
+    """The error for a study that is not there, with the closest names."""
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    has = f"it has {', '.join(known[:10])}{' …' if len(known) > 10 else ''}" if known else "it has no studies yet"
+    return LedgerError(
+        f"no study {name!r} in the ledger {without_password(uri)}; {has}",
+        hint=f"did you mean {' or '.join(close)}?" if close else "`hpsearch list` shows what is there",
+    )
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file behind a SQLite address, or None for other databases."""
+    prefix = next((p for p in ("sqlite:///", "sqlite+pysqlite:///") if uri.startswith(p)), None)
+    return Path(uri.removeprefix(prefix)) if prefix else None
+
+
+def _open_storage(uri: str, create: bool) -> "optuna.storages.RDBStorage":
+    path = sqlite_path(uri)
+    if path is not None:
+        if not create and not path.exists():
+            raise LedgerError(
+                f"there is no ledger at {path}",
+                hint="go to the folder that studies were started in, or name it: --ledger sqlite:///…/ledger.db",
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+    import optuna
+    import sqlalchemy
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    settings: dict[str, Any] = {"pool_pre_ping": True} if path is None else {"connect_args": {"timeout": 30}}
+    with taking_turns(uri, None if path is None else path.parent):
+        storage = optuna.storages.RDBStorage(uri, engine_kwargs=settings)
+    if path is None:
+        return storage
+
+    @sqlalchemy.event.listens_for(storage.engine, "connect")
+    def _quick(connection: Any, _: object) -> None:
+        # Write-ahead logging: readers (dashboards, `hpsearch show`) never block the driver, and a commit survives
+        # the death of the process; only a power cut can lose the last ones.
+        connection.execute("PRAGMA journal_mode=wal")
+        connection.execute("PRAGMA synchronous=normal")
+
+    @sqlalchemy.event.listens_for(storage.engine, "handle_error")
+    def _keep(context: "sqlalchemy.ExceptionContext") -> None:
+        # SQLAlchemy drops a connection that Ctrl-C comes upon in a statement, and leaves the file locked; rolled back,
+        # it is as good as before.
+        if not isinstance(context.original_exception, Exception):
+            context.is_disconnect = False
+
+    storage.engine.dispose()
+    return storage
+
+
+@contextmanager
+def explained(uri: str) -> Iterator[None]:
+    """Turn database errors into ones that say what to do."""
+    import sqlalchemy.exc
+    from optuna.exceptions import StorageInternalError
+
+    shown = without_password(uri)
+    try:
+        yield
+    except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError, RuntimeError, OSError) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        text = " ".join(str(getattr(cause, "orig", None) or cause).split())
+        raise LedgerError(f"the ledger {shown} failed: {without_password(text)}", hint=_remedy(text.lower())) from error
+    except ImportError as error:
+        # Optuna wraps the error of the missing module in one without a name.
+        module = error.name or getattr(error.__cause__, "name", None) or str(error)
+        raise LedgerError(f"the ledger {shown} needs the package {module!r}", hint=_driver_hint(module)) from None
+
+
+def _driver_hint(module: str) -> str:
+    if module.startswith("psycopg"):
+        return "pip install 'hpsearch[postgresql]'"
+    package = {"MySQLdb": "mysqlclient"}.get(module, module)
+    return f"pip install {package}"
+
+
+def _remedy(text: str) -> str:
+    if "could not parse" in text:
+        return "write it as an address, such as sqlite:///mlruns/ledger.db"
+    if "not a database" in text or "malformed" in text:
+        return "the file is damaged: put it aside (or restore a copy), then start the study again"
+    if "locked" in text:
+        return "another program holds the database; close it, then `hpsearch resume`"
+    if "full" in text or "no space" in text:
+        return "free some disk space, then `hpsearch resume`: nothing that was finished is lost"
+    if "readonly" in text or "permission" in text or "unable to open" in text:
+        return "make the folder writable, or name another ledger in [tracking]"
+    return "check the address and that the database is up, then `hpsearch resume`"
+
+
+def _distribution(parameter: Parameter) -> "BaseDistribution":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    match parameter:
+        case Float():
+            values = parameter.values()
+            high = parameter.high if values is None else values[-1]
+            return FloatDistribution(parameter.low, high, log=parameter.log, step=parameter.step)
+        case Int():
+            high = parameter.low + (parameter.high - parameter.low) // parameter.step * parameter.step
+            return IntDistribution(parameter.low, high, log=parameter.log, step=parameter.step)
+        case Choice() | Constant():
+            return CategoricalDistribution(parameter.values())
+
+
+def _dump_spec(spec: StudySpec) -> dict[str, Any]:
+    return {**spec.model_dump(mode="json"), "folder": spec.folder}
+
+
+def _dump_parameter(parameter: Parameter) -> dict[str, Any]:
+    raw = {key: value for key, value in asdict(parameter).items() if value is not None and value != {}}
+    if "options" in raw:
+        raw["values"] = list(raw.pop("options"))
+    if not raw.get("log", True):
+        del raw["log"]
+    if isinstance(parameter, Float):
+        # JSON keeps 1.0 apart from 1, and so does the reader: a real range stays one.
+        raw["low"], raw["high"] = float(parameter.low), float(parameter.high)
+    if "when" in raw:
+        raw["when"] = {name: list(values) for name, values in raw["when"].items()}
+    return raw
+
+
+def _dump_fold(result: FoldResult) -> dict[str, object]:
+    curves = {name: list(values) for name, values in result.curves.items()}
+    return {"curves": curves, "started": result.started, "seconds": result.seconds}
+
+
+def _load_trial(frozen: "FrozenTrial", space: Space) -> Trial:
+    attrs = frozen.user_attrs
+    outcome = attrs.get("outcome", {})
+    failure = outcome.get("failure")
+    folds = {key.removeprefix("fold:"): raw for key, raw in attrs.items() if key.startswith("fold:")}
+    folds = outcome.get("folds", folds)
+    unfinished = TrialState.FAILED if frozen.state.is_finished() else TrialState.RUNNING
+    return Trial(
+        number=frozen.number,
+        config={name: frozen.params[name] for name in space if name in frozen.params},
+        state=TrialState(outcome["state"]) if outcome else unfinished,
+        score=outcome.get("score"),
+        std=outcome.get("std"),
+        epoch=outcome.get("epoch"),
+        fold_scores=tuple(outcome.get("fold_scores", ())),
+        folds=tuple(_load_fold(fold, folds[str(fold)]) for fold in sorted(map(int, folds))),
+        failure=None if failure is None else Failure(**failure),
+        started=attrs.get("started", 0.0),
+        finished=outcome.get("finished"),
+        parameters=attrs.get("parameters"),
+    )
+
+
+def _load_fold(fold: int, raw: Mapping[str, Any]) -> FoldResult:
+    curves = {name: tuple(values) for name, values in raw["curves"].items()}
+    return FoldResult(fold, curves, started=raw["started"], seconds=raw["seconds"])
+
+
+def _load_champion(raw: Mapping[str, Any]) -> Champion:
+    curves = {name: tuple(values) for name, values in raw["curves"].items()}
+    return Champion(**{**raw, "curves": curves})

@@ -1,0 +1,66 @@
+"""Where a study's files lie, and the lock that keeps a second driver out.
+
+``mlruns/`` beside the working directory holds everything: ``ledger.db``, ``mlflow.db``, ``artifacts/``, ``cache/``
+(compiled programs) and ``studies/<name>/`` (the champion, its predictions, the report).
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from hpsearch.core.locks import is_file_held, is_study_held, lock_file, lock_study
+from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.ledger.store import Ledger, explained, sqlite_path
+
+
+def root_of(ledger_uri: str) -> Path:
+    """The folder of a ledger: where its SQLite file lies, else ``mlruns``."""
+    path = sqlite_path(ledger_uri)
+    return path.parent if path is not None else Path("mlruns")
+
+
+def study_folder(ledger_uri: str, name: str) -> Path:
+    """Folder of one study's files; not created here."""
+    return root_of(ledger_uri) / "studies" / name
+
+
+def cache_folder(ledger_uri: str) -> Path:
+    """Folder of compiled programs, shared by all studies; not created here."""
+    return root_of(ledger_uri) / "cache"
+
+
+@contextmanager
+def driving(ledger_uri: str, name: str) -> Iterator[None]:
+    """Hold the study's lock. It is released when the process ends, however it ends.
+
+    Raises:
+        LedgerError: Another driver holds it, or the folder cannot be written.
+    """
+    with lock_file(_lock_path(ledger_uri, name), name), ExitStack() as stack:
+        with explained(ledger_uri):
+            stack.enter_context(lock_study(ledger_uri, name))
+        yield
+
+
+def read(ledger: Ledger, name: str) -> StudyRecord:
+    """A study as it stands: interrupted where its driver was killed, whatever that left in the ledger. Writes nothing.
+
+    Raises:
+        LedgerError: There is none of that name, or it cannot be read.
+    """
+    record = ledger.load(name)
+    if record.state is StudyState.RUNNING and not _is_driven(ledger.uri, name):
+        # Read again: between the two looks, the driver may have come to its end.
+        return ledger.load(name).undriven()
+    return record
+
+
+def _is_driven(ledger_uri: str, name: str) -> bool:
+    if sqlite_path(ledger_uri) is None and not ledger_uri.startswith("postgresql"):
+        return True  # other databases have no lock to ask after drivers on other machines: the ledger's word stands
+    with explained(ledger_uri):
+        return is_file_held(_lock_path(ledger_uri, name)) or is_study_held(ledger_uri, name)
+
+
+def _lock_path(ledger_uri: str, name: str) -> Path:
+    return study_folder(ledger_uri, name) / "driver.lock"

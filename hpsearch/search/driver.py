@@ -1,0 +1,367 @@
+"""The driver's loop: suggest → dispatch bundles → collect events → prune → ledger → observers.
+
+Suggestion `n` may know the results of trials up to ``n - window`` only; later ones count as running, whatever their
+true state. So the sequence of suggestions depends on seed and scores, never on timing, and a resumed study goes on
+with it.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from hpsearch.core.objective import score
+from hpsearch.core.space import Config, key
+from hpsearch.core.trial import (
+    Bundle,
+    BundleFinished,
+    EpochFinished,
+    Event,
+    Failure,
+    FoldResult,
+    Lane,
+    LaneFailed,
+    LaneFinished,
+    LaneStopped,
+    Trial,
+    TrialState,
+    WorkerDied,
+)
+from hpsearch.errors import ExecutorError, ModelError, StudyError
+from hpsearch.executors.base import Executor
+from hpsearch.ledger.record import StudyRecord
+from hpsearch.ledger.store import Ledger
+from hpsearch.search.monitor import Judge, epochs_of
+from hpsearch.search.observer import Observer
+from hpsearch.training.engines.base import EnginePlan
+from hpsearch.tuners.base import Tuner
+
+POLL_SECONDS = 0.25
+
+
+@dataclass
+class _Live:
+    """What the driver knows of a trial that is training.
+
+    Attributes:
+        waiting: Folds not yet sent to a worker.
+        training: Folds that a worker has.
+        results: Finished folds.
+        partial: Folds that were stopped early.
+        ending: The state that the trial will have once its last lane has ended, if not COMPLETE.
+        failure: Why, for DIVERGED and FAILED.
+        retries: How often a worker died with it.
+    """
+
+    waiting: set[int]
+    training: set[int] = field(default_factory=set)
+    results: dict[int, FoldResult] = field(default_factory=dict)
+    partial: dict[int, FoldResult] = field(default_factory=dict)
+    ending: TrialState | None = None
+    failure: Failure | None = None
+    retries: int = 0
+
+
+class Driver:
+    """Searches one study to its end.
+
+    Args:
+        record: The study as the ledger has it; running trials in it are continued.
+        ledger: Where everything is entered, by this object alone.
+        executor: Trains bundles.
+        tuner: Suggests configs.
+        plan: How the engine wants its bundles.
+        window: How many trials may be suggested before the first of them has ended.
+        observer: Told of everything that happens.
+        interrupted: Asked all the time; True ends the search after the epochs in flight.
+    """
+
+    def __init__(
+        self,
+        record: StudyRecord,
+        ledger: Ledger,
+        *,
+        executor: Executor,
+        tuner: Tuner,
+        plan: EnginePlan,
+        window: int,
+        observer: Observer,
+        interrupted: Callable[[], bool],
+    ) -> None:
+        self._record = record
+        self._spec, self._objective = record.spec, record.objective
+        self._ledger, self._executor, self._tuner = ledger, executor, tuner
+        self._plan, self._window, self._observer = plan, window, observer
+        self._interrupted = interrupted
+        self._n_folds = len(record.facts["data"]["folds"])
+        self._judge = Judge(record)
+        self._trials: list[Trial] = list(record.trials)
+        self._live: dict[int, _Live] = {}
+        self._first_unfinished = 0
+        self._bundles = 0
+        self.compile_seconds = 0.0
+        self._exhausted = False
+        self._stopping = False
+        self._failures_in_a_row = 0
+        self._deadline = math.inf if self._spec.search.max_hours is None else _hours(self._spec.search.max_hours)
+
+    def search(self) -> bool:
+        """Train until the study has its trials, its space is exhausted, or it is interrupted.
+
+        Returns:
+            Whether the search came to its end (False: interrupted).
+
+        Raises:
+            ModelError: The very first trial failed in the user's code.
+            StudyError: ``max_failures`` trials failed in a row.
+            ExecutorError: So they did, the last because its worker kept dying.
+        """
+        for trial in self._trials:
+            if not trial.state.finished:
+                self._continue(trial)
+        while True:
+            if self._interrupted() and not self._stopping:
+                self._stopping = True
+                self._observer.note("stopping after the epochs in flight; Ctrl-C again stops at once")
+                self._executor.stop(frozenset(self._live))
+            if not self._stopping:
+                self._suggest()
+                self._dispatch()
+            if self._executor.idle == self._executor.slots and (self._stopping or not self._live):
+                return not self._stopping
+            for event in self._executor.events(POLL_SECONDS):
+                self._handle(event)
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """All trials so far, in order of their number."""
+        return self._trials
+
+    # Suggesting
+
+    def _suggest(self) -> None:
+        while self._may_suggest():
+            number = len(self._trials)
+            config = self._tuner.suggest(self._visible(number))
+            if config is None:
+                self._exhausted = True
+                self._note(f"space exhausted: all {number} configs have been tried")
+                return
+            trial = Trial(number, config, started=time.time())
+            self._ledger.start_trial(self._record.name, trial, self._record.space)
+            self._trials.append(trial)
+            self._continue(trial)
+
+    def _may_suggest(self) -> bool:
+        number = len(self._trials)
+        if self._exhausted or number >= self._spec.search.trials:
+            return False
+        if time.monotonic() > self._deadline:
+            self._exhausted = True
+            self._note(f"max_hours = {self._spec.search.max_hours:g} reached after {number} trials")
+            return False
+        while self._first_unfinished < number and self._trials[self._first_unfinished].state.finished:
+            self._first_unfinished += 1
+        return number - self._first_unfinished < self._window
+
+    def _visible(self, number: int) -> list[Trial]:
+        known = number - self._window + 1
+        return [
+            trial if trial.number < known or not trial.state.finished else Trial(trial.number, trial.config)
+            for trial in self._trials
+        ]
+
+    def _continue(self, trial: Trial) -> None:
+        """Put a trial's missing folds in line."""
+        done = {result.fold: result for result in trial.folds}
+        live = _Live(waiting=set(range(self._n_folds)) - done.keys(), results=done)
+        self._live[trial.number] = live
+        self._judge.start(trial)
+        self._observer.trial_started(trial)
+        if not live.waiting:
+            self._end(trial.number)
+
+    # Dispatching
+
+    def _dispatch(self) -> None:
+        while self._executor.idle and (lanes := self._next_lanes()):
+            for lane in lanes:
+                live = self._live[lane.trial]
+                live.waiting.discard(lane.fold)
+                live.training.add(lane.fold)
+            self._executor.submit(Bundle(self._bundles, tuple(lanes)))
+            self._bundles += 1
+
+    def _next_lanes(self) -> list[Lane]:
+        """Lanes of the oldest waiting trial, and of those that can train in the same program."""
+        waiting = [number for number, live in self._live.items() if live.waiting and live.ending is None]
+        if not waiting:
+            return []
+        first = min(waiting)
+        signature = self._signature(self._trials[first].config)
+        # A trial whose worker died goes alone, so that it cannot take others with it again.
+        alone = self._live[first].retries > 0
+        mates = [
+            number
+            for number in sorted(waiting)
+            if number == first
+            or (
+                not alone
+                and not self._live[number].retries
+                and self._signature(self._trials[number].config) == signature
+            )
+        ]
+        return [
+            Lane(number, fold, self._trials[number].config)
+            for number in mates[: self._plan.trials_per_bundle]
+            for fold in sorted(self._live[number].waiting)
+        ]
+
+    def _signature(self, config: Config) -> object:
+        return key({name: value for name, value in config.items() if name not in self._plan.lifted})
+
+    # Collecting
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case EpochFinished():
+                self._on_epoch(event)
+            case LaneFinished():
+                self._on_lane(event)
+            case LaneStopped():
+                live = self._live[event.trial]
+                live.partial[event.result.fold] = event.result
+                self._lane_ended(event.trial, event.result.fold)
+            case LaneFailed():
+                state = TrialState.DIVERGED if event.failure.kind == "diverged" else TrialState.FAILED
+                self._give_up(event.trial, state, replace(event.failure, fold=event.fold))
+                self._lane_ended(event.trial, event.fold)
+            case BundleFinished():
+                self.compile_seconds += event.compile_seconds
+                for note in event.notes:
+                    self._note(note)
+            case WorkerDied():
+                self._on_death(event)
+
+    def _on_epoch(self, event: EpochFinished) -> None:
+        live = self._live.get(event.trial)
+        if live is None:
+            return
+        self._observer.epoch_finished(event)
+        epochs = epochs_of(self._trials[event.trial])
+        reason = self._judge.epoch(event, epochs)
+        if reason is not None and live.ending is None and event.epoch + 1 < epochs:
+            self._give_up(event.trial, TrialState.PRUNED, Failure("pruned", reason, epoch=event.epoch))
+
+    def _on_lane(self, event: LaneFinished) -> None:
+        live = self._live[event.trial]
+        trial = self._trials[event.trial]
+        if self._objective.metric not in event.result.curves:
+            recorded = ", ".join(event.result.curves)
+            raise ModelError(
+                f"the model records no {self._objective.metric!r}; it records {recorded}",
+                hint="set [objective] metric to one of these",
+            )
+        live.results[event.result.fold] = event.result
+        news = event.parameters if trial.parameters is None else None
+        if news is not None:
+            self._trials[event.trial] = trial = replace(trial, parameters=news)
+        self._ledger.add_fold(self._record.name, event.trial, event.result, news)
+        self._observer.fold_finished(trial, event.result)
+        self._lane_ended(event.trial, event.result.fold)
+
+    def _give_up(self, number: int, state: TrialState, failure: Failure) -> None:
+        """Let the trial's other lanes end; the first reason counts."""
+        live = self._live[number]
+        if live.ending is None:
+            live.ending, live.failure = state, failure
+            live.waiting.clear()
+            self._executor.stop(frozenset({number}))
+
+    def _lane_ended(self, number: int, fold: int) -> None:
+        live = self._live[number]
+        live.training.discard(fold)
+        if live.training or live.waiting:
+            return
+        if live.ending is None and len(live.results) < self._n_folds:
+            return  # interrupted: stays running in the ledger, its finished folds kept
+        self._end(number)
+
+    def _end(self, number: int) -> None:
+        live = self._live.pop(number)
+        folds = tuple(result for _, result in sorted({**live.partial, **live.results}.items()))
+        trial = replace(
+            self._trials[number],
+            state=live.ending or TrialState.COMPLETE,
+            folds=folds,
+            failure=live.failure,
+            finished=time.time(),
+        )
+        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and len(folds) == self._n_folds:
+            result = score(self._objective, folds)
+            trial = replace(
+                trial, score=result.value, std=result.std, epoch=result.epoch, fold_scores=result.fold_scores
+            )
+            if not math.isfinite(result.value):
+                failure = Failure("diverged", f"{self._objective.metric} is {result.value} in every epoch")
+                trial = replace(
+                    trial, state=TrialState.DIVERGED, score=None, std=None, epoch=None, fold_scores=(), failure=failure
+                )
+        self._trials[number] = trial
+        self._judge.finish(trial)
+        self._ledger.finish_trial(self._record.name, trial, self._objective.metric)
+        self._observer.trial_finished(trial)
+        self._count_failures(trial)
+
+    def _count_failures(self, trial: Trial) -> None:
+        if trial.state is not TrialState.FAILED:
+            self._failures_in_a_row = 0
+            return
+        assert trial.failure is not None
+        self._failures_in_a_row += 1
+        reason = f"{trial.failure.message}\n{trial.failure.traceback}".rstrip()
+        if trial.number == 0 and trial.failure.kind == "error":
+            raise ModelError(
+                f"the first trial failed: {reason}",
+                hint=f"mend the cause, then `{self._record.command('resume')}`",
+            )
+        if self._failures_in_a_row >= self._spec.search.max_failures:
+            # Where workers die, the machine is to blame; else the model or the data.
+            kind = ExecutorError if trial.failure.kind == "worker" else StudyError
+            raise kind(
+                f"{self._failures_in_a_row} trials failed in a row (max_failures = {self._spec.search.max_failures}); "
+                f"the last, trial {trial.number}: {reason}",
+                hint=f"mend the cause, then `{self._record.command('resume')}`",
+            )
+
+    def _on_death(self, event: WorkerDied) -> None:
+        """Put the lost lanes in line again, or fail trials that were lost too often."""
+        lost = Counter(lane.trial for lane in event.bundle.lanes)
+        for number in lost:
+            live = self._live.get(number)
+            if live is None:
+                continue
+            folds = {lane.fold for lane in event.bundle.lanes if lane.trial == number} & live.training
+            if not folds:
+                continue
+            live.training -= folds
+            self._judge.restart(number, folds)
+            live.retries += 1
+            if live.ending is None and live.retries > self._spec.resources.max_retries:
+                message = f"{event.reason} ({live.retries} times; max_retries = {self._spec.resources.max_retries})"
+                self._give_up(number, TrialState.FAILED, Failure("worker", message))
+            if live.ending is None:
+                live.waiting |= folds
+            elif not live.training:
+                self._end(number)
+        which = f"trial{'s' if len(lost) > 1 else ''} {', '.join(map(str, lost))}"
+        self._note(f"{event.reason}; {which}: trained again, {self._spec.resources.max_retries} times at most")
+
+    def _note(self, text: str) -> None:
+        self._ledger.add_note(self._record.name, text)
+        self._observer.note(text)
+
+
+def _hours(hours: float) -> float:
+    return time.monotonic() + hours * 3600

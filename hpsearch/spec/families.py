@@ -1,0 +1,78 @@
+"""The documented model families: what each is, its default space, and where its build function lives.
+
+The build functions import Keras; this table does not, so that the driver can read it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hpsearch.core.space import Choice, Constant, Float, Int, Parameter
+from hpsearch.data.dataset import Task
+
+TRAINING: dict[str, Parameter] = {
+    "learning_rate": Float(0.01, 0.04),
+    "batch_size": Choice((16, 32, 64, 100, 128)),
+    "epochs": Constant(20),
+    "optimizer": Choice(("sgd", "adam", "rmsprop")),
+}
+"""Training-level hyperparameters with their documented defaults; they live in the same space as the model's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A documented model family.
+
+    Attributes:
+        name: As written in ``[model] family``.
+        description: One line.
+        build: ``module:function`` of ``build(config, data)``.
+        space: Default space: the training-level hyperparameters and the model's own.
+        tasks: What it can learn.
+        optional: Further hyperparameters that it knows, which are not part of a config unless a study file names them.
+    """
+
+    name: str
+    description: str
+    build: str
+    space: Mapping[str, Parameter]
+    tasks: tuple[Task, ...] = tuple(Task)
+    optional: tuple[str, ...] = ()
+
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            name="mlp",
+            description="Dense layers with dropout, on images, arrays or tables",
+            build="hpsearch.models.mlp:build",
+            space={
+                **TRAINING,
+                "layers": Constant(2),
+                "units": Int(32, 512, log=True),
+                "dropout": Float(0.0, 0.5, step=0.05),
+                "activation": Constant("relu"),
+                "batch_norm": Constant(False),
+            },
+            optional=tuple(f"{name}_{layer}" for name in ("units", "dropout") for layer in range(1, 7)),
+        ),
+        Family(
+            name="cnn",
+            description="blocks of 3 x 3 convolutions, max pooling and dropout, then a Dense layer; on images",
+            build="hpsearch.models.cnn:build",
+            space={
+                **TRAINING,
+                "blocks": Constant(1),
+                "convolutions": Constant(1),
+                "filters": Choice((16, 32, 64)),
+                "kernel_size": Constant(3),
+                "dropout": Float(0.25, 0.4, step=0.05),
+                "dense_units": Choice((64, 128, 256)),
+                "dense_dropout": Float(0.0, 0.5, step=0.05),
+                "activation": Constant("relu"),
+                "batch_norm": Constant(False),
+            },
+            optional=("padding",),
+        ),
+    )
+}

@@ -1,0 +1,102 @@
+"""Where MLflow's record lives: absolute addresses made from the study file's ``[tracking]`` section. No MLflow here."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+from hpsearch.errors import SpecError, TrackingError
+from hpsearch.spec.loading import TrackingSection, without_password
+
+VIEW = "study"
+"""Name of the view (see :mod:`hpsearch.tracking.mlflow.saved_view`) in the address of a study's page."""
+
+_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)([^?]*)(\?.*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """MLflow's addresses, independent of the working directory.
+
+    Attributes:
+        uri: Tracking and registry URI.
+        artifact_root: URI under which new experiments keep their artifacts; None where the server decides.
+        file: The database file of a SQLite URI; None for servers.
+        written: The URI for messages: as the study file has it, without a password.
+    """
+
+    uri: str
+    artifact_root: str | None
+    file: Path | None
+    written: str
+
+    @property
+    def http(self) -> bool:
+        """Whether a server answers at this address, which then also has web pages."""
+        return self.uri.startswith(("http://", "https://"))
+
+    def experiment_location(self, name: str) -> str | None:
+        """Artifact location of the experiment `name`; None leaves it to the server."""
+        if self.artifact_root is None:
+            return None
+        # MLflow puts one folder per run below; study names may hold characters that URIs do not.
+        return f"{self.artifact_root.rstrip('/')}/{re.sub(r'[^A-Za-z0-9._-]+', '_', name)}"
+
+    def experiment_url(self, experiment_id: str) -> str:
+        """The experiment's web page; empty where no server is known."""
+        return page(self.uri, experiment_id) if self.http else ""
+
+    def make_folder(self) -> None:
+        """Create the folder of a SQLite database.
+
+        Raises:
+            TrackingError: It cannot be created.
+        """
+        if self.file is None:
+            return
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrackingError(
+                f"MLflow's folder {self.file.parent} cannot be created: {error.strerror or error}",
+                hint="set [tracking] uri in the study file to a place that can be written",
+            ) from None
+
+
+def page(server: str, experiment_id: str) -> str:
+    """Web page of a study's experiment: all trials, best first.
+
+    Left to itself, MLflow opens in its GenAI mode and shows the parent run alone, its trials folded away.
+    """
+    # An order in the address would make MLflow ignore the view, which has it, too.
+    query = urlencode({"workflowType": "machine_learning", "viewStateShareKey": VIEW})
+    return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs?{query}"
+
+
+def resolve(tracking: TrackingSection, *, folder: Path | None = None) -> Address:
+    """Absolute addresses of a ``[tracking]`` section.
+
+    Args:
+        tracking: The section.
+        folder: Where relative paths start; the working directory if not given.
+
+    Raises:
+        TrackingError: An environment variable that the section names is not set.
+    """
+    written = without_password(tracking.uri)
+    try:
+        tracking = tracking.resolved()
+    except SpecError as error:
+        raise TrackingError(error.what, hint=error.hint) from None
+    folder = Path.cwd() if folder is None else folder
+    uri, file = tracking.uri, None
+    if (match := _SQLITE.fullmatch(uri)) and match[2] not in ("", ":memory:"):
+        file = Path(folder, match[2]).resolve()
+        uri = f"{match[1]}{file.as_posix()}{match[3] or ''}"
+    root = tracking.artifacts
+    if root is None:
+        # MLflow's own default would be ./mlruns or ./mlartifacts, wherever the command happens to be started.
+        root = None if uri.startswith(("http://", "https://", "databricks")) else "mlruns/artifacts"
+    if root is not None and "://" not in root:
+        root = Path(folder, root).resolve().as_uri()
+    return Address(uri=uri, artifact_root=root, file=file, written=written)

@@ -1,0 +1,318 @@
+"""Writes a study into MLflow so that writing it again changes nothing.
+
+Runs are found again by tags, points are exact duplicates of themselves, and a trial whose digest tag is there has been
+written completely. Never MLflow's fluent state: run ids and one explicit client. What a run has goes straight into
+MLflow's tables where they can be reached, else by MLflow's calls.
+"""
+
+import contextlib
+import getpass
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.core.trial import FoldResult, Trial
+from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.tracking.mlflow import study_view, trial_view
+from hpsearch.tracking.mlflow.address import Address
+from hpsearch.tracking.mlflow.client import connect
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+MAX_POINTS = 800
+"""Points per call: MLflow takes 1,000 items a call, up to 100 params and 100 tags among them."""
+
+_NOTHING: Mapping[str, str] = {}
+
+_PAGE = 200  # runs come with their latest metrics; a page is some hundred kilobytes
+
+
+@dataclass
+class _Known:
+    """What MLflow has of a trial."""
+
+    run_id: str
+    status: str
+    digest: str = ""
+    has_params: bool = False
+    deleted: bool = False
+    folds: set[int] = field(default_factory=set)
+
+
+class Projection:
+    """One study's place in MLflow: its experiment, its parent run, its trials' runs.
+
+    Args:
+        record: The study; its trials need not be complete.
+        address: Where MLflow is.
+        restore: Bring back trial runs that were deleted in MLflow's pages; else they are left out.
+
+    Raises:
+        Exception: Whatever MLflow raises; see :mod:`hpsearch.tracking.mlflow.client`.
+    """
+
+    def __init__(self, record: StudyRecord, address: Address, *, restore: bool = False) -> None:
+        self.address = address
+        self.client = connect(address)
+        self._best = trial_view.BestSoFar(record.objective)
+        self._common = _common_tags(record)
+        self.notes: list[str] = []
+        self.experiment_id = self._open_experiment(record)
+        self.parent_id = self._open_parent(record)
+        self._known = self._list_trials(restore)
+
+    @property
+    def left_out(self) -> int:
+        """How many trials have a run that was deleted in MLflow's pages."""
+        return sum(known.deleted for known in self._known.values())
+
+    def write_trial(self, trial: Trial, *, open_status: str = "RUNNING") -> bool:
+        """Write what MLflow lacks of a trial.
+
+        Args:
+            trial: As the ledger has it, running or finished.
+            open_status: MLflow status of a trial that is not finished: KILLED once nobody trains it.
+
+        Returns:
+            Whether anything was missing or stale.
+        """
+        known = self._known.get(trial.number) or self._create(trial)
+        status = trial_view.STATUS[trial.state] if trial.state.finished else open_status
+        complete = trial.state.finished and known.digest == trial_view.digest(trial)
+        if known.deleted or (complete and known.status == status):
+            return False
+        missing = [fold for fold in trial.folds if fold.fold not in known.folds]
+        if not trial.state.finished and known.has_params and not missing and known.status == status:
+            return False
+        points = [point for fold in missing for point in trial_view.fold_points(fold)]
+        tags: dict[str, str] = {}
+        if trial.state.finished:
+            points += trial_view.mean_points(trial) + trial_view.summary_points(trial)
+            tags = trial_view.tags(trial)
+        elif known.digest:
+            tags = {trial_view.NAME: trial_view.run_name(trial), trial_view.DIGEST: ""}
+        self._write(
+            known.run_id,
+            points,
+            params={} if known.has_params else trial_view.params(trial),
+            tags=tags,
+            status=None if known.status == status else status,
+            end_ms=trial_view.milliseconds(trial.finished or trial.started),
+        )
+        self._learn(known, missing, status, tags)
+        return True
+
+    def write_trajectory(self, trials: Iterable[Trial]) -> None:
+        """Draw the best score so far on the parent run, as far as it is final."""
+        points = [point for trial in trials for point in self._best.add(trial)]
+        self._write(self.parent_id, points)
+
+    def write_study(self, record: StudyRecord) -> None:
+        """Bring the parent run to the study's state: tags, description, charts, leaderboard, status."""
+        tags = study_view.study_tags(record) | _table_tag("leaderboard.json")
+        self._write(self.parent_id, study_view.study_points(record), tags=tags)
+        self.client.log_dict(self.parent_id, study_view.leaderboard(record), "leaderboard.json")
+        self.client.log_dict(self.parent_id, study_view.facts(record), "facts.json")
+        self.client.log_text(self.parent_id, record.study_file, "study.toml")
+        self._log_dataset(record)
+        for name, value in study_view.experiment_tags(record).items():
+            self.client.set_experiment_tag(self.experiment_id, name, value)
+        self._write(self.parent_id, status=study_view.STATUS[record.state], end_ms=study_view.end_ms(record))
+
+    def write_champion(self, record: StudyRecord) -> None:
+        """Say on the parent run which registered model the champion is."""
+        assert record.champion is not None
+        tags = {study_view.MODEL_URI: record.champion.model_uri}
+        self._write(self.parent_id, study_view.champion_points(record), tags=tags)
+
+    def write_model_metrics(self, record: StudyRecord, model_id: str) -> None:
+        """Put the champion's test metrics, and where its refit ended, on its logged model.
+
+        The parent run has the same points and the whole curves; a model's page would list every epoch as a metric.
+        """
+        from mlflow.entities import Metric
+
+        dataset = make_dataset(record)
+        about = {} if dataset is None else {"dataset_name": dataset.name, "dataset_digest": dataset.digest}
+        metrics = [
+            Metric(*point, model_id=model_id, run_id=self.parent_id, **about)
+            for point in {point.key: point for point in study_view.champion_points(record)}.values()
+        ]
+        if metrics:
+            self.client.log_batch(self.parent_id, metrics=metrics)
+
+    def write_file(self, path: Path, folder: str | None = None) -> None:
+        """Put a file beside the parent run, in place of one of that name."""
+        self.client.log_artifact(self.parent_id, str(path), folder)
+
+    # Finding and creating
+
+    def _open_experiment(self, record: StudyRecord) -> str:
+        found = self.client.get_experiment_by_name(record.name)
+        if found is None:
+            location = self.address.experiment_location(record.name)
+            tags = study_view.experiment_tags(record)
+            return str(self.client.create_experiment(record.name, artifact_location=location, tags=tags))
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+            self.notes.append(f"MLflow experiment {record.name!r} had been deleted; it was restored")
+        return str(found.experiment_id)
+
+    def _open_parent(self, record: StudyRecord) -> str:
+        mine = study_view.identity(record)
+        found = [
+            run for run in self._search(f"tags.`{study_view.KIND}` = 'study'") if _tag(run, study_view.STUDY) == mine
+        ]
+        if not found:
+            tags = self._common | {study_view.KIND: "study", study_view.STUDY: mine, trial_view.NAME: record.name}
+            run = self.client.create_run(
+                self.experiment_id, start_time=trial_view.milliseconds(record.created), tags=tags, run_name=record.name
+            )
+            return str(run.info.run_id)
+        # Two drivers that met a server coming up at once could have created two: all agree on the first.
+        run = min(found, key=lambda one: (one.info.lifecycle_stage == "deleted", one.info.start_time, one.info.run_id))
+        if run.info.lifecycle_stage == "deleted":
+            self.client.restore_run(run.info.run_id)
+            self.notes.append(f"the MLflow run of study {record.name!r} had been deleted; it was restored")
+        if record.state is StudyState.RUNNING and run.info.status != "RUNNING":
+            self.client.update_run(run.info.run_id, status="RUNNING")
+        return str(run.info.run_id)
+
+    def _list_trials(self, restore: bool) -> dict[int, _Known]:
+        known: dict[int, _Known] = {}
+        for run in self._search(f"tags.`{trial_view.PARENT}` = '{self.parent_id}'"):
+            if not (trial := _tag(run, trial_view.TRIAL)).isdecimal() or int(trial) in known:
+                continue
+            one = _Known(run.info.run_id, run.info.status, _tag(run, trial_view.DIGEST), bool(run.data.params))
+            one.deleted = run.info.lifecycle_stage == "deleted"
+            if one.deleted and restore:
+                self.client.restore_run(one.run_id)
+                one.deleted = False
+            known[int(trial)] = one
+        return known
+
+    def _search(self, condition: str) -> Iterable["Run"]:
+        from mlflow.entities import ViewType
+
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id],
+                filter_string=condition,
+                run_view_type=ViewType.ALL,
+                max_results=_PAGE,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _create(self, trial: Trial) -> _Known:
+        tags = self._common | {trial_view.PARENT: self.parent_id, trial_view.TRIAL: str(trial.number)}
+        name = trial_view.label(trial.number)
+        run = self.client.create_run(
+            self.experiment_id, start_time=trial_view.milliseconds(trial.started), tags=tags, run_name=name
+        )
+        known = self._known[trial.number] = _Known(run.info.run_id, "RUNNING")
+        return known
+
+    # Writing
+
+    def _write(
+        self,
+        run_id: str,
+        points: Sequence[trial_view.Point] = (),
+        *,
+        params: Mapping[str, str] = _NOTHING,
+        tags: Mapping[str, str] = _NOTHING,
+        status: str | None = None,
+        end_ms: int | None = None,
+    ) -> None:
+        """Write to a run whatever is given; `end_ms` counts only with a `status` that ends it."""
+        end_ms = None if status in (None, "RUNNING") else end_ms
+        if not (points or params or tags or status):
+            return
+        if not self.address.http:
+            # Whatever goes wrong there, MLflow's own calls meet it too and say it better, or do without.
+            with contextlib.suppress(Exception):
+                from hpsearch.tracking.mlflow import tables
+
+                tables.write(self.client, run_id, points, params, tags, status=status, end_ms=end_ms)
+                return
+        self._log(run_id, points, params, tags)
+        if end_ms is not None:
+            self.client.set_terminated(run_id, status=status, end_time=end_ms)
+        elif status is not None:
+            self.client.update_run(run_id, status=status)
+
+    def _log(
+        self, run_id: str, points: Sequence[trial_view.Point], params: Mapping[str, str], tags: Mapping[str, str]
+    ) -> None:
+        """Params first, tags last: a tag that says "complete" must never be there before the points are."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        texts = [Param(name, value) for name, value in params.items()]
+        while len(texts) > 100:
+            self.client.log_batch(run_id, params=texts[:100])
+            texts = texts[100:]
+        metrics = [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in points]
+        starts = range(0, max(1, len(metrics)), MAX_POINTS)
+        for start in starts:
+            last = start == starts[-1]
+            labels = [RunTag(name, value) for name, value in tags.items()] if last else []
+            batch = metrics[start : start + MAX_POINTS]
+            if batch or texts or labels:
+                self.client.log_batch(run_id, metrics=batch, params=texts, tags=labels)
+            texts = []
+
+    def _learn(self, known: _Known, folds: Sequence[FoldResult], status: str, tags: Mapping[str, str]) -> None:
+        known.has_params, known.status = True, status
+        known.digest = tags.get(trial_view.DIGEST, known.digest)
+        known.folds |= {fold.fold for fold in folds}
+
+    def _log_dataset(self, record: StudyRecord) -> None:
+        from mlflow.entities import DatasetInput, InputTag
+
+        dataset = make_dataset(record)
+        if dataset is not None:
+            entity = dataset._to_mlflow_entity()
+            entity._profile = json.dumps(study_view.dataset_profile(record))
+            self.client.log_inputs(
+                self.parent_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])]
+            )
+
+
+def make_dataset(record: StudyRecord) -> Any | None:
+    """The study's data as an ``mlflow.data`` dataset: where from and which digest; None before they are known."""
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    data = record.facts.get("data") or {}
+    if not data.get("fingerprint"):
+        return None
+    source = CodeDatasetSource({"hpsearch.source": record.spec.data.source})
+    # MLflow allows 36 characters of digest and 500 of name.
+    return MetaDataset(source, name=record.spec.data.source[:500], digest=str(data["fingerprint"])[:36])
+
+
+def _common_tags(record: StudyRecord) -> dict[str, str]:
+    tags = {"mlflow.source.name": "hpsearch", "mlflow.source.type": "LOCAL"}
+    with contextlib.suppress(OSError, KeyError, ImportError):  # a container's user id may have no name
+        tags["mlflow.user"] = getpass.getuser()
+    if commit := record.facts.get("git_commit"):
+        tags["mlflow.source.git.commit"] = str(commit)
+    return tags
+
+
+def _table_tag(path: str) -> dict[str, str]:
+    """What ``log_table`` sets so that MLflow's pages show the file as a table; ``log_table`` itself only appends."""
+    return {"mlflow.loggedArtifacts": json.dumps([{"path": path, "type": "table"}])}
+
+
+def _tag(run: "Run", name: str) -> str:
+    return str(run.data.tags.get(name, ""))

@@ -1,0 +1,193 @@
+"""What MLflow shall show of a whole study: tags, description, leaderboard, charts of the parent run. Pure values."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from hpsearch.core.space import Value
+from hpsearch.core.trial import Trial, TrialState
+from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.tracking.mlflow import saved_view
+from hpsearch.tracking.mlflow.trial_view import (
+    NAME,
+    NOTE,
+    TAG_LENGTH,
+    Point,
+    iso,
+    key,
+    label,
+    mean_points,
+    milliseconds,
+    number,
+)
+
+STUDY, KIND, MODEL_URI = "hpsearch.study", "hpsearch.kind", "hpsearch.champion"
+
+STATUS = {
+    StudyState.RUNNING: "RUNNING",
+    StudyState.INTERRUPTED: "KILLED",
+    StudyState.FAILED: "FAILED",
+    StudyState.FINISHED: "FINISHED",
+}
+"""MLflow status of the parent run."""
+
+
+def identity(record: StudyRecord) -> str:
+    """Tells studies of one name apart, such as one begun anew after its ledger was deleted."""
+    return f"{record.name} {iso(record.created)}"[:TAG_LENGTH]
+
+
+def experiment_tags(record: StudyRecord) -> dict[str, str]:
+    """Tags of the experiment. Without ``experimentKind``, MLflow's pages open in their GenAI mode."""
+    return {
+        "mlflow.experimentKind": "custom_model_development",
+        "mlflow.experiment.primaryMetric.name": "score",
+        "mlflow.experiment.primaryMetric.greaterIsBetter": str(record.objective.direction == "maximize"),
+        NOTE: _introduction(record),
+        saved_view.TAG: saved_view.saved_view(record),
+    }
+
+
+def study_tags(record: StudyRecord) -> dict[str, str]:
+    """Tags of the parent run: what is needed to understand the numbers and to make them again."""
+    spec, facts = record.spec, record.facts
+    plan = facts.get("plan") or {}
+    found = {
+        NAME: record.name,
+        NOTE: describe(record)[:TAG_LENGTH],
+        "hpsearch.state": record.state.value,
+        "hpsearch.seed": str(spec.seed),
+        "hpsearch.tuner": f"{spec.search.tuner} {spec.search.algorithm}",
+        "hpsearch.objective": f"{record.objective.direction} {record.objective.metric} ({record.objective.epoch})",
+        "hpsearch.folds": str(_folds(record)),
+        "hpsearch.engine": str(plan.get("engine", "")),
+        "hpsearch.device": str(facts.get("device") or ""),
+        "hpsearch.versions": ", ".join(f"{name} {one}" for name, one in (facts.get("versions") or {}).items()),
+        "mlflow.source.git.commit": str(facts.get("git_commit") or ""),
+    }
+    if record.best is not None:
+        found["hpsearch.best_trial"] = str(record.best.number)
+    if record.champion and record.champion.model_uri:
+        found[MODEL_URI] = record.champion.model_uri
+    return {name: text[:TAG_LENGTH] for name, text in found.items() if text}
+
+
+def study_points(record: StudyRecord) -> list[Point]:
+    """Final metrics and charts of the parent run, besides the trajectory.
+
+    The best trial's mean curves stand under its own label (``t012/val_accuracy``), because a study that is resumed
+    may get another best trial, and points in MLflow are there for good. Their other steps are trial numbers.
+    """
+    points: list[Point] = []
+    if (best := record.best) is not None:
+        points += mean_points(best, prefix=f"{label(best.number)}/")
+    return points + champion_points(record)
+
+
+def champion_points(record: StudyRecord) -> list[Point]:
+    """Test metrics (``test_accuracy``, at the winning trial's number) and refit curves (``refit_t012/loss``)."""
+    champion = record.champion
+    if champion is None:
+        return []
+    # The ledger has no time of the refit, and the worker not all trials: the study's begin is known to both.
+    when = milliseconds(record.created)
+    points = [Point(key(f"test_{name}"), number(value), when, champion.trial) for name, value in champion.test.items()]
+    for name, curve in champion.curves.items():
+        under = key(f"refit_{label(champion.trial)}/{name}")
+        points += [Point(under, number(value), when, epoch) for epoch, value in enumerate(curve)]
+    return points
+
+
+def end_ms(record: StudyRecord) -> int:
+    """End of the last finished trial: the study's end, whenever it is written."""
+    return milliseconds(max((t.finished for t in record.trials if t.finished is not None), default=record.created))
+
+
+def leaderboard(record: StudyRecord) -> dict[str, list[Any]]:
+    """The trials, best first, as MLflow's ``log_table`` stores a table: ``{"columns": […], "data": [[…], …]}``."""
+    ranked = list(record.ranked)
+    others = [trial for trial in record.trials if trial.state is not TrialState.COMPLETE]
+    names = list(dict.fromkeys(name for trial in (*ranked, *others) for name in trial.config))
+    n_folds = max((len(trial.fold_scores) for trial in ranked), default=0)
+    columns = ["rank", "trial", "state", "score", "std", "epoch", "seconds", "parameters"]
+    columns += [f"fold_{fold}" for fold in range(n_folds)] + names
+    rows = [_row(trial, rank, n_folds, names) for rank, trial in enumerate(ranked, start=1)]
+    return {"columns": columns, "data": rows + [_row(trial, None, n_folds, names) for trial in others]}
+
+
+def facts(record: StudyRecord) -> dict[str, Any]:
+    """All facts of the study as JSON values."""
+    return dict(json.loads(json.dumps(dict(record.facts), default=str)), notes=list(record.notes))
+
+
+def dataset_profile(record: StudyRecord) -> dict[str, Any]:
+    """Sizes of the data, as MLflow shows them beside the data set."""
+    data = facts(record).get("data") or {}
+    return {name: data[name] for name in ("rows", "test_rows", "task", "classes", "columns", "input") if data.get(name)}
+
+
+def describe(record: StudyRecord) -> str:
+    """What this is and where it stands, in markdown."""
+    best, champion = record.best, record.champion
+    lines = [_introduction(record), "", f"State: **{record.state.value}**, {_counts(record.trials)}."]
+    if best is not None and best.score is not None:
+        spread = "" if best.std is None else f" ± {best.std:.3g}"
+        lines.append(
+            f"Best: trial **{best.number}**, {record.objective.metric} **{best.score:.4g}**{spread} "
+            f"(mean ± standard deviation over {len(best.fold_scores)} folds, read at epoch {(best.epoch or 0) + 1})."
+        )
+        lines += ["", "| hyperparameter | value |", "|---|---|"]
+        lines += [f"| {_plain(name)} | {_plain(value)} |" for name, value in best.config.items()]
+    if champion is not None:
+        test = ", ".join(f"{_plain(name)} {value:.4g}" for name, value in champion.test.items())
+        lines += [
+            "",
+            f"Refitted for {champion.epochs} epochs on all development rows" + (f"; test: {test}" * bool(test)),
+        ]
+        lines += [f"Model: {_code(champion.model_uri)}"] * bool(champion.model_uri)
+    lines += [f"- {_plain(note)}" for note in record.notes[-10:]]
+    return "\n".join(lines)
+
+
+def _introduction(record: StudyRecord) -> str:
+    spec, data = record.spec, record.facts.get("data") or {}
+    model = spec.model.family or spec.model.build
+    rows = f", {data['rows']} rows" if data.get("rows") else ""
+    return (
+        f"Hyperparameter search by hpsearch: model {_code(model)} on {_code(spec.data.source)}{rows}; "
+        f"{record.objective.direction} {_code(record.objective.metric)} over {_folds(record)} folds, "
+        f"{spec.search.tuner} {spec.search.algorithm}, seed {spec.seed}. "
+        "The parent run is the study; below it is one run per trial. FINISHED trials are ranked by `score`, KILLED "
+        "ones were pruned or interrupted, FAILED ones diverged or raised. `fold_0/…` is a fold's curve, the plain name "
+        "the mean over folds; step 0 is the first epoch."
+    )
+
+
+def _folds(record: StudyRecord) -> int:
+    made = (record.facts.get("data") or {}).get("folds")
+    validation = record.spec.validation
+    return len(made) if made else 1 if validation.method == "holdout" else validation.folds * validation.repeats
+
+
+def _counts(trials: Sequence[Trial]) -> str:
+    counts = [(state, sum(trial.state is state for trial in trials)) for state in TrialState]
+    return ", ".join(f"{count} {state.value}" for state, count in counts if count) or "no trials yet"
+
+
+def _row(trial: Trial, rank: int | None, n_folds: int, names: Sequence[str]) -> list[Any]:
+    scores = [*trial.fold_scores, *[None] * n_folds][:n_folds]
+    config: list[Value | None] = [trial.config.get(name) for name in names]
+    cells: list[Any] = [rank, trial.number, trial.state.value, trial.score, trial.std, trial.epoch]
+    cells += [round(trial.seconds, 3), trial.parameters, *scores, *config]
+    # JSON has no NaN; a cell without a finite number is empty.
+    return [None if isinstance(cell, float) and cell - cell != 0 else cell for cell in cells]
+
+
+def _plain(text: object) -> str:
+    """User text, unable to break out of a markdown cell or to smuggle in HTML."""
+    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("`", "'").replace("\n", " ")
+
+
+def _code(text: object) -> str:
+    """User text as code, which markdown shows as it is."""
+    return "`" + str(text).replace("`", "'").replace("\n", " ") + "`"

@@ -1,0 +1,207 @@
+"""What MLflow shall show of a trial: names, params, tags and points, as pure functions of the ledger's values.
+
+Every number and every timestamp is a function of the trial alone. MLflow's stores ignore a point that they already
+have (same key, step, timestamp and value), so writing twice changes nothing.
+"""
+
+import hashlib
+import json
+import math
+import posixpath
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from hpsearch.core.objective import Objective, mean_curves
+from hpsearch.core.trial import FoldResult, Trial, TrialState
+
+VERSION = 2
+"""Part of every digest: trials written by an older layout are written again by the next sync."""
+
+TRIAL, STATE, FAILURE, DIGEST = "hpsearch.trial", "hpsearch.state", "hpsearch.failure", "hpsearch.digest"
+NOTE, NAME, PARENT = "mlflow.note.content", "mlflow.runName", "mlflow.parentRunId"
+
+STATUS = {
+    TrialState.RUNNING: "RUNNING",
+    TrialState.COMPLETE: "FINISHED",
+    TrialState.PRUNED: "KILLED",
+    TrialState.DIVERGED: "FAILED",
+    TrialState.FAILED: "FAILED",
+}
+"""MLflow status of each state. FINISHED means ranked, so that ``attributes.status = 'FINISHED'`` is the leaderboard."""
+
+TAG_LENGTH = 5000
+"""Longest tag value we write, characters: the limit of the oldest supported MLflow stores."""
+
+_SUMMARY = {"score", "pruned_score", "score_std", "score_epoch", "epochs", "seconds", "parameters"}
+
+
+class Point(NamedTuple):
+    """One value of a metric; ``timestamp_ms`` is Unix time in milliseconds."""
+
+    key: str
+    value: float
+    timestamp_ms: int
+    step: int
+
+
+def key(name: str) -> str:
+    """`name` as MLflow allows keys: letters, digits and ``_-. :/``, no odd path parts, at most 250 characters."""
+    cleaned = re.sub(r"[^\w\-. :/]", "_", name)[:250].strip("/ ")
+    normal = posixpath.normpath(cleaned or "_")
+    return re.sub(r"^\.\.?(?=/|$)", "_", normal)
+
+
+def keys(names: Iterable[str]) -> dict[str, str]:
+    """:func:`key` of every name, made different where two names would share one."""
+    found: dict[str, str] = {}
+    for name in names:
+        wanted = one = key(name)
+        count = 1
+        while one in found.values():
+            count += 1
+            one = f"{wanted[:245]}_{count}"
+        found[name] = one
+    return found
+
+
+def milliseconds(seconds: float) -> int:
+    """Unix time in milliseconds; MLflow has no earlier time than 0."""
+    return max(0, round(seconds * 1000))
+
+
+def epoch_ms(result: FoldResult, epoch: int) -> int:
+    """When `epoch` of a fold ended, taking its epochs as equally long."""
+    return milliseconds(result.started + result.seconds * (epoch + 1) / max(1, result.epochs))
+
+
+def number(value: float) -> float:
+    """`value`, with infinities as NaN: MLflow would store 1.8e308, which flattens every chart it is drawn in."""
+    return float(value) if math.isfinite(value) else math.nan
+
+
+def params(trial: Trial) -> dict[str, str]:
+    """Every hyperparameter of the trial; ``float(text)`` gives a number back bit for bit."""
+    names = keys(trial.config)
+    return {names[name]: str(value) for name, value in trial.config.items()}
+
+
+def fold_points(result: FoldResult) -> list[Point]:
+    """A fold's curves as ``fold_0/val_accuracy`` …; the step is the epoch, from 0."""
+    times = [epoch_ms(result, epoch) for epoch in range(result.epochs)]
+    return [
+        Point(name, number(value), times[epoch], epoch)
+        for metric, curve in result.curves.items()
+        for name in (key(f"fold_{result.fold}/{metric}"),)
+        for epoch, value in enumerate(curve)
+    ]
+
+
+def mean_points(trial: Trial, *, prefix: str = "") -> list[Point]:
+    """The mean curves of a complete or pruned trial under the metrics' own names, put behind `prefix`.
+
+    A failed or diverged trial has none: the mean over the folds that happened to survive flatters.
+    """
+    if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
+        return []
+    points = []
+    for metric, curve in mean_curves([fold.curves for fold in trial.folds]).items():
+        name = key(prefix + (f"mean/{metric}" if not prefix and metric in _SUMMARY else metric))
+        for epoch, value in enumerate(curve):
+            # A mean is known when the last fold has reached the epoch.
+            when = max(epoch_ms(fold, epoch) for fold in trial.folds)
+            points.append(Point(name, number(value), when, epoch))
+    return points
+
+
+def summary_points(trial: Trial) -> list[Point]:
+    """Final metrics of a finished trial: score, spread, the folds' scores, and what it cost. All at step 0."""
+    # A pruned trial's score is of an early epoch: under the same name, MLflow would rank it among the complete ones.
+    ranked = trial.state is TrialState.COMPLETE
+    values: dict[str, float | None] = {
+        "score" if ranked else "pruned_score": trial.score,
+        "score_std": trial.std,
+        "score_epoch": trial.epoch,
+        "epochs": max((fold.epochs for fold in trial.folds), default=None),
+        "seconds": trial.seconds if trial.folds else None,
+        "parameters": trial.parameters,
+    }
+    values |= {f"fold_{fold.fold}/score": score for fold, score in zip(trial.folds, trial.fold_scores, strict=False)}
+    when = milliseconds(trial.finished or trial.started)
+    return [Point(name, number(value), when, 0) for name, value in values.items() if value is not None]
+
+
+def label(trial: int) -> str:
+    """Short name of a trial, which sorts as its number does."""
+    return f"t{trial:03d}"
+
+
+def run_name(trial: Trial) -> str:
+    """``t012 · 0.981`` once complete, ``t012 · pruned`` and the like otherwise, ``t012`` while running."""
+    if trial.state is TrialState.RUNNING:
+        return label(trial.number)
+    told = f"{trial.score:.4g}" if trial.state is TrialState.COMPLETE and trial.score is not None else trial.state.value
+    return f"{label(trial.number)} · {told}"
+
+
+def tags(trial: Trial) -> dict[str, str]:
+    """Tags of a finished trial; the digest among them says that all of it has been written."""
+    found = {NAME: run_name(trial), STATE: trial.state.value, DIGEST: digest(trial)}
+    if failure := trial.failure:
+        place = (
+            ""
+            if failure.fold is None
+            else f" (fold {failure.fold}" + (")" if failure.epoch is None else f", epoch {failure.epoch})")
+        )
+        reason = f"{failure.kind}{place}: {failure.message}"
+        trace = f"\n\n```\n{failure.traceback[-3000:]}\n```" if failure.traceback else ""
+        found |= {FAILURE: reason[:TAG_LENGTH], NOTE: f"{trial.state.value}: {reason[:1500]}{trace}"}
+    return found
+
+
+def digest(trial: Trial) -> str:
+    """Changes exactly when MLflow shall show something else of the trial."""
+    folds = [(fold.fold, fold.started, fold.seconds, fold.epochs) for fold in trial.folds]
+    failure = trial.failure and (trial.failure.kind, trial.failure.message)
+    told = (trial.state.value, trial.score, trial.std, trial.epoch, tuple(trial.fold_scores), trial.finished)
+    content = (VERSION, trial.number, dict(trial.config), *told, trial.parameters, folds, failure)
+    # As JSON, NumPy's floats (fresh from a worker) and Python's (back from the ledger) read the same.
+    text = json.dumps(content, default=lambda value: value.item(), sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+class BestSoFar:
+    """The study's trajectory: the best score after each trial, as points whose step is the trial number.
+
+    Trials may finish in any order. A point is final, so it waits until no earlier trial is still open.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self._waiting: dict[int, tuple[float | None, float]] = {}
+        self._next = 0
+        self._best: float | None = None
+        self._time = 0.0
+
+    def add(self, trial: Trial) -> list[Point]:
+        """Points that became final by `trial`; it counts once, however often it is added."""
+        if not trial.state.finished or trial.number < self._next:
+            return []
+        score = trial.score if trial.state is TrialState.COMPLETE else None
+        self._waiting[trial.number] = (score, trial.finished or trial.started)
+        points = []
+        while self._next in self._waiting:
+            score, time = self._waiting.pop(self._next)
+            if score is not None and (self._best is None or self._objective.better(score, self._best)):
+                self._best = score
+            self._time = max(self._time, time)
+            if self._best is not None:
+                points.append(Point("best_score", number(self._best), milliseconds(self._time), self._next))
+            self._next += 1
+        return points
+
+
+def iso(seconds: float) -> str:
+    """Unix time as text, to the microsecond: the identity of a study among those of one name."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,183 @@
+"""MLflow's own pages on the study's store: a local server for databases, the address for servers."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+from hpsearch.errors import TrackingError
+from hpsearch.spec.loading import TrackingSection
+from hpsearch.tracking.mlflow.address import Address, page, resolve
+
+HOST = "127.0.0.1"
+FIRST_PORT = 5000
+START_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ui:
+    """How to show MLflow's pages.
+
+    Attributes:
+        server: Address of the pages, such as ``http://127.0.0.1:5000``.
+        command: Starts them; empty where a server runs already.
+        environment: Added to the environment of `command`.
+    """
+
+    server: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+def make_ui(tracking: TrackingSection, *, port: int | None = None) -> Ui:
+    """The command for the pages of a store.
+
+    Args:
+        tracking: Where the store is.
+        port: Port to use; the first free one from 5000 if not given.
+
+    Raises:
+        TrackingError: The store does not exist yet, or the port is taken.
+    """
+    address = resolve(tracking)
+    if address.http:
+        return Ui(address.uri, (), {})
+    if address.file is not None and not address.file.is_file():
+        raise TrackingError(
+            f"there is no MLflow database {address.file}", hint="`hpsearch run FILE` makes one; see [tracking] uri"
+        )
+    chosen = _free_port() if port is None else _check_port(port)
+    return Ui(f"http://{HOST}:{chosen}", _command(address, chosen), _ENVIRONMENT)
+
+
+def serve_ui(
+    tracking: TrackingSection,
+    *,
+    study: str | None = None,
+    port: int | None = None,
+    ready: Callable[[str], None],
+) -> int:
+    """Show MLflow's pages until Ctrl-C.
+
+    Args:
+        tracking: Where the store is.
+        study: Opens this study's experiment; else the list of all.
+        port: See :func:`make_ui`.
+        ready: Told the address to open, once it answers.
+
+    Returns:
+        0, or the server's own exit code if it ends by itself.
+
+    Raises:
+        TrackingError: The store does not exist, the port is taken, or the server does not start.
+    """
+    ui = make_ui(tracking, port=port)
+    if not ui.command:
+        _get(f"{ui.server}/health", tracking.uri)
+        ready(study_page(ui.server, study))
+        return 0
+    # Not into a pipe: nobody reads it while the server runs, and a full pipe would stop the server.
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        process = subprocess.Popen(
+            ui.command, env={**os.environ, **ui.environment}, stdout=said, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait_until_up(process, ui.server, said)
+            ready(study_page(ui.server, study))
+            return process.wait()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            _stop(process)
+
+
+def study_page(server: str, study: str | None) -> str:
+    """Web page of a study's experiment; the list of all experiments if there is none of that name."""
+    server = server.rstrip("/")
+    if study is not None:
+        query = urllib.parse.urlencode({"experiment_name": study})
+        with contextlib.suppress(TrackingError):
+            found = _get(f"{server}/api/2.0/mlflow/experiments/get-by-name?{query}", server)
+            experiment = json.loads(found)["experiment"]
+            return page(server, experiment["experiment_id"])
+    return f"{server}/#/experiments"
+
+
+_ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
+def _command(address: Address, port: int) -> tuple[str, ...]:
+    # One worker takes 0.4 GB, MLflow's default of four with its job runners 1.3 GB.
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", address.uri]
+    command += ["--host", HOST, "--port", str(port), "--workers", "1"]
+    if address.artifact_root is not None:
+        command += ["--default-artifact-root", address.artifact_root]
+    return tuple(command)
+
+
+def _free_port() -> int:
+    for port in range(FIRST_PORT, FIRST_PORT + 100):
+        if _is_free(port):
+            return port
+    raise TrackingError(f"no port of {FIRST_PORT}–{FIRST_PORT + 99} is free", hint="name another one with --port")
+
+
+def _check_port(port: int) -> int:
+    if not 0 < port < 65536:
+        raise TrackingError(f"port must be between 1 and 65535, but got {port}")
+    if not _is_free(port):
+        raise TrackingError(f"port {port} is taken", hint="leave --port out: the first free one is found")
+    return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the server does it: a port whose last connections are still closing counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _get(url: str, told: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return str(answer.read().decode())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise TrackingError(f"MLflow at {told} cannot be reached: {reason}", hint="is the server up?") from None
+
+
+def _wait_until_up(process: "subprocess.Popen[bytes]", server: str, said: TextIO) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            said.seek(0)
+            lines = said.read().strip().splitlines() or [f"exit code {process.returncode}"]
+            raise TrackingError(f"MLflow's server ended at once: {lines[-1]}", hint="see [tracking] uri")
+        with contextlib.suppress(TrackingError):
+            _get(f"{server}/health", server)
+            return
+        time.sleep(0.2)
+    raise TrackingError(f"MLflow's server did not answer within {START_SECONDS:g} s")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,59 @@
+"""The one interface of all engines: a bundle in, events out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from hpsearch.core.trial import Bundle, Event
+from hpsearch.training.problem import Problem
+
+Stopped = Callable[[], frozenset[int]]
+"""Asked between epochs: numbers of the trials that shall train no further epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlan:
+    """How an engine wants its bundles; the driver groups lanes by it and knows nothing else of engines.
+
+    Attributes:
+        engine: ``"fit"`` or ``"fused"``.
+        reason: Why this engine, in plain words for the user.
+        lifted: Hyperparameters that may differ between the lanes of a bundle; all others must be equal.
+        trials_per_bundle: How many trials to put into a bundle, at the most.
+    """
+
+    engine: str
+    reason: str
+    lifted: frozenset[str] = frozenset()
+    trials_per_bundle: int = 1
+
+
+class Engine(ABC):
+    """Trains bundles for one :class:`~hpsearch.training.problem.Problem`, in a worker."""
+
+    @abstractmethod
+    def __init__(self, problem: Problem) -> None: ...
+
+    @abstractmethod
+    def plan(self) -> EnginePlan:
+        """How bundles for this problem should look. May trace or compile a small model to find out."""
+
+    @abstractmethod
+    def train(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:
+        """Train all lanes of a bundle.
+
+        Yields:
+            For every lane an :class:`EpochFinished` per epoch as it goes, then exactly one of
+            :class:`LaneFinished`, :class:`LaneStopped` (its trial is in ``stopped()``) or :class:`LaneFailed`
+            (loss not finite, the code raised, out of memory). Lanes' events may interleave. Never raises for what a
+            lane does. A result depends on (seed, trial, fold, config) only, never on the other lanes.
+            The worker adds :class:`BundleFinished` at the end.
+        """
+
+    def take_notes(self) -> tuple[str, ...]:
+        """Plain-words remarks since the last call, such as "out of memory: bundle split in halves"."""
+        return ()
+
+    def take_compile_seconds(self) -> float:
+        """Seconds spent building and compiling rather than training since the last call."""
+        return 0.0

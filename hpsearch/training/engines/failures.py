@@ -1,0 +1,35 @@
+"""What went wrong in a lane, as a value."""
+
+import traceback
+from typing import TYPE_CHECKING
+
+from hpsearch.core.trial import Failure, Lane, LaneFailed
+
+if TYPE_CHECKING:
+    from hpsearch.training.engines.loop import DivergedError
+
+_OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "OOM when allocating", "failed to allocate")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether host or device memory ran out (TensorFlow, JAX and Python word it differently)."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return True
+    text = str(error).lower()
+    if any(mark.lower() in text for mark in _OUT_OF_MEMORY):
+        return True
+    return error.__cause__ is not None and is_out_of_memory(error.__cause__)
+
+
+def failed(lane: Lane, error: Exception, *, epoch: int | None = None) -> LaneFailed:
+    """The event for an exception that ended a lane: the first line of its text, and the traceback."""
+    kind = "out-of-memory" if is_out_of_memory(error) else "error"
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    message = f"{type(error).__name__}: {first}" if first else type(error).__name__
+    text = "".join(traceback.format_exception(error))
+    return LaneFailed(lane.trial, lane.fold, Failure(kind, message, fold=lane.fold, epoch=epoch, traceback=text))
+
+
+def diverged(lane: Lane, error: "DivergedError") -> LaneFailed:
+    """The event for a lane whose loss is not finite."""
+    return LaneFailed(lane.trial, lane.fold, Failure("diverged", str(error), fold=lane.fold, epoch=error.epoch))

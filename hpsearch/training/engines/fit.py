@@ -1,0 +1,136 @@
+"""The fit engine: a bundle lane by lane, each with Keras ``fit``, on whichever backend Keras runs."""
+
+import gc
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hpsearch.core.seeds import derive
+from hpsearch.core.space import Config
+from hpsearch.core.trial import Bundle, Curves, EpochFinished, Event, FoldResult, Lane, LaneFinished, LaneStopped
+from hpsearch.errors import ModelError
+from hpsearch.keras_internals.tf_gradients import tie_gradients_to_graphs
+from hpsearch.training.engines.base import Engine, EnginePlan, Stopped
+from hpsearch.training.engines.failures import diverged, failed
+from hpsearch.training.engines.loop import DivergedError, append, epochs, freeze, order_of, train_epochs
+from hpsearch.training.problem import Problem
+
+if TYPE_CHECKING:
+    import keras
+
+
+class FitEngine(Engine):
+    """Trains lane after lane with Keras ``fit``; takes every Keras model.
+
+    Args:
+        problem: The study's data, folds and model.
+        reason: Why this engine, in plain words for the user.
+    """
+
+    def __init__(self, problem: Problem, *, reason: str = "asked for in the study file") -> None:
+        self._problem = problem
+        self._reason = reason
+
+    def plan(self) -> EnginePlan:
+        """One trial per bundle: lanes do not share anything."""
+        wanted = self._problem.spec.resources.trials_per_bundle
+        return EnginePlan("fit", self._reason, trials_per_bundle=1 if wanted == "auto" else wanted)
+
+    def train(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:
+        """See :meth:`Engine.train`; lanes are trained in the bundle's order.
+
+        With pruning they take turns epoch by epoch instead: its rules judge all folds of a trial at the same epoch, and
+        could save nothing if the last fold began after the others had ended. That keeps all models of a bundle alive.
+        """
+        if self._problem.spec.pruning.method == "none":
+            for lane in bundle.lanes:
+                yield from self._guarded(lane, stopped)
+                release()
+            return
+        running = deque(self._guarded(lane, stopped) for lane in bundle.lanes)
+        while running:
+            lane_events = running.popleft()
+            for event in lane_events:
+                yield event
+                if isinstance(event, EpochFinished):
+                    running.append(lane_events)
+                    break
+        release()
+
+    def _guarded(self, lane: Lane, stopped: Stopped) -> Iterator[Event]:
+        try:
+            yield from self._train_lane(lane, stopped)
+        except DivergedError as error:
+            yield diverged(lane, error)
+        except Exception as error:  # the user's code may raise anything; it must not end the worker
+            yield failed(lane, error)
+
+    def _train_lane(self, lane: Lane, stopped: Stopped) -> Iterator[Event]:
+        started, clock = time.time(), time.perf_counter()
+        curves: dict[str, list[float]] = {}
+
+        def result() -> FoldResult:
+            return FoldResult(lane.fold, freeze(curves), started, time.perf_counter() - clock)
+
+        if lane.trial in stopped():
+            yield LaneStopped(lane.trial, result())
+            return
+        seed = self._problem.spec.seed
+        train, validation = self._problem.fold_parts(lane.fold)
+        model = self._problem.build(lane.config, train, seed=derive(seed, "weights", lane.trial, lane.fold))
+        last = epochs(lane.config)
+        order = order_of(seed, lane.trial, lane.fold)
+        history = train_epochs(model, train, validation=validation, config=lane.config, epochs=last, order=order)
+        for epoch, metrics in enumerate(history):
+            append(curves, metrics)
+            yield EpochFinished(lane.trial, lane.fold, epoch, metrics)
+            if epoch + 1 < last and lane.trial in stopped():
+                yield LaneStopped(lane.trial, result())
+                return
+        yield LaneFinished(lane.trial, result(), model.count_params())
+
+
+def release() -> None:
+    """Free what Keras' backend keeps of models that are gone; other threads may be building and tracing theirs."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # Compiled steps of models that are gone would stay: 14 MB per lane, measured. Not Keras' session, which keeps
+        # nothing here, and whose end takes the state of what other threads are tracing.
+        jax.clear_caches()
+    else:
+        keras.utils.clear_session(free_memory=False)
+        tie_gradients_to_graphs()
+    gc.collect()
+
+
+def refit(problem: Problem, config: Config, *, epochs: int, seed: int) -> tuple["keras.Model", Curves]:
+    """Train one model on all development rows, with nothing left to validate on.
+
+    Args:
+        problem: The study's data and model.
+        config: The winner's hyperparameter values; its ``epochs`` does not apply.
+        epochs: Epochs to train.
+        seed: Decides initial weights and row orders.
+
+    Returns:
+        The trained model and its training curves.
+
+    Raises:
+        ModelError: The model cannot be built, or diverges; the text names value and epoch.
+    """
+    train = problem.dataset.train
+    model = problem.build(config, train, seed=derive(seed, "weights"))
+    curves: dict[str, list[float]] = {}
+    try:
+        for metrics in train_epochs(model, train, validation=None, config=config, epochs=epochs, order=order_of(seed)):
+            append(curves, metrics)
+    except DivergedError as error:
+        raise ModelError(
+            f"the refit of the best trial diverged: {error}",
+            hint="narrow [space] learning_rate to lower values, or resume with more trials",
+        ) from None
+    return model, freeze(curves)

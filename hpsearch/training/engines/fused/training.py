@@ -1,0 +1,173 @@
+"""Training lanes of one signature: groups of lanes in lock step, one dispatch per group and epoch."""
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hpsearch.core.trial import EpochFinished, Event, FoldResult, Lane, LaneFinished, LaneStopped
+from hpsearch.training.engines.base import Stopped
+from hpsearch.training.engines.failures import diverged
+from hpsearch.training.engines.fused.data import DeviceData
+from hpsearch.training.engines.fused.program import Program, State
+from hpsearch.training.engines.loop import DivergedError, append, check_finite, epochs, freeze, order_of
+
+
+@dataclass(slots=True)
+class Progress:
+    """A lane in training."""
+
+    lane: Lane
+    epochs: int
+    started: float = field(default_factory=time.time)
+    seconds: float = 0.0
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    running: bool = True
+
+    def result(self) -> FoldResult:
+        """What has been trained so far."""
+        return FoldResult(self.lane.fold, freeze(self.curves), self.started, self.seconds)
+
+
+@dataclass(slots=True)
+class Group:
+    """Lanes that share a dispatch, with their state on the device."""
+
+    lanes: list[Progress]
+    state: State
+    slots: list[jax.Array]
+    counts: jax.Array
+    held: jax.Array
+
+
+class Training:
+    """Trains lanes of one signature from their start to their end.
+
+    Args:
+        program: Compiled.
+        data: Rows and targets.
+        seed: The study's seed, for the row orders.
+        lanes: To train.
+        dispatch: Runs the groups' epochs, as many at once as it has threads.
+    """
+
+    def __init__(
+        self, program: Program, data: DeviceData, *, seed: int, lanes: Sequence[Lane], dispatch: Executor
+    ) -> None:
+        self._program, self._data, self._seed, self._executor = program, data, seed, dispatch
+        progress = [Progress(lane, epochs(lane.config)) for lane in lanes]
+        width = program.width
+        self._groups = [self._group(progress[i : i + width]) for i in range(0, len(progress), width)]
+
+    def events(self, stopped: Stopped) -> Iterator[Event]:
+        """Epoch by epoch until every lane has ended.
+
+        Raises:
+            Exception: As JAX does, when memory runs out.
+        """
+        yield from self._stop(stopped)
+        epoch = 0
+        rows = self._rows(epoch)
+        while self._groups:
+            clock = time.perf_counter()
+            waiting = [self._dispatch(group, batch) for group, batch in zip(self._groups, rows, strict=True)]
+            rows = self._rows(epoch + 1)  # while the device works
+            for group, ran in zip(self._groups, waiting, strict=True):
+                yield from self._collect(group, ran, epoch)
+            self._share(time.perf_counter() - clock)
+            yield from self._end(epoch)
+            yield from self._stop(stopped)
+            if self._repack():
+                rows = self._rows(epoch + 1)
+            epoch += 1
+
+    def _group(self, lanes: list[Progress]) -> Group:
+        starts = [self._program.recipe.start(one.lane) for one in lanes]
+        return Group(
+            lanes, self._program.stack(starts), self._program.slots(starts), self._counts(lanes), self._held(lanes)
+        )
+
+    def _padded(self, lanes: list[Progress]) -> list[Progress]:
+        return [*lanes, *[lanes[-1]] * (self._program.width - len(lanes))]
+
+    def _counts(self, lanes: list[Progress]) -> jax.Array:
+        folds = [one.lane.fold for one in self._padded(lanes)]
+        return jnp.array(np.array([[self._data.n_train(f), self._data.n_validation(f)] for f in folds], np.int32))
+
+    def _held(self, lanes: list[Progress]) -> jax.Array:
+        return jnp.array(np.stack([self._data.validation_rows(one.lane.fold) for one in self._padded(lanes)]))
+
+    def _rows(self, epoch: int) -> list[np.ndarray]:
+        return [np.stack([self._order(one, epoch) for one in self._padded(group.lanes)]) for group in self._groups]
+
+    def _order(self, one: Progress, epoch: int) -> np.ndarray:
+        lane = one.lane
+        order = order_of(self._seed, lane.trial, lane.fold)(self._data.n_train(lane.fold), epoch)
+        return self._data.epoch_rows(lane.fold, order, self._program.batch)
+
+    def _dispatch(self, group: Group, rows: np.ndarray) -> "Future[Any]":
+        return self._executor.submit(self._program.run, group.state, group.slots, rows, group.counts, group.held)
+
+    def _collect(self, group: Group, ran: "Future[Any]", epoch: int) -> Iterator[Event]:
+        group.state, metrics = ran.result()
+        values = {name: np.asarray(value) for name, value in metrics.items()}
+        for place, one in enumerate(group.lanes):
+            if not one.running:
+                continue
+            mine = {name: float(value[place]) for name, value in values.items()}
+            try:
+                check_finite(mine, epoch)
+            except DivergedError as error:
+                one.running = False
+                yield diverged(one.lane, error)
+                continue
+            append(one.curves, mine)
+            yield EpochFinished(one.lane.trial, one.lane.fold, epoch, mine)
+
+    def _running(self) -> list[Progress]:
+        return [one for group in self._groups for one in group.lanes if one.running]
+
+    def _share(self, seconds: float) -> None:
+        running = self._running()
+        for one in running:
+            one.seconds += seconds / len(running)
+
+    def _end(self, epoch: int) -> Iterator[Event]:
+        for one in self._running():
+            if epoch + 1 >= one.epochs:
+                one.running = False
+                yield LaneFinished(one.lane.trial, one.result(), self._program.recipe.parameters)
+
+    def _stop(self, stopped: Stopped) -> Iterator[Event]:
+        ending = stopped()
+        for one in self._running() if ending else ():
+            if one.lane.trial in ending:
+                one.running = False
+                yield LaneStopped(one.lane.trial, one.result())
+
+    def _repack(self) -> bool:
+        """Move the lanes that go on into as few groups as hold them; whether anything moved."""
+        needed = -(-len(self._running()) // self._program.width)
+        if needed >= len(self._groups):
+            return False
+        keep = [(group, place) for group in self._groups for place, one in enumerate(group.lanes) if one.running]
+        width = self._program.width
+        self._groups = [self._merge(keep[i : i + width]) for i in range(0, len(keep), width)]
+        return True
+
+    def _merge(self, places: list[tuple[Group, int]]) -> Group:
+        lanes = [group.lanes[place] for group, place in places]
+        full = [*places, *[places[-1]] * (self._program.width - len(places))]
+
+        def gather(*leaves: Any) -> jax.Array:
+            return jnp.array(np.stack([leaf[place] for leaf, (_, place) in zip(leaves, full, strict=True)]))
+
+        # By way of the host: no program to compile for every way of picking lanes.
+        states = [jax.tree.map(np.asarray, (group.state, group.slots)) for group, _ in full]
+        state, slots = jax.tree.map(gather, *states)
+        return Group(lanes, state, slots, self._counts(lanes), self._held(lanes))

@@ -1,0 +1,159 @@
+"""The training loop of the fit engine: Keras ``fit``, one epoch at a time."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.core.seeds import derive
+from hpsearch.core.space import Config
+from hpsearch.core.trial import Curves
+from hpsearch.data.dataset import Features, Part
+
+if TYPE_CHECKING:
+    import keras
+
+DEFAULT_BATCH_SIZE = 32
+DEFAULT_EPOCHS = 20
+
+Order = Callable[[int, int], NDArray[np.intp]]
+"""``order(n_rows, epoch)``: the order in which an epoch meets its rows."""
+
+
+class DivergedError(Exception):
+    """The loss is no finite number.
+
+    Attributes:
+        epoch: From 0.
+    """
+
+    def __init__(self, name: str, value: float, epoch: int) -> None:
+        super().__init__(f"{name} = {value} in epoch {epoch}")
+        self.epoch = epoch
+
+
+def batch_size(config: Config) -> int:
+    """Rows per step; 32 where the config has no ``batch_size``, as in Keras."""
+    return int(config.get("batch_size", DEFAULT_BATCH_SIZE))
+
+
+def epochs(config: Config) -> int:
+    """Epochs to train; 20 where the config has no ``epochs``."""
+    return int(config.get("epochs", DEFAULT_EPOCHS))
+
+
+def order_of(seed: int, *address: int) -> Order:
+    """Shuffled row orders for a lane, the same in every engine.
+
+    Args:
+        seed: The study's seed.
+        address: Trial and fold; the epoch is added.
+    """
+
+    def order(n_rows: int, epoch: int) -> NDArray[np.intp]:
+        return np.random.default_rng(derive(seed, "order", *address, epoch)).permutation(n_rows)
+
+    return order
+
+
+def train_epochs(
+    model: "keras.Model", train: Part, *, validation: Part | None, config: Config, epochs: int, order: Order
+) -> Iterator[dict[str, float]]:
+    """Train with Keras ``fit``, and hand out every epoch's metrics before the next one begins.
+
+    Curves and final weights are those of one ``fit`` over all epochs. An optimizer with ``use_ema`` puts its averages
+    in place of the weights after the last epoch only, once all metrics have been taken.
+
+    Args:
+        model: Compiled.
+        train: Rows to train on.
+        validation: Rows to validate on after every epoch; None for none.
+        config: Its ``batch_size`` is used.
+        epochs: How many epochs.
+        order: Row order of each epoch.
+
+    Yields:
+        What Keras logs: ``loss``, the compiled metrics, and both with ``val_``.
+
+    Raises:
+        DivergedError: A loss is not finite.
+    """
+    with _quick_pooling(model), _finalized_once(model):
+        for epoch in range(epochs):
+            rows = train.take(order(len(train), epoch))
+            history = model.fit(
+                keras_inputs(rows.x),
+                rows.y,
+                batch_size=batch_size(config),
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                shuffle=False,
+                validation_data=None if validation is None else (keras_inputs(validation.x), validation.y),
+                verbose=0,
+            )
+            metrics = {name: float(values[-1]) for name, values in history.history.items()}
+            check_finite(metrics, epoch)
+            yield metrics
+
+
+@contextmanager
+def _quick_pooling(model: "keras.Model") -> Iterator[None]:
+    import keras
+
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    from hpsearch.keras_internals.convolution import quick_pooling
+
+    with quick_pooling(model):
+        yield
+
+
+@contextmanager
+def _finalized_once(model: "keras.Model") -> Iterator[None]:
+    """Keep ``fit`` from finalizing the weights after every epoch.
+
+    With ``use_ema`` it would train on from the averages; on JAX, weights and averages would then be one buffer, which
+    the next step cannot give away twice.
+    """
+    optimizer = model.optimizer
+    finalize = getattr(optimizer, "finalize_variable_values", None)
+    if finalize is None:
+        yield
+        return
+    vars(optimizer)["finalize_variable_values"] = lambda _: None
+    try:
+        yield
+    finally:
+        del vars(optimizer)["finalize_variable_values"]
+    finalize(model.trainable_weights)
+
+
+def check_finite(metrics: Mapping[str, float], epoch: int) -> None:
+    """Raise where training has diverged.
+
+    Raises:
+        DivergedError: ``loss`` or ``val_loss`` is not finite; its text names value and epoch.
+    """
+    for name in ("loss", "val_loss"):
+        if not math.isfinite(metrics.get(name, 0.0)):
+            raise DivergedError(name, metrics[name], epoch)
+
+
+def keras_inputs(x: Features) -> Any:
+    """Features as Keras takes them: an array, or a plain dict of columns."""
+    return dict(x) if isinstance(x, Mapping) else x
+
+
+def append(curves: dict[str, list[float]], metrics: Mapping[str, float]) -> None:
+    """Add an epoch's metrics to the curves."""
+    for name, value in metrics.items():
+        curves.setdefault(name, []).append(value)
+
+
+def freeze(curves: Mapping[str, list[float]]) -> Curves:
+    """Curves as a result holds them."""
+    return {name: tuple(values) for name, values in curves.items()}

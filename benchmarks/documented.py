@@ -149,12 +149,12 @@ STUDIES: dict[str, Documented] = {
 def documented_config(name: str) -> dict[str, Any]:
     """The study file's constants, overridden by the documented values."""
     from hpsearch.core.space import Constant
-    from hpsearch.spec.loading import load_spec
+    from hpsearch.spec import load_spec
 
     spec, _ = load_spec(ROOT / "studies" / f"{name}.toml")
     wanted = STUDIES[name].config
     config: dict[str, Any] = {}
-    for one, parameter in (space := spec.make_space()).items():
+    for one, parameter in (space := make_space(spec)).items():
         if space.is_active(one, {**config, **wanted}):
             config[one] = wanted[one] if one in wanted else parameter.values()[0]  # type: ignore[index]
             if one not in wanted and not isinstance(parameter, Constant) and len(parameter.values() or (1, 2)) > 1:
@@ -164,7 +164,7 @@ def documented_config(name: str) -> dict[str, Any]:
 
 def measure_documented(name: str) -> Figures:
     """Train the documented config with plain Keras ``fit``."""
-    from hpsearch.spec.loading import load_spec
+    from hpsearch.spec import load_spec
     from hpsearch.training.problem import Problem
 
     spec, _ = load_spec(ROOT / "studies" / f"{name}.toml")

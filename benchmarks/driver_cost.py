@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from hpsearch.core.facts import EnginePlan
 from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
@@ -24,7 +25,6 @@ from hpsearch.search.driver import Driver
 from hpsearch.search.observer import Observer, Observers
 from hpsearch.tracking.mlflow import Tracker
 from hpsearch.tracking.mlflow.client import polite
-from hpsearch.training.engines.base import EnginePlan
 from hpsearch.tuners import make_tuner
 from hpsearch.tuners.base import TunerSettings
 from tests.synthetic import SyntheticExecutor, make_record, make_spec

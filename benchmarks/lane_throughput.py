@@ -26,8 +26,8 @@ from benchmarks import jax_loop
 from benchmarks.kept import keep
 from benchmarks.study_file import study_file
 from benchmarks.workloads import WORKLOADS, Workload
-from hpsearch.core.trial import Bundle, EpochFinished, Lane
-from hpsearch.spec.loading import parse_spec
+from hpsearch.core.events import Bundle, EpochFinished, Lane
+from hpsearch.spec import parse_spec
 from hpsearch.training.engines import make_engine
 from hpsearch.training.problem import Problem
 

@@ -15,7 +15,7 @@ from benchmarks.curve_bank import EPOCHS, Bank, load_bank
 from benchmarks.kept import keep
 from benchmarks.replay import OBJECTIVE, MakeRule, NoRule, OptunaRule, OurRule, Replay, replay
 from hpsearch.pruning import make_pruner
-from hpsearch.spec.loading import PruningSection
+from hpsearch.spec import PruningSection
 
 
 def rules(min_epochs: int) -> dict[str, MakeRule]:

@@ -7,10 +7,10 @@ Promise: ≤ 5 % growth after the first trials. The driver replaces a worker tha
 
 import argparse
 
-from hpsearch.core.trial import Bundle, BundleFinished, Lane, LaneFailed, WorkerDied
+from hpsearch.core.events import Bundle, BundleFinished, Lane, LaneFailed, WorkerDied
 from hpsearch.executors import processes
 from hpsearch.executors.processes import ProcessesExecutor
-from hpsearch.spec.loading import parse_spec
+from hpsearch.spec import parse_spec
 from hpsearch.training.worker import WorkerSettings
 
 STUDY = """

@@ -20,76 +20,90 @@ code  meaning
 
 
 class HpsearchError(Exception):
-    """Base of all errors shown without a traceback.
+    """Base class of all errors that are shown without a traceback.
 
     Args:
         what: What happened, with the offending value.
-        hint: What to do about it; empty where ``what`` says it all.
+        code: Names the mistake within its family, such as ``"too-few-rows"``. Scripts and tests rely on it; the prose
+            of `what` and `hint` may change in any release.
+        hint: What to do about it. Empty if `what` says it all.
+        values: The values behind the prose, by name. They must pickle, because errors cross process boundaries.
+
+    Attributes:
+        code: Family and code, such as ``"data.too-few-rows"``; the family alone for an error without a code.
     """
 
-    code = "hpsearch"
+    family = "hpsearch"
     exit_code = 1
 
-    def __init__(self, what: str, *, hint: str = "") -> None:
+    def __init__(self, what: str, *, code: str = "", hint: str = "", **values: object) -> None:
         super().__init__(what)
         self.what = what
         self.hint = hint
+        self.values = values
+        self._code = code
+
+    @property
+    def code(self) -> str:
+        return f"{self.family}.{self._code}" if self._code else self.family
 
     def __str__(self) -> str:
         return f"{self.what}\n  hint: {self.hint}" if self.hint else self.what
 
-    # Errors cross process boundaries by pickling; the default protocol drops keyword arguments.
-    def __reduce__(self) -> tuple[object, tuple[type, str, str]]:
-        return _rebuild, (type(self), self.what, self.hint)
+    # The default protocol of pickle drops keyword arguments.
+    def __reduce__(self) -> tuple[object, tuple[type, str, str, str, dict[str, object]]]:
+        return _rebuild, (type(self), self.what, self._code, self.hint, self.values)
 
 
-def _rebuild(kind: type["HpsearchError"], what: str, hint: str) -> "HpsearchError":
-    return kind(what, hint=hint)
+def _rebuild(
+    kind: type["HpsearchError"], what: str, code: str, hint: str, values: dict[str, object]
+) -> "HpsearchError":
+    return kind(what, code=code, hint=hint, **values)
 
 
 class SpecError(HpsearchError):
     """The study file, or a value given on the command line, breaks a rule."""
 
-    code, exit_code = "study-file", 2
+    family, exit_code = "study-file", 2
 
 
 class DataError(HpsearchError):
     """The data source is missing, unreadable or unusable for the study."""
 
-    code, exit_code = "data", 3
+    family, exit_code = "data", 3
 
 
 class ModelError(HpsearchError):
     """A build function failed, or returned something that cannot be trained."""
 
-    code, exit_code = "model", 4
+    family, exit_code = "model", 4
 
 
 class LedgerError(HpsearchError):
     """The ledger is missing, damaged, locked, full or used by another driver."""
 
-    code, exit_code = "ledger", 5
+    family, exit_code = "ledger", 5
 
 
 class TrackingError(HpsearchError):
     """MLflow cannot be reached or refuses what was asked."""
 
-    code, exit_code = "tracking", 6
+    family, exit_code = "tracking", 6
 
 
 class ExecutorError(HpsearchError):
     """A worker or device failed more often than ``max_retries`` allows."""
 
-    code, exit_code = "executor", 7
+    family, exit_code = "executor", 7
 
 
 class StudyError(HpsearchError):
     """The study ended without what was asked for, such as a ranked trial."""
 
-    code, exit_code = "study", 8
+    family, exit_code = "study", 8
 
 
 class Interrupted(HpsearchError):  # noqa: N818 - it is no error of anybody's
     """The user stopped the study; everything finished is in the ledger."""
 
-    code, exit_code = "interrupted", 130
+    family, exit_code = "interrupted", 130

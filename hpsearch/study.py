@@ -19,7 +19,7 @@ from hpsearch.ledger.store import DEFAULT_URI, Ledger, sqlite_path, unknown_stud
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import Setting, open_executor, prepare_study, with_engine
 from hpsearch.search.session import LOG_CHAMPION, drive
-from hpsearch.spec.loading import OuterSection, SearchSection, StudySpec, load_spec
+from hpsearch.spec import OuterSection, SearchSection, StudySpec, load_spec
 from hpsearch.tracking.mlflow import imported_ahead
 
 if TYPE_CHECKING:

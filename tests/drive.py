@@ -13,11 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hpsearch.core.facts import EnginePlan
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.driver import Driver
 from hpsearch.search.observer import Observer
-from hpsearch.training.engines.base import EnginePlan
 from hpsearch.tuners import make_tuner
 from hpsearch.tuners.base import TunerSettings
 from tests.synthetic import SyntheticExecutor, make_record, make_spec

@@ -11,7 +11,7 @@ from typing import Any
 from hpsearch.core.objective import Objective, score
 from hpsearch.core.trial import Champion, Failure, FoldResult, Trial, TrialState
 from hpsearch.ledger.record import StudyRecord, StudyState
-from hpsearch.spec.loading import parse_spec
+from hpsearch.spec import make_space, parse_spec
 
 CREATED = 1_767_225_600.25
 """2026-01-01 00:00:00.25 UTC."""
@@ -183,7 +183,7 @@ def make_record(
         name=name,
         spec=spec,
         study_file=text,
-        space=spec.make_space(),
+        space=make_space(spec),
         facts=facts,
         trials=tuple(trials),
         state=state,
@@ -264,7 +264,7 @@ def make_searched(
         name=name,
         spec=spec,
         study_file=text,
-        space=spec.make_space(),
+        space=make_space(spec),
         facts={**base.facts, "data": data},
         trials=tuple(trials),
         state=StudyState.FINISHED,

@@ -6,23 +6,22 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from hpsearch.core.seeds import derive
-from hpsearch.core.space import Config
-from hpsearch.core.trial import (
+from hpsearch.core.events import (
     Bundle,
     BundleFinished,
     EpochFinished,
     Event,
-    Failure,
-    FoldResult,
     LaneFailed,
     LaneFinished,
     LaneStopped,
     WorkerDied,
 )
+from hpsearch.core.seeds import derive
+from hpsearch.core.space import Config
+from hpsearch.core.trial import Failure, FoldResult
 from hpsearch.executors.base import Executor
 from hpsearch.ledger.record import StudyRecord
-from hpsearch.spec.loading import StudySpec, parse_spec
+from hpsearch.spec import StudySpec, make_space, parse_spec
 
 STUDY = """
 name = "{name}"
@@ -102,7 +101,7 @@ def make_record(spec: StudySpec, *, window: int = 1, trials_per_bundle: int = 1)
         "device": "none",
     }
     return StudyRecord(
-        name=spec.name, spec=spec, study_file="", space=spec.make_space(), facts=facts, created=time.time()
+        name=spec.name, spec=spec, study_file="", space=make_space(spec), facts=facts, created=time.time()
     )
 
 

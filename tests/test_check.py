@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.cli.check import render
-from hpsearch.spec.loading import StudySpec, parse_spec
+from hpsearch.spec import StudySpec, parse_spec
 from tests.factories import make_record
 
 STUDY = """

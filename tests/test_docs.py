@@ -16,7 +16,7 @@ import keras
 from benchmarks.documented import STUDIES
 from benchmarks.pictures import COLUMNS, shorten
 from hpsearch.cli.main import app
-from hpsearch.spec.loading import parse_spec
+from hpsearch.spec import parse_spec
 from hpsearch.training.worker import Worker
 
 ROOT = Path(__file__).parent.parent
@@ -146,7 +146,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from hpsearch.training.problem import Problem
-from hpsearch.spec.loading import load_spec
+from hpsearch.spec import load_spec
 Path("study.toml").write_text(sys.argv[1])
 problem = Problem.load(load_spec("study.toml")[0])
 part = problem.dataset.train

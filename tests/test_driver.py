@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.core.trial import Bundle, Failure, Trial, TrialState
+from hpsearch.core.events import Bundle
+from hpsearch.core.trial import Failure, Trial, TrialState
 from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.search.observer import Observer

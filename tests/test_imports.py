@@ -61,7 +61,7 @@ backend = "tensorflow"
 
 def test_checking_a_study_imports_no_mlflow(tmp_path: Path) -> None:
     (tmp_path / "iris.toml").write_text(STUDY)
-    code = "from hpsearch.spec.loading import load_spec; from hpsearch.study import set_up; set_up(load_spec('iris.toml')[0])"
+    code = "from hpsearch.spec import load_spec; from hpsearch.study import set_up; set_up(load_spec('iris.toml')[0])"
     assert "mlflow" not in modules_after(code, tmp_path)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpsearch.spec.loading import OuterSection, StudySpec, parse_spec
+from hpsearch.spec import OuterSection, StudySpec, parse_spec
 from hpsearch.training.problem import Problem
 
 STUDY = """

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hpsearch.core.trial import (
+from hpsearch.core.events import (
     Bundle,
     BundleFinished,
     EpochFinished,
@@ -25,7 +25,7 @@ from hpsearch.errors import DataError, ExecutorError, SpecError
 from hpsearch.executors.devices import list_gpus, plan_slots
 from hpsearch.executors.processes import ProcessesExecutor
 from hpsearch.executors.serve import _listen
-from hpsearch.spec.loading import ResourcesSection, StudySpec, parse_spec
+from hpsearch.spec import ResourcesSection, StudySpec, parse_spec
 from hpsearch.training.worker import WorkerSettings
 
 STUDY = """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.errors import ModelError
-from hpsearch.spec.loading import load_spec
+from hpsearch.spec import load_spec
 from hpsearch.study import set_up
 
 MODEL = """

@@ -17,7 +17,7 @@ from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.observer import Observer
-from hpsearch.spec.loading import ModelSection, load_spec
+from hpsearch.spec import ModelSection, load_spec
 from tests.synthetic import STUDY, SyntheticExecutor, make_record
 
 

@@ -9,9 +9,9 @@ import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
-from hpsearch.core.trial import Bundle, BundleFinished, Lane
+from hpsearch.core.events import Bundle, BundleFinished, Lane
 from hpsearch.errors import LedgerError, ModelError
-from hpsearch.spec.loading import parse_spec
+from hpsearch.spec import parse_spec
 from hpsearch.training.engines import fit
 from hpsearch.training.worker import Worker, _rss_bytes
 from tests.test_processes import CONFIG, STUDY

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.data.dataset import Column, Features
+from hpsearch.core.facts import Column
+from hpsearch.data.dataset import Features
 from hpsearch.errors import DataError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.study import check_champion

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
 from hpsearch.data import load_dataset
-from hpsearch.spec.loading import StudySpec
+from hpsearch.spec import StudySpec
 
 
 def render(spec: StudySpec, space: Space, facts: Mapping[str, Any], *, as_json: bool) -> None:

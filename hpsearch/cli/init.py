@@ -6,8 +6,8 @@ from pathlib import Path
 from hpsearch.analysis.toml import toml_parameter
 from hpsearch.errors import SpecError
 from hpsearch.ledger.record import StudyRecord
+from hpsearch.spec import closest, parse_spec
 from hpsearch.spec.families import FAMILIES
-from hpsearch.spec.loading import closest, parse_spec
 
 _TEMPLATE = """\
 # A study: what to search, on which data, judged how. `hpsearch schema` prints a JSON Schema for editors.

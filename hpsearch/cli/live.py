@@ -11,7 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.core.trial import EpochFinished, FoldResult, Trial, TrialState
+from hpsearch.core.events import EpochFinished
+from hpsearch.core.trial import FoldResult, Trial, TrialState
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.search.observer import Observer
 

@@ -82,7 +82,7 @@ def init(
 def check(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a study file, its data and its model; show the effective values and the size of the space."""
     from hpsearch.cli.check import render
-    from hpsearch.spec.loading import load_spec
+    from hpsearch.spec import load_spec
     from hpsearch.study import set_up
 
     spec, _ = load_spec(file)
@@ -95,7 +95,7 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of study files, for editors."""
-    from hpsearch.spec.loading import StudySpec
+    from hpsearch.spec import StudySpec
 
     _print_json(StudySpec.model_json_schema())
 

@@ -2,7 +2,7 @@
 
 from hpsearch.errors import SpecError
 from hpsearch.ledger.store import Ledger
-from hpsearch.spec.loading import TrackingSection
+from hpsearch.spec import TrackingSection
 
 
 def serve_ui(name: str | None, *, ledger: str, uri: str | None, port: int | None) -> int:

@@ -1,17 +1,46 @@
-"""Which values the documented hyperparameters can take, so that a wrong one is told before anything runs."""
+"""The documented hyperparameters: their defaults, and the values that they can take."""
 
 import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hpsearch.core.space import Float, Int, Parameter, Value
+from hpsearch.core.space import Config, Float, Int, Parameter, Value
 
-OPTIMIZERS = ("sgd", "adam", "rmsprop", "adamw", "nadam", "adagrad", "adamax", "adadelta", "lion")
+DEFAULT_BATCH_SIZE = 32
+"""Rows per step if a config has no ``batch_size``, as in Keras."""
+
+DEFAULT_EPOCHS = 20
+
+OPTIMIZERS: dict[str, tuple[str, ...]] = {
+    "sgd": ("momentum", "nesterov"),
+    "adam": ("beta_1", "beta_2", "epsilon"),
+    "rmsprop": ("rho", "momentum", "epsilon"),
+    "adamw": ("beta_1", "beta_2", "epsilon"),
+    "nadam": ("beta_1", "beta_2", "epsilon"),
+    "adagrad": ("epsilon",),
+    "adamax": ("beta_1", "beta_2", "epsilon"),
+    "adadelta": ("rho", "epsilon"),
+    "lion": ("beta_1", "beta_2"),
+}
+"""Optimizer → the hyperparameters that it knows besides those of :data:`ANY_OPTIMIZER`."""
+
+ANY_OPTIMIZER = ("learning_rate", "weight_decay", "clipnorm")
+"""Hyperparameters that every optimizer knows."""
+
+
+def batch_size_of(config: Config) -> int:
+    """Rows per step."""
+    return int(config.get("batch_size", DEFAULT_BATCH_SIZE))
+
+
+def epochs_of(config: Config) -> int:
+    """Epochs to train."""
+    return int(config.get("epochs", DEFAULT_EPOCHS))
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class Rule:
     """What a hyperparameter's values must be.
 
     Attributes:
@@ -36,20 +65,20 @@ class Limit:
         return tuple(value for value in values if not self.allows(value))
 
 
-def limit_of(name: str) -> Limit | None:
-    """The limit of a hyperparameter of families and their optimizers; ``units_2`` has that of ``units``."""
-    return _LIMITS.get(name) or _LIMITS.get(re.sub(r"_\d+$", "", name))
+def rule_of(name: str) -> Rule | None:
+    """The rule for a hyperparameter of families and their optimizers; ``units_2`` has that of ``units``."""
+    return _RULES.get(name) or _RULES.get(re.sub(r"_\d+$", "", name))
 
 
-def _whole(least: int) -> Limit:
-    return Limit(
+def _whole(least: int) -> Rule:
+    return Rule(
         f"whole numbers of at least {least}",
         lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least,
     )
 
 
-def _real(words: str, allows: Callable[[float], bool]) -> Limit:
-    return Limit(
+def _real(words: str, allows: Callable[[float], bool]) -> Rule:
+    return Rule(
         f"numbers {words}",
         lambda value: (
             isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and allows(value)
@@ -57,17 +86,17 @@ def _real(words: str, allows: Callable[[float], bool]) -> Limit:
     )
 
 
-def _among(*options: str) -> Limit:
-    return Limit(f"among {', '.join(options)}", lambda value: value in options, options)
+def _among(*options: str) -> Rule:
+    return Rule(f"among {', '.join(options)}", lambda value: value in options, options)
 
 
 _COUNT = _whole(1)
 _POSITIVE = _real("above 0", lambda value: value > 0)
 _NOT_NEGATIVE = _real("of at least 0", lambda value: value >= 0)
 _SHARE = _real("from 0 to less than 1", lambda value: 0 <= value < 1)
-_SWITCH = Limit("true or false", lambda value: isinstance(value, bool))
+_SWITCH = Rule("true or false", lambda value: isinstance(value, bool))
 
-_LIMITS = {
+_RULES = {
     **dict.fromkeys(("batch_size", "epochs", "units", "filters", "kernel_size", "dense_units"), _COUNT),
     **dict.fromkeys(("blocks", "convolutions"), _COUNT),
     "layers": _whole(0),
@@ -77,7 +106,7 @@ _LIMITS = {
     **dict.fromkeys(("learning_rate", "epsilon"), _POSITIVE),
     **dict.fromkeys(("weight_decay", "clipnorm"), _NOT_NEGATIVE),
     **dict.fromkeys(("batch_norm", "nesterov"), _SWITCH),
-    "activation": Limit("a text such as relu", lambda value: isinstance(value, str)),
+    "activation": Rule("a text such as relu", lambda value: isinstance(value, str)),
     "padding": _among("same", "valid"),
     "optimizer": _among(*OPTIMIZERS),
 }

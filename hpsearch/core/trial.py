@@ -1,10 +1,11 @@
-"""Trials, lanes and bundles, and what happens to them, as frozen values that cross process boundaries."""
+"""Trials and what becomes of them: frozen values that cross process boundaries and enter the ledger."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from hpsearch.core.space import Config
+from hpsearch.core.wire import Wire
 
 Curves = Mapping[str, tuple[float, ...]]
 """Metric name → one value per finished epoch; validation metrics carry the ``val_`` prefix, as in Keras."""
@@ -25,7 +26,7 @@ class TrialState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class FoldResult:
+class FoldResult(Wire):
     """One trained lane: the curves of one fold.
 
     Attributes:
@@ -45,20 +46,33 @@ class FoldResult:
         return len(next(iter(self.curves.values()), ()))
 
 
+class FailureKind(StrEnum):
+    """Why a trial did not complete."""
+
+    DIVERGED = "diverged"
+    """The loss is not finite."""
+    ERROR = "error"
+    """The code raised an exception."""
+    OUT_OF_MEMORY = "out-of-memory"
+    WORKER = "worker"
+    """The worker process died."""
+    PRUNED = "pruned"
+    """A pruning rule stopped it."""
+
+
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Wire):
     """Why a trial did not complete.
 
     Attributes:
-        kind: ``"diverged"`` (loss not finite), ``"error"`` (the code raised), ``"out-of-memory"``, ``"worker"``
-            (the process died) or ``"pruned"`` (a rule stopped it).
+        kind: See :class:`FailureKind`.
         message: One line, with the value.
         fold: The fold it happened in, if one can be named.
         epoch: The epoch it happened in, from 0, if one can be named.
         traceback: The worker's traceback; empty where there is none.
     """
 
-    kind: str
+    kind: FailureKind
     message: str
     fold: int | None = None
     epoch: int | None = None
@@ -104,7 +118,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Champion:
+class Champion(Wire):
     """The best trial's config, trained anew on all development rows and tested once.
 
     Attributes:
@@ -132,92 +146,3 @@ class Champion:
     size_bytes: int
     seconds: float
     model_uri: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One trial on one fold; all that an engine needs to know of it besides the data."""
-
-    trial: int
-    fold: int
-    config: Config
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """Lanes that train together. The `fit` engine trains them in order, the `fused` engine all at once."""
-
-    id: int
-    lanes: tuple[Lane, ...]
-
-    @property
-    def trials(self) -> tuple[int, ...]:
-        """Numbers of the trials in the bundle, in order of first appearance."""
-        return tuple(dict.fromkeys(lane.trial for lane in self.lanes))
-
-
-# Events: what an engine yields and an executor passes on, in the order in which it happens.
-
-
-@dataclass(frozen=True, slots=True)
-class EpochFinished:
-    """One epoch of one lane, reported when it is done so that rules can act between epochs."""
-
-    trial: int
-    fold: int
-    epoch: int
-    metrics: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class LaneFinished:
-    """A lane trained to its end. ``parameters`` is the number of weights of its model."""
-
-    trial: int
-    result: FoldResult
-    parameters: int
-
-
-@dataclass(frozen=True, slots=True)
-class LaneStopped:
-    """A lane ended early because its trial was stopped; ``result`` holds the epochs it did train."""
-
-    trial: int
-    result: FoldResult
-
-
-@dataclass(frozen=True, slots=True)
-class LaneFailed:
-    """A lane ended by a failure; its bundle goes on with the other lanes where it can."""
-
-    trial: int
-    fold: int
-    failure: Failure
-
-
-@dataclass(frozen=True, slots=True)
-class BundleFinished:
-    """No more events of this bundle will come.
-
-    Attributes:
-        id: The bundle's id.
-        rss_bytes: Resident memory of the worker afterwards, to see growth.
-        compile_seconds: Time spent building and compiling rather than training.
-        notes: Plain-words remarks for the user, such as "out of memory: bundle split in halves".
-    """
-
-    id: int
-    rss_bytes: int = 0
-    compile_seconds: float = 0.0
-    notes: tuple[str, ...] = field(default=())
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerDied:
-    """The worker that trained this bundle is gone; lanes without a LaneFinished event are lost."""
-
-    bundle: Bundle
-    reason: str
-
-
-Event = EpochFinished | LaneFinished | LaneStopped | LaneFailed | BundleFinished | WorkerDied

@@ -7,7 +7,7 @@ from hpsearch.data.prepare import prepare
 from hpsearch.data.sources import read_source
 
 if TYPE_CHECKING:
-    from hpsearch.spec.loading import StudySpec
+    from hpsearch.spec import StudySpec
 
 
 def load_dataset(spec: "StudySpec") -> Dataset:

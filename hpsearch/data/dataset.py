@@ -3,32 +3,16 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hpsearch.core.facts import Column, Task
 
 Array = NDArray[np.generic]
 
 Features = Array | Mapping[str, Array]
 """Raw inputs: one array of shape ``(n_rows, …)``, or for tables one array of shape ``(n_rows,)`` per column."""
-
-
-class Task(StrEnum):
-    """What the targets ask for; it decides loss, metrics and the output layer."""
-
-    REGRESSION = "regression"
-    BINARY = "binary"
-    MULTICLASS = "multiclass"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a table: ``kind`` is what the model makes of it."""
-
-    name: str
-    kind: Literal["number", "category"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +66,12 @@ class Dataset:
     classes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one row; ``(number of columns,)`` for a table."""
+        x = self.train.x
+        return (len(x),) if isinstance(x, Mapping) else tuple(x.shape[1:])
 
     def with_test(self, train: Part, test: Part | None) -> "Dataset":
         """The same source with other parts."""

@@ -15,7 +15,7 @@ from hpsearch.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpsearch.spec.loading import StudySpec
+    from hpsearch.spec import StudySpec
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".npz")
 

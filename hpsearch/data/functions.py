@@ -15,7 +15,7 @@ from hpsearch.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpsearch.spec.loading import StudySpec
+    from hpsearch.spec import StudySpec
 
 _FORMS = (
     "return (x, y), (x, y, x_test, y_test), ((x, y), (x_test, y_test)), a DataFrame with the target column, or a "

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hpsearch.data.dataset import Array, Column, Features
+from hpsearch.core.facts import Column
+from hpsearch.data.dataset import Array, Features
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from hpsearch.data.targets import code_targets
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
-    from hpsearch.spec.loading import StudySpec
+    from hpsearch.spec import StudySpec
 
 
 def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:

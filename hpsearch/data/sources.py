@@ -14,7 +14,7 @@ from hpsearch.data.loaded import Loaded
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
-    from hpsearch.spec.loading import StudySpec
+    from hpsearch.spec import StudySpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpsearch.core.facts import Column
 from hpsearch.data.categories import category_codes
-from hpsearch.data.dataset import Array, Column
+from hpsearch.data.dataset import Array
 from hpsearch.data.loaded import Loaded
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpsearch.spec.loading import StudySpec
+    from hpsearch.spec import StudySpec
 
 MAX_CATEGORIES = 200
 """A text column with more different texts than this, or more than half as many as rows, counts as free text."""

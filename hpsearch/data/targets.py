@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.data.dataset import Array, Task
+from hpsearch.core.facts import Task
+from hpsearch.data.dataset import Array
 from hpsearch.data.loaded import Loaded
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
-    from hpsearch.spec.loading import StudySpec
+    from hpsearch.spec import StudySpec
 
 MAX_INTEGER_CLASSES = 100
 """Whole-number targets with more distinct values than this are taken as amounts (regression), not as classes."""

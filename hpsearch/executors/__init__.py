@@ -1,7 +1,7 @@
 """Executors: who runs the workers. The driver sees :class:`~hpsearch.executors.base.Executor` only."""
 
 from hpsearch.executors.base import Executor
-from hpsearch.spec.loading import StudySpec
+from hpsearch.spec import StudySpec
 
 
 def make_executor(spec: StudySpec, *, backend: str, cache: str | None) -> Executor:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from hpsearch.core.trial import Bundle, Event
+from hpsearch.core.events import Bundle, Event
 
 
 class Executor(ABC):

@@ -4,7 +4,7 @@ import os
 import subprocess
 
 from hpsearch.errors import SpecError
-from hpsearch.spec.loading import ResourcesSection
+from hpsearch.spec import ResourcesSection
 from hpsearch.training.worker import WorkerSettings
 
 

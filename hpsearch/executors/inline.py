@@ -4,9 +4,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hpsearch.core.trial import Bundle, Event
+from hpsearch.core.events import Bundle, Event
 from hpsearch.executors.base import Executor
-from hpsearch.spec.loading import StudySpec
+from hpsearch.spec import StudySpec
 from hpsearch.training.worker import Worker, WorkerSettings, prepare
 
 

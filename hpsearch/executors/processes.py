@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from typing import IO, Any
 
-from hpsearch.core.trial import Bundle, BundleFinished, Event, WorkerDied
+from hpsearch.core.events import Bundle, BundleFinished, Event, WorkerDied
 from hpsearch.errors import ExecutorError
 from hpsearch.executors.base import Executor
-from hpsearch.spec.loading import StudySpec
+from hpsearch.spec import StudySpec
 from hpsearch.training.worker import WorkerSettings
 
 GROWTH_LIMIT = 1.25

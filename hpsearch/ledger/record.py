@@ -11,7 +11,7 @@ from typing import Any
 from hpsearch.core.objective import Objective
 from hpsearch.core.space import Space
 from hpsearch.core.trial import Champion, Trial, TrialState
-from hpsearch.spec.loading import StudySpec, TrackingSection, without_password
+from hpsearch.spec import StudySpec, TrackingSection, without_password
 
 
 class StudyState(StrEnum):

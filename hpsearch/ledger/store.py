@@ -26,7 +26,7 @@ from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
 from hpsearch.core.trial import Champion, Failure, FoldResult, Trial, TrialState
 from hpsearch.errors import LedgerError
 from hpsearch.ledger.record import StudyRecord, StudyState
-from hpsearch.spec.loading import READ_BACK, StudySpec, parse_parameter, without_password
+from hpsearch.spec import READ_BACK, StudySpec, parse_parameter, without_password
 
 if TYPE_CHECKING:
     import optuna

@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
+from hpsearch.core.facts import Task
 from hpsearch.core.space import Config, Parameter
 from hpsearch.core.user_code import load_object
-from hpsearch.data.dataset import Task, TrainingData, take
+from hpsearch.data.dataset import TrainingData, take
 from hpsearch.errors import HpsearchError, ModelError
 from hpsearch.keras_internals.draws import quick_draws
 from hpsearch.keras_internals.naming import count_names_from, names_given
 from hpsearch.keras_internals.seeding import seed_everything
 from hpsearch.models.kerastuner import KerasTunerModel, as_keras_tuner
 from hpsearch.models.training import compile_model
+from hpsearch.spec import StudySpec
 from hpsearch.spec.families import FAMILIES
-from hpsearch.spec.loading import StudySpec
 
 Build = Callable[[Config, TrainingData], keras.Model]
 

@@ -12,7 +12,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from hpsearch.data.dataset import Array, Column, TrainingData
+from hpsearch.core.facts import Column
+from hpsearch.data.dataset import Array, TrainingData
 from hpsearch.errors import ModelError
 
 Encoded = tuple[Any, keras.KerasTensor]

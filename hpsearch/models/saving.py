@@ -21,7 +21,7 @@ from hpsearch.core.user_code import load_object
 from hpsearch.data.dataset import Features
 from hpsearch.errors import HpsearchError, ModelError
 from hpsearch.keras_internals.without_tensorflow import without_tensorflow
-from hpsearch.spec.loading import StudySpec
+from hpsearch.spec import StudySpec
 
 _HINT = (
     "define classes and functions at the top level of their module, decorate them with "

@@ -2,13 +2,14 @@
 
 import keyword
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import keras
 
+from hpsearch.core.facts import DataFacts
 
-def write_saved_model(model: keras.Model, target: str, data: Mapping[str, Any]) -> dict[str, str]:
+
+def write_saved_model(model: keras.Model, target: str, data: DataFacts) -> dict[str, str]:
     """Write a SavedModel; needs the TensorFlow backend.
 
     Its signature takes names that Python could have for arguments, in ASCII, that differ in more than case.
@@ -16,7 +17,7 @@ def write_saved_model(model: keras.Model, target: str, data: Mapping[str, Any]) 
     Args:
         model: With one input, or a dict of inputs.
         target: The folder to write.
-        data: ``StudyRecord.facts["data"]``, for a subclassed model, which does not say what it takes.
+        data: The study's data, for a subclassed model, which does not say what it takes.
 
     Returns:
         Name in the model → name in the signature, of all inputs where at least one had to be renamed; else empty.
@@ -37,12 +38,12 @@ def write_saved_model(model: keras.Model, target: str, data: Mapping[str, Any]) 
     return renamed
 
 
-def _inputs_of(data: Mapping[str, Any]) -> Any:
+def _inputs_of(data: DataFacts) -> Any:
     """What models are trained on: rows of one shape, or one value per row of each column."""
-    if not data["columns"]:
-        return keras.Input(tuple(data["input"]), name="rows")
+    if not data.columns:
+        return keras.Input(data.input_shape, name="rows")
     kinds = {"number": "float32", "category": "int32"}
-    return {one["name"]: keras.Input((), dtype=kinds[one["kind"]], name=one["name"]) for one in data["columns"]}
+    return {one.name: keras.Input((), dtype=kinds[one.kind], name=one.name) for one in data.columns}
 
 
 def signature_names(names: list[str]) -> dict[str, str]:

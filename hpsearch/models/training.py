@@ -4,34 +4,15 @@ from typing import Any
 
 import keras
 
+from hpsearch.core.facts import Task
+from hpsearch.core.hyperparameters import ANY_OPTIMIZER, OPTIMIZERS
 from hpsearch.core.space import Config
-from hpsearch.data.dataset import Task, TrainingData
+from hpsearch.data.dataset import TrainingData
 from hpsearch.errors import ModelError
 
-OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
-    "sgd": keras.optimizers.SGD,
-    "adam": keras.optimizers.Adam,
-    "rmsprop": keras.optimizers.RMSprop,
-    "adamw": keras.optimizers.AdamW,
-    "nadam": keras.optimizers.Nadam,
-    "adagrad": keras.optimizers.Adagrad,
-    "adamax": keras.optimizers.Adamax,
-    "adadelta": keras.optimizers.Adadelta,
-    "lion": keras.optimizers.Lion,
+_OPTIMIZER_CLASSES: dict[str, type[keras.optimizers.Optimizer]] = {
+    name.lower(): one for name, one in vars(keras.optimizers).items() if name.lower() in OPTIMIZERS
 }
-
-SETTINGS = {
-    "sgd": ("momentum", "nesterov"),
-    "adam": ("beta_1", "beta_2", "epsilon"),
-    "rmsprop": ("rho", "momentum", "epsilon"),
-    "adamw": ("beta_1", "beta_2", "epsilon"),
-    "nadam": ("beta_1", "beta_2", "epsilon"),
-    "adagrad": ("epsilon",),
-    "adamax": ("beta_1", "beta_2", "epsilon"),
-    "adadelta": ("rho", "epsilon"),
-    "lion": ("beta_1", "beta_2"),
-}
-"""Which hyperparameters besides ``learning_rate``, ``weight_decay`` and ``clipnorm`` each optimizer knows."""
 
 
 def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
@@ -49,10 +30,11 @@ def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
             f"optimizer = {name!r} is not known, and the build function returned a model that is not compiled",
             hint=f"compile the model in the build function, or use one of {', '.join(OPTIMIZERS)}",
         )
-    known = ("learning_rate", "weight_decay", "clipnorm", *SETTINGS[name])
+    known = (*ANY_OPTIMIZER, *OPTIMIZERS[name])
     # 0 means "without": Keras reads weight_decay=0.0 the same, but would refuse clipnorm=0.
     off = {one for one in ("weight_decay", "clipnorm") if not config.get(one)}
-    return OPTIMIZERS[name](**{one: config[one] for one in known if one in config and one not in off})
+    settings = {one: config[one] for one in known if one in config and one not in off}
+    return _OPTIMIZER_CLASSES[name](**settings)
 
 
 def compile_model(model: keras.Model, config: Config, data: TrainingData) -> None:

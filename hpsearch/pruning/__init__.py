@@ -5,7 +5,7 @@ from hpsearch.pruning.base import FoldCurves, Pruner
 from hpsearch.pruning.halving import HalvingPruner
 from hpsearch.pruning.median import MedianPruner
 from hpsearch.pruning.racing import RacingPruner
-from hpsearch.spec.loading import PruningSection
+from hpsearch.spec import PruningSection
 
 
 def make_pruner(spec: PruningSection, objective: Objective, *, validation_ratio: float | None = None) -> Pruner | None:

@@ -11,30 +11,27 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from hpsearch.core.objective import score
-from hpsearch.core.space import Config, key
-from hpsearch.core.trial import (
+from hpsearch.core.events import (
     Bundle,
     BundleFinished,
     EpochFinished,
     Event,
-    Failure,
-    FoldResult,
     Lane,
     LaneFailed,
     LaneFinished,
     LaneStopped,
-    Trial,
-    TrialState,
     WorkerDied,
 )
+from hpsearch.core.facts import EnginePlan
+from hpsearch.core.objective import score
+from hpsearch.core.space import Config, key
+from hpsearch.core.trial import Failure, FoldResult, Trial, TrialState
 from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.executors.base import Executor
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.monitor import Judge, epochs_of
 from hpsearch.search.observer import Observer
-from hpsearch.training.engines.base import EnginePlan
 from hpsearch.tuners.base import Tuner
 
 POLL_SECONDS = 0.25

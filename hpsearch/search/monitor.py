@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from hpsearch.core.trial import EpochFinished, Trial, TrialState
+from hpsearch.core.events import EpochFinished
+from hpsearch.core.trial import Trial, TrialState
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.pruning import FoldCurves, make_pruner
 

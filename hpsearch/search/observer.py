@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from hpsearch.core.trial import EpochFinished, FoldResult, Trial
+from hpsearch.core.events import EpochFinished
+from hpsearch.core.trial import FoldResult, Trial
 from hpsearch.ledger.record import StudyRecord
 
 

@@ -8,14 +8,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hpsearch.core.facts import EnginePlan
 from hpsearch.core.space import Space
 from hpsearch.core.user_code import source_digest
 from hpsearch.errors import ModelError, SpecError
 from hpsearch.executors import make_executor
 from hpsearch.executors.base import Executor
 from hpsearch.ledger import workspace
-from hpsearch.spec.loading import StudySpec, closest
-from hpsearch.training.engines.base import EnginePlan
+from hpsearch.spec import StudySpec, closest, make_space
 from hpsearch.training.worker import smallest_config
 from hpsearch.tuners import make_tuner
 from hpsearch.tuners.base import TunerSettings
@@ -74,7 +74,7 @@ def _in_a_line(error: ModelError) -> str:
 def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> Setting:
     executor = stack.enter_context(open_executor(spec, backend))
     data = executor.request("data_facts")
-    space = spec.make_space(executor.request("discover") if spec.model.build else None)
+    space = make_space(spec, executor.request("discover") if spec.model.build else None)
     # Fails early where the algorithm cannot work, before anything is written.
     make_tuner(spec.search.tuner, spec.search.algorithm, tuner_settings(spec, space)).close()
     rehearsal = executor.request("rehearse", smallest_config(space))

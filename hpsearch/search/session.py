@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hpsearch import report
+from hpsearch.core.facts import EnginePlan
 from hpsearch.core.trial import Champion, Trial
 from hpsearch.errors import HpsearchError, Interrupted, LedgerError, StudyError
 from hpsearch.executors.base import Executor
@@ -19,7 +20,6 @@ from hpsearch.search.driver import Driver
 from hpsearch.search.observer import Observer, Observers
 from hpsearch.search.preparation import tuner_settings
 from hpsearch.tracking.mlflow import CHAMPION_IMPORTS, Tracker
-from hpsearch.training.engines.base import EnginePlan
 from hpsearch.tuners import make_tuner
 
 LOG_CHAMPION = "hpsearch.tracking.mlflow:log_champion"

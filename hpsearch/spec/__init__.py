@@ -1,0 +1,36 @@
+"""The study file: what it may say, how it is checked, and the space that it asks for."""
+
+from hpsearch.spec.addresses import DEFAULT_LEDGER, sqlite_path, without_password
+from hpsearch.spec.assembly import make_space
+from hpsearch.spec.loading import load_spec, parse_spec
+from hpsearch.spec.parameters import parse_parameter
+from hpsearch.spec.sections import (
+    READ_BACK,
+    DataSection,
+    ModelSection,
+    OuterSection,
+    PruningSection,
+    ResourcesSection,
+    SearchSection,
+    StudySpec,
+    TrackingSection,
+)
+
+__all__ = [
+    "DEFAULT_LEDGER",
+    "READ_BACK",
+    "DataSection",
+    "ModelSection",
+    "OuterSection",
+    "PruningSection",
+    "ResourcesSection",
+    "SearchSection",
+    "StudySpec",
+    "TrackingSection",
+    "load_spec",
+    "make_space",
+    "parse_parameter",
+    "parse_spec",
+    "sqlite_path",
+    "without_password",
+]

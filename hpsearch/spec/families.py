@@ -6,8 +6,8 @@ The build functions import Keras; this table does not, so that the driver can re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hpsearch.core.facts import Task
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter
-from hpsearch.data.dataset import Task
 
 TRAINING: dict[str, Parameter] = {
     "learning_rate": Float(0.01, 0.04),

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.core.facts import Task
 from hpsearch.core.folds import Fold, Method, hold_out, make_folds
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config, Parameter
 from hpsearch.data import load_dataset
-from hpsearch.data.dataset import Dataset, Part, Task, TrainingData
+from hpsearch.data.dataset import Dataset, Part, TrainingData
 from hpsearch.errors import DataError
-from hpsearch.spec.loading import StudySpec
+from hpsearch.spec import StudySpec
 
 if TYPE_CHECKING:
     import keras

@@ -11,7 +11,7 @@ from hpsearch.analysis.landscape import MAX_PARALLEL, MAX_SLICE, thinned
 from hpsearch.analysis.toml import toml_document, toml_parameter, toml_value
 from hpsearch.core.space import Choice, Constant, Float, Int, Space
 from hpsearch.errors import StudyError
-from hpsearch.spec.loading import parse_parameter, parse_spec
+from hpsearch.spec import make_space, parse_parameter, parse_spec
 from tests.factories import make_record, make_searched, make_trials
 
 
@@ -104,7 +104,7 @@ def test_the_next_study_file_is_a_legal_study(seed):
     record = make_searched(30, seed=seed)
     text = analysis.next_study_file(record)
     spec = parse_spec(text)
-    space = spec.make_space()
+    space = make_space(spec)
     assert spec.name == "digits-dnn-next"
     assert spec.objective == record.spec.objective
     rows = {row.name: row for row in analysis.suggested_space(record)}

@@ -11,9 +11,10 @@ from benchmarks import performance
 from benchmarks.measure import Measurement
 from benchmarks.study_file import study_file
 from benchmarks.workloads import WORKLOADS, Workload
+from hpsearch.core.facts import Task
 from hpsearch.core.space import Choice, Constant, Float
-from hpsearch.data.dataset import Task, TrainingData
-from hpsearch.spec.loading import StudySpec, parse_spec
+from hpsearch.data.dataset import TrainingData
+from hpsearch.spec import StudySpec, make_space, parse_spec
 
 
 def spec_of(workload: Workload) -> StudySpec:
@@ -36,7 +37,7 @@ def rows_of(workload: Workload) -> TrainingData:
 
 @pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
 def test_same_space_for_all(workload):
-    space = spec_of(workload).make_space()
+    space = make_space(spec_of(workload))
     for name, ours in {**workload.space, "epochs": workload.epochs}.items():
         match ours:
             case list():
@@ -54,7 +55,7 @@ def test_same_model_for_all(workload):
     from hpsearch.models.builder import ModelBuilder
 
     spec = spec_of(workload)
-    config = {name: one.grid(2)[0] for name, one in spec.make_space().items()}
+    config = {name: one.grid(2)[0] for name, one in make_space(spec).items()}
     ours = ModelBuilder.of(spec).build(config, rows_of(workload), seed=1)
     theirs = workload.build(config)
 

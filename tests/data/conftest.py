@@ -7,7 +7,7 @@ import pytest
 
 from hpsearch.data import load_dataset
 from hpsearch.data.dataset import Dataset
-from hpsearch.spec.loading import StudySpec
+from hpsearch.spec import StudySpec
 
 Load = Callable[..., Dataset]
 

@@ -7,8 +7,8 @@ import importlib
 import numpy as np
 import pytest
 
+from hpsearch.core.facts import Task
 from hpsearch.data import keras_cache
-from hpsearch.data.dataset import Task
 from hpsearch.data.sources import SOURCES, list_sources
 from hpsearch.data.words import word_rows
 from hpsearch.errors import DataError

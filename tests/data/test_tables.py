@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hpsearch.core.facts import Column, Task
 from hpsearch.data.categories import MISSING, category_code, category_codes
-from hpsearch.data.dataset import Column, Task
 from hpsearch.data.tables import rows_of
 from hpsearch.errors import DataError
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from hpsearch.core.trial import Bundle, EpochFinished, FoldResult, Lane, LaneFinished
+from hpsearch.core.events import Bundle, EpochFinished, Lane, LaneFinished
+from hpsearch.core.trial import FoldResult
 from hpsearch.models.builder import ModelBuilder
-from hpsearch.spec.loading import parse_spec
+from hpsearch.spec import parse_spec
 from hpsearch.training.engines.base import Engine
 from hpsearch.training.problem import Problem
 

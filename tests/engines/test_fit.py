@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from hpsearch.core.trial import Bundle, EpochFinished, Lane, LaneFailed, LaneStopped
+from hpsearch.core.events import Bundle, EpochFinished, Lane, LaneFailed, LaneStopped
 from hpsearch.data.dataset import Part
 from hpsearch.errors import ModelError
 from hpsearch.training.engines.fit import FitEngine, refit, release

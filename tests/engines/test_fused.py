@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from hpsearch.core.trial import Bundle, EpochFinished, Lane, LaneFailed, LaneFinished, LaneStopped
+from hpsearch.core.events import Bundle, EpochFinished, Lane, LaneFailed, LaneFinished, LaneStopped
 from hpsearch.errors import ModelError
 from hpsearch.training.engines import make_engine
 from hpsearch.training.engines.fit import FitEngine

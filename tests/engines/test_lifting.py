@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from hpsearch.core.trial import Bundle, Lane, LaneFailed, LaneFinished
+from hpsearch.core.events import Bundle, Lane, LaneFailed, LaneFinished
 from hpsearch.training.engines import make_engine
 from hpsearch.training.engines.fit import FitEngine
 from hpsearch.training.engines.fused.engine import FusedEngine

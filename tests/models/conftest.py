@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpsearch.data.dataset import Task, TrainingData
+from hpsearch.core.facts import Task
+from hpsearch.data.dataset import TrainingData
 from hpsearch.models.builder import ModelBuilder
-from hpsearch.spec.loading import StudySpec
+from hpsearch.spec import StudySpec
 from hpsearch.training.problem import Problem
 
 SGD = {"optimizer": "sgd", "learning_rate": 0.01}

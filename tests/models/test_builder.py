@@ -10,6 +10,7 @@ from hpsearch.core.hyperparameters import OPTIMIZERS as LEGAL_OPTIMIZERS
 from hpsearch.core.space import Choice, Constant, Float, Int
 from hpsearch.errors import ModelError, SpecError
 from hpsearch.models.training import OPTIMIZERS, SETTINGS, make_optimizer
+from hpsearch.spec import make_space
 from hpsearch.training.worker import Worker
 from tests.models.conftest import SGD, make_problem
 
@@ -298,7 +299,7 @@ def test_metrics_without_a_name_are_called_alike_whatever_was_built_before(user)
 
 def test_study_file_overrides_what_was_discovered(user):
     problem = user("build_model", data=ONE_HOT, space={"num_layers": [1, 2], "epochs": 3})
-    space = problem.spec.make_space(problem.discover_space())
+    space = make_space(problem.spec, problem.discover_space())
     assert space["num_layers"] == Choice((1, 2))
     assert "units_2" not in space  # three layers can no longer be drawn
     assert space["units_1"].when == {"num_layers": (2,)}
@@ -306,7 +307,7 @@ def test_study_file_overrides_what_was_discovered(user):
         problem.build(config, problem.dataset.train, seed=1)
     wrong = user("build_model", data=ONE_HOT, space={"num_layer": 1})
     with pytest.raises(SpecError, match=r"space\.num_layer: not a hyperparameter of .*did you mean 'num_layers'"):
-        wrong.spec.make_space(problem.discover_space())
+        make_space(wrong.spec, problem.discover_space())
 
 
 @pytest.mark.parametrize(

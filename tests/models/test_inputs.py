@@ -9,10 +9,12 @@ import keras
 import numpy as np
 import pytest
 
+from hpsearch.core.facts import Column, Task
 from hpsearch.data.categories import category_code
-from hpsearch.data.dataset import Column, Part, Task, TrainingData
+from hpsearch.data.dataset import Part, TrainingData
 from hpsearch.errors import ModelError
 from hpsearch.models.inputs import encode, encode_array, moments, word_layer
+from hpsearch.spec import make_space
 from hpsearch.spec.families import FAMILIES
 from tests.models.conftest import SGD, builder_of, make_problem
 
@@ -163,7 +165,7 @@ def test_families_and_rows_that_do_not_match(word_data):
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_default_space_of_every_family_builds_and_learns(family):
     problem = make_problem(model={"family": family})
-    config = next(problem.spec.make_space().grid(2))
+    config = next(make_space(problem.spec).grid(2))
     part = problem.dataset.train
     model = problem.build({**config, "epochs": 1}, part, seed=1)
     losses = model.fit(part.x, part.y, epochs=4, batch_size=16, verbose=0).history["loss"]

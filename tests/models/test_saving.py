@@ -225,7 +225,7 @@ import numpy as np
 import tensorflow as tf
 from hpsearch.models.saving import load_model
 from hpsearch.models.serving import write_saved_model
-from hpsearch.spec.loading import StudySpec
+from hpsearch.spec import StudySpec
 from hpsearch.training.worker import Worker
 
 spec = StudySpec.model_validate({**json.loads(sys.argv[1]), "folder": sys.argv[2]})

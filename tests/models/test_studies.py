@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.documented import STUDIES, documented_config, write_table
-from hpsearch.spec.loading import load_spec
+from hpsearch.spec import load_spec, make_space
 
 FOLDER = Path(__file__).parent.parent.parent / "studies"
 
@@ -15,7 +15,7 @@ def test_every_study_file_holds_the_documented_config(path):
     spec, text = load_spec(path)
     assert spec.name == path.stem
     assert text.startswith("#")  # says what it is before it starts
-    space = spec.make_space()
+    space = make_space(spec)
     assert space.contains(documented_config(spec.name))
     assert space.searched()
 

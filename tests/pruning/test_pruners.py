@@ -10,7 +10,7 @@ import pytest
 from hpsearch.core.objective import Objective
 from hpsearch.errors import SpecError
 from hpsearch.pruning import FoldCurves, HalvingPruner, MedianPruner, Pruner, RacingPruner, make_pruner
-from hpsearch.spec.loading import PruningSection, parse_spec
+from hpsearch.spec import PruningSection, parse_spec
 
 MAXIMIZE = Objective("val_accuracy", "maximize")
 MINIMIZE = Objective("val_loss", "minimize")

@@ -15,7 +15,7 @@ import pytest
 from hpsearch.core.trial import Failure, FoldResult, Trial, TrialState
 from hpsearch.errors import TrackingError
 from hpsearch.ledger.record import StudyRecord, StudyState
-from hpsearch.spec.loading import without_password
+from hpsearch.spec import without_password
 from hpsearch.tracking.mlflow import Tracker, sync
 from hpsearch.tracking.mlflow.address import resolve
 from tests.factories import CREATED, make_champion, make_record, make_trial, make_trials

@@ -14,7 +14,7 @@ from tests.factories import make_record, make_trials
 
 SCRIPT = """
 import sys
-from hpsearch.spec.loading import TrackingSection
+from hpsearch.spec import TrackingSection
 from hpsearch.tracking.mlflow import serve_ui
 sys.exit(serve_ui(TrackingSection(uri=sys.argv[1]), study="digits", ready=lambda url: print(url, flush=True)))
 """

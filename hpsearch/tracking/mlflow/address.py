@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from hpsearch.errors import SpecError, TrackingError
-from hpsearch.spec.loading import TrackingSection, without_password
+from hpsearch.spec import TrackingSection, without_password
 
 VIEW = "study"
 """Name of the view (see :mod:`hpsearch.tracking.mlflow.saved_view`) in the address of a study's page."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.core.locks import taking_turns
 from hpsearch.errors import TrackingError
-from hpsearch.spec.loading import StudySpec, without_password
+from hpsearch.spec import StudySpec, without_password
 from hpsearch.tracking.mlflow.address import Address, resolve
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from hpsearch.core.trial import Champion
 from hpsearch.data.dataset import Features
 from hpsearch.errors import ModelError, TrackingError
 from hpsearch.ledger.record import StudyRecord, StudyState
-from hpsearch.spec.loading import TrackingSection
+from hpsearch.spec import TrackingSection
 from hpsearch.tracking.mlflow import study_view, trial_view
 from hpsearch.tracking.mlflow.address import Address, resolve
 from hpsearch.tracking.mlflow.client import explain, polite

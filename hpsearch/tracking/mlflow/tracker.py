@@ -13,7 +13,7 @@ from hpsearch.core.trial import FoldResult, Trial
 from hpsearch.errors import HpsearchError, TrackingError
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.search.observer import Observer
-from hpsearch.spec.loading import TrackingSection
+from hpsearch.spec import TrackingSection
 from hpsearch.tracking.mlflow.address import resolve
 from hpsearch.tracking.mlflow.client import explain, gone, polite, refused
 from hpsearch.tracking.mlflow.projection import Projection

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from hpsearch.errors import TrackingError
-from hpsearch.spec.loading import TrackingSection
+from hpsearch.spec import TrackingSection
 from hpsearch.tracking.mlflow.address import Address, page, resolve
 
 HOST = "127.0.0.1"

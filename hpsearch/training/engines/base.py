@@ -2,30 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
-from hpsearch.core.trial import Bundle, Event
+from hpsearch.core.events import Bundle, Event
+from hpsearch.core.facts import EnginePlan
 from hpsearch.training.problem import Problem
 
 Stopped = Callable[[], frozenset[int]]
 """Asked between epochs: numbers of the trials that shall train no further epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class EnginePlan:
-    """How an engine wants its bundles; the driver groups lanes by it and knows nothing else of engines.
-
-    Attributes:
-        engine: ``"fit"`` or ``"fused"``.
-        reason: Why this engine, in plain words for the user.
-        lifted: Hyperparameters that may differ between the lanes of a bundle; all others must be equal.
-        trials_per_bundle: How many trials to put into a bundle, at the most.
-    """
-
-    engine: str
-    reason: str
-    lifted: frozenset[str] = frozenset()
-    trials_per_bundle: int = 1
 
 
 class Engine(ABC):

@@ -3,7 +3,8 @@
 import traceback
 from typing import TYPE_CHECKING
 
-from hpsearch.core.trial import Failure, Lane, LaneFailed
+from hpsearch.core.events import Lane, LaneFailed
+from hpsearch.core.trial import Failure, FailureKind
 
 if TYPE_CHECKING:
     from hpsearch.training.engines.loop import DivergedError
@@ -23,7 +24,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def failed(lane: Lane, error: Exception, *, epoch: int | None = None) -> LaneFailed:
     """The event for an exception that ended a lane: the first line of its text, and the traceback."""
-    kind = "out-of-memory" if is_out_of_memory(error) else "error"
+    kind = FailureKind.OUT_OF_MEMORY if is_out_of_memory(error) else FailureKind.ERROR
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     message = f"{type(error).__name__}: {first}" if first else type(error).__name__
     text = "".join(traceback.format_exception(error))
@@ -32,4 +33,6 @@ def failed(lane: Lane, error: Exception, *, epoch: int | None = None) -> LaneFai
 
 def diverged(lane: Lane, error: "DivergedError") -> LaneFailed:
     """The event for a lane whose loss is not finite."""
-    return LaneFailed(lane.trial, lane.fold, Failure("diverged", str(error), fold=lane.fold, epoch=error.epoch))
+    return LaneFailed(
+        lane.trial, lane.fold, Failure(FailureKind.DIVERGED, str(error), fold=lane.fold, epoch=error.epoch)
+    )

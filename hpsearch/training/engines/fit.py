@@ -6,14 +6,17 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from hpsearch.core.events import Bundle, EpochFinished, Event, Lane, LaneFinished, LaneStopped
+from hpsearch.core.facts import EnginePlan
+from hpsearch.core.hyperparameters import epochs_of
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
-from hpsearch.core.trial import Bundle, Curves, EpochFinished, Event, FoldResult, Lane, LaneFinished, LaneStopped
+from hpsearch.core.trial import Curves, FoldResult
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.tf_gradients import tie_gradients_to_graphs
-from hpsearch.training.engines.base import Engine, EnginePlan, Stopped
+from hpsearch.training.engines.base import Engine, Stopped
 from hpsearch.training.engines.failures import diverged, failed
-from hpsearch.training.engines.loop import DivergedError, append, epochs, freeze, order_of, train_epochs
+from hpsearch.training.engines.loop import DivergedError, append, freeze, order_of, train_epochs
 from hpsearch.training.problem import Problem
 
 if TYPE_CHECKING:
@@ -34,8 +37,7 @@ class FitEngine(Engine):
 
     def plan(self) -> EnginePlan:
         """One trial per bundle: lanes do not share anything."""
-        wanted = self._problem.spec.resources.trials_per_bundle
-        return EnginePlan("fit", self._reason, trials_per_bundle=1 if wanted == "auto" else wanted)
+        return EnginePlan("fit", self._reason)
 
     def train(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:
         """See :meth:`Engine.train`; lanes are trained in the bundle's order.
@@ -79,7 +81,7 @@ class FitEngine(Engine):
         seed = self._problem.spec.seed
         train, validation = self._problem.fold_parts(lane.fold)
         model = self._problem.build(lane.config, train, seed=derive(seed, "weights", lane.trial, lane.fold))
-        last = epochs(lane.config)
+        last = epochs_of(lane.config)
         order = order_of(seed, lane.trial, lane.fold)
         history = train_epochs(model, train, validation=validation, config=lane.config, epochs=last, order=order)
         for epoch, metrics in enumerate(history):
@@ -107,7 +109,7 @@ def release() -> None:
     gc.collect()
 
 
-def refit(problem: Problem, config: Config, *, epochs: int, seed: int) -> tuple["keras.Model", Curves]:
+def train_on_all(problem: Problem, config: Config, *, epochs: int, seed: int) -> tuple["keras.Model", Curves]:
     """Train one model on all development rows, with nothing left to validate on.
 
     Args:

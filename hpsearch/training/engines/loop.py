@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.core.hyperparameters import batch_size_of
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Curves
@@ -15,9 +16,6 @@ from hpsearch.data.dataset import Features, Part
 
 if TYPE_CHECKING:
     import keras
-
-DEFAULT_BATCH_SIZE = 32
-DEFAULT_EPOCHS = 20
 
 Order = Callable[[int, int], NDArray[np.intp]]
 """``order(n_rows, epoch)``: the order in which an epoch meets its rows."""
@@ -33,16 +31,6 @@ class DivergedError(Exception):
     def __init__(self, name: str, value: float, epoch: int) -> None:
         super().__init__(f"{name} = {value} in epoch {epoch}")
         self.epoch = epoch
-
-
-def batch_size(config: Config) -> int:
-    """Rows per step; 32 where the config has no ``batch_size``, as in Keras."""
-    return int(config.get("batch_size", DEFAULT_BATCH_SIZE))
-
-
-def epochs(config: Config) -> int:
-    """Epochs to train; 20 where the config has no ``epochs``."""
-    return int(config.get("epochs", DEFAULT_EPOCHS))
 
 
 def order_of(seed: int, *address: int) -> Order:
@@ -87,7 +75,7 @@ def train_epochs(
             history = model.fit(
                 keras_inputs(rows.x),
                 rows.y,
-                batch_size=batch_size(config),
+                batch_size=batch_size_of(config),
                 initial_epoch=epoch,
                 epochs=epoch + 1,
                 shuffle=False,

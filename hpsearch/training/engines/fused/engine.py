@@ -11,11 +11,14 @@ from functools import partial
 
 import jax
 
+from hpsearch.core.events import Bundle, EpochFinished, Event, Lane, LaneFailed, LaneFinished, LaneStopped
+from hpsearch.core.facts import EnginePlan
+from hpsearch.core.hyperparameters import batch_size_of
 from hpsearch.core.space import Config, key
-from hpsearch.core.trial import Bundle, EpochFinished, Event, Lane, LaneFailed, LaneFinished, LaneStopped
 from hpsearch.errors import HpsearchError, ModelError
 from hpsearch.keras_internals.draws import quick_draws
-from hpsearch.training.engines.base import Engine, EnginePlan, Stopped
+from hpsearch.spec import make_space
+from hpsearch.training.engines.base import Engine, Stopped
 from hpsearch.training.engines.failures import failed, is_out_of_memory
 from hpsearch.training.engines.fit import FitEngine, release
 from hpsearch.training.engines.fused.abreast import abreast
@@ -28,7 +31,6 @@ from hpsearch.training.engines.fused.program import Program
 from hpsearch.training.engines.fused.recipe import NotLiftedError, Recipe, check_unshared, few_rows
 from hpsearch.training.engines.fused.template import Template, UnfusableError
 from hpsearch.training.engines.fused.training import Training
-from hpsearch.training.engines.loop import batch_size
 from hpsearch.training.problem import Problem
 
 TRIALS_PER_BUNDLE = {"cpu": 8}
@@ -74,7 +76,7 @@ class FusedEngine(Engine):
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         spec = problem.spec
-        self.space = spec.make_space(problem.discover_space() if spec.model.build else None)
+        self.space = make_space(spec, problem.discover_space() if spec.model.build else None)
         self._lifted = candidates(self.space)
         self.data = DeviceData(problem)
         self._recipes: Kept[Recipe] = Kept(PROGRAMS_KEPT)
@@ -118,8 +120,7 @@ class FusedEngine(Engine):
         return EnginePlan(
             "fused",
             f"all folds of many trials in one compiled program{inputs}",
-            # Any lanes may share a bundle: while one signature trains, the next ones compile.
-            lifted=frozenset(self.space),
+            dynamic=tuple(sorted(self._lifted)),
             trials_per_bundle=auto if wanted == "auto" else wanted,
         )
 
@@ -297,7 +298,7 @@ class FusedEngine(Engine):
         What it needs is known once it is compiled. A CPU's memory must not run out: the system would kill the worker.
         """
         while True:
-            program = Program(recipe, self.data, width=width, batch=batch_size(job.lanes[0].config))
+            program = Program(recipe, self.data, width=width, batch=batch_size_of(job.lanes[0].config))
             program.compile()
             if width == 1 or program.temp_bytes * self._dispatched_at_once <= self._memory() // 2:
                 return program

@@ -8,9 +8,9 @@ import jax
 import keras
 import numpy as np
 
+from hpsearch.core.events import Lane
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config, Space, key
-from hpsearch.core.trial import Lane
 from hpsearch.models.sharing import shared_layers
 from hpsearch.training.engines.fused.identity import Identity, identity
 from hpsearch.training.engines.fused.initial import Source, explained, seed_sequence, sources

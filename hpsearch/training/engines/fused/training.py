@@ -10,12 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hpsearch.core.trial import EpochFinished, Event, FoldResult, Lane, LaneFinished, LaneStopped
+from hpsearch.core.events import EpochFinished, Event, Lane, LaneFinished, LaneStopped
+from hpsearch.core.hyperparameters import epochs_of
+from hpsearch.core.trial import FoldResult
 from hpsearch.training.engines.base import Stopped
 from hpsearch.training.engines.failures import diverged
 from hpsearch.training.engines.fused.data import DeviceData
 from hpsearch.training.engines.fused.program import Program, State
-from hpsearch.training.engines.loop import DivergedError, append, check_finite, epochs, freeze, order_of
+from hpsearch.training.engines.loop import DivergedError, append, check_finite, freeze, order_of
 
 
 @dataclass(slots=True)
@@ -60,7 +62,7 @@ class Training:
         self, program: Program, data: DeviceData, *, seed: int, lanes: Sequence[Lane], dispatch: Executor
     ) -> None:
         self._program, self._data, self._seed, self._executor = program, data, seed, dispatch
-        progress = [Progress(lane, epochs(lane.config)) for lane in lanes]
+        progress = [Progress(lane, epochs_of(lane.config)) for lane in lanes]
         width = program.width
         self._groups = [self._group(progress[i : i + width]) for i in range(0, len(progress), width)]
 

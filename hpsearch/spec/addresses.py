@@ -1,0 +1,31 @@
+"""Addresses of databases and servers: where the ledger is, which variables fill them in, how they are shown."""
+
+import os
+import re
+from pathlib import Path
+
+DEFAULT_LEDGER = "sqlite:///mlruns/ledger.db"
+DEFAULT_TRACKING = "sqlite:///mlruns/mlflow.db"
+
+
+def without_password(text: str) -> str:
+    """`text` with the passwords of its URIs starred out, for messages."""
+    return re.sub(r"(://[^/:@\s]*):[^@\s]+@", r"\1:***@", text)
+
+
+def expanded(text: str) -> str:
+    """`text` with every ``${NAME}`` replaced by the environment variable.
+
+    Raises:
+        ValueError: A variable is not set.
+    """
+    missing = [name for name in re.findall(r"\$\{(\w+)\}", text) if name not in os.environ]
+    if missing:
+        raise ValueError(f"names the environment variable {missing[0]}, which is not set")
+    return re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], text)
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file behind a SQLite address, or None for other databases."""
+    prefix = next((one for one in ("sqlite:///", "sqlite+pysqlite:///") if uri.startswith(one)), None)
+    return Path(uri.removeprefix(prefix)) if prefix else None

@@ -1,0 +1,110 @@
+"""The process that a worker runs in: environment variables and devices, and what it says about itself.
+
+The only module that sets environment variables, and it does so before Keras is imported.
+"""
+
+import ctypes
+import os
+import platform
+import resource
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from hpsearch.core.facts import MachineFacts
+
+PACKAGES = ("hpsearch", "keras", "tensorflow", "jax", "optuna", "keras-tuner", "mlflow", "numpy", "scikit-learn")
+"""Packages whose versions are part of a study's record."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a worker's process is to look like.
+
+    Attributes:
+        backend: Keras backend, ``"tensorflow"`` or ``"jax"``.
+        gpu: The one GPU to see, as in ``CUDA_VISIBLE_DEVICES``; None for CPU only.
+        threads: CPU threads to use; None for all cores.
+        cache: Folder of compiled programs, kept between studies.
+    """
+
+    backend: str
+    gpu: str | None = None
+    threads: int | None = None
+    cache: str | None = None
+
+
+def set_up(settings: WorkerSettings) -> None:
+    """Set up this process. Call it before the first import of Keras, TensorFlow or JAX."""
+    env = os.environ
+    env["KERAS_BACKEND"] = settings.backend
+    env["CUDA_VISIBLE_DEVICES"] = settings.gpu if settings.gpu is not None else "-1"
+    env["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    env.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    env.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    env.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its rounding depends on the thread count
+    if settings.gpu is None:
+        env.setdefault("JAX_PLATFORMS", "cpu")
+    if settings.cache is not None:
+        env.setdefault("JAX_COMPILATION_CACHE_DIR", settings.cache)
+    if settings.threads is not None:
+        for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENBLAS_NUM_THREADS", "NPROC"):
+            env[name] = str(settings.threads)
+        env["TF_NUM_INTEROP_THREADS"] = "1"
+        if hasattr(os, "sched_setaffinity") and settings.threads < (os.cpu_count() or 1):
+            # XLA's CPU client sizes its pool by the CPUs it may use, and takes no other hint.
+            allowed = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, _share(allowed, settings.threads))
+
+
+def _share(allowed: list[int], threads: int) -> list[int]:
+    start = os.getpid() * threads % max(len(allowed), 1)
+    return [allowed[(start + i) % len(allowed)] for i in range(min(threads, len(allowed)))]
+
+
+def describe_machine() -> MachineFacts:
+    """Versions, backend and device of this process (imports Keras)."""
+    import keras
+
+    backend = keras.backend.backend()
+    versions = {name: found for name in PACKAGES if (found := _version(name))}
+    return MachineFacts({"python": platform.python_version(), **versions}, backend, _device(backend))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _device(backend: str) -> str:
+    if backend == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return f"{device.platform}: {device.device_kind}"
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        if gpus:
+            return f"gpu: {tf.config.experimental.get_device_details(gpus[0]).get('device_name', gpus[0].name)}"
+    return f"cpu: {platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def free_memory() -> None:
+    """Give freed memory back to the system. The C library (glibc) would keep it: 170 MB after 24 compiled programs."""
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
+
+
+def resident_bytes() -> int:
+    """Resident memory now (Linux) or at its peak (elsewhere)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024

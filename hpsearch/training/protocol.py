@@ -1,0 +1,86 @@
+"""What can be asked of a worker, wherever it runs. Executors carry these calls; see :meth:`Executor.call`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hpsearch.core.facts import DataFacts, EnginePlan, MachineFacts, Rehearsal
+from hpsearch.core.space import Config, Parameter
+from hpsearch.core.trial import Champion
+
+
+@dataclass(frozen=True, slots=True)
+class RefitOrder:
+    """What to refit.
+
+    Attributes:
+        trial: Number of the winning trial.
+        config: Its hyperparameter values.
+        epochs: Epochs to train.
+        folder: Where the champion's files go; created if it is not there.
+    """
+
+    trial: int
+    config: Config
+    epochs: int
+    folder: Path
+
+
+class WorkerProtocol(Protocol):
+    """The calls that a worker answers. Training is no call: its events come one by one."""
+
+    def describe_data(self) -> DataFacts:
+        """Load the data and describe them. Imports no Keras unless the source needs it.
+
+        Raises:
+            DataError: The data are missing or unusable.
+        """
+        ...
+
+    def discover_space(self) -> Mapping[str, Parameter]:
+        """Hyperparameters that a KerasTuner model declares; empty for families and plain functions.
+
+        Raises:
+            ModelError: The code fails with its own defaults, or does what folds cannot follow.
+        """
+        ...
+
+    def rehearse(self, config: Config) -> Rehearsal:
+        """Build the model once and evaluate it on a few rows, so that mistakes show before anything is written.
+
+        Raises:
+            ModelError: The model cannot be built, evaluated, saved or loaded, or shares state with the next one.
+        """
+        ...
+
+    def plan(self) -> EnginePlan:
+        """How the study's engine wants its bundles."""
+        ...
+
+    def describe_machine(self) -> MachineFacts:
+        """Versions, backend and device."""
+        ...
+
+    def refit(self, order: RefitOrder) -> Champion:
+        """Train the winner on all development rows, test it once, and save it.
+
+        Writes ``champion.keras``, ``champion.json`` (what it is and which inputs it takes) and ``predictions.npz`` (of
+        the test rows), each as a whole or not at all.
+
+        Raises:
+            ModelError: Training fails or diverges, or the model cannot be saved.
+            LedgerError: The folder cannot be written.
+        """
+        ...
+
+    def export_saved_model(self, model: Path, target: Path, data: DataFacts) -> Mapping[str, str]:
+        """Write a ``.keras`` file as a TensorFlow SavedModel. Needs the TensorFlow backend.
+
+        Returns:
+            Name in the model → name in the signature, if at least one input had to be renamed; else empty.
+
+        Raises:
+            ModelError: The file needs code that the build module no longer has.
+        """
+        ...

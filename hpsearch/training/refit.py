@@ -1,0 +1,138 @@
+"""Refit the winner on all development rows, test it once, and save what there is to know about it."""
+
+import hashlib
+import json
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.core.facts import Task
+from hpsearch.core.files import write_atomically
+from hpsearch.core.seeds import derive
+from hpsearch.core.trial import Champion, Curves
+from hpsearch.core.words import first_line
+from hpsearch.data.dataset import Array, Dataset, Part
+from hpsearch.errors import HpsearchError, LedgerError, ModelError
+from hpsearch.models.saving import save_model
+from hpsearch.training.engines.fit import train_on_all
+from hpsearch.training.problem import Problem
+from hpsearch.training.protocol import RefitOrder
+
+if TYPE_CHECKING:
+    import keras
+
+_BATCH = 256
+"""Rows per step of evaluation and prediction: it has no influence on results, only on speed."""
+
+
+def refit(problem: Problem, order: RefitOrder) -> Champion:
+    """See :meth:`~hpsearch.training.protocol.WorkerProtocol.refit`."""
+    begun = time.perf_counter()
+    model, curves = _train(problem, order)
+    seconds = time.perf_counter() - begun
+    with _saving_in(order.folder):
+        order.folder.mkdir(parents=True, exist_ok=True)
+        path = order.folder / "champion.keras"
+        write_atomically(path, lambda temporary: save_model(model, temporary))
+        champion = Champion(
+            trial=order.trial,
+            config=order.config,
+            epochs=order.epochs,
+            curves=curves,
+            test=_test(model, problem.dataset, order.folder),
+            path=str(path),
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            parameters=model.count_params(),
+            size_bytes=path.stat().st_size,
+            seconds=seconds,
+        )
+        _save_card(model, problem, champion, order.folder / "champion.json")
+    return champion
+
+
+def _train(problem: Problem, order: RefitOrder) -> tuple["keras.Model", Curves]:
+    # Plain Keras, whichever engine searched: one model, no folds.
+    try:
+        return train_on_all(problem, order.config, epochs=order.epochs, seed=derive(problem.spec.seed, "refit"))
+    except HpsearchError:
+        raise
+    except Exception as error:  # whatever the user's code raises
+        raise ModelError(
+            f"the refit of trial {order.trial} failed: {type(error).__name__}: {first_line(error)}\n"
+            f"{traceback.format_exc()}",
+            code="refit-failed",
+            hint="it trains on all development rows at once; fix the cause, then resume",
+            trial=order.trial,
+            error=type(error).__name__,
+        ) from None
+
+
+def _test(model: "keras.Model", dataset: Dataset, folder: Path) -> dict[str, float]:
+    """Test metrics by plain name; the predictions behind them go into ``predictions.npz``."""
+    test = dataset.test
+    if test is None:
+        return {}
+    scores = model.evaluate(test.x, test.y, batch_size=_BATCH, verbose=0, return_dict=True)
+    predicted = np.asarray(model.predict(test.x, batch_size=_BATCH, verbose=0))
+    if predicted.ndim == 2 and predicted.shape[1] == 1:
+        predicted = predicted[:, 0]
+    arrays: dict[str, Array] = {"y_true": test.y, "y_pred": predicted, "rows": np.arange(len(test))}
+    arrays |= _worst_images(test, predicted, dataset.task)
+    write_atomically(folder / "predictions.npz", lambda temporary: np.savez_compressed(temporary, **arrays))
+    return {name: float(value) for name, value in scores.items()}
+
+
+def _worst_images(test: Part, predicted: NDArray[np.floating], task: Task) -> dict[str, Array]:
+    """Raw inputs of the 64 test rows, or fewer, that the model gets most wrong, if rows are small images."""
+    x = test.x
+    if isinstance(x, Mapping) or task is not Task.MULTICLASS or x.ndim not in (3, 4) or max(x.shape[1:3]) > 64:
+        return {}
+    labels = test.y.argmax(axis=1) if test.y.ndim == 2 else test.y
+    confidence = predicted.max(axis=1) - predicted[np.arange(len(labels)), labels]
+    worst = np.argsort(-confidence, kind="stable")[:64]
+    return {"samples": x[worst], "sample_rows": worst}
+
+
+def _save_card(model: "keras.Model", problem: Problem, champion: Champion, path: Path) -> None:
+    dataset = problem.dataset
+    layers = [
+        {
+            "name": layer.name,
+            "type": type(layer).__name__,
+            "output_shape": str(getattr(layer.output, "shape", "")) if hasattr(layer, "output") else "",
+            "params": layer.count_params() if layer.built else 0,
+        }
+        for layer in model.layers
+    ]
+    card = {
+        "study": problem.spec.name,
+        "trial": champion.trial,
+        "sha256": champion.sha256,
+        "task": dataset.task.value,
+        "classes": list(dataset.classes),
+        "columns": [{"name": column.name, "kind": column.kind} for column in dataset.columns],
+        "input": list(dataset.input_shape),
+        "layers": layers,
+    }
+    text = json.dumps(card, indent=2)
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+@contextmanager
+def _saving_in(folder: Path) -> Iterator[None]:
+    """Say which folder could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise LedgerError(
+            f"the champion cannot be saved in {folder}: {error.strerror or error}",
+            code="cannot-save-champion",
+            hint="free some disk space, or make the folder writable, then resume",
+            folder=str(folder),
+        ) from None

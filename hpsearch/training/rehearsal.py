@@ -1,0 +1,41 @@
+"""Try a study's model once, before anything is written."""
+
+import traceback
+
+import numpy as np
+
+from hpsearch.core.facts import Rehearsal
+from hpsearch.core.seeds import derive
+from hpsearch.core.space import Config
+from hpsearch.core.words import first_line
+from hpsearch.errors import HpsearchError, ModelError
+from hpsearch.models.saving import check_saving
+from hpsearch.models.sharing import check_apart
+from hpsearch.training.problem import Problem
+
+
+def rehearse(problem: Problem, config: Config) -> Rehearsal:
+    """See :meth:`~hpsearch.training.protocol.WorkerProtocol.rehearse`."""
+    train, validation = problem.fold_parts(0)
+    model, again = (problem.build(config, train, seed=derive(problem.spec.seed, "rehearsal")) for _ in range(2))
+    check_apart(problem.builder.address, model, again)
+    rows = np.arange(min(len(validation), 8))
+    few = validation.take(rows)
+    try:
+        values = model.evaluate(few.x, few.y, batch_size=len(rows), verbose=0, return_dict=True)
+    except HpsearchError:
+        raise
+    except Exception as error:  # whatever the user's layers, losses and metrics raise
+        inputs, targets = list(problem.dataset.input_shape), list(few.y.shape[1:])
+        raise ModelError(
+            f"the model cannot be evaluated on the data: {type(error).__name__}: {first_line(error)}\n"
+            f"{traceback.format_exc()}",
+            code="cannot-evaluate",
+            hint=f"inputs have shape {inputs}, targets {targets}; check the output layer",
+            error=type(error).__name__,
+            inputs=inputs,
+            targets=targets,
+        ) from None
+    check_saving(model, problem.spec, few.x)
+    names = tuple(values)
+    return Rehearsal(model.count_params(), (*names, *(f"val_{name}" for name in names)))

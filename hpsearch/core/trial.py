@@ -132,6 +132,7 @@ class Champion(Wire):
         parameters: Number of weights.
         size_bytes: Size of the file.
         seconds: Training time of the refit.
+        mlflow_model: Folder of the same model in MLflow's format; empty if there is none (hpsearch 0.1 made none).
         model_uri: ``models:/name/version`` once registered in MLflow; empty before.
     """
 
@@ -145,4 +146,5 @@ class Champion(Wire):
     parameters: int
     size_bytes: int
     seconds: float
+    mlflow_model: str = ""
     model_uri: str = ""

@@ -2,16 +2,16 @@
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
 
+from hpsearch.core.facts import StudyFacts
 from hpsearch.core.objective import Objective
 from hpsearch.core.space import Space
 from hpsearch.core.trial import Champion, Trial, TrialState
-from hpsearch.spec import StudySpec, TrackingSection, without_password
+from hpsearch.spec import DEFAULT_LEDGER, StudySpec, without_password
 
 
 class StudyState(StrEnum):
@@ -32,11 +32,7 @@ class StudyRecord:
         spec: Its checked study file.
         study_file: The file's text as given.
         space: The effective space, with a family's defaults or a KerasTuner model's hyperparameters filled in.
-        facts: Plain values (JSON): ``data`` (source, rows, test_rows, fingerprint, task, classes, columns, input,
-            folds: [[train rows, validation rows], …]), ``plan`` (engine, reason, lifted, trials_per_bundle, window),
-            ``versions`` (package → version), ``git_commit`` (or None), ``model_source`` (SHA-256 of the build
-            function's file; None for families), ``device`` and ``host``; later also ``compile_seconds`` and ``nested``
-            (metric, scores of the outer folds, searched: what the search promised for each of them).
+        facts: What the study knows of its data, engine and machine.
         trials: In order of their number, running ones included.
         state: See :class:`StudyState`.
         created: Unix time, seconds.
@@ -48,7 +44,7 @@ class StudyRecord:
     spec: StudySpec
     study_file: str
     space: Space
-    facts: Mapping[str, Any]
+    facts: StudyFacts
     trials: Sequence[Trial] = ()
     state: StudyState = StudyState.RUNNING
     created: float = 0.0
@@ -71,6 +67,11 @@ class StudyRecord:
         """The best complete trial."""
         return self.ranked[0] if self.ranked else None
 
+    @property
+    def counts(self) -> dict[TrialState, int]:
+        """How many trials are in each state, in the order of :class:`TrialState`; states without trials are left out."""
+        return {state: n for state in TrialState if (n := sum(trial.state is state for trial in self.trials))}
+
     def undriven(self) -> "StudyRecord":
         """The study as it stands where nobody drives it: interrupted, if it claims to be running."""
         return replace(self, state=StudyState.INTERRUPTED) if self.state is StudyState.RUNNING else self
@@ -79,7 +80,7 @@ class StudyRecord:
         """How to call hpsearch for this study, ready for a shell: ``hpsearch resume 'my study'``."""
         words = ["hpsearch", verb, shlex.quote(self.name), *arguments]
         ledger = without_password(self.spec.tracking.ledger)
-        if ledger != TrackingSection.model_fields["ledger"].default:
+        if ledger != DEFAULT_LEDGER:
             # Left bare, ${NAME} is filled in by the shell.
             bare = re.fullmatch(r"([\w:/.+@%-]|\$\{\w+\})+", ledger)
             words += ["--ledger", ledger if bare else shlex.quote(ledger)]

@@ -1,0 +1,65 @@
+"""What any tracker can do. The record of truth is the ledger; a tracker shows it elsewhere."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpsearch.core.trial import Trial
+from hpsearch.ledger.record import StudyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingState:
+    """Where a tracker stands.
+
+    Attributes:
+        caught_up: Everything is written.
+        waiting: How many trials may be missing.
+        problem: Why; empty if caught up.
+        url: The study's web page; empty if no server is known (`hpsearch ui` starts one).
+        run_id: The tracker's id of the study's run; empty before it has been reached.
+        model_uri: Where the champion is registered, such as ``models:/digits/1``; empty before.
+        notes: What the user should know, oldest first: outages, refusals, things restored.
+    """
+
+    caught_up: bool
+    waiting: int
+    problem: str
+    url: str
+    run_id: str
+    model_uri: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Tracker(ABC):
+    """Shows a study elsewhere while it is searched, such as in MLflow.
+
+    Called by the driver's thread alone. Every method but :meth:`close` returns at once and none raises: whatever
+    happens to the tracking server, the study goes on. What could not be written is caught up by the next start or by
+    ``hpsearch sync``.
+    """
+
+    @abstractmethod
+    def open(self, record: StudyRecord) -> None:
+        """A study starts or goes on. Trials that are missing are caught up."""
+
+    @abstractmethod
+    def trial_changed(self, trial: Trial) -> None:
+        """A trial has started, finished a fold or ended; ``trial.folds`` holds all that are finished."""
+
+    @abstractmethod
+    def champion_ready(self, record: StudyRecord) -> None:
+        """The champion's files are saved: ``record.champion`` says where. They must stay until :meth:`close`."""
+
+    @abstractmethod
+    def add_file(self, path: Path, folder: str | None = None) -> None:
+        """Put a file beside the study, such as the report. It must stay until :meth:`close`."""
+
+    @abstractmethod
+    def close(self, record: StudyRecord) -> TrackingState:
+        """The study has ended, was interrupted or failed; see ``record.state``. Waits for the last writes, not for ever."""
+
+    @property
+    @abstractmethod
+    def state(self) -> TrackingState:
+        """Where the tracker stands."""

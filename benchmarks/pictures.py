@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.browsing import new_page, opened_browser, served
+from hpsearch.testing.browsing import new_page, opened_browser, served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

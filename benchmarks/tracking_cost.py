@@ -16,11 +16,11 @@ from pathlib import Path
 
 from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.testing.factories import make_record, make_trial
 from hpsearch.tracking.mlflow import Tracker
 from hpsearch.tracking.mlflow.address import resolve
 from hpsearch.tracking.mlflow.client import polite
 from hpsearch.tracking.mlflow.projection import Projection
-from tests.factories import make_record, make_trial
 
 
 def megabytes() -> float:

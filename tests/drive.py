@@ -18,9 +18,9 @@ from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.driver import Driver
 from hpsearch.search.observer import Observer
+from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
 from hpsearch.tuners import make_tuner
 from hpsearch.tuners.base import TunerSettings
-from tests.synthetic import SyntheticExecutor, make_record, make_spec
 
 
 def drive(

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 from hpsearch.core.trial import FoldResult, Trial, TrialState
 from hpsearch.ledger.store import Ledger, _distribution
-from tests.synthetic import make_record, make_spec
+from hpsearch.testing.synthetic import make_record, make_spec
 
 MEANS = (0.1 + 0.2, math.nan, math.inf, -math.inf, -1e-320)
 STATES = {

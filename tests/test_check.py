@@ -7,7 +7,7 @@ import pytest
 
 from hpsearch.cli.check import render
 from hpsearch.spec import StudySpec, parse_spec
-from tests.factories import make_record
+from hpsearch.testing.factories import make_record
 
 STUDY = """
 name = "cars"

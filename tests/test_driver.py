@@ -13,9 +13,9 @@ from hpsearch.core.trial import Failure, Trial, TrialState
 from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.search.observer import Observer
+from hpsearch.testing.synthetic import SyntheticExecutor, curve
 from hpsearch.tuners import ALGORITHMS
 from tests.drive import drive
-from tests.synthetic import SyntheticExecutor, curve
 
 PAIRS = [(tuner, algorithm) for tuner, algorithms in ALGORITHMS.items() for algorithm in algorithms]
 

@@ -11,8 +11,8 @@ from hpsearch.core.trial import Champion, Failure, FoldResult, Trial, TrialState
 from hpsearch.errors import LedgerError, SpecError
 from hpsearch.ledger.record import StudyState
 from hpsearch.ledger.store import Ledger
+from hpsearch.testing.synthetic import curve, make_record, make_spec
 from tests.optuna_twin import check_that_optuna_reads_its_own
-from tests.synthetic import curve, make_record, make_spec
 
 CONFIG = {
     "learning_rate": 0.0123456789,

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from benchmarks.browsing import new_page, opened_browser, served
 from hpsearch.core.trial import Failure
 from hpsearch.errors import SpecError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.report.pdf import find_browser
+from hpsearch.testing.browsing import new_page, opened_browser, served
+from hpsearch.testing.synthetic import SyntheticExecutor
 from hpsearch.tracking.mlflow import sync
 from hpsearch.tracking.mlflow.trial_view import run_name
 from hpsearch.tracking.mlflow.ui import study_page
 from tests.drive import drive
-from tests.synthetic import SyntheticExecutor
 
 EVIL = "<script>alert(1)<img src=x onerror=alert(2)>"  # a name may hold no slash
 

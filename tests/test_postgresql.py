@@ -18,12 +18,12 @@ from hpsearch.core.trial import TrialState
 from hpsearch.errors import LedgerError
 from hpsearch.ledger.store import Ledger
 from hpsearch.ledger.workspace import driving
+from hpsearch.testing.synthetic import SyntheticExecutor
 from hpsearch.tracking.mlflow.address import Address
 from hpsearch.tracking.mlflow.client import connect, polite
 from tests.drive import drive
 from tests.mlflow_twin import GOES, check_that_the_tables_are_those_of_mlflow
 from tests.optuna_twin import check_that_optuna_reads_its_own
-from tests.synthetic import SyntheticExecutor
 
 
 def find_programs() -> Path | None:

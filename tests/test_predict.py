@@ -7,7 +7,7 @@ import pytest
 
 from hpsearch.champion.predict import predict
 from hpsearch.errors import DataError
-from tests.factories import make_record
+from hpsearch.testing.factories import make_record
 
 TABLE = [{"name": "a", "kind": "number"}, {"name": "b", "kind": "category"}]
 

@@ -14,7 +14,7 @@ from hpsearch.ledger.record import StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.observer import Observer
 from hpsearch.search.session import drive
-from tests.synthetic import SyntheticExecutor, make_record, make_spec
+from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
 
 
 class Signalled(SyntheticExecutor):

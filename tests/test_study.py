@@ -18,7 +18,7 @@ from hpsearch.ledger.record import StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.observer import Observer
 from hpsearch.spec import ModelSection, load_spec
-from tests.synthetic import STUDY, SyntheticExecutor, make_record
+from hpsearch.testing.synthetic import STUDY, SyntheticExecutor, make_record
 
 
 class Executor(SyntheticExecutor):

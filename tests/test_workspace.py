@@ -10,7 +10,7 @@ import pytest
 from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyState
 from hpsearch.ledger.store import Ledger
-from tests.synthetic import make_record, make_spec
+from hpsearch.testing.synthetic import make_record, make_spec
 
 
 @pytest.fixture

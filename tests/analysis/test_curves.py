@@ -7,7 +7,7 @@ import pytest
 from hpsearch import analysis
 from hpsearch.core.objective import Objective, score
 from hpsearch.core.trial import FoldResult, Trial, TrialState
-from tests.factories import make_record, make_searched
+from hpsearch.testing.factories import make_record, make_searched
 
 EPOCHS = 20
 

@@ -10,7 +10,7 @@ from hpsearch import analysis
 from hpsearch.analysis import words
 from hpsearch.core.trial import TrialState
 from hpsearch.errors import StudyError
-from tests.factories import make_champion, make_record, make_searched, make_trial, make_trials
+from hpsearch.testing.factories import make_champion, make_record, make_searched, make_trial, make_trials
 
 
 def scored(number, folds, *, parameters=1000, state=TrialState.COMPLETE):

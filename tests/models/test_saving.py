@@ -17,9 +17,9 @@ from hpsearch.errors import ModelError
 from hpsearch.models import saving
 from hpsearch.models.serving import signature_names
 from hpsearch.study import Study
+from hpsearch.testing.factories import make_record
 from hpsearch.tracking.mlflow.registration import _load
 from hpsearch.training.worker import Worker
-from tests.factories import make_record
 from tests.models.conftest import make_problem
 
 LAYERS = """

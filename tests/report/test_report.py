@@ -18,7 +18,7 @@ from hpsearch.report.images import png
 from hpsearch.report.markdown import code_block, render_markdown, text
 from hpsearch.report.page import render_page
 from hpsearch.report.pdf import find_browser
-from tests.factories import make_record, make_searched, make_trial, make_trials
+from hpsearch.testing.factories import make_record, make_searched, make_trial, make_trials
 
 EVIL = "<script>alert(1)</script>"
 IMAGE = np.arange(64, dtype=np.uint8).reshape(8, 8)

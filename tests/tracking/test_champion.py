@@ -12,7 +12,7 @@ from dataclasses import replace
 import keras, numpy as np
 from hpsearch.ledger.record import StudyState
 from hpsearch.tracking.mlflow import log_champion, sync
-from tests.factories import make_champion, make_record, make_trials
+from hpsearch.testing.factories import make_champion, make_record, make_trials
 from pathlib import Path
 
 folder = Path(sys.argv[1])

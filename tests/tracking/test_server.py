@@ -10,8 +10,8 @@ import pytest
 
 from hpsearch.core.trial import TrialState
 from hpsearch.ledger.record import StudyState
+from hpsearch.testing.factories import make_champion, make_record, make_trials
 from hpsearch.tracking.mlflow import Tracker, sync
-from tests.factories import make_champion, make_record, make_trials
 
 from .conftest import Server
 from .test_tracker import play, track

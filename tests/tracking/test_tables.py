@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from hpsearch.ledger.record import StudyState
+from hpsearch.testing.factories import make_record, make_trials
 from hpsearch.tracking.mlflow import Tracker, tables
 from hpsearch.tracking.mlflow.address import Address
 from hpsearch.tracking.mlflow.client import connect, polite
 from hpsearch.tracking.mlflow.trial_view import Point
-from tests.factories import make_record, make_trials
 from tests.mlflow_twin import (
     CURVE,
     GOES,

@@ -16,9 +16,9 @@ from hpsearch.core.trial import Failure, FoldResult, Trial, TrialState
 from hpsearch.errors import TrackingError
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.spec import without_password
+from hpsearch.testing.factories import CREATED, make_champion, make_record, make_trial, make_trials
 from hpsearch.tracking.mlflow import Tracker, sync
 from hpsearch.tracking.mlflow.address import resolve
-from tests.factories import CREATED, make_champion, make_record, make_trial, make_trials
 
 from .conftest import values
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from hpsearch.errors import TrackingError
+from hpsearch.testing.factories import make_record, make_trials
 from hpsearch.tracking.mlflow import sync
 from hpsearch.tracking.mlflow.ui import make_ui
-from tests.factories import make_record, make_trials
 
 SCRIPT = """
 import sys

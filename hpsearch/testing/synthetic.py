@@ -138,13 +138,13 @@ class SyntheticExecutor(Executor):
         self,
         slots: int = 1,
         *,
-        fate: Fate = lambda trial, fold: None,
+        fate: Fate = lambda _trial, _fold: None,
         on_epoch: Callable[[], None] = lambda: None,
-        dies: Callable[[Bundle], bool] = lambda bundle: False,
-        order: Callable[[int], int] = lambda waiting: 0,
+        dies: Callable[[Bundle], bool] = lambda _bundle: False,
+        order: Callable[[int], int] = lambda _waiting: 0,
     ) -> None:
         self._slots = slots
-        self._queues: list[deque[Event] | None] = [None] * slots
+        self._queues: list[deque[_Step] | None] = [None] * slots
         self._fate, self._on_epoch, self._dies, self._order = fate, on_epoch, dies, order
         self._stopped: set[int] = set()
         self.trained: list[tuple[int, int]] = []
@@ -166,10 +166,10 @@ class SyntheticExecutor(Executor):
         self.bundles.append(bundle)
         self._queues[slot] = deque(self._train(bundle))
 
-    def _train(self, bundle: Bundle) -> list[Event]:
-        # Epoch events hold the bundle itself until they are fetched, so that stop() acts between epochs.
+    def _train(self, bundle: Bundle) -> list["_Step"]:
+        # A step becomes events only when it is fetched, so that stop() acts between epochs.
         epochs = max(int(lane.config["epochs"]) for lane in bundle.lanes)
-        return [_Step(bundle, epoch) for epoch in range(epochs)]  # type: ignore[list-item]
+        return [_Step(bundle, epoch) for epoch in range(epochs)]
 
     def stop(self, trials: frozenset[int]) -> None:
         self._stopped |= trials
@@ -183,14 +183,14 @@ class SyntheticExecutor(Executor):
         assert queue is not None
         step = queue.popleft()
         self._on_epoch()
-        if step.epoch == 2 and self._dies(step.bundle):  # type: ignore[attr-defined]
+        if step.epoch == 2 and self._dies(step.bundle):
             self._queues[slot] = None
-            return [WorkerDied(step.bundle, "worker process ended with signal 9")]  # type: ignore[attr-defined]
-        events = list(self._events_of(step))  # type: ignore[arg-type]
+            return [WorkerDied(step.bundle, "worker process ended with signal 9")]
+        events = list(self._events_of(step))
         if not queue:
             self._queues[slot] = None
-            self._stopped -= set(step.bundle.trials)  # type: ignore[attr-defined]
-            events.append(BundleFinished(step.bundle.id))  # type: ignore[attr-defined]
+            self._stopped -= set(step.bundle.trials)
+            events.append(BundleFinished(step.bundle.id))
         return events
 
     def _events_of(self, step: "_Step") -> Sequence[Event]:

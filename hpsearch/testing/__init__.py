@@ -1,0 +1,1 @@
+"""Helpers for tests and benchmarks: studies, trials and executors that need no training."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hpsearch.core.addresses import DEFAULT_LEDGER
 from hpsearch.errors import HpsearchError, LedgerError, SpecError
 
 app = typer.Typer(
@@ -29,7 +30,6 @@ LedgerOption = Annotated[
 StudyArgument = Annotated[str, typer.Argument(help="Name of a study; `hpsearch list` shows them.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 FileArgument = Annotated[Path, typer.Argument(help="Study file (TOML).")]
-LEDGER = "sqlite:///mlruns/ledger.db"
 
 
 class ReportFormat(StrEnum):
@@ -63,7 +63,7 @@ def init(
     from_study: Annotated[
         str | None, typer.Option("--from", help="Suggest the next study after this one.", metavar="STUDY")
     ] = None,
-    ledger: LedgerOption = LEDGER,
+    ledger: LedgerOption = DEFAULT_LEDGER,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a commented study file."""
@@ -129,7 +129,7 @@ def resume(
     trials: Annotated[
         int | None, typer.Option(min=1, help="Extend the study to so many trials, or end it early.")
     ] = None,
-    ledger: LedgerOption = LEDGER,
+    ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a study that was interrupted, killed, or is to have more or fewer trials; finished folds are kept."""
@@ -142,7 +142,7 @@ def resume(
 
 
 @app.command("list")
-def list_studies(ledger: LedgerOption = LEDGER, as_json: JsonOption = False) -> None:
+def list_studies(ledger: LedgerOption = DEFAULT_LEDGER, as_json: JsonOption = False) -> None:
     """List the studies: state, trials, best score."""
     from hpsearch.cli.show import render_list
     from hpsearch.ledger import workspace
@@ -163,7 +163,7 @@ def show(
     name: StudyArgument,
     trial: Annotated[int | None, typer.Argument(help="Number of a trial, for its curves and folds.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Rows of the leaderboard.")] = 10,
-    ledger: LedgerOption = LEDGER,
+    ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
     """Show a study's leaderboard, verdict and importances, or one trial."""
@@ -181,7 +181,7 @@ def show(
 def compare(
     a: Annotated[str, typer.Argument(help="A study, or a trial as STUDY:NUMBER.")],
     b: Annotated[str, typer.Argument(help="Another study or trial.")],
-    ledger: LedgerOption = LEDGER,
+    ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
     """Compare two studies' best trials, or two trials, with a paired test over the folds."""
@@ -198,7 +198,7 @@ def report(
     name: StudyArgument,
     format: Annotated[ReportFormat, typer.Option(help="Kind of file.")] = ReportFormat.HTML,
     to: Annotated[Path | None, typer.Option("--to", help="Folder; otherwise the study's own.")] = None,
-    ledger: LedgerOption = LEDGER,
+    ledger: LedgerOption = DEFAULT_LEDGER,
 ) -> None:
     """Write a study's report: one page that needs nothing else."""
     from hpsearch.champion.export import write_report
@@ -211,7 +211,7 @@ def report(
 def export(
     name: StudyArgument,
     to: Annotated[Path, typer.Option("--to", help="Folder to write into; made if it is not there.")],
-    ledger: LedgerOption = LEDGER,
+    ledger: LedgerOption = DEFAULT_LEDGER,
 ) -> None:
     """Write champion, SavedModel, study file, report, trials and predictions into a folder."""
     from hpsearch.champion.export import export as export_study
@@ -226,7 +226,7 @@ def predict(
     name: StudyArgument,
     data: Annotated[Path, typer.Argument(help="CSV, Parquet or NPZ of raw rows, as the study's source has them.")],
     out: Annotated[Path | None, typer.Option("--out", help="CSV to write; otherwise printed.")] = None,
-    ledger: LedgerOption = LEDGER,
+    ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
     """Predict raw rows with a study's champion."""
@@ -240,7 +240,7 @@ def predict(
 
 @app.command()
 def ui(
-    ledger: LedgerOption = LEDGER,
+    ledger: LedgerOption = DEFAULT_LEDGER,
     name: Annotated[str | None, typer.Argument(help="Open at this study.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; otherwise a free one.")] = None,
     uri: Annotated[str | None, typer.Option(help="MLflow store; otherwise that of the study, or the default.")] = None,
@@ -252,7 +252,7 @@ def ui(
 
 
 @app.command()
-def sync(name: StudyArgument, ledger: LedgerOption = LEDGER) -> None:
+def sync(name: StudyArgument, ledger: LedgerOption = DEFAULT_LEDGER) -> None:
     """Bring MLflow up to the ledger, after it was unreachable."""
     from hpsearch.study import sync as sync_study
 
@@ -263,7 +263,7 @@ def sync(name: StudyArgument, ledger: LedgerOption = LEDGER) -> None:
 def delete(
     name: StudyArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Delete it; without, only say what would be gone.")] = False,
-    ledger: LedgerOption = LEDGER,
+    ledger: LedgerOption = DEFAULT_LEDGER,
 ) -> None:
     """Delete a study for good: its trials, champion and report. What MLflow has of it stays there."""
     from hpsearch import study

@@ -1,6 +1,6 @@
 """The study file: what it may say, how it is checked, and the space that it asks for."""
 
-from hpsearch.spec.addresses import DEFAULT_LEDGER, sqlite_path, without_password
+from hpsearch.core.addresses import DEFAULT_LEDGER, sqlite_path, without_password
 from hpsearch.spec.assembly import make_space
 from hpsearch.spec.loading import load_spec, parse_spec
 from hpsearch.spec.parameters import parse_parameter

@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING, expanded
 from hpsearch.core.objective import Objective
 from hpsearch.core.words import did_you_mean, listed
 from hpsearch.errors import SpecError
-from hpsearch.spec.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING, expanded
 from hpsearch.spec.families import FAMILIES
 from hpsearch.spec.parameters import RawParameter
 from hpsearch.tuners import ALGORITHMS

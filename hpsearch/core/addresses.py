@@ -1,4 +1,4 @@
-"""Addresses of databases and servers: where the ledger is, which variables fill them in, how they are shown."""
+"""Addresses of databases and servers: their defaults, the variables in them, and how messages show them."""
 
 import os
 import re
@@ -9,12 +9,12 @@ DEFAULT_TRACKING = "sqlite:///mlruns/mlflow.db"
 
 
 def without_password(text: str) -> str:
-    """`text` with the passwords of its URIs starred out, for messages."""
+    """`text` with the passwords in its URIs replaced by ``***``, for messages."""
     return re.sub(r"(://[^/:@\s]*):[^@\s]+@", r"\1:***@", text)
 
 
 def expanded(text: str) -> str:
-    """`text` with every ``${NAME}`` replaced by the environment variable.
+    """`text` with every ``${NAME}`` replaced by the value of that environment variable.
 
     Raises:
         ValueError: A variable is not set.
@@ -26,6 +26,6 @@ def expanded(text: str) -> str:
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """The file behind a SQLite address, or None for other databases."""
+    """The file of a SQLite address, or None for other databases."""
     prefix = next((one for one in ("sqlite:///", "sqlite+pysqlite:///") if uri.startswith(one)), None)
     return Path(uri.removeprefix(prefix)) if prefix else None

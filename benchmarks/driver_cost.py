@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from hpsearch.core.facts import EnginePlan
 from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
@@ -108,8 +107,6 @@ def main() -> None:
         ledger,
         executor=SyntheticExecutor(),
         tuner=make_tuner("optuna", options.algorithm, TunerSettings(record.space, "maximize", spec.seed)),
-        plan=EnginePlan("fit", "synthetic"),
-        window=1,
         observer=Observers([tracker, gauge] if tracker else [gauge]),
         interrupted=lambda: False,
     )

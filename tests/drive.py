@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hpsearch.core.facts import EnginePlan
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.driver import Driver
@@ -41,17 +40,12 @@ def drive(
     record = ledger.load(spec.name)
     settings = TunerSettings(record.space, "maximize", spec.seed, startup_trials=4, grid_points=3)
     tuner = make_tuner(spec.search.tuner, spec.search.algorithm, settings)
-    plan = record.facts["plan"]
     try:
         Driver(
             record,
             ledger,
             executor=executor,
             tuner=tuner,
-            plan=EnginePlan(
-                "fit", "synthetic", lifted=frozenset(record.space), trials_per_bundle=plan["trials_per_bundle"]
-            ),
-            window=plan["window"],
             observer=observer or Observer(),
             interrupted=interrupted,
         ).search()

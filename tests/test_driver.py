@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.core.events import Bundle
-from hpsearch.core.trial import Failure, Trial, TrialState
+from hpsearch.core.trial import Failure, FailureKind, Trial, TrialState
 from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.search.observer import Observer
@@ -121,17 +121,17 @@ def test_an_exhausted_space_ends_the_study_with_a_word(ledger: str) -> None:
 
 
 def test_a_diverged_lane_ends_its_trial_visibly_and_the_study_goes_on(ledger: str) -> None:
-    fate = {(2, 1): Failure("diverged", "loss is nan in epoch 1", epoch=1)}
+    fate = {(2, 1): Failure(FailureKind.DIVERGED, "loss is nan in epoch 1", epoch=1)}
     record = drive(ledger, SyntheticExecutor(fate=lambda *lane: fate.get(lane)))
     assert record.trials[2].state is TrialState.DIVERGED
     assert record.trials[2].score is None
-    assert record.trials[2].failure == Failure("diverged", "loss is nan in epoch 1", fold=1, epoch=1)
+    assert record.trials[2].failure == Failure(FailureKind.DIVERGED, "loss is nan in epoch 1", fold=1, epoch=1)
     assert sum(trial.state is TrialState.COMPLETE for trial in record.trials) == 11
     assert record.trials[2] not in record.ranked
 
 
 def test_the_first_trials_error_stops_the_study_with_its_traceback(ledger: str) -> None:
-    failure = Failure("error", "ValueError: bad units", traceback="Traceback: …build.py, line 3")
+    failure = Failure(FailureKind.ERROR, "ValueError: bad units", traceback="Traceback: …build.py, line 3")
     with pytest.raises(ModelError) as caught:
         drive(ledger, SyntheticExecutor(fate=lambda trial, fold: failure))
     assert "the first trial failed: ValueError: bad units" in str(caught.value)
@@ -140,7 +140,7 @@ def test_the_first_trials_error_stops_the_study_with_its_traceback(ledger: str) 
 
 
 def test_later_errors_fail_their_trial_until_there_are_too_many_in_a_row(ledger: str) -> None:
-    failure = Failure("error", "ValueError: bad units", traceback="tb")
+    failure = Failure(FailureKind.ERROR, "ValueError: bad units", traceback="tb")
     broken = {2, 4, 5, 7, 8, 9}
     with pytest.raises(StudyError) as caught:
         drive(ledger, SyntheticExecutor(fate=lambda trial, fold: failure if trial in broken else None))

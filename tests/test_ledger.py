@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.core.trial import Champion, Failure, FoldResult, Trial, TrialState
+from hpsearch.core.trial import Champion, Failure, FailureKind, FoldResult, Trial, TrialState
 from hpsearch.errors import LedgerError, SpecError
 from hpsearch.ledger.record import StudyState
 from hpsearch.ledger.store import Ledger
@@ -72,7 +72,7 @@ def test_every_kind_of_trial_comes_back_number_for_number(ledger: Ledger, state:
         folds=folds,
         finished=1_700_000_009.5,
         parameters=4321 if whole else None,
-        failure=None if whole else Failure("pruned", "not among the best", fold=1, epoch=1, traceback="t"),
+        failure=None if whole else Failure(FailureKind.PRUNED, "not among the best", fold=1, epoch=1, traceback="t"),
     )
     if state in (TrialState.COMPLETE, TrialState.PRUNED):
         trial = replace(trial, score=0.1 + 0.2, std=0.01, epoch=1, fold_scores=(0.1, 0.2, 0.3))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.core.trial import Failure
+from hpsearch.core.trial import Failure, FailureKind
 from hpsearch.errors import SpecError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.report.pdf import find_browser
@@ -94,8 +94,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def make_evil(folder: Path) -> StudyRecord:
     def fate(trial: int, fold: int) -> Failure | None:
         if (trial, fold) == (3, 1):
-            return Failure("error", f"ValueError: {EVIL}", fold=1, epoch=1, traceback=f"Traceback\n{EVIL}")
-        return Failure("diverged", "loss is nan", fold=1, epoch=1) if (trial, fold) == (6, 1) else None
+            return Failure(FailureKind.ERROR, f"ValueError: {EVIL}", fold=1, epoch=1, traceback=f"Traceback\n{EVIL}")
+        return Failure(FailureKind.DIVERGED, "loss is nan", fold=1, epoch=1) if (trial, fold) == (6, 1) else None
 
     record = drive(
         f"sqlite:///{folder}/evil.db",

@@ -18,7 +18,7 @@ def make_executor(spec: StudySpec, *, backend: str, cache: str | None) -> Execut
     if spec.resources.executor == "inline":
         from hpsearch.executors.inline import InlineExecutor
 
-        return InlineExecutor(spec, slots[0])
+        return InlineExecutor(spec, slots)
     from hpsearch.executors.processes import ProcessesExecutor
 
     return ProcessesExecutor(spec, slots)

@@ -1,10 +1,17 @@
-"""The one interface of all executors: bundles in, events out; requests answered by any worker."""
+"""The one interface of all executors: bundles in, events out; typed calls answered by any idle worker."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Concatenate, ParamSpec, TypeVar
 
 from hpsearch.core.events import Bundle, Event
+from hpsearch.training.protocol import WorkerProtocol
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+WorkerCall = Callable[Concatenate[WorkerProtocol, P], T]
+"""A method of :class:`WorkerProtocol`, such as ``WorkerProtocol.describe_data``."""
 
 
 class Executor(ABC):
@@ -21,27 +28,34 @@ class Executor(ABC):
         """How many slots wait for a bundle now."""
 
     @abstractmethod
-    def request(self, method: str, *args: Any) -> Any:
-        """Have an idle worker call one of its :class:`~hpsearch.training.worker.Worker` methods and wait for the answer.
+    def call(self, method: WorkerCall[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Have an idle worker answer one of the calls of :class:`WorkerProtocol`, and wait for it.
+
+        >>> executor.call(WorkerProtocol.rehearse, config).metrics
+
+        Args:
+            method: The method of the protocol.
+            args: Its arguments. They and the answer may be pickled.
+            kwargs: Likewise.
 
         Raises:
             HpsearchError: What the worker raised.
-            ExecutorError: The worker died.
+            ExecutorError: The worker died, or failed in a way that is no error of the user's.
         """
 
     @abstractmethod
     def submit(self, bundle: Bundle) -> None:
-        """Train a bundle in an idle slot. Its events come from :meth:`events`, a ``BundleFinished`` or a
-        ``WorkerDied`` last."""
+        """Train a bundle in an idle slot. :meth:`events` then returns its events; the last one is ``BundleFinished`` or
+        ``WorkerDied``."""
 
     @abstractmethod
     def stop(self, trials: frozenset[int]) -> None:
-        """Let the lanes of these trials end after the epoch they are in."""
+        """End the lanes of these trials after the epoch that they are in."""
 
     @abstractmethod
     def events(self, timeout_s: float) -> Sequence[Event]:
-        """What has happened, in order; waits up to `timeout_s` seconds for the first event."""
+        """What has happened, in order. Waits up to `timeout_s` seconds for the first event."""
 
     @abstractmethod
     def close(self) -> None:
-        """End all workers, at once."""
+        """End all workers at once."""

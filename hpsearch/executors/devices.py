@@ -5,7 +5,7 @@ import subprocess
 
 from hpsearch.errors import SpecError
 from hpsearch.spec import ResourcesSection
-from hpsearch.training.worker import WorkerSettings
+from hpsearch.training.environment import WorkerSettings
 
 
 def list_gpus() -> list[str]:
@@ -36,8 +36,11 @@ def plan_slots(resources: ResourcesSection, *, backend: str, cache: str | None) 
         gpus = [str(number) for number in resources.gpus]
         if missing := [name for name in gpus if name not in found]:
             raise SpecError(
-                f"resources.gpus: GPU {missing[0]} is not there; this machine has {', '.join(found) or 'none'}",
+                f"resources.gpus: there is no GPU {missing[0]}; this machine has {', '.join(found) or 'none'}",
+                code="no-such-gpu",
                 hint='use gpus = "auto", or [] for the CPU',
+                gpu=missing[0],
+                found=tuple(found),
             )
     count = resources.workers if isinstance(resources.workers, int) else max(len(gpus), 1)
     threads = resources.threads if isinstance(resources.threads, int) else None

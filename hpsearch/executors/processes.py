@@ -10,13 +10,14 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
-from typing import IO, Any
+from typing import IO
 
 from hpsearch.core.events import Bundle, BundleFinished, Event, WorkerDied
 from hpsearch.errors import ExecutorError
-from hpsearch.executors.base import Executor
+from hpsearch.executors.base import Executor, P, T, WorkerCall
+from hpsearch.executors.messages import Call, Hello, Raised, Returned, Stop, Train
 from hpsearch.spec import StudySpec
-from hpsearch.training.worker import WorkerSettings
+from hpsearch.training.environment import WorkerSettings
 
 GROWTH_LIMIT = 1.25
 """A worker whose memory exceeds this multiple of what it had after its first bundles is replaced between bundles."""
@@ -46,7 +47,7 @@ class _Process:
         self.bundle: Bundle | None = None
         self.finished = 0
         self.normal_bytes = 0
-        self.connection.send((spec, settings))
+        self.connection.send(Hello(spec, settings))
 
     def last_words(self) -> str:
         """Why it ended, as far as can be told."""
@@ -101,31 +102,37 @@ class ProcessesExecutor(Executor):
     def _idle_slot(self) -> int:
         return next(i for i, process in enumerate(self._processes) if process is None or process.bundle is None)
 
-    def request(self, method: str, *args: Any) -> Any:
+    def call(self, method: WorkerCall[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         slot = self._idle_slot()
         if (idle := self._processes[slot]) is not None and idle.popen.poll() is not None:
-            self._drop(slot)  # it died with nothing to do, which is no fault of this request
+            self._drop(slot)  # it died while idle, which is no fault of this call
         process = self._process(slot)
         try:
-            process.connection.send((method, args))
-            ok, value = process.connection.recv()
+            process.connection.send(Call(method.__name__, args, kwargs))
+            answer = process.connection.recv()
         except (EOFError, OSError):
             reason = process.last_words()
             self._drop(slot)
             raise ExecutorError(
-                f"{reason}, during {method!r}",
-                hint="call the same command again; if it dies again, give it more memory or lower data.max_rows",
+                f"{reason} during {method.__name__!r}",
+                code="worker-died",
+                hint="run the same command again; if the worker dies again, give it more memory or lower data.max_rows",
+                method=method.__name__,
             ) from None
-        if not ok:
-            raise value
-        return value
+        match answer:
+            case Returned():
+                value: T = answer.value  # what the protocol's method returns
+                return value
+            case Raised():
+                raise answer.error
+        raise TypeError(f"a worker answered {method.__name__!r} with {type(answer).__name__}")
 
     def submit(self, bundle: Bundle) -> None:
         slot = self._idle_slot()
         process = self._process(slot)
         process.bundle = bundle
         try:
-            process.connection.send(("train", bundle))
+            process.connection.send(Train(bundle))
         except OSError:
             self._lost(slot)
 
@@ -133,7 +140,7 @@ class ProcessesExecutor(Executor):
         for process in self._processes:
             if process is not None and process.bundle is not None and trials & set(process.bundle.trials):
                 try:
-                    process.connection.send(("stop", trials))
+                    process.connection.send(Stop(trials))
                 except OSError:
                     continue  # it is dead; events() will say so
 

@@ -7,53 +7,54 @@ import threading
 import traceback
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import Any
 
 from hpsearch.errors import ExecutorError, HpsearchError
-from hpsearch.training.worker import Worker, prepare
+from hpsearch.executors.messages import Answer, Call, Hello, Raised, Request, Returned, Stop, Train
+from hpsearch.training.environment import set_up
+from hpsearch.training.worker import Worker
 
 
 def serve(descriptor: int) -> None:
-    """Serve requests ``(method, args)``; ``("train", bundle)`` answers with events, others with ``(ok, value)``."""
+    """Answer requests until the driver closes the connection."""
     connection = Connection(descriptor)
-    spec, settings = connection.recv()
-    prepare(settings)
-    requests: SimpleQueue[tuple[str, Any]] = SimpleQueue()
+    hello: Hello = connection.recv()
+    set_up(hello.settings)
+    requests: SimpleQueue[Call | Train] = SimpleQueue()
     stopped: set[int] = set()
     threading.Thread(target=_listen, args=(connection, requests, stopped), daemon=True).start()
-    worker = Worker(spec)
+    worker = Worker(hello.spec)
     while True:
-        method, payload = requests.get()
-        if method == "train":
-            for event in worker.train(payload, lambda: frozenset(stopped)):
-                connection.send(event)
-        else:
-            connection.send(_answer(worker, method, payload))
+        match requests.get():
+            case Train(bundle):
+                for event in worker.train(bundle, lambda: frozenset(stopped)):
+                    connection.send(event)
+            case Call() as call:
+                connection.send(_answer(worker, call))
 
 
-def _answer(worker: Worker, method: str, args: tuple[Any, ...]) -> tuple[bool, Any]:
+def _answer(worker: Worker, call: Call) -> Answer:
     try:
-        answer = True, getattr(worker, method)(*args)
+        answer = Returned(getattr(worker, call.method)(*call.args, **call.kwargs))
         pickle.dumps(answer)
     except HpsearchError as error:
-        return False, error
-    except Exception as error:
-        text = f"{method} failed in a worker: {type(error).__name__}: {error}\n{traceback.format_exc()}"
-        return False, ExecutorError(text)
+        return Raised(error)
+    except Exception as error:  # a defect of ours or of a library: the driver shows it, and this process goes on
+        text = f"{call.method} failed in a worker: {type(error).__name__}: {error}\n{traceback.format_exc()}"
+        return Raised(ExecutorError(text, code="call-failed", method=call.method, error=type(error).__name__))
     return answer
 
 
-def _listen(connection: Connection, requests: "SimpleQueue[tuple[str, Any]]", stopped: set[int]) -> None:
-    """Read requests while the main thread trains, so that a stop, or the driver's death, is seen at once."""
+def _listen(connection: Connection, requests: "SimpleQueue[Call | Train]", stopped: set[int]) -> None:
+    """Read requests while the main thread trains, so that it notices a stop, or the driver's death, at once."""
     try:
         while True:
-            method, payload = connection.recv()
-            if method == "stop":
-                stopped.update(payload)
+            request: Request = connection.recv()
+            if isinstance(request, Stop):
+                stopped.update(request.trials)
             else:
-                # Here, not where training begins: a stop may be on the heels of its bundle.
+                # Cleared here and not where training begins: a stop may follow right behind its bundle.
                 stopped.clear()
-                requests.put((method, payload))
+                requests.put(request)
     except (EOFError, OSError):
         # The driver is gone. Nothing here is worth keeping: what counts is in the ledger.
         os._exit(0)

@@ -22,15 +22,14 @@ from hpsearch.core.events import (
     LaneStopped,
     WorkerDied,
 )
-from hpsearch.core.facts import EnginePlan
+from hpsearch.core.hyperparameters import epochs_of
 from hpsearch.core.objective import score
-from hpsearch.core.space import Config, key
-from hpsearch.core.trial import Failure, FoldResult, Trial, TrialState
+from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState
 from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.executors.base import Executor
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
-from hpsearch.search.monitor import Judge, epochs_of
+from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
 from hpsearch.tuners.base import Tuner
 
@@ -68,8 +67,6 @@ class Driver:
         ledger: Where everything is entered, by this object alone.
         executor: Trains bundles.
         tuner: Suggests configs.
-        plan: How the engine wants its bundles.
-        window: How many trials may be suggested before the first of them has ended.
         observer: Told of everything that happens.
         interrupted: Asked all the time; True ends the search after the epochs in flight.
     """
@@ -81,18 +78,16 @@ class Driver:
         *,
         executor: Executor,
         tuner: Tuner,
-        plan: EnginePlan,
-        window: int,
         observer: Observer,
         interrupted: Callable[[], bool],
     ) -> None:
         self._record = record
         self._spec, self._objective = record.spec, record.objective
         self._ledger, self._executor, self._tuner = ledger, executor, tuner
-        self._plan, self._window, self._observer = plan, window, observer
+        self._plan, self._window, self._observer = record.facts.plan, record.facts.window, observer
         self._interrupted = interrupted
-        self._n_folds = len(record.facts["data"]["folds"])
-        self._judge = Judge(record)
+        self._n_folds = record.facts.data.n_folds
+        self._monitor = PruningMonitor(record)
         self._trials: list[Trial] = list(record.trials)
         self._live: dict[int, _Live] = {}
         self._first_unfinished = 0
@@ -174,7 +169,7 @@ class Driver:
         done = {result.fold: result for result in trial.folds}
         live = _Live(waiting=set(range(self._n_folds)) - done.keys(), results=done)
         self._live[trial.number] = live
-        self._judge.start(trial)
+        self._monitor.start(trial)
         self._observer.trial_started(trial)
         if not live.waiting:
             self._end(trial.number)
@@ -191,32 +186,18 @@ class Driver:
             self._bundles += 1
 
     def _next_lanes(self) -> list[Lane]:
-        """Lanes of the oldest waiting trial, and of those that can train in the same program."""
-        waiting = [number for number, live in self._live.items() if live.waiting and live.ending is None]
-        if not waiting:
-            return []
-        first = min(waiting)
-        signature = self._signature(self._trials[first].config)
+        """Missing lanes of the oldest trials: any lanes may share a bundle, and the engine sorts them by program."""
+        waiting = sorted(number for number, live in self._live.items() if live.waiting and live.ending is None)
         # A trial whose worker died goes alone, so that it cannot take others with it again.
-        alone = self._live[first].retries > 0
-        mates = [
-            number
-            for number in sorted(waiting)
-            if number == first
-            or (
-                not alone
-                and not self._live[number].retries
-                and self._signature(self._trials[number].config) == signature
-            )
-        ]
+        if waiting and self._live[waiting[0]].retries:
+            chosen = waiting[:1]
+        else:
+            chosen = [number for number in waiting if not self._live[number].retries][: self._plan.trials_per_bundle]
         return [
             Lane(number, fold, self._trials[number].config)
-            for number in mates[: self._plan.trials_per_bundle]
+            for number in chosen
             for fold in sorted(self._live[number].waiting)
         ]
-
-    def _signature(self, config: Config) -> object:
-        return key({name: value for name, value in config.items() if name not in self._plan.lifted})
 
     # Collecting
 
@@ -231,7 +212,7 @@ class Driver:
                 live.partial[event.result.fold] = event.result
                 self._lane_ended(event.trial, event.result.fold)
             case LaneFailed():
-                state = TrialState.DIVERGED if event.failure.kind == "diverged" else TrialState.FAILED
+                state = TrialState.DIVERGED if event.failure.kind is FailureKind.DIVERGED else TrialState.FAILED
                 self._give_up(event.trial, state, replace(event.failure, fold=event.fold))
                 self._lane_ended(event.trial, event.fold)
             case BundleFinished():
@@ -246,10 +227,10 @@ class Driver:
         if live is None:
             return
         self._observer.epoch_finished(event)
-        epochs = epochs_of(self._trials[event.trial])
-        reason = self._judge.epoch(event, epochs)
+        epochs = epochs_of(self._trials[event.trial].config)
+        reason = self._monitor.epoch(event, epochs)
         if reason is not None and live.ending is None and event.epoch + 1 < epochs:
-            self._give_up(event.trial, TrialState.PRUNED, Failure("pruned", reason, epoch=event.epoch))
+            self._give_up(event.trial, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, epoch=event.epoch))
 
     def _on_lane(self, event: LaneFinished) -> None:
         live = self._live[event.trial]
@@ -301,12 +282,12 @@ class Driver:
                 trial, score=result.value, std=result.std, epoch=result.epoch, fold_scores=result.fold_scores
             )
             if not math.isfinite(result.value):
-                failure = Failure("diverged", f"{self._objective.metric} is {result.value} in every epoch")
+                failure = Failure(FailureKind.DIVERGED, f"{self._objective.metric} is {result.value} in every epoch")
                 trial = replace(
                     trial, state=TrialState.DIVERGED, score=None, std=None, epoch=None, fold_scores=(), failure=failure
                 )
         self._trials[number] = trial
-        self._judge.finish(trial)
+        self._monitor.finish(trial)
         self._ledger.finish_trial(self._record.name, trial, self._objective.metric)
         self._observer.trial_finished(trial)
         self._count_failures(trial)
@@ -318,14 +299,14 @@ class Driver:
         assert trial.failure is not None
         self._failures_in_a_row += 1
         reason = f"{trial.failure.message}\n{trial.failure.traceback}".rstrip()
-        if trial.number == 0 and trial.failure.kind == "error":
+        if trial.number == 0 and trial.failure.kind is FailureKind.ERROR:
             raise ModelError(
                 f"the first trial failed: {reason}",
                 hint=f"mend the cause, then `{self._record.command('resume')}`",
             )
         if self._failures_in_a_row >= self._spec.search.max_failures:
             # Where workers die, the machine is to blame; else the model or the data.
-            kind = ExecutorError if trial.failure.kind == "worker" else StudyError
+            kind = ExecutorError if trial.failure.kind is FailureKind.WORKER else StudyError
             raise kind(
                 f"{self._failures_in_a_row} trials failed in a row (max_failures = {self._spec.search.max_failures}); "
                 f"the last, trial {trial.number}: {reason}",
@@ -343,11 +324,11 @@ class Driver:
             if not folds:
                 continue
             live.training -= folds
-            self._judge.restart(number, folds)
+            self._monitor.restart(number, folds)
             live.retries += 1
             if live.ending is None and live.retries > self._spec.resources.max_retries:
                 message = f"{event.reason} ({live.retries} times; max_retries = {self._spec.resources.max_retries})"
-                self._give_up(number, TrialState.FAILED, Failure("worker", message))
+                self._give_up(number, TrialState.FAILED, Failure(FailureKind.WORKER, message))
             if live.ending is None:
                 live.waiting |= folds
             elif not live.training:

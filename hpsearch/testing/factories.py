@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hpsearch.core.facts import DataFacts, EnginePlan, FoldSize, HostFacts, MachineFacts, StudyFacts, Task
 from hpsearch.core.objective import Objective, score
-from hpsearch.core.trial import Champion, Failure, FoldResult, Trial, TrialState
+from hpsearch.core.trial import Champion, Failure, FailureKind, FoldResult, Trial, TrialState
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.spec import make_space, parse_spec
 
@@ -81,14 +82,14 @@ def make_trial(
     finished, parameters = started + 9.5, 1000 + 10 * number
     if state in (TrialState.DIVERGED, TrialState.FAILED):
         done = tuple(make_fold(number, fold, epochs=epochs, metrics=metrics) for fold in range(folds // 2))
-        failure = Failure("diverged", "loss is nan", fold=folds // 2, epoch=3)
+        failure = Failure(FailureKind.DIVERGED, "loss is nan", fold=folds // 2, epoch=3)
         if state is TrialState.FAILED:
-            failure = Failure("error", "ValueError: units must be positive", traceback="Traceback …\nValueError: units")
+            failure = Failure(FailureKind.ERROR, "ValueError: units must be positive", traceback="Traceback …\nValueError: units")
         return replace(trial, folds=done, failure=failure, finished=finished, parameters=parameters)
     length = max(1, epochs // 4) if state is TrialState.PRUNED else epochs
     done = tuple(make_fold(number, fold, epochs=length, metrics=metrics) for fold in range(folds))
     result = score(Objective(metrics[-2], "maximize"), done) if metrics is not METRICS else score(OBJECTIVE, done)
-    reason = Failure("pruned", "in the worse half at epoch 5") if state is TrialState.PRUNED else None
+    reason = Failure(FailureKind.PRUNED, "in the worse half at epoch 5") if state is TrialState.PRUNED else None
     return replace(
         trial,
         score=result.value,
@@ -161,24 +162,25 @@ def make_record(
     if section:
         text += "\n[tracking]\n" + "".join(f'{key} = "{value}"\n' for key, value in section.items())
     spec = parse_spec(text)
-    facts = {
-        "data": {
-            "source": "sklearn:digits",
-            "rows": 1438,
-            "test_rows": 359,
-            "fingerprint": "0123456789abcdef",
-            "task": "multiclass",
-            "classes": [str(digit) for digit in range(10)],
-            "columns": [],
-            "input": [8, 8],
-            "folds": [[1150, 288]] * n_folds,
-        },
-        "plan": {"engine": "fused", "reason": "the model can be fused", "lifted": [], "window": 1},
-        "versions": {"python": "3.11.7", "keras": "3.15.1", "hpsearch": "0.1.0"},
-        "git_commit": "deadbeef" * 5,
-        "device": "cpu",
-        "host": "host",
-    }
+    facts = StudyFacts(
+        data=DataFacts(
+            source="sklearn:digits",
+            rows=1438,
+            test_rows=359,
+            fingerprint="0123456789abcdef",
+            task=Task.MULTICLASS,
+            classes=tuple(str(digit) for digit in range(10)),
+            columns=(),
+            input_shape=(8, 8),
+            folds=(FoldSize(1150, 288),) * n_folds,
+        ),
+        plan=EnginePlan("fused", "the model can be fused"),
+        machine=MachineFacts({"python": "3.11.7", "keras": "3.15.1", "hpsearch": "0.1.0"}, "jax", "cpu"),
+        backend="jax",
+        window=1,
+        host=HostFacts("host", 2),
+        git_commit="deadbeef" * 5,
+    )
     return StudyRecord(
         name=name,
         spec=spec,
@@ -256,16 +258,16 @@ def make_searched(
         trial = _searched_trial(number, rng, hard, epochs=epochs, noise=noise, objective=objective, clock=clock)
         clock += trial.seconds / 2 + 0.3
         trials.append(replace(trial, finished=clock))
-    data = {**base.facts["data"], "folds": [[1437 * (folds - 1) // folds, 1437 // folds]] * folds}
+    data = replace(base.facts.data, folds=(FoldSize(1437 * (folds - 1) // folds, 1437 // folds),) * folds)
     if regression:
-        data |= {"task": "regression", "classes": [], "source": "keras:california_housing"}
+        data = replace(data, task=Task.REGRESSION, classes=(), source="keras:california_housing")
     record = replace(
         base,
         name=name,
         spec=spec,
         study_file=text,
         space=make_space(spec),
-        facts={**base.facts, "data": data},
+        facts=replace(base.facts, data=data),
         trials=tuple(trials),
         state=StudyState.FINISHED,
     )
@@ -310,12 +312,12 @@ def _searched_trial(
     trial = Trial(number, config, started=clock, parameters=(64 + 1 + config["units"] + 11) * config["units"] + 10)
     fate = rng.random()
     if fate < 0.05:
-        reason = Failure("diverged", "loss is nan at epoch 3", fold=1, epoch=2)
+        reason = Failure(FailureKind.DIVERGED, "loss is nan at epoch 3", fold=1, epoch=2)
         return replace(trial, state=TrialState.DIVERGED, failure=reason)
     if fate < 0.08:
         trace = 'Traceback (most recent call last):\n  File "model.py", line 3, in build\nValueError: units <= 500'
         return replace(
-            trial, state=TrialState.FAILED, failure=Failure("error", "ValueError: units <= 500", traceback=trace)
+            trial, state=TrialState.FAILED, failure=Failure(FailureKind.ERROR, "ValueError: units <= 500", traceback=trace)
         )
     pruned = fate < 0.2 and top < 0.95
     done = []
@@ -348,5 +350,5 @@ def _searched_trial(
         epoch=result.epoch,
         fold_scores=result.fold_scores,
         folds=tuple(done),
-        failure=Failure("pruned", f"in the worse half at epoch {epochs // 4}") if pruned else None,
+        failure=Failure(FailureKind.PRUNED, f"in the worse half at epoch {epochs // 4}") if pruned else None,
     )

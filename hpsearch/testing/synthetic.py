@@ -16,10 +16,11 @@ from hpsearch.core.events import (
     LaneStopped,
     WorkerDied,
 )
+from hpsearch.core.facts import DataFacts, EnginePlan, FoldSize, MachineFacts, StudyFacts, Task
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Failure, FoldResult
-from hpsearch.executors.base import Executor
+from hpsearch.executors.base import Executor, P, T, WorkerCall
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.spec import StudySpec, make_space, parse_spec
 
@@ -76,30 +77,23 @@ def make_spec(ledger: str, **changes: Any) -> StudySpec:
 def make_record(spec: StudySpec, *, window: int = 1, trials_per_bundle: int = 1) -> StudyRecord:
     """A fresh study of `spec`, as the synthetic executor would describe it."""
     folds = spec.validation.folds
-    facts = {
-        "data": {
-            "source": spec.data.source,
-            "rows": 100,
-            "test_rows": 20,
-            "fingerprint": "0" * 16,
-            "task": "multiclass",
-            "classes": ["a", "b"],
-            "columns": [],
-            "input": [64],
-            "folds": [[100 - 100 // folds, 100 // folds]] * folds,
-        },
-        "plan": {
-            "engine": "fit",
-            "reason": "synthetic",
-            "lifted": [],
-            "trials_per_bundle": trials_per_bundle,
-            "window": window,
-            "backend": "jax",
-        },
-        "versions": {},
-        "git_commit": None,
-        "device": "none",
-    }
+    facts = StudyFacts(
+        data=DataFacts(
+            source=spec.data.source,
+            rows=100,
+            test_rows=20,
+            fingerprint="0" * 16,
+            task=Task.MULTICLASS,
+            classes=("a", "b"),
+            columns=(),
+            input_shape=(64,),
+            folds=(FoldSize(100 - 100 // folds, 100 // folds),) * folds,
+        ),
+        plan=EnginePlan("fit", "synthetic", trials_per_bundle=trials_per_bundle),
+        machine=MachineFacts({}, "jax", "none"),
+        backend="jax",
+        window=window,
+    )
     return StudyRecord(
         name=spec.name, spec=spec, study_file="", space=make_space(spec), facts=facts, created=time.time()
     )
@@ -158,8 +152,8 @@ class SyntheticExecutor(Executor):
     def idle(self) -> int:
         return sum(queue is None for queue in self._queues)
 
-    def request(self, method: str, *args: Any) -> Any:
-        raise AssertionError(f"no request is expected here, but got {method}{args}")
+    def call(self, method: WorkerCall[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        raise AssertionError(f"no call is expected here, but got {method.__name__}")
 
     def submit(self, bundle: Bundle) -> None:
         slot = self._queues.index(None)

@@ -84,7 +84,7 @@ def _test(model: "keras.Model", dataset: Dataset, folder: Path) -> dict[str, flo
         predicted = predicted[:, 0]
     arrays: dict[str, Array] = {"y_true": test.y, "y_pred": predicted, "rows": np.arange(len(test))}
     arrays |= _worst_images(test, predicted, dataset.task)
-    write_atomically(folder / "predictions.npz", lambda temporary: np.savez_compressed(temporary, **arrays))
+    write_atomically(folder / "predictions.npz", lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays))
     return {name: float(value) for name, value in scores.items()}
 
 

@@ -76,8 +76,8 @@ class Worker(WorkerProtocol):
         ended: set[tuple[int, int]] = set()
         try:
             for event in self.engine.train(bundle, stopped):
-                if (lane := lane_of(event)) is not None:
-                    ended.add(lane)
+                if (finished := lane_of(event)) is not None:
+                    ended.add(finished)
                 yield event
         except Exception as error:  # a defect of an engine must not end the worker: other bundles may still train
             failure = Failure(

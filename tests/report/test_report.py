@@ -11,7 +11,7 @@ import pytest
 
 from hpsearch import analysis, report
 from hpsearch.analysis import words
-from hpsearch.core.trial import Failure, TrialState
+from hpsearch.core.trial import Failure, FailureKind, TrialState
 from hpsearch.errors import SpecError
 from hpsearch.report.content import gather, plain
 from hpsearch.report.images import png
@@ -42,7 +42,7 @@ def evil_record():
     number = len(record.trials)
     failed = replace(
         make_trial(number, TrialState.FAILED, config={"optimizer": EVIL}),
-        failure=Failure("error", f"ValueError: {EVIL}", fold=0, epoch=1, traceback=f"Traceback\n{EVIL}"),
+        failure=Failure(FailureKind.ERROR, f"ValueError: {EVIL}", fold=0, epoch=1, traceback=f"Traceback\n{EVIL}"),
     )
     data = {**record.facts["data"], "classes": [EVIL, *"123456789"], "source": EVIL}
     return replace(

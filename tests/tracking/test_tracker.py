@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.core.trial import Failure, FoldResult, Trial, TrialState
+from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState
 from hpsearch.errors import TrackingError
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.spec import without_password
@@ -119,7 +119,7 @@ def test_parent_run_has_charts_table_and_provenance(
 def test_projecting_again_changes_nothing(folder: Path, snapshot: Snapshot) -> None:
     trials = make_trials(9)
     infinite = FoldResult(0, {"loss": (1.0, math.inf, math.nan), "val_accuracy": (0.1, 0.1, math.nan)}, CREATED, 1.0)
-    failure = Failure("diverged", "loss is nan", fold=0, epoch=1)
+    failure = Failure(FailureKind.DIVERGED, "loss is nan", fold=0, epoch=1)
     diverged = replace(make_trial(9, TrialState.DIVERGED), folds=(infinite,), failure=failure)
     trials = (*trials, diverged)
     record = make_record((), folder=folder)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hpsearch.core.space import Choice, Config, Constant, Float, Int, Space
-from hpsearch.core.trial import Failure, Trial, TrialState
+from hpsearch.core.trial import Failure, FailureKind, Trial, TrialState
 from hpsearch.tuners import ALGORITHMS, Tuner, TunerSettings, make_tuner
 from hpsearch.tuners import keras_tuner as keras_tuner_tuners
 
@@ -83,9 +83,9 @@ def square(config: Config) -> float:
 def finish(trial: Trial, score: float) -> Trial:
     """End a trial in one of the four ways, by its number."""
     if trial.number % 7 == 2:
-        return replace(trial, state=TrialState.DIVERGED, failure=Failure("diverged", "loss is nan"))
+        return replace(trial, state=TrialState.DIVERGED, failure=Failure(FailureKind.DIVERGED, "loss is nan"))
     if trial.number % 7 == 4:
-        return replace(trial, state=TrialState.FAILED, failure=Failure("error", "ValueError: no"))
+        return replace(trial, state=TrialState.FAILED, failure=Failure(FailureKind.ERROR, "ValueError: no"))
     if trial.number % 7 == 5:
         return replace(trial, state=TrialState.PRUNED, score=score + 1.0, epoch=3)
     return replace(trial, state=TrialState.COMPLETE, score=score, epoch=19)

@@ -18,13 +18,13 @@ from hpsearch.pruning import make_pruner
 from hpsearch.spec import PruningSection
 
 
-def rules(min_epochs: int) -> dict[str, MakeRule]:
+def rules(min_epochs: int, n_folds: int) -> dict[str, MakeRule]:
     """Every contender with its documented defaults; the first epoch at which it may stop is the same for all."""
     import optuna.pruners as peers
 
     def ours(**settings: object) -> MakeRule:
         spec = PruningSection.model_validate({"min_epochs": min_epochs, **settings})
-        return lambda _: OurRule(make_pruner(spec, OBJECTIVE), EPOCHS)  # type: ignore[arg-type]
+        return lambda _: OurRule(make_pruner(spec, OBJECTIVE, validation_ratio=1 / (n_folds - 1)), EPOCHS)  # type: ignore[arg-type]
 
     def median_peer(seed: int) -> OptunaRule:
         # Steps count from 1 here and n_warmup_steps is exclusive of nothing: step == n_warmup_steps may be stopped.
@@ -83,7 +83,7 @@ def main() -> None:
     bank = load_bank(configs=args.configs, seed=args.bank_seed)
     replays = {
         name: [study(make, bank, seed=s, trials=args.trials, bundle=args.bundle) for s in range(args.seeds)]
-        for name, make in rules(args.min_epochs).items()
+        for name, make in rules(args.min_epochs, bank.accuracy.shape[1]).items()
     }
     table = {name: summary(some, replays["no pruning"]) for name, some in replays.items()}
     print(

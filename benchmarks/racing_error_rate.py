@@ -41,7 +41,7 @@ def score(curves: Curves, objective: Objective) -> float:
 def epochs_trained(trial: Curves, others: list[FoldCurves], rule: RacingPruner) -> int:
     """Epochs until racing stops the trial; all of them if it never does."""
     for look in rule.looks(EPOCHS):
-        if rule.verdict(folded(-1, trial[:, :look], complete=False), others):
+        if rule.stop_reason(folded(-1, trial[:, :look], complete=False), others):
             return look
     return EPOCHS
 
@@ -115,7 +115,8 @@ def main() -> None:
     print(f"{'curves':28}{'would win':>10}{'stopped':>9}{'95 % limit':>11}{'epochs saved on losers':>24}")
     table = {}
     for name, objective, pairs in rows:
-        got = measure(pairs(np.random.default_rng(1)), RacingPruner(objective, confidence=args.confidence))
+        rule = RacingPruner(objective, validation_ratio=1 / (FOLDS - 1), confidence=args.confidence)
+        got = measure(pairs(np.random.default_rng(1)), rule)
         table[name] = got
         print(f"{name:28}{got['winners']:10}{got['wrong']:9.2%}{got['upper']:11.2%}{got['saved']:24.0%}", flush=True)
     keep("racing", key=f"confidence {args.confidence}", value={"settings": vars(args), "curves": table})

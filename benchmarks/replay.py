@@ -85,7 +85,7 @@ class OurRule:
     def stops(self, trial: int, curves: NDArray[np.float64]) -> bool:
         own = FoldCurves(trial, tuple(map(tuple, curves.tolist())), False, self.epochs)
         self.seen[trial] = own
-        return self.pruner.verdict(own, [c for t, c in self.seen.items() if t != trial]) is not None
+        return self.pruner.stop_reason(own, [c for t, c in self.seen.items() if t != trial]) is not None
 
     def ended(self, trial: int, *, complete: bool) -> None:
         self.seen[trial] = FoldCurves(trial, self.seen[trial].folds, complete, self.epochs)

@@ -166,9 +166,9 @@ def _run(spec: StudySpec, text: str, observer: Observer | None) -> Study:
         ledger = Ledger(uri, create=True)
         ledger.create(record)
         observer = observer or Observer()
-        for doubt in record.objective.doubts():
-            ledger.add_note(record.name, doubt)
-            observer.note(doubt)
+        for warning in record.objective.warnings():
+            ledger.add_note(record.name, warning)
+            observer.note(warning)
         return Study(drive(ledger.load(record.name), ledger, setting.executor, observer), uri)
 
 

@@ -78,4 +78,4 @@ def test_a_doubtful_objective_is_noted_by_check_and_when_a_study_starts(study_fi
         )
         assert "note: objective: the search looks for the worst model if val_accuracy is what" in done.stderr
         told = json.loads(done.stdout)
-    assert any('direction = "minimize", but one would maximize it' in note for note in told["notes"])
+    assert any('usually has direction = "maximize"' in note for note in told["notes"])

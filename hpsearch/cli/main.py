@@ -88,8 +88,8 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
     spec, _ = load_spec(file)
     setting = set_up(spec)
     render(spec, setting.space, setting.facts, as_json=as_json)
-    for doubt in spec.make_objective().doubts():
-        print(f"note: {doubt}", file=sys.stderr)
+    for warning in spec.make_objective().warnings():
+        print(f"note: {warning}", file=sys.stderr)
 
 
 @app.command()

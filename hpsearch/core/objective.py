@@ -32,20 +32,20 @@ class Objective:
         """Whether score `a` is strictly better than score `b`."""
         return a > b if self.direction == "maximize" else a < b
 
-    def doubts(self) -> tuple[str, ...]:
-        """What looks like a mistake, in sentences; names of metrics are the user's, so it can only be a doubt."""
+    def warnings(self) -> tuple[str, ...]:
+        """What looks like a mistake, one sentence each. Not errors, because metrics may have any name."""
         found = []
         if not self.metric.startswith("val_"):
             found.append(
-                f"objective: {self.metric} is measured on the training rows, so the search prefers what learns them by "
-                f"heart; val_{self.metric} is measured on each fold's validation rows"
+                f"objective: {self.metric} is measured on the training rows, so the search prefers models that "
+                f"overfit; val_{self.metric} is measured on each fold's validation rows"
             )
         name = self.metric.removeprefix("val_")
         usual = "maximize" if _GROWS.search(name) else "minimize" if _SHRINKS.search(name) else self.direction
         if usual != self.direction:
             found.append(
-                f"objective: the search looks for the worst model if {self.metric} is what its name says: "
-                f'direction = "{self.direction}", but one would {usual} it'
+                f'objective: a metric named {self.metric} usually has direction = "{usual}"; with '
+                f'direction = "{self.direction}" the search may look for the worst model'
             )
         return tuple(found)
 

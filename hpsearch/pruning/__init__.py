@@ -1,4 +1,4 @@
-"""When trials are stopped early: epoch by epoch, over all folds at once, by rules that see nothing but curves."""
+"""Early stopping of trials: epoch by epoch, over all folds together, by rules that see only curves."""
 
 from hpsearch.core.objective import Objective
 from hpsearch.pruning.base import FoldCurves, Pruner
@@ -8,14 +8,13 @@ from hpsearch.pruning.racing import RacingPruner
 from hpsearch.spec import PruningSection
 
 
-def make_pruner(spec: PruningSection, objective: Objective, *, validation_ratio: float | None = None) -> Pruner | None:
+def make_pruner(spec: PruningSection, objective: Objective, *, validation_ratio: float) -> Pruner | None:
     """The rule that a study file asks for.
 
     Args:
         spec: The ``[pruning]`` section.
-        objective: What the study optimises; curves are of its metric.
-        validation_ratio: Validation rows per training row of a fold, for `racing`; None for K plain folds, where it
-            is ``1 / (K - 1)``. Repeated folds need it: from the number of lanes alone it would look too small.
+        objective: What the study optimises. All curves are of its metric.
+        validation_ratio: Validation rows per training row, as the study's data facts have it; `racing` needs it.
 
     Returns:
         None for ``method = "none"``.
@@ -28,10 +27,10 @@ def make_pruner(spec: PruningSection, objective: Objective, *, validation_ratio:
         case "racing":
             return RacingPruner(
                 objective,
+                validation_ratio=validation_ratio,
                 min_epochs=spec.min_epochs,
                 startup_trials=spec.startup_trials,
                 confidence=spec.confidence,
-                validation_ratio=validation_ratio,
             )
         case "none":
             return None

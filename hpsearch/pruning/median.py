@@ -1,4 +1,4 @@
-"""The median rule: stop what is worse than half of the complete trials were at the same age."""
+"""The median rule: stop a trial that is worse than half of the complete trials were at the same epoch."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -10,14 +10,14 @@ from hpsearch.pruning.base import FoldCurves, Pruner
 class MedianPruner(Pruner):
     """Stops a trial whose best value so far is worse than the median of the complete trials at the same epoch.
 
-    Each complete trial is represented by the average of its mean curve up to that epoch, which makes the bar lenient
-    while curves still rise: the rule of Golovin et al. 2017, "Google Vizier: A Service for Black-Box Optimization",
-    section 3.2.2. Both sides are averages over all folds, so that a trial is never judged by its luck in one fold.
+    Each complete trial counts with the average of its mean curve up to that epoch, which is lenient while curves still
+    rise: the rule of Golovin et al. 2017, "Google Vizier: A Service for Black-Box Optimization", section 3.2.2. Both
+    sides are averages over all folds, so luck in a single fold decides nothing.
 
     Args:
         objective: See :class:`~hpsearch.core.objective.Objective`.
-        min_epochs: No trial is stopped with fewer epochs, ≥ 1.
-        startup_trials: Complete trials to wait for, ≥ 1.
+        min_epochs: No trial stops before this many epochs, ≥ 1.
+        startup_trials: No trial stops before this many trials are complete, ≥ 1.
     """
 
     def __init__(self, objective: Objective, *, min_epochs: int = 3, startup_trials: int = 5) -> None:
@@ -25,17 +25,17 @@ class MedianPruner(Pruner):
         self.min_epochs = min_epochs
         self.startup_trials = startup_trials
 
-    def verdict(self, trial: FoldCurves, others: Sequence[FoldCurves]) -> str | None:
-        """See :meth:`Pruner.verdict`."""
+    def stop_reason(self, trial: FoldCurves, others: Sequence[FoldCurves]) -> str | None:
+        """See :meth:`Pruner.stop_reason`."""
         epochs = len(trial.mean)
         if not self.min_epochs <= epochs < trial.epochs:
             return None
         if sum(other.complete for other in others) < self.startup_trials:
             return None
-        field = [mean(other.mean[:epochs]) for other in others if other.complete and len(other.mean) >= epochs]
-        if not field:
+        rivals = [mean(other.mean[:epochs]) for other in others if other.complete and len(other.mean) >= epochs]
+        if not rivals:
             return None
-        own, bar = self.standing(trial, epochs), median(field)
+        own, bar = self.standing(trial, epochs), median(rivals)
         if not self.is_losing(own, bar):
             return None
-        return f"after {epochs} epochs: {own:.4g} is worse than {bar:.4g}, the median of {len(field)} complete trials"
+        return f"after {epochs} epochs: {own:.4g} is worse than {bar:.4g}, the median of {len(rivals)} complete trials"

@@ -1,4 +1,4 @@
-"""Racing: stop a trial once a paired test over folds says that it will not beat the best one."""
+"""Racing: stop a trial once a paired test over folds shows that it will not beat the best one."""
 
 import math
 from collections.abc import Sequence
@@ -14,57 +14,58 @@ _LOOK_RATIO = 1.5
 class RacingPruner(Pruner):
     """Stops a trial whose projected end is worse, fold by fold, than what the best other trial already has.
 
-    *Projection.* Each fold's curve goes on from its value at the trial's best epoch by what a straight line over the
-    logarithm of the epoch, fitted to the last doubling of epochs (the newer half of the curve), gains until the
-    trial's last epoch; never downwards. Learning curves flatten on this scale (error ≈ a + b · epoch^-c), so the
-    projection is generous: it is the trend's fault, not the noise's, when a late bloomer is stopped.
+    *Projection.* Each fold starts from its value at the trial's best epoch. It adds what a straight line over the
+    logarithm of the epoch gains until the trial's last epoch. The line is fitted to the newer half of the curve and
+    never lowers the projection. Learning curves flatten on this scale (error ≈ a + b · epoch^-c), so the projection
+    is generous: if it stops a trial that would have caught up late, the trend is to blame and not the noise.
 
-    *Test.* The projected ends are compared with the best other trial's values on the same folds by a one-sided paired
-    t-test with the variance of Nadeau & Bengio 2003, "Inference for the Generalization Error", eq. 9: ``s² · (1/n +
-    q)`` over n folds with q validation rows per training row, because folds share training rows and so share errors.
-    The opponent is a complete trial, or, where the score is the best epoch's, also a running one by what it has
-    reached already: its score can only get better. The idea of racing: Maron & Moore 1994, "Hoeffding Races".
+    *Test.* The projected ends are compared with the opponent's values on the same folds by a one-sided paired t-test
+    with the variance of Nadeau & Bengio 2003, "Inference for the Generalization Error", eq. 9: ``s² · (1/n + q)`` over
+    n folds with q validation rows per training row, because folds share training rows and therefore errors. The
+    opponent is the best complete trial. If the score is read at the best epoch, a running trial can also be the
+    opponent with the value it has reached, because its score can only improve. The idea of racing: Maron & Moore 1994,
+    "Hoeffding Races".
 
-    *Error rate.* Of trials that would have beaten the opponent, at most ``1 - confidence`` are stopped, over the whole
-    training of a trial and not per test, as far as curves flatten and projection errors are normal: a trial is looked
-    at only after `min_epochs` epochs and then each time it has grown by half, and the looks share the error rate
-    evenly (Bonferroni). What it is on synthetic and real curves is measured by ``benchmarks/racing_error_rate.py``.
+    *Error rate.* Of the trials that would have beaten the opponent, at most ``1 - confidence`` are stopped. This holds
+    over the whole training of a trial, not per test, provided that curves flatten and projection errors are normal. A
+    trial is tested after `min_epochs` epochs and then each time it has grown by half. The tests share the error rate
+    evenly (Bonferroni). ``benchmarks/racing_error_rate.py`` measures it on synthetic and real curves.
 
-    A single fold, as in a holdout, allows no paired test: nothing is stopped.
+    A single fold, as in a holdout, allows no paired test, so no trial is stopped.
 
     Args:
         objective: See :class:`~hpsearch.core.objective.Objective`.
-        min_epochs: No trial is stopped with fewer epochs, ≥ 1; below 2 there is no trend, so 2 is the least used.
-        startup_trials: Other trials to wait for that are complete or have come at least as far, ≥ 1.
-        confidence: See above; within (0.5, 1).
-        validation_ratio: q above; None for ``1 / (n - 1)``, which is right for n plain folds.
+        validation_ratio: q above: :attr:`hpsearch.core.facts.DataFacts.validation_ratio`.
+        min_epochs: No trial stops before this many epochs, ≥ 1. At least 2 are used, because 1 shows no trend.
+        startup_trials: No trial stops before this many others are complete or have as many epochs, ≥ 1.
+        confidence: See above; between 0.5 and 1, both excluded.
     """
 
     def __init__(
         self,
         objective: Objective,
         *,
+        validation_ratio: float,
         min_epochs: int = 3,
         startup_trials: int = 5,
         confidence: float = 0.95,
-        validation_ratio: float | None = None,
     ) -> None:
         super().__init__(objective)
+        self.validation_ratio = validation_ratio
         self.min_epochs = max(2, min_epochs)
         self.startup_trials = startup_trials
         self.confidence = confidence
-        self.validation_ratio = validation_ratio
 
     def looks(self, epochs: int) -> list[int]:
-        """After which epochs a trial of so many epochs is tested, in order."""
+        """Numbers of epochs after which a trial of `epochs` epochs is tested, in order."""
         looks, look = [], self.min_epochs
         while look < epochs:
             looks.append(look)
             look = math.ceil(look * _LOOK_RATIO)
         return looks
 
-    def verdict(self, trial: FoldCurves, others: Sequence[FoldCurves]) -> str | None:
-        """See :meth:`Pruner.verdict`."""
+    def stop_reason(self, trial: FoldCurves, others: Sequence[FoldCurves]) -> str | None:
+        """See :meth:`Pruner.stop_reason`."""
         epochs, n_folds = len(trial.mean), len(trial.folds)
         looks = self.looks(trial.epochs)
         if epochs not in looks or n_folds < 2:
@@ -80,9 +81,8 @@ class RacingPruner(Pruner):
         behind = [sign * (goal - end) for goal, end in zip(target, projected, strict=True)]
         if not all(map(math.isfinite, behind)):
             return None
-        ratio = self.validation_ratio if self.validation_ratio is not None else 1 / (n_folds - 1)
         error = (1 - self.confidence) / len(looks)
-        margin = critical_t(error, n_folds - 1) * stdev(behind) * math.sqrt(1 / n_folds + ratio)
+        margin = critical_t(error, n_folds - 1) * stdev(behind) * math.sqrt(1 / n_folds + self.validation_ratio)
         if fmean(behind) <= margin:
             return None
         return (
@@ -91,7 +91,7 @@ class RacingPruner(Pruner):
         )
 
     def _opponent(self, others: Sequence[FoldCurves], n_folds: int) -> FoldCurves | None:
-        """The best of the trials whose score is certain not to get worse."""
+        """The best of the trials whose score cannot get worse."""
         known = [
             o for o in others if len(o.folds) == n_folds and (o.complete or self.objective.epoch == "best") and o.mean
         ]
@@ -100,7 +100,7 @@ class RacingPruner(Pruner):
         return max(scored, default=(0.0, 0, None))[2]
 
     def _project(self, trial: FoldCurves) -> list[float]:
-        """Each fold's value at the trial's last epoch, by the trend of its last doubling."""
+        """Each fold's value at the trial's last epoch, from the trend of the newer half of its curve."""
         epochs = len(trial.mean)
         start = max(1, epochs // 2)
         logs = [math.log(epoch) for epoch in range(start, epochs + 1)]
@@ -122,8 +122,8 @@ def _at(curves: FoldCurves, epoch: int) -> list[float]:
 
 @cache
 def critical_t(error: float, degrees: int) -> float:
-    """The value that Student's t exceeds with probability `error`, for so many degrees of freedom."""
-    # Imported here: only racing needs SciPy, and `hpsearch --help` does not.
+    """The value that Student's t with `degrees` degrees of freedom exceeds with probability `error`."""
+    # Imported here because only racing needs SciPy; `hpsearch --help` does not.
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, 1 - error))

@@ -62,7 +62,7 @@ class PruningMonitor:
         folds = tuple(tuple(curves[fold][:common]) for fold in sorted(curves))
         own = self._compared[event.trial] = FoldCurves(event.trial, folds, complete=False, epochs=epochs)
         others = [other for number, other in self._compared.items() if number != event.trial]
-        return self._pruner.verdict(own, others)
+        return self._pruner.stop_reason(own, others)
 
     def finish(self, trial: Trial) -> None:
         """A trial has ended; its curves stay for the others to be compared with."""

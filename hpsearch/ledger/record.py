@@ -69,7 +69,7 @@ class StudyRecord:
 
     @property
     def counts(self) -> dict[TrialState, int]:
-        """How many trials are in each state, in the order of :class:`TrialState`; states without trials are left out."""
+        """Number of trials in each state that occurs, in the order of :class:`TrialState`."""
         return {state: n for state in TrialState if (n := sum(trial.state is state for trial in self.trials))}
 
     def undriven(self) -> "StudyRecord":

@@ -8,35 +8,34 @@ trial value                 the score of a complete trial
 trial intermediate values   the mean curve of the objective's metric, one step per epoch
 trial user attributes       ``fold:0`` … (curves, seconds), ``outcome`` (state, score, failure), ``parameters``
 trial state                 COMPLETE; PRUNED; FAIL for failed and diverged trials; RUNNING
-study user attributes       ``hpsearch`` (spec, space, first facts), ``state``, ``champion``, ``facts``, ``notes``
+study user attributes       ``hpsearch`` (spec, space, facts), ``facts`` (later ones), ``champion``, …
 ==========================  ==========================================================================
 """
 
 import difflib
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.core.facts import StudyFacts
 from hpsearch.core.locks import taking_turns
 from hpsearch.core.objective import mean_curve
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
-from hpsearch.core.trial import Champion, Failure, FoldResult, Trial, TrialState
+from hpsearch.core.trial import Champion, FoldResult, Trial, TrialState
 from hpsearch.errors import LedgerError
+from hpsearch.ledger import codec
 from hpsearch.ledger.record import StudyRecord, StudyState
-from hpsearch.spec import READ_BACK, StudySpec, parse_parameter, without_password
+from hpsearch.spec import StudySpec, without_password
 
 if TYPE_CHECKING:
     import optuna
     import sqlalchemy
     from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
 
 DEFAULT_URI = "sqlite:///mlruns/ledger.db"
-FORMAT = 1
-"""Raised when the layout above changes in a way that older code cannot read."""
 
 
 class Ledger:
@@ -89,15 +88,7 @@ class Ledger:
                     ),
                 ) from None
             self._ids[record.name] = study_id
-            head = {
-                "format": FORMAT,
-                "spec": _dump_spec(record.spec),
-                "study_file": record.study_file,
-                "space": {name: _dump_parameter(parameter) for name, parameter in record.space.items()},
-                "facts": record.facts,
-                "created": record.created,
-            }
-            self._storage.set_study_user_attr(study_id, "hpsearch", head)
+            self._storage.set_study_user_attr(study_id, "hpsearch", codec.head_to_json(record))
             self._storage.set_study_user_attr(study_id, "state", record.state.value)
 
     def _clear_stillborn(self, name: str) -> None:
@@ -118,33 +109,23 @@ class Ledger:
             attrs = self._storage.get_study_user_attrs(study_id)
             frozen = self._storage.get_all_trials(study_id, deepcopy=False)
         head = attrs["hpsearch"]
-        if head["format"] > FORMAT:
+        if (found := codec.format_of(head)) > codec.FORMAT:
             raise LedgerError(
-                f"study {name!r} was written by a newer hpsearch (format {head['format']}, this one reads {FORMAT})",
+                f"study {name!r} was written by a newer hpsearch (format {found}, this one reads {codec.FORMAT})",
+                code="newer-format",
                 hint="upgrade hpsearch",
+                study=name,
+                format=found,
             )
         try:
-            spec = StudySpec.model_validate(head["spec"], context=READ_BACK)
-            space = Space({key: parse_parameter(raw) for key, raw in head["space"].items()})
+            return codec.record_from_json(name, attrs, frozen)
         except ValueError as error:
-            version = head["facts"].get("versions", {}).get("hpsearch", "another version")
             raise LedgerError(
                 f"study {name!r} breaks a rule of this hpsearch: {' '.join(str(error).split())}",
-                hint=f"read it with the hpsearch that made it: {version}",
+                code="unreadable-study",
+                hint=f"read it with the hpsearch that made it: {codec.made_by(head)}",
+                study=name,
             ) from None
-        champion = attrs.get("champion")
-        return StudyRecord(
-            name=name,
-            spec=spec,
-            study_file=head["study_file"],
-            space=space,
-            facts={**head["facts"], **attrs.get("facts", {})},
-            trials=tuple(_load_trial(one, space) for one in frozen),
-            state=StudyState(attrs.get("state", "running")),
-            created=head["created"],
-            champion=None if champion is None else _load_champion(champion),
-            notes=tuple(attrs.get("notes", ())),
-        )
 
     def has(self, name: str) -> bool:
         """Whether there is a study of that name."""
@@ -165,22 +146,21 @@ class Ledger:
         """Say where the study stands."""
         self._set_attr(name, "state", state.value)
 
-    def add_fact(self, name: str, key: str, value: object) -> None:
-        """Enter something found out since the study began; it joins the record's ``facts``."""
-        with explained(self.uri):
-            found = self._storage.get_study_user_attrs(self._study_id(name)).get("facts", {})
-        self._set_attr(name, "facts", {**found, key: value})
+    def set_facts(self, name: str, facts: StudyFacts) -> None:
+        """Enter all that the study knows by now."""
+        self._set_attr(name, "facts", facts.to_json())
 
     def set_spec(self, name: str, spec: StudySpec) -> StudyRecord:
         """Put another study file in the place of a study's, such as one with more trials; returns the study then."""
-        with explained(self.uri):
-            head = self._storage.get_study_user_attrs(self._study_id(name))["hpsearch"]
-        self._set_attr(name, "hpsearch", {**head, "spec": _dump_spec(spec)})
+        record = replace(self.load(name), spec=spec)
+        # First the facts, which win over the head's: a driver that is killed in between leaves a readable study.
+        self.set_facts(name, record.facts)
+        self._set_attr(name, "hpsearch", codec.head_to_json(record))
         return self.load(name)
 
     def set_champion(self, name: str, champion: Champion) -> None:
         """Enter the refitted winner."""
-        self._set_attr(name, "champion", asdict(champion))
+        self._set_attr(name, "champion", champion.to_json())
 
     def add_note(self, name: str, note: str) -> None:
         """Keep a remark for the user; one that is there already is not repeated."""
@@ -218,7 +198,7 @@ class Ledger:
         from hpsearch.ledger import trial_rows
 
         attrs: dict[str, object] = {} if parameters is None else {"parameters": parameters}
-        attrs[f"fold:{result.fold}"] = _dump_fold(result)
+        attrs[f"{codec.FOLD_PREFIX}{result.fold}"] = result.to_json()
         trial_id = self._trial_id(name, number)
         with self._transaction() as connection:
             trial_rows.insert_attrs(connection, trial_id, attrs)
@@ -233,14 +213,6 @@ class Ledger:
 
         from hpsearch.ledger import trial_rows
 
-        outcome: dict[str, object] = {"state": trial.state.value, "finished": trial.finished}
-        if trial.score is not None:
-            outcome |= {key: getattr(trial, key) for key in ("score", "std", "epoch", "fold_scores")}
-        if trial.failure is not None:
-            outcome["failure"] = asdict(trial.failure)
-        if trial.state is not TrialState.COMPLETE:
-            # Not as ``fold:…``, which are the finished ones.
-            outcome["folds"] = {str(result.fold): _dump_fold(result) for result in trial.folds}
         state = {
             TrialState.COMPLETE: OptunaState.COMPLETE,
             TrialState.PRUNED: OptunaState.PRUNED,
@@ -262,7 +234,7 @@ class Ledger:
                     f"trial {trial.number} of study {name!r} has ended already: another driver writes it",
                     hint="stop the other one, then `hpsearch resume`",
                 )
-            trial_rows.insert_attrs(connection, trial_id, {"outcome": outcome})
+            trial_rows.insert_attrs(connection, trial_id, {"outcome": codec.Outcome.of(trial).to_json()})
 
     def _set_attr(self, name: str, key: str, value: object) -> None:
         with explained(self.uri):
@@ -397,59 +369,3 @@ def _distribution(parameter: Parameter) -> "BaseDistribution":
             return IntDistribution(parameter.low, high, log=parameter.log, step=parameter.step)
         case Choice() | Constant():
             return CategoricalDistribution(parameter.values())
-
-
-def _dump_spec(spec: StudySpec) -> dict[str, Any]:
-    return {**spec.model_dump(mode="json"), "folder": spec.folder}
-
-
-def _dump_parameter(parameter: Parameter) -> dict[str, Any]:
-    raw = {key: value for key, value in asdict(parameter).items() if value is not None and value != {}}
-    if "options" in raw:
-        raw["values"] = list(raw.pop("options"))
-    if not raw.get("log", True):
-        del raw["log"]
-    if isinstance(parameter, Float):
-        # JSON keeps 1.0 apart from 1, and so does the reader: a real range stays one.
-        raw["low"], raw["high"] = float(parameter.low), float(parameter.high)
-    if "when" in raw:
-        raw["when"] = {name: list(values) for name, values in raw["when"].items()}
-    return raw
-
-
-def _dump_fold(result: FoldResult) -> dict[str, object]:
-    curves = {name: list(values) for name, values in result.curves.items()}
-    return {"curves": curves, "started": result.started, "seconds": result.seconds}
-
-
-def _load_trial(frozen: "FrozenTrial", space: Space) -> Trial:
-    attrs = frozen.user_attrs
-    outcome = attrs.get("outcome", {})
-    failure = outcome.get("failure")
-    folds = {key.removeprefix("fold:"): raw for key, raw in attrs.items() if key.startswith("fold:")}
-    folds = outcome.get("folds", folds)
-    unfinished = TrialState.FAILED if frozen.state.is_finished() else TrialState.RUNNING
-    return Trial(
-        number=frozen.number,
-        config={name: frozen.params[name] for name in space if name in frozen.params},
-        state=TrialState(outcome["state"]) if outcome else unfinished,
-        score=outcome.get("score"),
-        std=outcome.get("std"),
-        epoch=outcome.get("epoch"),
-        fold_scores=tuple(outcome.get("fold_scores", ())),
-        folds=tuple(_load_fold(fold, folds[str(fold)]) for fold in sorted(map(int, folds))),
-        failure=None if failure is None else Failure(**failure),
-        started=attrs.get("started", 0.0),
-        finished=outcome.get("finished"),
-        parameters=attrs.get("parameters"),
-    )
-
-
-def _load_fold(fold: int, raw: Mapping[str, Any]) -> FoldResult:
-    curves = {name: tuple(values) for name, values in raw["curves"].items()}
-    return FoldResult(fold, curves, started=raw["started"], seconds=raw["seconds"])
-
-
-def _load_champion(raw: Mapping[str, Any]) -> Champion:
-    curves = {name: tuple(values) for name, values in raw["curves"].items()}
-    return Champion(**{**raw, "curves": curves})

@@ -12,7 +12,7 @@ from hpsearch.errors import LedgerError, SpecError
 from hpsearch.ledger.record import StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.testing.synthetic import curve, make_record, make_spec
-from tests.optuna_twin import check_that_optuna_reads_its_own
+from tests.ledger.optuna_twin import check_that_optuna_reads_its_own
 
 CONFIG = {
     "learning_rate": 0.0123456789,
@@ -192,7 +192,7 @@ def test_full_disk_is_told_and_what_was_written_before_stays(ledger: Ledger) -> 
 def test_newer_format_is_not_guessed_at(ledger: Ledger) -> None:
     head = dict(ledger._storage.get_study_user_attrs(ledger._study_id("synthetic"))["hpsearch"])
     ledger._set_attr("synthetic", "hpsearch", {**head, "format": 99})
-    with pytest.raises(LedgerError, match=r"written by a newer hpsearch \(format 99, this one reads 1\)"):
+    with pytest.raises(LedgerError, match=r"written by a newer hpsearch \(format 99, this one reads 2\)"):
         ledger.load("synthetic")
 
 

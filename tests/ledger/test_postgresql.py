@@ -22,8 +22,8 @@ from hpsearch.testing.synthetic import SyntheticExecutor
 from hpsearch.tracking.mlflow.address import Address
 from hpsearch.tracking.mlflow.client import connect, polite
 from tests.drive import drive
+from tests.ledger.optuna_twin import check_that_optuna_reads_its_own
 from tests.mlflow_twin import GOES, check_that_the_tables_are_those_of_mlflow
-from tests.optuna_twin import check_that_optuna_reads_its_own
 
 
 def find_programs() -> Path | None:

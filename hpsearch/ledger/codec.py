@@ -1,0 +1,293 @@
+"""What goes into the ledger's JSON and comes out of it, with versions of its own.
+
+The stored form is independent of the study file's schema: a study stays readable when a key of the study file is
+renamed or removed. Format 1 is that of hpsearch 0.1; its studies can be read and written on.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
+
+from pydantic import BaseModel
+
+from hpsearch.core.facts import StudyFacts
+from hpsearch.core.space import Choice, Condition, Constant, Float, Int, Parameter, Space, Value
+from hpsearch.core.trial import Champion, Failure, FoldResult, Trial, TrialState
+from hpsearch.core.wire import Json, JsonObject, Wire
+from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.spec import READ_BACK, StudySpec
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+FORMAT = 2
+"""Format of a study's head. Raised when older code cannot read what this one writes."""
+
+SPEC_UPGRADES: dict[int, Callable[[JsonObject], JsonObject]] = {}
+"""Format → a function from a spec of this format to one of the next, for keys of the study file that are renamed.
+
+Removed keys need no entry: the reader drops keys that it does not know.
+"""
+
+FOLD_PREFIX = "fold:"
+
+
+# The study's head
+
+
+def head_to_json(record: StudyRecord) -> JsonObject:
+    """What the ledger keeps of a study from its start."""
+    return {
+        "format": FORMAT,
+        "spec": spec_to_json(record.spec),
+        "study_file": record.study_file,
+        "space": space_to_json(record.space),
+        "facts": record.facts.to_json(),
+        "created": record.created,
+    }
+
+
+def format_of(head: Mapping[str, Json]) -> int:
+    """The format that a study's head was written in."""
+    found = head["format"]
+    if not isinstance(found, int):
+        raise ValueError(f"format must be a whole number, but got {found!r}")
+    return found
+
+
+def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["FrozenTrial"]) -> StudyRecord:
+    """A study from its user attributes and Optuna's trials.
+
+    Raises:
+        ValueError: A value breaks a rule of this version.
+    """
+    head = _object(attrs["hpsearch"])
+    space = space_from_json(_object(head["space"]))
+    champion, notes = attrs.get("champion"), attrs.get("notes") or []
+    assert isinstance(notes, list)
+    return StudyRecord(
+        name=name,
+        spec=spec_from_json(_object(head["spec"]), format_of(head)),
+        study_file=str(head["study_file"]),
+        space=space,
+        facts=facts_from_json(_object(head["facts"]), _object(attrs.get("facts", {}))),
+        trials=tuple(trial_from_optuna(one, space) for one in trials),
+        state=StudyState(str(attrs.get("state", "running"))),
+        created=_number(head["created"]),
+        champion=None if champion is None else Champion.from_json(_object(champion)),
+        notes=tuple(str(note) for note in notes),
+    )
+
+
+def facts_from_json(first: JsonObject, later: JsonObject) -> StudyFacts:
+    """A study's facts: those of its head, and what was entered since.
+
+    Later facts are complete and stand alone; those of hpsearch 0.1 have no version and only say what is new.
+    """
+    return StudyFacts.from_json(later if "version" in later else {**first, **later})
+
+
+def made_by(head: Mapping[str, Json]) -> str:
+    """The version of hpsearch that began a study, for messages."""
+    facts = head.get("facts")
+    machine = facts.get("machine", facts) if isinstance(facts, dict) else None
+    versions = machine.get("versions") if isinstance(machine, dict) else None
+    found = versions.get("hpsearch") if isinstance(versions, dict) else None
+    return "another version" if found is None else str(found)
+
+
+# The study file
+
+
+def spec_to_json(spec: StudySpec) -> JsonObject:
+    """A study file as the ledger keeps it."""
+    fields: JsonObject = spec.model_dump(mode="json")
+    return {**fields, "folder": spec.folder}
+
+
+def spec_from_json(raw: JsonObject, format: int = FORMAT) -> StudySpec:
+    """A study file from the ledger. Keys that this version does not know are dropped.
+
+    Raises:
+        ValueError: A value breaks a rule of this version.
+    """
+    for step in range(format, FORMAT):
+        raw = SPEC_UPGRADES.get(step, dict)(raw)
+    spec: StudySpec = StudySpec.model_validate(_known(StudySpec, raw), context=READ_BACK)
+    return spec
+
+
+def _known(section: type[BaseModel], raw: JsonObject) -> JsonObject:
+    """The keys of `raw` that `section` has, and the same of the sections below it."""
+    known: JsonObject = {}
+    for key, value in raw.items():
+        field = section.model_fields.get(key)
+        if field is None:
+            if section.model_config.get("extra") == "allow":
+                known[key] = value
+            continue
+        kinds = (field.annotation, *get_args(field.annotation))
+        below = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        known[key] = _known(below, value) if below is not None and isinstance(value, dict) else value
+    return known
+
+
+# The space
+
+
+def space_to_json(space: Space) -> JsonObject:
+    """A space as the ledger keeps it."""
+    return {name: _parameter_to_json(parameter) for name, parameter in space.items()}
+
+
+def space_from_json(raw: JsonObject) -> Space:
+    """A space from the ledger.
+
+    Raises:
+        ValueError: A hyperparameter breaks a rule of this version.
+    """
+    return Space({name: _parameter_from_json(_object(one)) for name, one in raw.items()})
+
+
+def _parameter_to_json(parameter: Parameter) -> JsonObject:
+    fields: JsonObject
+    match parameter:
+        case Float() | Int():
+            # JSON keeps 1.0 apart from 1, and so does the reader: a real range stays one.
+            fields = {"low": parameter.low, "high": parameter.high}
+            if parameter.log:
+                fields["log"] = True
+            if parameter.step is not None:
+                fields["step"] = parameter.step
+        case Choice():
+            fields = {"values": list(parameter.options)}
+        case Constant():
+            fields = {"value": parameter.value}
+    if parameter.when:
+        fields["when"] = {name: list(values) for name, values in parameter.when.items()}
+    return fields
+
+
+def _parameter_from_json(raw: JsonObject) -> Parameter:
+    when: Condition = {name: _values(values) for name, values in _object(raw.get("when", {})).items()}
+    if "value" in raw:
+        return Constant(_value(raw["value"]), when=when)
+    if "values" in raw:
+        return Choice(_values(raw["values"]), when=when)
+    low, high, step = _number(raw["low"]), _number(raw["high"]), raw.get("step")
+    log = raw.get("log") is True
+    width = None if step is None else _number(step)
+    if isinstance(low, int) and isinstance(high, int) and not isinstance(width, float):
+        return Int(low, high, log=log, step=1 if width is None else width, when=when)
+    return Float(low, high, log=log, step=width, when=when)
+
+
+# Trials
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Wire):
+    """How a trial ended: its user attribute ``outcome``.
+
+    Attributes:
+        state: See :class:`TrialState`.
+        finished: Unix time, seconds.
+        score: As in :class:`Trial`, and so are ``std``, ``epoch``, ``fold_scores`` and ``failure``.
+        folds: All folds of a trial that is not complete, those that were stopped early among them; None for a complete
+            trial, whose folds have attributes of their own.
+    """
+
+    state: TrialState
+    finished: float | None = None
+    score: float | None = None
+    std: float | None = None
+    epoch: int | None = None
+    fold_scores: tuple[float, ...] = ()
+    failure: Failure | None = None
+    folds: tuple[FoldResult, ...] | None = None
+
+    @classmethod
+    def of(cls, trial: Trial) -> "Outcome":
+        """The outcome of a trial that has ended."""
+        return cls(
+            state=trial.state,
+            finished=trial.finished,
+            score=trial.score,
+            std=trial.std,
+            epoch=trial.epoch,
+            fold_scores=trial.fold_scores,
+            failure=trial.failure,
+            folds=None if trial.state is TrialState.COMPLETE else trial.folds,
+        )
+
+    @classmethod
+    def upgrade(cls, fields: JsonObject, version: int) -> JsonObject:
+        """Version 0 kept folds as an object, by number."""
+        folds = fields.get("folds")
+        if isinstance(folds, dict):
+            by_number = sorted((int(number), _object(fold)) for number, fold in folds.items())
+            fields["folds"] = [{"fold": number, **fold} for number, fold in by_number]
+        return fields
+
+
+def trial_from_optuna(frozen: "FrozenTrial", space: Space) -> Trial:
+    """A trial from Optuna's parameters and our user attributes.
+
+    Raises:
+        ValueError: An attribute breaks a rule of this version.
+    """
+    attrs: Mapping[str, Json] = frozen.user_attrs
+    config = {name: frozen.params[name] for name in space if name in frozen.params}
+    started, parameters = _number(attrs.get("started", 0.0)), attrs.get("parameters")
+    assert parameters is None or isinstance(parameters, int)
+    if "outcome" in attrs:
+        outcome = Outcome.from_json(_object(attrs["outcome"]))
+    else:
+        outcome = Outcome(TrialState.FAILED if frozen.state.is_finished() else TrialState.RUNNING)
+    return Trial(
+        number=frozen.number,
+        config=config,
+        state=outcome.state,
+        score=outcome.score,
+        std=outcome.std,
+        epoch=outcome.epoch,
+        fold_scores=outcome.fold_scores,
+        folds=_folds(attrs) if outcome.folds is None else outcome.folds,
+        failure=outcome.failure,
+        started=started,
+        finished=outcome.finished,
+        parameters=parameters,
+    )
+
+
+def _folds(attrs: Mapping[str, Json]) -> tuple[FoldResult, ...]:
+    """Finished folds, in order. Those of hpsearch 0.1 have their number in the key alone."""
+    found = {int(key.removeprefix(FOLD_PREFIX)): raw for key, raw in attrs.items() if key.startswith(FOLD_PREFIX)}
+    return tuple(FoldResult.from_json({"fold": number, **_object(found[number])}) for number in sorted(found))
+
+
+# JSON values
+
+
+def _object(raw: Json) -> JsonObject:
+    if not isinstance(raw, dict):
+        raise ValueError(f"must be an object, but got {raw!r}")
+    return raw
+
+
+def _number(raw: Json) -> int | float:
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        raise ValueError(f"must be a number, but got {raw!r}")
+    return raw
+
+
+def _value(raw: Json) -> Value:
+    if not isinstance(raw, bool | int | float | str):
+        raise ValueError(f"must be a number, a text or a boolean, but got {raw!r}")
+    return raw
+
+
+def _values(raw: Json) -> tuple[Value, ...]:
+    if not isinstance(raw, list):
+        raise ValueError(f"must be a list, but got {raw!r}")
+    return tuple(_value(one) for one in raw)

@@ -10,7 +10,7 @@ import pytest
 
 from hpsearch.errors import ModelError
 from hpsearch.spec import load_spec
-from hpsearch.study import set_up
+from hpsearch.study import prepare
 
 MODEL = """
 import keras
@@ -51,7 +51,7 @@ def study_file(tmp_path: Path, monkeypatch) -> Path:
 
 
 def test_a_model_that_fails_on_jax_is_the_reason_of_the_slower_engine(study_file: Path) -> None:
-    facts = set_up(load_spec(study_file)[0]).facts
+    facts = prepare(load_spec(study_file)[0]).facts
     assert facts["model_source"] == hashlib.sha256(MODEL.encode()).hexdigest()
     plan = facts["plan"]
     assert (plan["engine"], plan["backend"]) == ("fit", "tensorflow")
@@ -62,7 +62,7 @@ def test_a_model_that_fails_on_jax_is_the_reason_of_the_slower_engine(study_file
 def test_what_was_asked_for_is_not_replaced(study_file: Path, asked: str) -> None:
     study_file.write_text(f"{STUDY}{asked}\n")
     with pytest.raises(ModelError, match="only TensorFlow"):
-        set_up(load_spec(study_file)[0])
+        prepare(load_spec(study_file)[0])
 
 
 def test_a_doubtful_objective_is_noted_by_check_and_when_a_study_starts(study_file: Path) -> None:

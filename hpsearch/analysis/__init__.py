@@ -1,6 +1,6 @@
-"""What can be said of a study, computed once: plain numbers that terminal, report, notebook and MLflow all show."""
+"""A study's results, computed once: the plain numbers that the terminal, the report, notebooks and MLflow show."""
 
-from hpsearch.analysis.compare import CompareInfo, Side, compare_info, find_trial, side_of
+from hpsearch.analysis.compare import CompareInfo, TrialSummary, compare_info, find_trial, trial_summary
 from hpsearch.analysis.cost import CostInfo, cost_info
 from hpsearch.analysis.curves import CurvesInfo, TrialCurves, curves_info
 from hpsearch.analysis.edges import EdgeRow, edges_info
@@ -26,6 +26,7 @@ from hpsearch.analysis.optimism import OptimismInfo, optimism_info
 from hpsearch.analysis.predictions import Interval, Predictions, PredictionsInfo, predictions_info
 from hpsearch.analysis.provenance import Layer, ModelInfo, ProvenanceInfo, model_info, provenance_info
 from hpsearch.analysis.suggestion import SuggestedRow, next_study_file, suggested_space
+from hpsearch.analysis.table import trials_table
 from hpsearch.analysis.trajectory import TrajectoryInfo, trajectory_info
 from hpsearch.analysis.verdict import VerdictInfo, test_metric, verdict_info
 
@@ -47,12 +48,12 @@ __all__ = [
     "Predictions",
     "PredictionsInfo",
     "ProvenanceInfo",
-    "Side",
     "SlicesInfo",
     "SuggestedRow",
     "TiesInfo",
     "TrajectoryInfo",
     "TrialCurves",
+    "TrialSummary",
     "VerdictInfo",
     "compare_info",
     "contour_info",
@@ -69,11 +70,12 @@ __all__ = [
     "parallel_info",
     "predictions_info",
     "provenance_info",
-    "side_of",
     "slice_info",
     "suggested_space",
     "test_metric",
     "ties_info",
     "trajectory_info",
+    "trial_summary",
+    "trials_table",
     "verdict_info",
 ]

@@ -1,62 +1,80 @@
-"""Hand a finished study over as a folder of plain files."""
+"""Export a finished study as a folder of plain files."""
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
-from hpsearch import report
+from hpsearch import analysis, report
+from hpsearch.champion.files import check_champion
 from hpsearch.errors import HpsearchError, SpecError
 from hpsearch.executors import make_executor
-from hpsearch.study import Study, check_champion
+from hpsearch.ledger.record import StudyRecord
+from hpsearch.training.protocol import WorkerProtocol
 
 
-def write_report(study: Study, *, format: str, folder: Path | None = None) -> Path:
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One file of an export: its name, and what it is or why it is not there."""
+
+    file: str
+    remark: str
+
+
+def write_report(record: StudyRecord, study_folder: Path, *, format: str, folder: Path | None = None) -> Path:
     """Write a study's report; see :func:`hpsearch.report.write`.
 
     Args:
-        study: The study.
+        record: The study.
+        study_folder: The folder of the study's files.
         format: ``html``, ``md``, ``pdf`` or ``json``.
-        folder: Where to; the study's own folder if not given.
+        folder: Where to write; the study's folder by default.
     """
-    artifacts = report.load_artifacts(study.record, study.folder)
-    return report.write(study.record, folder or study.folder, artifacts, format=format)
+    artifacts = report.load_artifacts(record, study_folder)
+    return report.write(record, folder or study_folder, artifacts, format=format)
 
 
-def export(study: Study, folder: Path) -> list[tuple[str, str]]:
-    """Write champion (``.keras`` and TensorFlow SavedModel), study file, report, leaderboard and test predictions.
+def export(record: StudyRecord, study_folder: Path, target: Path) -> list[Exported]:
+    """Write champion (``.keras`` and TensorFlow SavedModel), study file, report, trials and test predictions.
 
-    Returns:
-        (file name, what it is or why it is not there) in order.
+    Args:
+        record: The study.
+        study_folder: The folder of the study's files.
+        target: The folder to write; created if it is not there.
 
     Raises:
-        StudyError: The study has no champion, or its file is gone or changed.
+        StudyError: The study has no champion, or its file is gone or was changed.
         SpecError: The folder cannot be written.
     """
-    champion = check_champion(study.record)
+    champion = check_champion(record)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(champion, folder / "champion.keras")
-        (folder / "study.toml").write_text(study.record.study_file, encoding="utf-8")
-        study.to_dataframe().to_csv(folder / "trials.csv", index=False)
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(champion, target / "champion.keras")
+        (target / "study.toml").write_text(record.study_file, encoding="utf-8")
+        analysis.trials_table(record).to_csv(target / "trials.csv", index=False)
     except OSError as error:
-        raise SpecError(f"cannot write into {folder}: {error.strerror or error}", hint="name another folder") from None
-    written = [
-        ("champion.keras", "the champion, for Keras on any backend"),
-        ("study.toml", "the study file"),
-        ("trials.csv", "every trial with its config and scores"),
+        raise SpecError(
+            f"cannot write to {target}: {error.strerror or error}",
+            code="cannot-write",
+            hint="name another folder",
+            folder=str(target),
+        ) from None
+    return [
+        Exported("champion.keras", "the champion, for Keras on any backend"),
+        Exported("study.toml", "the study file"),
+        Exported("trials.csv", "every trial with its config and scores"),
+        Exported(write_report(record, study_folder, format="html", folder=target).name, "the report"),
+        _export_predictions(study_folder / "predictions.npz", target / "predictions.csv"),
+        *_export_saved_model(record, champion, target),
     ]
-    written.append((write_report(study, format="html", folder=folder).name, "the report"))
-    written.append(_predictions(study, folder))
-    return [*written, *_saved_model(study, champion, folder)]
 
 
-def _predictions(study: Study, folder: Path) -> tuple[str, str]:
+def _export_predictions(source: Path, target: Path) -> Exported:
     import numpy as np
     import pandas as pd
 
-    source = study.folder / "predictions.npz"
     if not source.exists():
-        return "predictions.csv", "not written: no test rows were held out, or their predictions were deleted"
+        return Exported(target.name, "not written: no test rows were held out, or their predictions were deleted")
     with np.load(source, allow_pickle=False) as arrays:
         predicted = arrays["y_pred"]
         table = pd.DataFrame({"row": arrays["rows"]})
@@ -65,30 +83,27 @@ def _predictions(study: Study, folder: Path) -> tuple[str, str]:
         columns = [predicted] if predicted.ndim == 1 else list(predicted.T)
         for i, column in enumerate(columns):
             table["y_pred" if len(columns) == 1 else f"y_pred_{i}"] = column
-    table.to_csv(folder / "predictions.csv", index=False)
-    return "predictions.csv", "the champion's predictions of the test rows"
+    table.to_csv(target, index=False)
+    return Exported(target.name, "the champion's predictions of the test rows")
 
 
-def _saved_model(study: Study, champion: Path, folder: Path) -> list[tuple[str, str]]:
-    """A TensorFlow SavedModel, made in a worker with the TensorFlow backend, and how its inputs are called."""
-    spec = study.record.spec
+def _export_saved_model(record: StudyRecord, champion: Path, target: Path) -> list[Exported]:
+    """A TensorFlow SavedModel, made in a worker with the TensorFlow backend, and what its inputs are called."""
+    spec = record.spec
     cpu = spec.model_copy(update={"resources": spec.resources.model_copy(update={"executor": "processes", "gpus": []})})
     executor = make_executor(cpu, backend="tensorflow", cache=None)
     try:
-        renamed = executor.request(
-            "export_saved_model",
-            str(champion.resolve()),
-            str((folder / "saved_model").resolve()),
-            study.record.facts["data"],
+        renamed = executor.call(
+            WorkerProtocol.export_saved_model, champion.resolve(), (target / "saved_model").resolve(), record.facts.data
         )
     except HpsearchError as error:
-        return [("saved_model", f"not written: {error.what.splitlines()[0]}")]
+        return [Exported("saved_model", f"not written: {error.what.splitlines()[0]}")]
     finally:
         executor.close()
-    written = [("saved_model", "the champion as a TensorFlow SavedModel, for serving")]
+    written = [Exported("saved_model", "the champion as a TensorFlow SavedModel, for serving")]
     if renamed:
-        names = folder / "saved_model_inputs.json"
+        names = target / "saved_model_inputs.json"
         names.write_text(json.dumps(renamed, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         other = ", ".join(f"{old!r} is {new!r}" for old, new in renamed.items() if old != new)
-        written.append((names.name, f"what the SavedModel calls the columns, as its names must be ASCII: {other}"))
+        written.append(Exported(names.name, f"the SavedModel's names for the columns, which must be ASCII: {other}"))
     return written

@@ -1,16 +1,17 @@
 """Predict raw rows with a study's champion."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.core.facts import Column
-from hpsearch.data.dataset import Features
+from hpsearch.champion.files import check_champion
+from hpsearch.core.facts import DataFacts
+from hpsearch.data.dataset import Array, Features
 from hpsearch.errors import DataError
 from hpsearch.ledger.record import StudyRecord
-from hpsearch.study import check_champion
-from hpsearch.training.worker import WorkerSettings, prepare
+from hpsearch.training.environment import WorkerSettings, set_up
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,22 +36,22 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
         ModelError: The champion needs code that the study's build module no longer has.
     """
     model_file = check_champion(record)
-    data = record.facts["data"]
+    data = record.facts.data
     x = _rows(file, data, record.spec.data.options)
-    prepare(WorkerSettings("jax"))
+    set_up(WorkerSettings("jax"))
     from hpsearch.models.saving import load_model
 
     model = load_model(model_file, record.spec)
     predicted = np.asarray(model.predict(x, batch_size=256, verbose=0))
-    return _table(predicted, data["classes"])
+    return _table(predicted, data.classes)
 
 
-def _rows(file: Path, data: dict[str, Any], options: dict[str, Any]) -> Features:
+def _rows(file: Path, data: DataFacts, options: Mapping[str, object]) -> Features:
     from hpsearch.data.files import CSV_OPTIONS, find_file, read_arrays, read_table
     from hpsearch.data.tables import rows_of
 
     path = find_file(str(file), ".")
-    shape = None if data["columns"] else tuple(data["input"])
+    shape = None if data.columns else data.input_shape
     if path.suffix.lower() == ".npz":
         if shape is None:
             raise DataError(f"{file}: the model takes a table with columns", hint="use a CSV or Parquet file")
@@ -60,7 +61,7 @@ def _rows(file: Path, data: dict[str, Any], options: dict[str, Any]) -> Features
     table = read_table(path, {name: value for name, value in options.items() if csv and name in CSV_OPTIONS})
     _check_some(file, len(table))
     if shape is None:
-        return rows_of(str(file), table, [Column(one["name"], one["kind"]) for one in data["columns"]])
+        return rows_of(str(file), table, data.columns)
     count = int(np.prod(shape))
     numbers = table.select_dtypes("number")
     if numbers.shape[1] != count:
@@ -72,7 +73,7 @@ def _rows(file: Path, data: dict[str, Any], options: dict[str, Any]) -> Features
     return _finite(file, numbers.to_numpy(dtype="float32").reshape(len(table), *shape))
 
 
-def _array(file: Path, arrays: "dict[str, np.ndarray[Any, Any]]", shape: tuple[int, ...]) -> "np.ndarray[Any, Any]":
+def _array(file: Path, arrays: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
     if "x" not in arrays:
         raise DataError(f"{file}: needs an array x, but holds {', '.join(arrays) or 'nothing'}")
     x = arrays["x"]
@@ -90,14 +91,14 @@ def _check_some(file: Path, rows: int) -> None:
         raise DataError(f"{file}: holds no rows", hint="there is nothing to predict")
 
 
-def _finite(file: Path, x: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+def _finite(file: Path, x: Array) -> Array:
     if np.issubdtype(x.dtype, np.floating) and (bad := int((~np.isfinite(x)).sum())):
         first = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
         raise DataError(f"{file}: {bad} values are missing or infinite, the first at {first}", hint="fill them first")
     return x
 
 
-def _table(predicted: "np.ndarray[Any, Any]", classes: list[str]) -> "pd.DataFrame":
+def _table(predicted: Array, classes: Sequence[str]) -> "pd.DataFrame":
     import pandas as pd
 
     if not classes:

@@ -83,11 +83,11 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a study file, its data and its model; show the effective values and the size of the space."""
     from hpsearch.cli.check import render
     from hpsearch.spec import load_spec
-    from hpsearch.study import set_up
+    from hpsearch.study import prepare
 
     spec, _ = load_spec(file)
-    setting = set_up(spec)
-    render(spec, setting.space, setting.facts, as_json=as_json)
+    prepared = prepare(spec)
+    render(spec, prepared.space, prepared.facts, as_json=as_json)
     for warning in spec.make_objective().warnings():
         print(f"note: {warning}", file=sys.stderr)
 
@@ -204,7 +204,8 @@ def report(
     from hpsearch.champion.export import write_report
     from hpsearch.study import load
 
-    print(write_report(load(name, ledger=ledger), format=format.value, folder=to))
+    study = load(name, ledger=ledger)
+    print(write_report(study.record, study.folder, format=format.value, folder=to))
 
 
 @app.command()
@@ -217,8 +218,9 @@ def export(
     from hpsearch.champion.export import export as export_study
     from hpsearch.study import load
 
-    for file, remark in export_study(load(name, ledger=ledger), to):
-        print(f"{to / file}: {remark}")
+    study = load(name, ledger=ledger)
+    for one in export_study(study.record, study.folder, to):
+        print(f"{to / one.file}: {one.remark}")
 
 
 @app.command()

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Literal
 
 from hpsearch.core.space import Value
-from hpsearch.core.wire import JsonObject, Wire
+from hpsearch.core.wire import Json, JsonObject, Wire
 
 
 class Task(StrEnum):
@@ -81,8 +81,8 @@ class DataFacts(Wire):
         """Version 0 called the shape ``input`` and wrote folds as pairs."""
         folds = fields.get("folds") or []
         assert isinstance(folds, list)
-        pairs = [{"train": fold[0], "validation": fold[1]} for fold in folds if isinstance(fold, list)]
-        return {**fields, "input_shape": fields.get("input"), "folds": pairs or folds}
+        pairs: list[Json] = [{"train": fold[0], "validation": fold[1]} for fold in folds if isinstance(fold, list)]
+        return {**fields, "input_shape": fields.get("input"), "folds": pairs}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """Frozen values with a JSON form: what crosses processes and enters the ledger."""
 
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar, cast
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -62,8 +61,12 @@ class Wire:
         return fields
 
 
-@cache
+_adapters: dict[type["Wire"], "TypeAdapter[Wire]"] = {}
+
+
 def _adapter(kind: "type[_W]") -> "TypeAdapter[_W]":
     from pydantic import TypeAdapter  # costs 0.1 s, which `hpsearch --help` need not pay
 
-    return TypeAdapter(kind)
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return cast("TypeAdapter[_W]", _adapters[kind])

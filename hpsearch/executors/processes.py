@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
-from typing import IO
+from typing import IO, cast
 
 from hpsearch.core.events import Bundle, BundleFinished, Event, WorkerDied
 from hpsearch.errors import ExecutorError
@@ -121,8 +121,7 @@ class ProcessesExecutor(Executor):
             ) from None
         match answer:
             case Returned():
-                value: T = answer.value  # what the protocol's method returns
-                return value
+                return cast("T", answer.value)  # what the protocol's method returns
             case Raised():
                 raise answer.error
         raise TypeError(f"a worker answered {method.__name__!r} with {type(answer).__name__}")

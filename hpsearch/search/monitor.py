@@ -74,4 +74,6 @@ class PruningMonitor:
             return
         folds = tuple(curve[:common] for curve in curves)
         complete = trial.state is TrialState.COMPLETE
-        self._compared[trial.number] = FoldCurves(trial.number, folds, complete=complete, epochs=epochs_of(trial.config))
+        self._compared[trial.number] = FoldCurves(
+            trial.number, folds, complete=complete, epochs=epochs_of(trial.config)
+        )

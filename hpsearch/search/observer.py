@@ -1,10 +1,12 @@
-"""Who watches a study: the live view, the MLflow projection. All methods may be left as they are."""
+"""Who is told about a study's progress: the live view and the tracker. Every method may be left as it is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hpsearch.core.events import EpochFinished
 from hpsearch.core.trial import FoldResult, Trial
 from hpsearch.ledger.record import StudyRecord
+from hpsearch.tracking.base import Tracker
 
 
 class Observer:
@@ -72,3 +74,31 @@ class Observers(Observer):
     def close(self, record: StudyRecord) -> None:
         for observer in self._observers:
             observer.close(record)
+
+
+class TrackerObserver(Observer):
+    """Tells a tracker which trials have changed, with all their finished folds. The session closes it.
+
+    Args:
+        tracker: The tracker.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._folds: dict[int, dict[int, FoldResult]] = {}
+
+    def open(self, record: StudyRecord) -> None:
+        self._tracker.open(record)
+
+    def trial_started(self, trial: Trial) -> None:
+        self._folds[trial.number] = {result.fold: result for result in trial.folds}
+        self._tracker.trial_changed(trial)
+
+    def fold_finished(self, trial: Trial, result: FoldResult) -> None:
+        folds = self._folds[trial.number]
+        folds[result.fold] = result
+        self._tracker.trial_changed(replace(trial, folds=tuple(folds[fold] for fold in sorted(folds))))
+
+    def trial_finished(self, trial: Trial) -> None:
+        self._folds.pop(trial.number, None)
+        self._tracker.trial_changed(trial)

@@ -3,111 +3,120 @@
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
-from hpsearch.core.facts import EnginePlan
-from hpsearch.core.space import Space
+from hpsearch.core.facts import HostFacts, StudyFacts
+from hpsearch.core.space import Config, Space
 from hpsearch.core.user_code import source_digest
+from hpsearch.core.words import did_you_mean, listed
 from hpsearch.errors import ModelError, SpecError
 from hpsearch.executors import make_executor
 from hpsearch.executors.base import Executor
 from hpsearch.ledger import workspace
-from hpsearch.spec import StudySpec, closest, make_space
-from hpsearch.training.worker import smallest_config
+from hpsearch.spec import StudySpec, make_space
+from hpsearch.training.protocol import WorkerProtocol
 from hpsearch.tuners import make_tuner
 from hpsearch.tuners.base import TunerSettings
 
 INDEPENDENT = frozenset({"random", "grid", "qmc"})
-"""Algorithms whose suggestions do not depend on results, so that more of them may be asked for ahead."""
+"""Algorithms whose suggestions do not depend on results, so that more trials may be suggested ahead."""
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """A study made ready: what its workers found out before the first trial.
+class PreparedStudy:
+    """A study that is ready to start: what its workers have found out before the first trial.
 
     Attributes:
         executor: Ready to train.
-        spec: The study file as the workers have it: its engine may have been chosen by now.
+        spec: The study file as the workers have it; ``resources.engine`` may have been chosen by now.
         space: The effective space.
-        facts: See :class:`~hpsearch.ledger.record.StudyRecord`.
+        facts: What is known of data, engine and machine.
     """
 
     executor: Executor
     spec: StudySpec
     space: Space
-    facts: Mapping[str, Any]
+    facts: StudyFacts
 
 
-def prepare_study(spec: StudySpec, stack: ExitStack) -> Setting:
-    """Load data, find the space, rehearse the model, choose the engine."""
+def prepare_study(spec: StudySpec, stack: ExitStack) -> PreparedStudy:
+    """Load the data, find the space, rehearse the model and choose the engine.
+
+    Args:
+        spec: The study file.
+        stack: Closes the executor that is returned.
+
+    Raises:
+        HpsearchError: The data, the model or the space cannot be used. Nothing has been written.
+    """
     resources = spec.resources
     if resources.engine == "fit" or resources.backend == "tensorflow":
-        backend = "tensorflow" if resources.backend == "auto" else resources.backend
-        return _try_backend(spec, backend, stack)
+        return _try_backend(spec, "tensorflow" if resources.backend == "auto" else resources.backend, stack)
     with ExitStack() as attempt:
         try:
-            setting = _try_backend(spec, "jax", attempt)
+            prepared = _try_backend(spec, "jax", attempt)
         except ModelError as error:
             if resources.engine != "auto":
                 raise
-            reason = _in_a_line(error)
+            reason = _in_one_line(error)
         else:
-            if setting.facts["plan"]["engine"] == "fused" or resources.backend != "auto":
+            if prepared.facts.plan.engine == "fused" or resources.backend != "auto":
                 stack.push(attempt.pop_all())
-                return setting
-            reason = setting.facts["plan"]["reason"]
+                return prepared
+            reason = prepared.facts.plan.reason
     # The model may need TensorFlow itself, or only some configs may fail. If all do, the same mistake shows again.
     backend = "tensorflow" if resources.backend == "auto" else "jax"
-    turned = _try_backend(with_engine(spec, "fit"), backend, stack)
-    return replace(turned, facts={**turned.facts, "plan": {**turned.facts["plan"], "reason": reason}})
+    prepared = _try_backend(with_engine(spec, "fit"), backend, stack)
+    return replace(prepared, facts=replace(prepared.facts, plan=replace(prepared.facts.plan, reason=reason)))
 
 
-def _in_a_line(error: ModelError) -> str:
+def _in_one_line(error: ModelError) -> str:
     """Why JAX was given up, as the reason of a plan."""
-    told = f"on JAX, {error.what.splitlines()[0]}"
-    return f"{told}, {error.hint}" if error.hint else told
+    reason = f"on JAX, {error.what.splitlines()[0]}"
+    return f"{reason}, {error.hint}" if error.hint else reason
 
 
-def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> Setting:
+def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStudy:
     executor = stack.enter_context(open_executor(spec, backend))
-    data = executor.request("data_facts")
-    space = make_space(spec, executor.request("discover") if spec.model.build else None)
-    # Fails early where the algorithm cannot work, before anything is written.
+    data = executor.call(WorkerProtocol.describe_data)
+    space = make_space(spec, executor.call(WorkerProtocol.discover_space) if spec.model.build else None)
+    # Fails early if the algorithm cannot work, before anything is written.
     make_tuner(spec.search.tuner, spec.search.algorithm, tuner_settings(spec, space)).close()
-    rehearsal = executor.request("rehearse", smallest_config(space))
-    if spec.objective.metric not in rehearsal["metrics"]:
-        legal = rehearsal["metrics"]
+    rehearsal = executor.call(WorkerProtocol.rehearse, smallest_config(space))
+    metric = spec.objective.metric
+    if metric not in rehearsal.metrics:
         raise SpecError(
-            f"objective.metric: the model records no {spec.objective.metric!r}{closest(spec.objective.metric, legal)}; "
-            f"it records {', '.join(legal)}"
+            f"objective.metric: the model records no {metric!r}{did_you_mean(metric, rehearsal.metrics)}; "
+            f"it records {listed(rehearsal.metrics)}",
+            code="no-such-metric",
+            metric=metric,
+            recorded=rehearsal.metrics,
         )
-    plan: EnginePlan = executor.request("plan")
-    per_bundle = plan.trials_per_bundle
+    plan = executor.call(WorkerProtocol.plan)
     ahead = 4 if spec.search.algorithm in INDEPENDENT else 1
-    facts = {
-        "data": data,
-        "plan": {
-            "engine": plan.engine,
-            "reason": plan.reason,
-            "lifted": sorted(plan.lifted),
-            "trials_per_bundle": per_bundle,
-            "window": executor.slots * per_bundle * ahead,
-            "backend": backend,
-        },
-        **executor.request("machine_facts"),
-        "host": {"platform": platform.platform(), "cores": os.cpu_count()},
-        "git_commit": _git_commit(),
-        "model_source": spec.model.build and source_digest(spec.model.build, spec.folder),
-    }
-    return Setting(executor, spec, space, facts)
+    facts = StudyFacts(
+        data=data,
+        plan=plan,
+        machine=executor.call(WorkerProtocol.describe_machine),
+        backend=backend,
+        window=executor.slots * plan.trials_per_bundle * ahead,
+        host=HostFacts(platform.platform(), os.cpu_count()),
+        git_commit=_git_commit(),
+        model_source=source_digest(spec.model.build, spec.folder) if spec.model.build else None,
+    )
+    return PreparedStudy(executor, spec, space, facts)
+
+
+def smallest_config(space: Space) -> Config:
+    """A config to rehearse with: the first value of everything, so the cheapest one in most spaces."""
+    return next(iter(space.grid(2)))
 
 
 @contextmanager
 def open_executor(spec: StudySpec, backend: str) -> Iterator[Executor]:
-    """The study's executor, closed at the end of the block."""
+    """The study's executor; the end of the block closes it."""
     cache = str(workspace.cache_folder(spec.tracking.resolved().ledger).resolve())
     executor = make_executor(spec, backend=backend, cache=cache)
     try:
@@ -117,7 +126,7 @@ def open_executor(spec: StudySpec, backend: str) -> Iterator[Executor]:
 
 
 def tuner_settings(spec: StudySpec, space: Space) -> TunerSettings:
-    """What the study's tuner is made of."""
+    """The settings of the study's tuner."""
     search = spec.search
     return TunerSettings(
         space=space,

@@ -1,15 +1,13 @@
-"""Drive a study to its end: search, refit, register, report; and enter the end in the ledger, whichever it is."""
+"""One start of a study, from its first suggestion to its end: search, refit, report, and whatever interrupts them."""
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from hpsearch import report
-from hpsearch.core.facts import EnginePlan
+from hpsearch.core.facts import StudyFacts
 from hpsearch.core.trial import Champion, Trial
 from hpsearch.errors import HpsearchError, Interrupted, LedgerError, StudyError
 from hpsearch.executors.base import Executor
@@ -17,161 +15,178 @@ from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.driver import Driver
-from hpsearch.search.observer import Observer, Observers
+from hpsearch.search.observer import Observer, Observers, TrackerObserver
 from hpsearch.search.preparation import tuner_settings
-from hpsearch.tracking.mlflow import CHAMPION_IMPORTS, Tracker
+from hpsearch.search.signals import StopRequest, stop_on_signals
+from hpsearch.tracking import make_tracker
+from hpsearch.training.protocol import RefitOrder, WorkerProtocol
 from hpsearch.tuners import make_tuner
 
-LOG_CHAMPION = "hpsearch.tracking.mlflow:log_champion"
-"""Called by name in a worker, where the model is: the worker's layer does not know the tracking's."""
 
+class Session:
+    """Drives a study to its end and enters that end in the ledger, whichever it is.
 
-def drive(record: StudyRecord, ledger: Ledger, executor: Executor, observer: Observer) -> StudyRecord:
-    """Search, refit, and enter the end, whichever it is."""
-    tracker = Tracker(record.spec.tracking)
-    observers = Observers([tracker, observer])
-    plan = record.facts["plan"]
-    ledger.set_state(record.name, StudyState.RUNNING)
-    observers.open(record)
-    tuner = make_tuner(
-        record.spec.search.tuner, record.spec.search.algorithm, tuner_settings(record.spec, record.space)
-    )
-    state = StudyState.FAILED
-    driver = None
-    try:
-        with _signals() as stop:
-            driver = Driver(
-                record,
-                ledger,
-                executor=executor,
-                tuner=tuner,
-                plan=EnginePlan(plan["engine"], plan["reason"], frozenset(plan["lifted"]), plan["trials_per_bundle"]),
-                window=plan["window"],
-                observer=observers,
-                interrupted=stop.asked.is_set,
-            )
-            finished = driver.search()
-            # A refit is not continued but repeated, so there is nothing to wait for: one Ctrl-C is enough from here.
-            stop.at_once.set()
-            if not finished or stop.asked.is_set():
-                state = StudyState.INTERRUPTED
-                raise Interrupted(
-                    f"study {record.name!r} was stopped; finished folds are kept",
-                    hint=f"`{record.command('resume')}` goes on where it was",
-                )
-            _crown(replace(record, trials=tuple(driver.trials)), ledger, executor, observers)
-            state = StudyState.FINISHED
-            _write_report(replace(ledger.load(record.name), state=state), ledger, tracker)
-    except KeyboardInterrupt:
-        state = StudyState.INTERRUPTED
-        raise Interrupted(
-            f"study {record.name!r} was stopped at once; finished folds are kept",
-            hint=f"`{record.command('resume')}` goes on where it was",
-        ) from None
-    finally:
-        tuner.close()
-        # Where the ledger itself has failed, its error is on its way already and must not be covered by a second one.
-        with suppress(LedgerError) if sys.exc_info()[0] is not None else nullcontext():
-            if driver is not None and driver.compile_seconds:
-                spent = record.facts.get("compile_seconds", 0.0) + driver.compile_seconds
-                ledger.add_fact(record.name, "compile_seconds", spent)
-            ledger.set_state(record.name, state)
-        observers.close(replace(_reloaded(ledger, record), state=state))
-        with suppress(LedgerError) if sys.exc_info()[0] is not None else nullcontext():
-            for note in tracker.notes:
-                ledger.add_note(record.name, note)
-    return ledger.load(record.name)
-
-
-def _reloaded(ledger: Ledger, record: StudyRecord) -> StudyRecord:
-    """The study as the ledger now has it, or as it was where the ledger cannot be read."""
-    try:
-        return ledger.load(record.name)
-    except LedgerError:
-        return record
-
-
-def _crown(record: StudyRecord, ledger: Ledger, executor: Executor, observers: Observer) -> None:
-    """Have a champion that is the best trial's, in the ledger and in MLflow; what is there already is kept.
-
-    Raises:
-        StudyError: No trial is complete.
+    Args:
+        record: The study as the ledger has it.
+        ledger: Written by this object, and by the driver that it runs, alone.
+        executor: Trains bundles and refits the winner.
+        observer: Told of everything that happens.
     """
-    best = record.best
-    if best is None:
-        counts = ", ".join(f"{n} {state}" for state, n in _count_states(record.trials).items()) or "none"
-        raise StudyError(
-            f"study {record.name!r} has no complete trial to choose from ({counts})",
-            hint=f"`{record.command('show')}` tells why; change the study file, or resume with more --trials",
+
+    def __init__(self, record: StudyRecord, ledger: Ledger, executor: Executor, observer: Observer) -> None:
+        self._record, self._ledger, self._executor = record, ledger, executor
+        self._tracker = make_tracker(record.spec.tracking)
+        self._observer = Observers([TrackerObserver(self._tracker), observer])
+        self._folder = workspace.study_folder(ledger.uri, record.name)
+
+    def run(self) -> StudyRecord:
+        """Search, refit, report.
+
+        Returns:
+            The study as the ledger then has it.
+
+        Raises:
+            Interrupted: The user stopped it.
+            HpsearchError: As :meth:`Driver.search` and the refit raise; everything finished is in the ledger.
+        """
+        self._ledger.set_state(self._record.name, StudyState.RUNNING)
+        self._observer.open(self._record)
+        with self._entering_the_end(), stop_on_signals() as stop:
+            trials = self._search(stop)
+            champion = self._refit(trials)
+            self._report(replace(self._ledger.load(self._record.name), champion=champion, state=StudyState.FINISHED))
+        return self._ledger.load(self._record.name)
+
+    def _search(self, stop: StopRequest) -> tuple[Trial, ...]:
+        record = self._record
+        search = record.spec.search
+        tuner = make_tuner(search.tuner, search.algorithm, tuner_settings(record.spec, record.space))
+        driver = Driver(
+            record,
+            self._ledger,
+            executor=self._executor,
+            tuner=tuner,
+            observer=self._observer,
+            interrupted=stop.asked.is_set,
         )
-    champion: Champion | None = record.champion
-    # A file that is gone is made again only where nothing else has the model.
-    gone = champion is not None and not champion.model_uri and not Path(champion.path).exists()
-    if champion is None or champion.trial != best.number or gone:
-        observers.refit_started(best)
-        assert best.epoch is not None
-        folder = str(workspace.study_folder(ledger.uri, record.name))
-        report.preload()
-        champion = executor.request("refit", best.number, dict(best.config), best.epoch + 1, folder, CHAMPION_IMPORTS)
-        ledger.set_champion(record.name, champion)
-    elif champion.model_uri:
-        return
-    try:
-        crowned = replace(record, champion=champion)
-        uri = executor.request(
-            "call", LOG_CHAMPION, champion.path, {"tracking": record.spec.tracking, "record": crowned}
-        )
-    except HpsearchError as error:
-        ledger.add_note(
-            record.name, f"the champion is not in MLflow yet: {error.what}; `{record.command('sync')}` registers it"
-        )
-        observers.note(f"the champion could not be logged to MLflow: {error.what}")
-        return
-    ledger.set_champion(record.name, replace(champion, model_uri=uri))
-
-
-def _write_report(record: StudyRecord, ledger: Ledger, tracker: Tracker) -> None:
-    """Write the report into the study's folder and beside its MLflow run. A study does not fail for want of it."""
-    folder = workspace.study_folder(ledger.uri, record.name)
-    try:
-        for path in report.write_artifacts(record, folder, report.load_artifacts(record, folder)):
-            tracker.add_file(path, "pictures" if path.parent.name == "pictures" else None)
-    except HpsearchError as error:
-        ledger.add_note(record.name, f"the report could not be written: {error.what}")
-
-
-def _count_states(trials: Sequence[Trial]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for trial in trials:
-        counts[trial.state.value] = counts.get(trial.state.value, 0) + 1
-    return counts
-
-
-@dataclass(frozen=True)
-class _Stop:
-    """Whether the user wants to stop, and whether the next signal is not to wait for anything."""
-
-    asked: threading.Event = field(default_factory=threading.Event)
-    at_once: threading.Event = field(default_factory=threading.Event)
-
-
-@contextmanager
-def _signals() -> Iterator[_Stop]:
-    """Ctrl-C once asks to stop, twice (or once ``at_once`` is set) raises KeyboardInterrupt; SIGTERM is the same."""
-    stop = _Stop()
-
-    def handle(*_: object) -> None:
-        if stop.at_once.is_set():
-            raise KeyboardInterrupt
-        stop.asked.set()
+        try:
+            finished = driver.search()
+        finally:
+            tuner.close()
+            self._add_compile_seconds(driver.compile_seconds)
+        # A refit is not continued but repeated, so there is nothing to wait for: one Ctrl-C is enough from here.
         stop.at_once.set()
+        if not finished or stop.asked.is_set():
+            raise self._interrupted("was stopped")
+        return tuple(driver.trials)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    def _add_compile_seconds(self, seconds: float) -> None:
+        if seconds:
+            facts: StudyFacts = self._record.facts
+            with _not_covering_errors():
+                self._ledger.set_facts(
+                    self._record.name, replace(facts, compile_seconds=facts.compile_seconds + seconds)
+                )
+
+    def _refit(self, trials: tuple[Trial, ...]) -> Champion:
+        """A champion that is the best trial's, in the ledger and on its way to the tracker. One that is there is kept.
+
+        Returns:
+            The champion; its ``model_uri`` says where it will be registered.
+
+        Raises:
+            StudyError: No trial is complete.
+        """
+        record = replace(self._record, trials=trials)
+        best = record.best
+        if best is None or best.epoch is None:
+            counts = ", ".join(f"{n} {state}" for state, n in record.counts.items()) or "none"
+            raise StudyError(
+                f"study {record.name!r} has no complete trial to choose from ({counts})",
+                code="no-complete-trial",
+                hint=f"`{record.command('show')}` shows why; change the study file, or resume with more --trials",
+                study=record.name,
+                counts={state.value: n for state, n in record.counts.items()},
+            )
+        champion = record.champion
+        if champion is None or champion.trial != best.number or _is_lost(champion):
+            self._observer.refit_started(best)
+            report.preload()
+            order = RefitOrder(best.number, dict(best.config), best.epoch + 1, self._folder)
+            champion = self._executor.call(WorkerProtocol.refit, order)
+            self._ledger.set_champion(record.name, champion)
+        elif not champion.model_uri and not Path(champion.mlflow_model or "/").is_dir():
+            champion = self._executor.call(WorkerProtocol.write_mlflow_model, champion, self._folder)
+            self._ledger.set_champion(record.name, champion)
+        if champion.model_uri:
+            return champion
+        return replace(champion, model_uri=self._tracker.champion_ready(replace(record, champion=champion)))
+
+    def _report(self, record: StudyRecord) -> None:
+        """Write the report into the study's folder and hand it to the tracker. A study does not fail without it."""
+        try:
+            for path in report.write_artifacts(record, self._folder, report.load_artifacts(record, self._folder)):
+                self._tracker.add_file(path, "pictures" if path.parent.name == "pictures" else None)
+        except HpsearchError as error:
+            self._ledger.add_note(record.name, f"the report could not be written: {error.what}")
+
+    @contextmanager
+    def _entering_the_end(self) -> Iterator[None]:
+        """Enter the study's end in the ledger and close the tracker, however the block ends."""
+        state = StudyState.FAILED
+        try:
+            yield
+            state = StudyState.FINISHED
+        except Interrupted:
+            state = StudyState.INTERRUPTED
+            raise
+        except KeyboardInterrupt:
+            state = StudyState.INTERRUPTED
+            raise self._interrupted("was stopped at once") from None
+        finally:
+            with _not_covering_errors():
+                self._ledger.set_state(self._record.name, state)
+            self._close(state)
+
+    def _close(self, state: StudyState) -> None:
+        record = replace(self._reloaded(), state=state)
+        tracking = self._tracker.close(record)
+        self._observer.close(record)
+        with _not_covering_errors():
+            for note in tracking.notes:
+                self._ledger.add_note(record.name, note)
+            champion = record.champion
+            if champion is None or champion.model_uri:
+                return
+            if tracking.model_uri:
+                self._ledger.set_champion(record.name, replace(champion, model_uri=tracking.model_uri))
+            else:
+                reason = tracking.problem or "it has not been written yet"
+                self._ledger.add_note(
+                    record.name,
+                    f"the champion is not in MLflow yet: {reason}; `{record.command('sync')}` registers it",
+                )
+
+    def _reloaded(self) -> StudyRecord:
+        """The study as the ledger now has it, or as it was if the ledger cannot be read."""
+        try:
+            return self._ledger.load(self._record.name)
+        except LedgerError:
+            return self._record
+
+    def _interrupted(self, how: str) -> Interrupted:
+        return Interrupted(
+            f"study {self._record.name!r} {how}; finished folds are kept",
+            hint=f"`{self._record.command('resume')}` continues it",
+            study=self._record.name,
+        )
+
+
+def _is_lost(champion: Champion) -> bool:
+    """Whether nothing has the model any more: a file that is gone is made again only if it is not registered."""
+    return not champion.model_uri and not Path(champion.path).exists()
+
+
+def _not_covering_errors() -> "suppress | nullcontext[None]":
+    """Where an error is on its way already, one of the ledger itself must not cover it."""
+    return suppress(LedgerError) if sys.exc_info()[0] is not None else nullcontext()

@@ -48,8 +48,13 @@ class Tracker(ABC):
         """A trial has started, finished a fold or ended; ``trial.folds`` holds all that are finished."""
 
     @abstractmethod
-    def champion_ready(self, record: StudyRecord) -> None:
-        """The champion's files are saved: ``record.champion`` says where. They must stay until :meth:`close`."""
+    def champion_ready(self, record: StudyRecord) -> str:
+        """The champion's files are saved: ``record.champion`` says where. They must stay until :meth:`close`.
+
+        Returns:
+            Where the model will be once it is registered, such as ``models:/digits@champion``; empty if the tracker is
+            out of reach.
+        """
 
     @abstractmethod
     def add_file(self, path: Path, folder: str | None = None) -> None:

@@ -74,6 +74,22 @@ class WorkerProtocol(Protocol):
         """
         ...
 
+    def write_mlflow_model(self, champion: Champion, folder: Path) -> Champion:
+        """Write a champion's model in MLflow's format too, for one that was saved without.
+
+        Args:
+            champion: Its ``.keras`` file must be there.
+            folder: The study's folder.
+
+        Returns:
+            The champion with ``mlflow_model`` set.
+
+        Raises:
+            ModelError: The file needs code that the build module no longer has.
+            LedgerError: The folder cannot be written.
+        """
+        ...
+
     def export_saved_model(self, model: Path, target: Path, data: DataFacts) -> Mapping[str, str]:
         """Write a ``.keras`` file as a TensorFlow SavedModel. Needs the TensorFlow backend.
 

@@ -94,6 +94,11 @@ class Worker(WorkerProtocol):
 
         return refit(self.problem, order)
 
+    def write_mlflow_model(self, champion: Champion, folder: Path) -> Champion:
+        from hpsearch.training.refit import add_mlflow_model
+
+        return add_mlflow_model(self.problem, champion, folder)
+
     def export_saved_model(self, model: Path, target: Path, data: DataFacts) -> Mapping[str, str]:
         from hpsearch.models.saving import load_model
         from hpsearch.models.serving import write_saved_model

@@ -1,0 +1,26 @@
+"""All trials as one table."""
+
+from typing import TYPE_CHECKING
+
+from hpsearch.ledger.record import StudyRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def trials_table(record: StudyRecord) -> "pd.DataFrame":
+    """One row per trial.
+
+    Columns: number, state, score, std, epoch, seconds, parameters, failure, ``config.*`` and ``fold_0`` … (fold scores).
+    """
+    import pandas as pd
+
+    rows = []
+    for trial in record.trials:
+        row: dict[str, object] = {"number": trial.number, "state": trial.state.value}
+        row |= {name: getattr(trial, name) for name in ("score", "std", "epoch", "seconds", "parameters")}
+        row["failure"] = None if trial.failure is None else trial.failure.message
+        row |= {f"config.{name}": trial.config.get(name) for name in record.space}
+        row |= {f"fold_{i}": value for i, value in enumerate(trial.fold_scores)}
+        rows.append(row)
+    return pd.DataFrame(rows)

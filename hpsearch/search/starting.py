@@ -1,0 +1,161 @@
+"""Starting a study, or going on with one: checks, lock, workers, session."""
+
+import time
+import tomllib
+from contextlib import ExitStack
+from dataclasses import replace
+
+from hpsearch import tracking
+from hpsearch.core.user_code import source_digest
+from hpsearch.errors import LedgerError, SpecError
+from hpsearch.ledger import workspace
+from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.ledger.store import Ledger
+from hpsearch.search.changes import check_unchanged, with_trials
+from hpsearch.search.observer import Observer
+from hpsearch.search.preparation import open_executor, prepare_study, with_engine
+from hpsearch.search.session import Session
+from hpsearch.spec import SearchSection, StudySpec, sqlite_path
+from hpsearch.training.protocol import WorkerProtocol
+
+
+def start(spec: StudySpec, text: str, observer: Observer) -> StudyRecord:
+    """Run a study, or go on with it if the ledger has it.
+
+    Args:
+        spec: The study file.
+        text: Its text.
+        observer: Told of everything that happens.
+
+    Returns:
+        The study at its end.
+
+    Raises:
+        HpsearchError: See its subclasses. What was finished before is in the ledger.
+    """
+    uri = spec.tracking.resolved().ledger
+    if (path := sqlite_path(uri)) is None or path.exists():
+        ledger = Ledger(uri)
+        if ledger.has(spec.name):
+            record = ledger.load(spec.name)
+            spec = _with_trials_as_resumed(record, spec, observer)
+            check_unchanged(record, spec)
+            return resume(spec.name, uri, observer=observer, changed=spec)
+    with workspace.driving(uri, spec.name), tracking.environment(spec), ExitStack() as stack:
+        prepared = prepare_study(spec, stack)
+        ledger = Ledger(uri, create=True)
+        ledger.create(
+            StudyRecord(
+                name=spec.name,
+                spec=spec,
+                study_file=text,
+                space=prepared.space,
+                facts=prepared.facts,
+                created=time.time(),
+            )
+        )
+        record = ledger.load(spec.name)
+        for warning in record.objective.warnings():
+            _note(ledger, record, warning, observer)
+        return Session(record, ledger, prepared.executor, observer).run()
+
+
+def resume(
+    name: str, uri: str, *, observer: Observer, trials: int | None = None, changed: StudySpec | None = None
+) -> StudyRecord:
+    """Go on with a study: finished folds are kept, unfinished ones trained, suggestions continued.
+
+    Args:
+        name: The study.
+        uri: Its ledger.
+        observer: Told of everything that happens.
+        trials: A new number of trials, not below the number of trials begun; None keeps the number.
+        changed: The study file, if keys have changed in it that results do not depend on.
+
+    Returns:
+        The study at its end; as it is if it has ended.
+
+    Raises:
+        LedgerError: There is no such study, another driver has it, or its data have changed.
+        SpecError: More trials have begun than `trials`.
+    """
+    ledger = Ledger(uri)
+    ledger.load(name)
+    with workspace.driving(uri, name), ExitStack() as stack:
+        record = ledger.load(name)
+        if changed is not None and changed != record.spec:
+            record = ledger.set_spec(name, changed)
+        if trials is not None and trials != record.spec.search.trials:
+            _check_trials(record, trials)
+            record = ledger.set_spec(name, with_trials(record.spec, trials))
+        if record.state is StudyState.FINISHED and record.champion and record.champion.model_uri and trials is None:
+            return record
+        spec = with_engine(record.spec, record.facts.plan.engine)
+        stack.enter_context(tracking.environment(spec))
+        executor = stack.enter_context(open_executor(spec, record.facts.backend))
+        _check_data(record, executor.call(WorkerProtocol.describe_data).fingerprint)
+        record = _with_present_code(record, ledger, observer)
+        return Session(record, ledger, executor, observer).run()
+
+
+def _with_trials_as_resumed(record: StudyRecord, spec: StudySpec, observer: Observer) -> StudySpec:
+    """`resume --trials` has changed the number, and the file is as it was: the study's number counts."""
+    now, asked = record.spec.search.trials, spec.search.trials
+    if now == asked or asked != _trials_in(record.study_file):
+        return spec
+    ways = f"; `{record.command('resume', f'--trials {asked}')}` changes it" * (asked >= len(record.trials))
+    observer.note(f"trials: the study file says {asked}, but the study now has {now}{ways}")
+    return with_trials(spec, now)
+
+
+def _trials_in(study_file: str) -> int:
+    """The number of trials that the text of a study file asks for."""
+    default: int = SearchSection.model_fields["trials"].default
+    return int(tomllib.loads(study_file).get("search", {}).get("trials", default))
+
+
+def _check_trials(record: StudyRecord, trials: int) -> None:
+    begun = len(record.trials)
+    if trials < begun:
+        raise SpecError(
+            f"--trials {trials} is fewer than the {begun} trials that study {record.name!r} has",
+            code="fewer-trials-than-begun",
+            hint=f"`{record.command('resume', f'--trials {begun}')}` ends the search with these",
+            trials=trials,
+            begun=begun,
+        )
+
+
+def _check_data(record: StudyRecord, found: str) -> None:
+    before = record.facts.data.fingerprint
+    if found != before:
+        raise LedgerError(
+            f"the data of study {record.name!r} have changed: their fingerprint is {found}, but was {before}",
+            code="data-changed",
+            hint="scores would not be comparable: put the old data back, or start a study with another name",
+            study=record.name,
+            before=before,
+            found=found,
+        )
+
+
+def _with_present_code(record: StudyRecord, ledger: Ledger, observer: Observer) -> StudyRecord:
+    """The study with the digest of the code that it goes on with. A change is noted; fixing a mistake is no error."""
+    build, before = record.spec.model.build, record.facts.model_source
+    now = source_digest(build, record.spec.folder) if build else None
+    if now is None or now == before:
+        return record
+    ledger.set_facts(record.name, replace(record.facts, model_source=now))
+    trained = [trial.number for trial in record.trials if trial.folds]
+    if before is not None and trained:
+        note = (
+            f"the code of {build} has changed since trial {trained[-1]} (SHA-256 {before[:12]}, now {now[:12]}): later "
+            "trials and the refit may not be comparable with the trials before"
+        )
+        _note(ledger, record, note, observer)
+    return ledger.load(record.name)
+
+
+def _note(ledger: Ledger, record: StudyRecord, text: str, observer: Observer) -> None:
+    ledger.add_note(record.name, text)
+    observer.note(text)

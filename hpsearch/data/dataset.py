@@ -56,6 +56,7 @@ class Dataset:
         task: See :class:`Task`.
         classes: Names of the classes in order of their numbers; empty for regression.
         columns: Columns of a table in order; empty where ``x`` is one array.
+        examples: Some rows of a table as the source has them, texts included; empty where ``x`` is one array.
         extra: Facts about the source that a family may need, such as ``{"words": 10000}``.
     """
 
@@ -65,6 +66,7 @@ class Dataset:
     task: Task
     classes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
+    examples: Mapping[str, Array] = field(default_factory=dict)
     extra: Mapping[str, object] = field(default_factory=dict)
 
     @property

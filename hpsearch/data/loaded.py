@@ -20,6 +20,7 @@ class Loaded:
         time: Time of each row of `x`.
         classes: Names of classes 0, 1, … where the source knows them.
         columns: Columns of a table.
+        examples: The first rows of a table, as the source has them.
         extra: Facts for the models, such as ``{"words": 10000}``.
     """
 
@@ -31,4 +32,5 @@ class Loaded:
     time: Array | None = None
     classes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
+    examples: Mapping[str, Array] = field(default_factory=dict)
     extra: Mapping[str, object] = field(default_factory=dict)

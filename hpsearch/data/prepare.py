@@ -42,6 +42,7 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
         task=coded.task,
         classes=coded.classes,
         columns=loaded.columns,
+        examples=loaded.examples,
         extra=loaded.extra,
     )
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_CATEGORIES = 200
 """A text column with more different texts than this, or more than half as many as rows, counts as free text."""
 
+EXAMPLES = 5
+"""Rows of a table that are kept as they are, to show what a model takes."""
+
 
 def from_frame(frame: "pd.DataFrame", spec: "StudySpec", y: Array | None = None) -> Loaded:
     """Inputs, targets, groups and time of a table, by the roles that ``[data]`` gives its columns.
@@ -56,6 +59,7 @@ def from_frame(frame: "pd.DataFrame", spec: "StudySpec", y: Array | None = None)
         groups=None if data.group is None else _whole(source, frame, data.group).astype(str),
         time=None if data.time is None else _time(source, frame, data.time),
         columns=columns,
+        examples={name: frame[name].head(EXAMPLES).to_numpy() for name in names},
     )
 
 

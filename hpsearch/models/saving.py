@@ -56,11 +56,16 @@ def load_model(path: str | Path, spec: StudySpec, *, compile: bool = True) -> ke
         ModelError: It needs something that the build module does not have, or cannot be made from its file.
     """
     with without_tensorflow():
-        with zipfile.ZipFile(path) as file:
-            named = set(_not_of_keras(json.loads(file.read("config.json"))))
+        named = custom_names(path)
         objects = _find(named, spec) if named else {}
         with _told(f"{spec.model.build or spec.model.family}: the saved model cannot be loaded"):
             return keras.saving.load_model(path, custom_objects=objects, compile=compile, safe_mode=False)
+
+
+def custom_names(path: str | Path) -> set[str]:
+    """Registered names of the classes and functions in a ``.keras`` file that are not Keras' own."""
+    with zipfile.ZipFile(path) as file:
+        return set(_not_of_keras(json.loads(file.read("config.json"))))
 
 
 def check_saving(model: keras.Model, spec: StudySpec, x: Features) -> None:
@@ -110,7 +115,7 @@ def _find(names: Iterable[str], spec: StudySpec) -> Mapping[str, Any]:
     if address is None:
         return {}
     load_object(address, spec.folder, ModelError)
-    modules, found = _users_modules(address.partition(":")[0]), {}
+    modules, found = users_modules(address.partition(":")[0]), {}
     for name in names:
         known = keras.saving.get_registered_object(name)
         if "<locals>" in getattr(known, "__qualname__", ""):
@@ -121,7 +126,7 @@ def _find(names: Iterable[str], spec: StudySpec) -> Mapping[str, Any]:
     return found
 
 
-def _users_modules(name: str) -> list[ModuleType]:
+def users_modules(name: str) -> list[ModuleType]:
     """A build module, then the imported modules that lie beside or below it, or elsewhere in its package."""
     module, top = sys.modules[name], sys.modules[name.partition(".")[0]]
     folder = (_file(top) or _file(module) or Path()).parent

@@ -1,11 +1,11 @@
-"""The documented studies: does the documented config reach its reference, and what does the search make of it?
+"""Measures the documented studies: whether the documented config reaches its reference, and what a search finds.
 
-    python -m benchmarks.documented --write docs/results.md     # all of them
-    python -m benchmarks.documented imdb boston                 # some; the others' figures are kept
-    python -m benchmarks.documented --documented                # the documented configs only, without a search
+    python -m benchmarks.documented --write docs/results.md     # all studies
+    python -m benchmarks.documented imdb boston                 # only these; the figures of the others stay
+    python -m benchmarks.documented --documented                # only the documented configs, no search
 
-Figures are kept in benchmarks/documented.json, from which the table is written. Data sets are read from Keras' cache
-(KERAS_HOME); a study whose data are missing is left out with the reason.
+The figures are stored in benchmarks/documented.json, and the table is written from there. Data sets are read from
+Keras' cache (KERAS_HOME). A study without its data is skipped with a message.
 """
 
 import argparse
@@ -31,12 +31,13 @@ class Documented:
     """One documented study.
 
     Attributes:
-        config: The documented hyperparameters; what is left out has the study file's constant.
+        config: The documented hyperparameters. The study file's constants fill in the rest.
         reference: The figure to reach, in words.
-        measured: Which figures of the documented config are shown.
-        tuned: Which figure of the search's winner is shown.
-        reached: Whether documented and tuned figures meet the reference.
-        how: ``test`` trains on all training rows; ``folds`` averages the study's folds epoch by epoch.
+        measured: The figures of the documented config to show.
+        tuned: The figure of the search's winner to show.
+        reached: Tells whether the documented and the tuned figures meet the reference.
+        how: How to measure the documented config: ``test`` trains on all training rows, ``holdout`` on those of the
+            study's holdout, ``folds`` averages the study's folds epoch by epoch, ``line`` predicts 11, 12 and 13.
     """
 
     config: dict[str, Any]
@@ -54,7 +55,7 @@ SGD = {"optimizer": "sgd", "learning_rate": 0.01}
 STUDIES: dict[str, Documented] = {
     "line": Documented(
         {**ADAM, "activation": "relu"},
-        "11, 12, 13 within 1 % after tuning",
+        "predicts 11, 12, 13 within 1 % after tuning",
         ("largest error",),
         "largest error",
         lambda _, tuned: tuned["largest error"] <= 0.01,
@@ -124,7 +125,7 @@ STUDIES: dict[str, Documented] = {
     ),
     "california": Documented(
         {**RMSPROP, "units": 64},
-        "test MAE reported (100,000 dollars)",
+        "none; test MAE in 100,000 dollars",
         ("test mae",),
         "mae",
         lambda _plain, _tuned: True,
@@ -138,7 +139,7 @@ STUDIES: dict[str, Documented] = {
     ),
     "digits": Documented(
         {**ADAM, "units": 128, "batch_size": 32, "dropout": 0.2},
-        "the offline default",
+        "none; the study to try first",
         ("test accuracy",),
         "accuracy",
         lambda _plain, _tuned: True,
@@ -147,9 +148,13 @@ STUDIES: dict[str, Documented] = {
 
 
 def documented_config(name: str) -> dict[str, Any]:
-    """The study file's constants, overridden by the documented values."""
+    """The study file's constants, overridden by the documented values.
+
+    Raises:
+        ValueError: A searched hyperparameter has no documented value.
+    """
     from hpsearch.core.space import Constant
-    from hpsearch.spec import load_spec
+    from hpsearch.spec import load_spec, make_space
 
     spec, _ = load_spec(ROOT / "studies" / f"{name}.toml")
     wanted = STUDIES[name].config
@@ -158,7 +163,7 @@ def documented_config(name: str) -> dict[str, Any]:
         if space.is_active(one, {**config, **wanted}):
             config[one] = wanted[one] if one in wanted else parameter.values()[0]  # type: ignore[index]
             if one not in wanted and not isinstance(parameter, Constant) and len(parameter.values() or (1, 2)) > 1:
-                raise ValueError(f"{name}: the documented config leaves {one} open")
+                raise ValueError(f"{name}: the documented config has no value for {one}")
     return config
 
 
@@ -232,11 +237,11 @@ def _line_error(model: Any) -> Figures:
 
 
 def measure_search(name: str, resources: str = "") -> dict[str, Any]:
-    """Search as the study file says, in a folder of its own, and test the winner.
+    """Run the study file's search in a temporary folder and test the winner.
 
     Args:
         name: The study.
-        resources: Lines for ``[resources]``, such as ``engine = "fit"``.
+        resources: Lines for ``[resources]``, for example ``engine = "fit"``.
     """
     import keras
 
@@ -255,7 +260,7 @@ def measure_search(name: str, resources: str = "") -> dict[str, Any]:
             champion = study.record.champion
             figures: dict[str, Any] = {f"test {metric}": value for metric, value in champion.test.items()}
             figures |= {"score": study.record.ranked[0].score, "trials": len(study.record.trials)}
-            figures["engine"] = study.record.facts["plan"]["engine"]
+            figures["engine"] = study.record.facts.plan.engine
             if name == "line":
                 figures |= _line_error(keras.models.load_model(champion.path))
         finally:
@@ -264,12 +269,12 @@ def measure_search(name: str, resources: str = "") -> dict[str, Any]:
 
 
 def read_results() -> dict[str, Any]:
-    """Study → ``documented`` and ``search`` → figures."""
+    """The stored figures: study → ``documented`` or ``search`` → figures."""
     return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
 
 
 def keep(name: str, what: str, figures: Figures) -> None:
-    """Add figures to those that are kept; another process may have added some since this one began."""
+    """Store figures. The file is read again first, because another process may have added some meanwhile."""
     print(name, what, json.dumps(figures), flush=True)
     results = read_results() | {"machine": f"{os.cpu_count()} CPU cores"}
     results[name] = {**results.get(name, {}), what: figures}
@@ -277,16 +282,17 @@ def keep(name: str, what: str, figures: Figures) -> None:
 
 
 def write_table(results: dict[str, Any], path: Path) -> None:
-    """The table of what was measured, as Markdown."""
+    """Write the page with the table of results, in Markdown."""
     lines = [
-        "# The documented studies, measured",
+        "# Results of the documented studies",
         "",
-        "Generated by `make studies` (`benchmarks/documented.py`); do not edit.",
+        "`make studies` generates this page (`benchmarks/documented.py`). Do not edit it.",
         "",
-        "- *Documented config*: the hyperparameters of the documents, trained on all training rows with Keras `fit` on",
-        "  the JAX backend and tested; `mnist-small` on 70 % of them, `boston` also on the 4 folds of its study.",
-        "- *After the search*: the winner of the study file, refitted on all training rows and tested once.",
-        "- *s*: seconds of wall time on a machine that had other work at the same time: orders of magnitude only.",
+        "- *Documented config*: the documented hyperparameters, trained with Keras `fit` on the JAX backend and tested.",
+        "  They train on all training rows; `mnist-small` on 70 % of them, `boston` also on the 4 folds of its study.",
+        "- *After the search*: the winner of the search, refitted on all training rows and tested once.",
+        "- *s*: wall time in seconds. The machine did other work at the same time, so these are orders of magnitude.",
+        "- *Reached*: whether the figures meet the reference.",
         "",
         "| study | reference | documented config | s | after the search | trials | engine | s | reached |",
         "|---|---|---|---:|---|---:|---|---:|---|",
@@ -322,14 +328,14 @@ def _seconds(figures: Figures) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", nargs="*", metavar="study")
-    parser.add_argument("--documented", action="store_true", help="the documented configs only")
-    parser.add_argument("--search", action="store_true", help="the searches only")
-    parser.add_argument("--resources", default="", help="lines for [resources], such as 'engine = \"fit\"'")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table, as Markdown")
-    parser.add_argument("--table", action="store_true", help="measure nothing, only write the table")
+    parser.add_argument("--documented", action="store_true", help="measure only the documented configs")
+    parser.add_argument("--search", action="store_true", help="measure only the searches")
+    parser.add_argument("--resources", default="", help="lines for [resources], for example 'engine = \"fit\"'")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table to this file, in Markdown")
+    parser.add_argument("--table", action="store_true", help="measure nothing; only write the table")
     arguments = parser.parse_args()
     if unknown := set(arguments.studies) - STUDIES.keys():
-        parser.error(f"there is no study {', '.join(sorted(unknown))}; there are {', '.join(STUDIES)}")
+        parser.error(f"unknown study {', '.join(sorted(unknown))}; choose from {', '.join(STUDIES)}")
     from hpsearch.errors import HpsearchError, Interrupted
 
     for name in () if arguments.table else arguments.studies or STUDIES:

@@ -38,6 +38,6 @@ def test_the_table_shows_measured_figures_and_dashes_for_missing_ones(tmp_path):
     write_table(measured, tmp_path / "results.md")
     rows = [line for line in (tmp_path / "results.md").read_text().splitlines() if line.startswith("| `")]
     assert rows == [
-        "| `line` | 11, 12, 13 within 1 % after tuning | – | – | largest error 0.2000 | 3 | fit | 1 | no |",
+        "| `line` | predicts 11, 12, 13 within 1 % after tuning | – | – | largest error 0.2000 | 3 | fit | 1 | no |",
         "| `imdb` | test accuracy ≥ 0.87 | test accuracy 0.8810 | 10 | – | – | – | – | yes |",
     ]

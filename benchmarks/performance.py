@@ -1,4 +1,4 @@
-"""The comparison as a table on the terminal and as docs/performance.md."""
+"""Writes the comparison with peers: a table for the terminal, and docs/performance.md."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +15,8 @@ HEADER = ("study", "contender", "trials measured", "cold, s", "warm, s", "s per 
 def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """One line per study and contender.
 
-    Seconds are whole-process wall times; ≈ marks one that was carried on from fewer trials. "hpsearch is" compares
-    cold whole processes.
+    Seconds are wall times of whole processes. ≈ marks an extrapolation from fewer trials. "hpsearch is" compares cold
+    processes.
     """
     found = {(row["workload"], row["contender"], row["cache"]): row for row in rows}
     lines = []
@@ -61,21 +61,21 @@ def _ratio(row: Row | None, ours: Row | None) -> str:
 
 
 def render_table(rows: Sequence[Row]) -> str:
-    """For the terminal."""
+    """The table as text, for the terminal."""
     lines = [HEADER, *table(rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
 def write_page(path: Path, rows: Sequence[Row]) -> None:
-    """Write docs/performance.md: the table, and what it takes to repeat it."""
+    """Write docs/performance.md: the table, and the commands that repeat it."""
     sections = [
         "# Performance",
-        "Written by `python -m benchmarks.peers` (`make bench`); do not edit by hand.",
+        "`python -m benchmarks.peers` (`make bench`) generates this page. Do not edit it.",
         _METHOD,
         _markdown(HEADER, table(rows)),
         *(
-            ["Figures of studies smaller than the documented ones are trials of the benchmark, no results."]
+            ["Some studies are smaller than documented. Their figures only test the benchmark."]
             if any(not row["full_size"] for row in rows)
             else []
         ),
@@ -90,17 +90,20 @@ def write_page(path: Path, rows: Sequence[Row]) -> None:
 
 
 _METHOD = """\
-The same search written for each tool as its users write it: the same rows, stratified folds, model, space, epochs and
-batch size; peers train fold after fold with Keras `fit` and log every epoch of every fold to MLflow
-(`benchmarks/contenders`), hpsearch reads a study file (`benchmarks/study_file.py`). A study is given as
+Every tool runs the same search, written as its users would write it. Rows, stratified folds, model, space, epochs and
+batch size are the same. The peers train one fold after the other with Keras `fit` and log every epoch of every fold to
+MLflow (`benchmarks/contenders`). hpsearch reads a study file (`benchmarks/study_file.py`). The size of a study is
 *trials × folds × epochs*.
 
-- *cold, s*: wall time of the whole process, from start to exit, with no compiled program on disk; *warm, s*: a second
-  process that finds what the first has left there. hpsearch's time includes the refit of its winner on all
-  development rows, the test and the saved model, which the peers do not do.
-- ≈: measured on fewer trials and carried on at the peer's own seconds per trial after its first.
-- *s per trial*: cold wall time over trials.
-- *best score*: best cross-validated accuracy over the trials measured (best epoch of the mean curve over folds)."""
+- *cold, s*: wall time of the whole process, from start to exit, without compiled programs on disk.
+- *warm, s*: the same for a second process, which finds the compiled programs of the first.
+- hpsearch's times include the refit of the winner on all development rows, its test and the saved model. The peers do
+  none of these.
+- ≈: measured on fewer trials, then extrapolated at the peer's own time per trial. The first trial does not count for
+  this time.
+- *s per trial*: cold wall time, divided by the number of trials.
+- *best score*: the best cross-validated accuracy among the measured trials, at the best epoch of the mean curve over
+  the folds."""
 
 
 def _machines(rows: Sequence[Row]) -> str:
@@ -114,22 +117,22 @@ def _machines(rows: Sequence[Row]) -> str:
 
 
 def lane_section() -> list[str]:
-    """What ``benchmarks.lane_throughput`` has found."""
+    """The figures of ``benchmarks.lane_throughput``."""
     rows = [
         (name, f"{row['engine_s'] * 1e3:.1f}", f"{row['loop_s'] * 1e3:.1f}", f"{row['share']:.0%}")
         for name, row in kept("lane_throughput").items()
     ]
-    header = ("study", "fused engine, ms per epoch", "JAX loop, ms per epoch", "share of the loop's throughput")
-    title = "## One lane against a hand-written JAX loop"
+    header = ("study", "fused engine, ms per epoch", "JAX loop, ms per epoch", "throughput, share of the loop's")
+    title = "## One lane compared with a hand-written JAX loop"
     text = (
-        "One trial validated on a holdout, the same model and rows: `python -m benchmarks.lane_throughput`. The loop "
-        "draws its dropout with JAX's own generator; the engine's comes from a cheaper hash."
+        "One trial on a holdout, with the same model and rows, measured by `python -m benchmarks.lane_throughput`. The loop "
+        "draws dropout masks with JAX's generator. The engine draws them from a cheaper hash."
     )
     return [title, text, _markdown(header, rows)] if rows else []
 
 
 def shares_section() -> list[str]:
-    """What ``benchmarks.shares`` has found."""
+    """The figures of ``benchmarks.shares``."""
     rows = [
         (
             WORKLOADS[name].title,
@@ -139,16 +142,23 @@ def shares_section() -> list[str]:
         )
         for name, row in kept("shares").items()
     ]
-    header = ("study", "trials", "wall, s", "XLA programs", "building and loading them", "tracking, CPU per core")
-    text = (
-        "Shares of the wall time of a second, warm run, imports left out: `python -m benchmarks.shares`. Programs and "
-        "their building overlap; refit, test, report and registration are the rest."
+    header = (
+        "study",
+        "trials",
+        "wall, s",
+        "running XLA programs",
+        "building and loading programs",
+        "tracking, CPU per core",
     )
-    return ["## Where a warm study's time goes", text, _markdown(header, rows)] if rows else []
+    text = (
+        "Shares of the wall time of a second, warm run, without imports, measured by `python -m benchmarks.shares`. Programs "
+        "and their building overlap. Refit, test, report and registration take the rest."
+    )
+    return ["## Where the time of a warm study goes", text, _markdown(header, rows)] if rows else []
 
 
 def pruning_section() -> list[str]:
-    """What ``benchmarks.pruning`` has found, one table per bundle size."""
+    """The figures of ``benchmarks.pruning``, one table per bundle size."""
     sections = []
     for study in kept("pruning").values():
         settings = study["settings"]
@@ -180,15 +190,20 @@ _PRUNING_HEADER = (
     "mean loss of best score",
 )
 _PRUNING = """\
-Every rule replays the same real curves (digits MLP, `benchmarks/curve_bank.py`) in the same random order; an epoch
-is one epoch of all folds of a trial. *Epochs to the unpruned best*: spent until some trial was as good as the best of
-the study without pruning, going on with further trials where the rule had stopped the best one. Optuna's pruners are
-given the mean over all folds after each epoch, which a K-fold objective written for Optuna cannot give them.
-`python -m benchmarks.pruning` repeats it."""
+Every rule replays the same real curves (digits MLP, `benchmarks/curve_bank.py`) in the same random order. An epoch is
+one epoch of all folds of a trial.
+
+*Epochs to the unpruned best* counts the epochs until some trial is as good as the best trial of the study without
+pruning. If the rule stops that best trial, the replay continues with further trials.
+
+Optuna's pruners get the mean over all folds after each epoch. A K-fold objective written for Optuna cannot give them
+this mean.
+
+`python -m benchmarks.pruning` repeats the measurement."""
 
 
 def racing_section() -> list[str]:
-    """What ``benchmarks.racing_error_rate`` has found."""
+    """The figures of ``benchmarks.racing_error_rate``."""
     sections = []
     for study in kept("racing").values():
         allowed = 1 - study["settings"]["confidence"]
@@ -197,11 +212,13 @@ def racing_section() -> list[str]:
             for name, row in study["curves"].items()
         ]
         sections += [
-            f"Promised: at most {allowed:.0%} of the trials that would have won are stopped. Measured, by "
-            "`python -m benchmarks.racing_error_rate`:",
-            _markdown(("curves", "would have won", "of these stopped", "95 % limit", "epochs saved on others"), rows),
+            f"Racing promises to stop at most {allowed:.0%} of the trials that would have won. "
+            "`python -m benchmarks.racing_error_rate` measures it:",
+            _markdown(
+                ("curves", "would have won", "of these stopped", "upper 95 % limit", "epochs saved on others"), rows
+            ),
         ]
-    return ["## Racing: how often it is wrong", *sections] if sections else []
+    return ["## How often racing is wrong", *sections] if sections else []
 
 
 def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

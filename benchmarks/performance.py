@@ -125,8 +125,8 @@ def lane_section() -> list[str]:
     header = ("study", "fused engine, ms per epoch", "JAX loop, ms per epoch", "throughput, share of the loop's")
     title = "## One lane compared with a hand-written JAX loop"
     text = (
-        "One trial on a holdout, with the same model and rows, measured by `python -m benchmarks.lane_throughput`. The loop "
-        "draws dropout masks with JAX's generator. The engine draws them from a cheaper hash."
+        "One trial on a holdout, with the same model and rows, measured by `python -m benchmarks.lane_throughput`. The "
+        "loop draws dropout masks with JAX's generator. The engine draws them from a cheaper hash."
     )
     return [title, text, _markdown(header, rows)] if rows else []
 
@@ -151,8 +151,8 @@ def shares_section() -> list[str]:
         "tracking, CPU per core",
     )
     text = (
-        "Shares of the wall time of a second, warm run, without imports, measured by `python -m benchmarks.shares`. Programs "
-        "and their building overlap. Refit, test, report and registration take the rest."
+        "Shares of the wall time of a second, warm run, without imports, measured by `python -m benchmarks.shares`. "
+        "Programs and their building overlap. Refit, test, report and registration take the rest."
     )
     return ["## Where the time of a warm study goes", text, _markdown(header, rows)] if rows else []
 

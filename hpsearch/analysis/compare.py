@@ -1,9 +1,8 @@
-"""Two trials or two studies side by side, told apart by a paired test where their folds are the same."""
+"""Two trials or two studies side by side, with a paired test if they share their folds."""
 
 from dataclasses import dataclass
 
 from hpsearch.analysis import words
-from hpsearch.analysis.leaderboard import validation_ratio
 from hpsearch.analysis.statistics import ALPHA, PairedTest, corrected_t_test
 from hpsearch.core.space import Value
 from hpsearch.core.trial import Trial
@@ -12,8 +11,8 @@ from hpsearch.ledger.record import StudyRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """One trial's facts; see :class:`~hpsearch.core.trial.Trial`."""
+class TrialSummary:
+    """One trial without its curves; see :class:`~hpsearch.core.trial.Trial`."""
 
     study: str
     trial: int
@@ -32,20 +31,20 @@ class CompareInfo:
     """Two trials side by side.
 
     Attributes:
-        metric: The metric of the first one's study.
+        metric: The metric of the first trial's study.
         direction: ``"minimize"`` or ``"maximize"``.
-        a: The first.
-        b: The second.
-        test: First minus second over the same folds; None where they cannot be paired.
-        reason: Why they cannot; empty otherwise.
+        a: The first trial.
+        b: The second trial.
+        test: First minus second over the same folds; None if the trials cannot be paired.
+        reason: Why they cannot be paired; empty otherwise.
         sentence: The outcome in words.
-        differences: (hyperparameter, first's value, second's value) where they differ; None where one has it not.
+        differences: (hyperparameter, first value, second value) for each one that differs; None if a trial lacks it.
     """
 
     metric: str
     direction: str
-    a: Side
-    b: Side
+    a: TrialSummary
+    b: TrialSummary
     test: PairedTest | None
     reason: str
     sentence: str
@@ -55,29 +54,28 @@ class CompareInfo:
 def compare_info(
     a: StudyRecord, b: StudyRecord, *, trial_a: int | None = None, trial_b: int | None = None
 ) -> CompareInfo:
-    """Compare two trials of one study or of two.
+    """Compare two trials of one study or of two studies.
 
     Args:
         a: The first study.
         b: The second study; may be the first.
-        trial_a: Trial of the first; None for its best.
-        trial_b: Trial of the second; None for its best.
+        trial_a: Number of a trial of the first study; None for its best.
+        trial_b: Number of a trial of the second study; None for its best.
 
     Raises:
-        StudyError: There is no such trial, or no ranked one.
+        StudyError: There is no such trial, or no complete one.
     """
     first, second = find_trial(a, trial_a), find_trial(b, trial_b)
     reason = _unpaired(a, b, first, second)
     test = None
     if not reason:
-        ratio = validation_ratio(a, len(first.fold_scores))
-        test = corrected_t_test(first.fold_scores, second.fold_scores, ratio=ratio)
+        test = corrected_t_test(first.fold_scores, second.fold_scores, ratio=a.facts.data.validation_ratio)
     names = dict.fromkeys([*first.config, *second.config])
     return CompareInfo(
         metric=a.objective.metric,
         direction=a.objective.direction,
-        a=side_of(a, first),
-        b=side_of(b, second),
+        a=trial_summary(a, first),
+        b=trial_summary(b, second),
         test=test,
         reason=reason,
         sentence=_sentence(a, b, first, second, test),
@@ -93,45 +91,33 @@ def find_trial(record: StudyRecord, number: int | None) -> Trial:
     """A trial by its number, or the best one.
 
     Raises:
-        StudyError: There is no such trial, or no ranked one.
+        StudyError: There is no such trial, or no complete one.
     """
     if number is None:
         if record.best is None:
             raise StudyError(
                 f"study {record.name!r} has no complete trial",
-                hint=f"`{record.command('show')}` shows what there is",
+                code="no-complete-trial",
+                hint=f"`{record.command('show')}` shows its trials",
+                study=record.name,
             )
         return record.best
     for trial in record.trials:
         if trial.number == number:
             return trial
-    last = f"its trials are 0 to {record.trials[-1].number}" if record.trials else "it has no trials yet"
-    raise StudyError(f"study {record.name!r} has no trial {number}", hint=last)
+    raise StudyError(
+        f"study {record.name!r} has no trial {number}",
+        code="no-such-trial",
+        hint=f"its trials are 0 to {record.trials[-1].number}" if record.trials else "it has no trials yet",
+        study=record.name,
+        trial=number,
+        n_trials=len(record.trials),
+    )
 
 
-def _unpaired(a: StudyRecord, b: StudyRecord, first: Trial, second: Trial) -> str:
-    """Why two trials cannot be paired fold by fold; empty where they can."""
-    if a.objective.metric != b.objective.metric:
-        return f"they were scored by {a.objective.metric} and {b.objective.metric}"
-    if not first.fold_scores or not second.fold_scores:
-        return "one of them has no score"
-    if len(first.fold_scores) != len(second.fold_scores):
-        return f"they have {len(first.fold_scores)} and {len(second.fold_scores)} folds"
-    if len(first.fold_scores) < 2:
-        return "one validation split gives no spread to judge by"
-    if a is b or a.name == b.name:
-        return ""
-    data_a, data_b = a.facts.get("data", {}), b.facts.get("data", {})
-    if data_a.get("fingerprint") != data_b.get("fingerprint"):
-        return "they saw different data"
-    if (a.spec.seed, a.spec.validation, data_a.get("folds")) != (b.spec.seed, b.spec.validation, data_b.get("folds")):
-        return "their folds differ: give both studies the same seed and [validation]"
-    return ""
-
-
-def side_of(record: StudyRecord, trial: Trial) -> Side:
-    """A trial's facts as plain values."""
-    return Side(
+def trial_summary(record: StudyRecord, trial: Trial) -> TrialSummary:
+    """A trial as plain values."""
+    return TrialSummary(
         study=record.name,
         trial=trial.number,
         state=str(trial.state),
@@ -143,6 +129,26 @@ def side_of(record: StudyRecord, trial: Trial) -> Side:
         seconds=trial.seconds,
         config=dict(trial.config),
     )
+
+
+def _unpaired(a: StudyRecord, b: StudyRecord, first: Trial, second: Trial) -> str:
+    """Why two trials cannot be paired fold by fold; empty if they can."""
+    if a.objective.metric != b.objective.metric:
+        return f"they were scored by {a.objective.metric} and {b.objective.metric}"
+    if not first.fold_scores or not second.fold_scores:
+        return "one of them has no score"
+    if len(first.fold_scores) != len(second.fold_scores):
+        return f"they have {len(first.fold_scores)} and {len(second.fold_scores)} folds"
+    if len(first.fold_scores) < 2:
+        return "a single validation split has no spread"
+    if a is b or a.name == b.name:
+        return ""
+    data_a, data_b = a.facts.data, b.facts.data
+    if data_a.fingerprint != data_b.fingerprint:
+        return "they used different data"
+    if (a.spec.seed, a.spec.validation, data_a.folds) != (b.spec.seed, b.spec.validation, data_b.folds):
+        return "their folds differ: give both studies the same seed and [validation]"
+    return ""
 
 
 def _sentence(a: StudyRecord, b: StudyRecord, first: Trial, second: Trial, test: PairedTest | None) -> str:
@@ -157,12 +163,12 @@ def _sentence(a: StudyRecord, b: StudyRecord, first: Trial, second: Trial, test:
     ahead = a.objective.better(first.score, second.score)
     better, worse = (name_a, name_b) if ahead else (name_b, name_a)
     gap = words.number(abs(first.score - second.score))
-    start = f"{better} has the better {metric}, by {gap}"
+    start = f"{better} beats {worse} by {gap} in {metric}"
     if test is None:
-        return f"{start} over {worse}; whether that is more than chance cannot be said."
+        return f"{start}; without a paired test this may be chance."
     p = f"p {words.probability(test.p)}" if test.p < 0.001 else f"p = {words.probability(test.p)}"
-    told = "more than chance" if test.p < ALPHA else "within chance"
-    return f"{start} over {worse}: {told} ({p}, paired over {len(first.fold_scores)} folds)."
+    outcome = "more than chance" if test.p < ALPHA else "within chance"
+    return f"{start}: {outcome} ({p}, paired over {len(first.fold_scores)} folds)."
 
 
 def _name(a: StudyRecord, b: StudyRecord, record: StudyRecord, trial: Trial) -> str:

@@ -7,12 +7,12 @@ from hpsearch.core.trial import Trial, TrialState
 from hpsearch.ledger.record import StudyRecord
 
 MAX_POINTS = 1000
-"""More trials than so many are thinned out evenly in :attr:`CostInfo.trials`."""
+"""Largest number of trials in :attr:`CostInfo.trials`; more are thinned out evenly."""
 
 
 @dataclass(frozen=True, slots=True)
 class CostRow:
-    """All trials of one state: how many, how many epochs (over all folds) and how many seconds they trained."""
+    """All trials of one state: their number, their epochs over all folds and their training seconds."""
 
     state: str
     trials: int
@@ -39,11 +39,11 @@ class CostInfo:
         rows: One per state that has trials.
         epochs: Over all trials and folds.
         train_seconds: Over all trials and folds.
-        wall_seconds: From the first suggestion to the last result; None before the first result. Time in which the
-            study was interrupted counts too.
-        compile_seconds: Time spent building and compiling rather than training; None where it was not recorded.
-        saved_epochs: Epochs that pruned trials were spared.
-        trials: See :class:`TrialCost`; evenly thinned out where there are many.
+        wall_seconds: From the first suggestion to the last result; None before the first result. Includes the time in
+            which the study was interrupted.
+        compile_seconds: Time spent building and compiling rather than training; None if nothing was recorded.
+        saved_epochs: Epochs that pruning saved.
+        trials: See :class:`TrialCost`; at most :data:`MAX_POINTS`, thinned out evenly.
         n_trials: Number of trials before thinning out.
     """
 
@@ -60,21 +60,19 @@ class CostInfo:
 def cost_info(record: StudyRecord) -> CostInfo:
     """What the study cost; see :class:`CostInfo`."""
     rows = []
-    for state in TrialState:
+    for state, count in record.counts.items():
         trials = [trial for trial in record.trials if trial.state is state]
-        if trials:
-            epochs = sum(_epochs(trial) for trial in trials)
-            rows.append(CostRow(str(state), len(trials), epochs, sum(trial.seconds for trial in trials)))
+        epochs = sum(_epochs(trial) for trial in trials)
+        rows.append(CostRow(str(state), count, epochs, sum(trial.seconds for trial in trials)))
     ended = [trial.finished for trial in record.trials if trial.finished is not None]
-    compiled = record.facts.get("compile_seconds")
     step = max(1, math.ceil(len(record.trials) / MAX_POINTS))
     return CostInfo(
         rows=tuple(rows),
         epochs=sum(row.epochs for row in rows),
         train_seconds=sum(row.seconds for row in rows),
         wall_seconds=max(ended) - min(trial.started for trial in record.trials) if ended else None,
-        compile_seconds=float(compiled) if isinstance(compiled, int | float) else None,
-        saved_epochs=sum(_spared(trial) for trial in record.trials if trial.state is TrialState.PRUNED),
+        compile_seconds=record.facts.compile_seconds or None,
+        saved_epochs=sum(_saved(trial) for trial in record.trials if trial.state is TrialState.PRUNED),
         trials=tuple(
             TrialCost(trial.number, str(trial.state), _epochs(trial), trial.seconds, trial.parameters)
             for trial in record.trials[::step]
@@ -87,7 +85,7 @@ def _epochs(trial: Trial) -> int:
     return sum(fold.epochs for fold in trial.folds)
 
 
-def _spared(trial: Trial) -> int:
+def _saved(trial: Trial) -> int:
     planned = trial.config.get("epochs")
     if not isinstance(planned, int):
         return 0

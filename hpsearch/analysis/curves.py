@@ -1,4 +1,4 @@
-"""Learning curves of the best trials, averaged over folds, and what they say in plain words."""
+"""Learning curves of the best trials, averaged over folds, and what they show, in words."""
 
 import math
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord
 
 MAX_POINTS = 400
-"""Longer curves are thinned out evenly, the last epoch always kept."""
+"""Maximum number of points per curve; longer curves are thinned out evenly, the last epoch included."""
 
 MIN_EPOCHS = 4
-"""Fewer epochs say nothing of a trend."""
+"""Fewer epochs show no trend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class TrialCurves:
     Attributes:
         trial: Its number.
         state: Its state.
-        epochs: Epoch numbers of the values, from 0; thinned out where there are many.
+        epochs: Epoch numbers of the values, from 0; thinned out if there are many.
         trained: Number of epochs that all folds have.
-        score_epoch: Where the score was read, from 0; None without a score.
+        score_epoch: Epoch of the score, from 0; None without a score.
         curves: By name.
-        reading: What the curves say, one sentence each.
+        reading: What the curves show, one sentence each.
     """
 
     trial: int
@@ -65,7 +65,7 @@ class CurvesInfo:
 
     Attributes:
         metric: The objective's metric.
-        pairs: (training name, validation name) of what is drawn: the loss first, then the objective's metric.
+        pairs: (training name, validation name) of the curves to draw: the loss first, then the objective's metric.
         trials: In the order asked for.
         reason: Why there are none; empty otherwise.
     """
@@ -81,9 +81,8 @@ def curves_info(record: StudyRecord, *, trials: Sequence[int] | None = None, top
 
     Args:
         record: The study.
-        trials: Numbers of the trials to show; None for the `top` best, or, where none is complete, the latest with
-            curves.
-        top: How many of the best.
+        trials: Numbers of the trials; None for the `top` best ones or, if none is complete, the latest with curves.
+        top: How many of the best trials.
     """
     if trials is None:
         chosen = list(record.ranked[:top]) or [trial for trial in record.trials if trial.folds][-top:]
@@ -95,7 +94,7 @@ def curves_info(record: StudyRecord, *, trials: Sequence[int] | None = None, top
         metric=record.objective.metric,
         pairs=_pairs(record.objective.metric, shown),
         trials=shown,
-        reason="" if shown else "no fold has been trained to its end",
+        reason="" if shown else "no fold has finished its training",
     )
 
 
@@ -111,14 +110,14 @@ def _trial_curves(objective: Objective, trial: Trial) -> TrialCurves:
     trained = min((fold.epochs for fold in trial.folds), default=0)
     full = {name: np.array([fold.curves[name][:trained] for fold in trial.folds], dtype=float) for name in names}
     step = max(1, math.ceil(trained / MAX_POINTS))
-    kept = sorted({*range(0, trained, step), *([trained - 1] if trained else [])})
+    shown = sorted({*range(0, trained, step), *([trained - 1] if trained else [])})
     return TrialCurves(
         trial=trial.number,
         state=str(trial.state),
-        epochs=tuple(kept),
+        epochs=tuple(shown),
         trained=trained,
         score_epoch=trial.epoch,
-        curves={name: _curve(name, values[:, kept]) for name, values in full.items()},
+        curves={name: _curve(name, values[:, shown]) for name, values in full.items()},
         reading=tuple(_reading(objective, full, trial.epoch)),
     )
 
@@ -129,13 +128,13 @@ def _curve(name: str, values: Floats) -> Curve:
 
 
 def _reading(objective: Objective, curves: dict[str, Floats], score_epoch: int | None) -> list[str]:
-    """What the curves say; `curves` maps a name to ``(n_folds, n_epochs)``."""
+    """What the curves show; `curves` maps a name to values of shape ``(n_folds, n_epochs)``."""
     values = curves.get(objective.metric)
     if values is None or not np.isfinite(values).all():
-        return ["The objective's curve is not complete, so nothing is read from it."]
+        return ["The objective's curve has gaps, so it shows no trend."]
     n_epochs = values.shape[1]
     if n_epochs < MIN_EPOCHS:
-        return [f"Too few epochs ({n_epochs}) to read a trend from."]
+        return [f"Too few epochs ({n_epochs}) to show a trend."]
     rising = values if objective.direction == "maximize" else -values
     mean = rising.mean(axis=0)
     gain = float(mean.max() - mean[0])
@@ -147,19 +146,19 @@ def _reading(objective: Objective, curves: dict[str, Floats], score_epoch: int |
 
 
 def _trend(rising: Floats, gain: float) -> str:
-    """Still improving, levelled off, or past its best; `rising`, ``(n_folds, n_epochs)``, counts upwards as better."""
+    """Still improving, levelled off, or past its best. `rising` has shape ``(n_folds, n_epochs)``; higher is better."""
     mean = rising.mean(axis=0)
     n = len(mean)
     best = int(mean.argmax())
     if gain <= 0:
-        return "It never got better than after its first epoch: check learning rate and data."
+        return "It never improved after its first epoch: check the learning rate and the data."
     if _still_improving(mean):
         return f"Still improving at its last epoch ({n}): more epochs may help."
     drops = rising[:, best] - rising[:, -1]
     if best < n - 1 - n // 10 and drops.mean() > max(_noise(drops), 0.05 * gain):
-        return f"Past its best: the peak was at epoch {best + 1} of {n}."
+        return f"Past its best: it peaked at epoch {best + 1} of {n}."
     level = int(np.argmax(mean >= mean.max() - 0.02 * gain))
-    return f"Levelled off: from epoch {level + 1} of {n} on within 2 % of all that it learned."
+    return f"Levelled off: 98 % of the improvement was reached by epoch {level + 1} of {n}."
 
 
 def still_improving(objective: Objective, trial: Trial) -> bool:
@@ -171,8 +170,8 @@ def still_improving(objective: Objective, trial: Trial) -> bool:
 
 
 def _still_improving(mean: Floats) -> bool:
-    """The best epoch is among the last tenth, and the last eighth is better than the one before by over 1 % of all
-    that was gained; `mean` counts upwards as better."""
+    """Whether the best epoch is in the last tenth, and the last eighth beats the eighth before by over 1 % of the
+    total improvement. In `mean`, higher is better."""
     n = len(mean)
     quarter = max(2, n // 4)
     half = max(1, quarter // 2)
@@ -181,7 +180,7 @@ def _still_improving(mean: Floats) -> bool:
 
 
 def _overfitting(curves: dict[str, Floats]) -> list[str]:
-    """Validation loss rising on the folds together, while the training loss falls on."""
+    """Overfitting: the validation loss rises across folds while the training loss keeps falling."""
     validation, training = curves.get("val_loss"), curves.get("loss")
     if validation is None or training is None or not np.isfinite(validation).all():
         return []
@@ -194,7 +193,7 @@ def _overfitting(curves: dict[str, Floats]) -> list[str]:
         return []
     return [
         f"Overfitting from epoch {low + 2}: the validation loss rises from {words.number(float(mean[low]))} to "
-        f"{words.number(float(mean[-1]))} while the training loss still falls."
+        f"{words.number(float(mean[-1]))} while the training loss keeps falling."
     ]
 
 
@@ -204,7 +203,7 @@ def _noise(differences: Floats) -> float:
 
 
 def _folds(rising: Floats, gain: float, epoch: int) -> list[str]:
-    """A fold that stands apart, or folds that differ widely, at the scoring epoch."""
+    """Whether one fold is an outlier at the scoring epoch, or the folds differ widely."""
     values = rising[:, min(epoch, rising.shape[1] - 1)]
     if len(values) < 2:
         return []
@@ -214,11 +213,11 @@ def _folds(rising: Floats, gain: float, epoch: int) -> list[str]:
             away = abs(value - others.mean())
             if away > 5 * others.std(ddof=1) and away > 0.05 * gain:
                 shown, rest = words.number(abs(float(value))), words.number(abs(float(others.mean())))
-                return [f"Unstable folds: fold {fold} stands apart ({shown} against {rest} on average of the others)."]
+                return [f"Unstable folds: fold {fold} is an outlier ({shown}; the others average {rest})."]
     std = float(values.std(ddof=1))
     if gain > 0 and std > 0.1 * gain:
         return [
-            f"Unstable folds: their standard deviation, {words.number(std)}, is over a tenth of all that it learned."
+            f"Unstable folds: their standard deviation ({words.number(std)}) is over a tenth of the total improvement."
         ]
     return []
 
@@ -226,5 +225,5 @@ def _folds(rising: Floats, gain: float, epoch: int) -> list[str]:
 def _jumps(mean: Floats, gain: float) -> list[str]:
     steps = np.diff(mean[len(mean) // 2 :])
     if gain > 0 and len(steps) >= 4 and np.abs(steps - steps.mean()).mean() > 0.1 * gain:
-        return ["It jumps from epoch to epoch: a lower learning rate or larger batches may steady it."]
+        return ["It jumps from epoch to epoch: a lower learning rate or a larger batch size may help."]
     return []

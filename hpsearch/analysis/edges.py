@@ -1,4 +1,4 @@
-"""Where the best trial sits on an edge of the space: a better one may lie outside."""
+"""Hyperparameters whose best value is at an edge of the space, so that a better one may lie outside."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,28 +13,28 @@ from hpsearch.ledger.record import StudyRecord
 Side = Literal["low", "high"]
 
 EDGE = 0.05
-"""A value is on an edge within this share of the range (of its logarithm on log scales and for learning rates)."""
+"""A value is at an edge within this share of the range (of its logarithm for log ranges and learning rates)."""
 
-LIMITS: dict[str, tuple[float, float]] = {
+NATURAL_RANGES: dict[str, tuple[float, float]] = {
     "dropout": (0.0, 0.9),
     "momentum": (0.0, 0.99),
     "beta_1": (0.0, 0.999),
     "beta_2": (0.0, 0.9999),
     "rho": (0.0, 0.999),
 }
-"""Where a hyperparameter ends by its nature."""
+"""Values that these hyperparameters can take at most, as (lowest, highest)."""
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeRow:
-    """The best value of a hyperparameter lies on an edge of its range.
+    """A hyperparameter whose best value is at an edge of its range.
 
     Attributes:
         name: The hyperparameter.
         value: The best trial's value.
         side: The edge.
-        share: Share of the leading trials (the best tenth, three at least) that lie on the same edge.
-        wider: The range to try; None where the edge is the hyperparameter's natural end.
+        share: Share of the leading trials (the best tenth, at least three) that are at the same edge.
+        wider: The range to try; None if the edge is the hyperparameter's natural limit.
         advice: The same in words.
     """
 
@@ -47,7 +47,7 @@ class EdgeRow:
 
 
 def edges_info(record: StudyRecord) -> tuple[EdgeRow, ...]:
-    """The edges that the best trial sits on, each with the widening to try; empty without a ranked trial."""
+    """The edges that the best trial is at, each with the wider range to try; empty without a complete trial."""
     best = record.best
     if best is None:
         return ()
@@ -66,7 +66,7 @@ def edges_info(record: StudyRecord) -> tuple[EdgeRow, ...]:
 
 
 def edge_of(name: str, parameter: Parameter, value: Value) -> Side | None:
-    """The edge that `value` lies on; None in the middle, and for choices that are no numbers or fewer than three."""
+    """The edge that `value` is at; None in the middle, and for choices that are not at least three numbers."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(parameter, Choice):
@@ -84,14 +84,14 @@ def edge_of(name: str, parameter: Parameter, value: Value) -> Side | None:
 
 
 def widen(name: str, parameter: Parameter, side: Side) -> Parameter | None:
-    """The range with more room on one side; None where the edge is the hyperparameter's natural end."""
+    """The range with more room on one side; None if the edge is the hyperparameter's natural limit."""
     if isinstance(parameter, Choice):
         return _widen_choice(parameter, side)
     if isinstance(parameter, Constant):
         return None
     low, high = float(parameter.low), float(parameter.high)
     new = _beyond(name, low, high, parameter.log, side)
-    smallest, largest = LIMITS.get(name, (0.0 if low >= 0 else -math.inf, math.inf))
+    smallest, largest = NATURAL_RANGES.get(name, (0.0 if low >= 0 else -math.inf, math.inf))
     new = min(max(new, smallest), largest)
     if isinstance(parameter, Int):
         return _widen_int(parameter, side, new)
@@ -108,11 +108,11 @@ def widen(name: str, parameter: Parameter, side: Side) -> Parameter | None:
 
 
 def describe(parameter: Parameter) -> str:
-    """A range or list in words: ``0.01 to 0.04 (log)``, ``16, 32 or 64``."""
+    """A range or a list of choices in words: ``0.01 to 0.04 (log)``, ``16, 32 or 64``."""
     if isinstance(parameter, Constant):
         return words.setting(parameter.value)
     if isinstance(parameter, Choice):
-        return words.listed([words.setting(option) for option in parameter.options]).replace(" and ", " or ")
+        return words.joined([words.setting(option) for option in parameter.options], "or")
     log = " (log)" if parameter.log else ""
     return f"{words.setting(parameter.low)} to {words.setting(parameter.high)}{log}"
 
@@ -121,15 +121,17 @@ def _row(name: str, parameter: Parameter, value: Value, side: Side, leaders: tup
     having = [trial.config[name] for trial in leaders if name in trial.config]
     share = sum(edge_of(name, parameter, one) == side for one in having) / len(having)
     wider = widen(name, parameter, side)
-    where = f"{name} = {words.setting(value)} lies on the {'lower' if side == 'low' else 'upper'} edge"
+    where = f"{name} = {words.setting(value)} is at the {'lower' if side == 'low' else 'upper'} edge"
     if wider is None:
-        return EdgeRow(name, value, side, share, None, f"{where}, which is its natural end: nothing to widen.")
+        return EdgeRow(
+            name, value, side, share, None, f"{where}, which is its natural limit: there is nothing to widen."
+        )
     others = f", as do {share:.0%} of the leading trials" if share >= 0.5 and len(having) > 1 else ""
     return EdgeRow(name, value, side, share, wider, f"{where} of its range{others}: try {describe(wider)}.")
 
 
 def _more_epochs(record: StudyRecord, best: Trial) -> EdgeRow | None:
-    """A fixed number of epochs after which the best trial was still improving."""
+    """The row for a constant number of epochs after which the best trial was still improving."""
     parameter = record.space.get("epochs")
     if not isinstance(parameter, Constant) or not isinstance(parameter.value, int):
         return None
@@ -181,6 +183,6 @@ def _widen_choice(parameter: Choice, side: Side) -> Choice | None:
 
 
 def _numbers(parameter: Choice) -> list[int | float]:
-    """The options in order where all are numbers; else nothing."""
+    """The options in ascending order if all are numbers; empty otherwise."""
     numbers = [o for o in parameter.options if isinstance(o, int | float) and not isinstance(o, bool)]
     return sorted(numbers) if len(numbers) == len(parameter.options) else []

@@ -1,10 +1,10 @@
-"""Which hyperparameters mattered, by Optuna's fANOVA."""
+"""Which hyperparameters matter, by Optuna's fANOVA."""
 
 import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Float, Int, Parameter
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 METHOD = "fANOVA (Hutter, Hoos & Leyton-Brown, ICML 2014; Optuna's implementation)"
 MIN_TRIALS = 8
-"""With fewer complete trials an importance would be noise."""
+"""With fewer complete trials, an importance would be noise."""
 
 TREES = 32
-"""Half of Optuna's default: the shares move by a few per cent, the time halves."""
+"""Half of Optuna's default: the shares change by a few per cent, and the time halves."""
 
 ROUGH_BELOW = 30
-"""With fewer complete trials an importance is called rough."""
+"""With fewer complete trials, an importance is marked as rough."""
 
 MAX_TRIALS = 150
-"""More than so many complete trials are thinned out evenly by rank: the time grows faster than their number squared."""
+"""Maximum number of complete trials; more are thinned out evenly by rank, because the time grows faster than n²."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportanceRow:
-    """One hyperparameter's share of what the score's variance owes to single hyperparameters; all sum to 1.
+    """One hyperparameter's share of the variance that single hyperparameters explain. All shares sum to 1.
 
-    ``conditional`` is true where some trials do not have it.
+    ``conditional`` is true if some trials do not have the hyperparameter.
     """
 
     name: str
@@ -46,9 +46,9 @@ class ImportanceInfo:
 
     Attributes:
         method: The estimator and its source.
-        rows: Empty where there is a `reason`.
-        reason: Why nothing can be said; empty otherwise.
-        trials: Number of complete trials that the estimate rests on.
+        rows: Empty if there is a `reason`.
+        reason: Why there is no estimate; empty otherwise.
+        trials: Number of complete trials behind the estimate.
         rough: Whether there are too few trials for more than a first idea.
     """
 
@@ -63,9 +63,9 @@ def importance_info(record: StudyRecord) -> ImportanceInfo:
     """How much of the score's variance over the space each searched hyperparameter explains by itself.
 
     fANOVA (F. Hutter, H. Hoos, K. Leyton-Brown, "An Efficient Approach for Assessing Hyperparameter Importance",
-    ICML 2014) fits a random forest to the trials and takes its variance apart over the whole space, so that a tuner
-    which tries some regions more often does not bias it. Constants are left out. Where a trial does not have a
-    conditional hyperparameter, the middle of its range stands in, as the paper does with defaults.
+    ICML 2014) fits a random forest to the trials and decomposes its variance over the whole space, so a tuner that
+    tries some regions more often does not bias it. Constants are left out. If a trial lacks a conditional
+    hyperparameter, the middle of its range takes its place, as defaults do in the paper.
     """
     trials = [trial for trial in record.ranked if trial.score is not None and math.isfinite(trial.score)]
     names = [name for name in record.space.searched() if len({trial.config.get(name) for trial in trials}) > 1]
@@ -76,7 +76,7 @@ def importance_info(record: StudyRecord) -> ImportanceInfo:
     shares = _shares(record, thinned, names)
     total = sum(shares.values())
     if not total > 0:
-        return ImportanceInfo(METHOD, (), "the scores do not follow any hyperparameter", len(thinned), rough=True)
+        return ImportanceInfo(METHOD, (), "the scores do not depend on any hyperparameter", len(thinned), rough=True)
     rows = [
         ImportanceRow(name, shares[name] / total, any(name not in trial.config for trial in thinned)) for name in names
     ]
@@ -86,9 +86,9 @@ def importance_info(record: StudyRecord) -> ImportanceInfo:
 
 def _reason(record: StudyRecord, trials: Sequence[Trial], names: Sequence[str]) -> str:
     if len(trials) < MIN_TRIALS:
-        return f"needs at least {MIN_TRIALS} complete trials, but got {len(trials)}"
+        return f"it needs at least {MIN_TRIALS} complete trials, but there are {len(trials)}"
     if not record.space.searched():
-        return "the space has constants only"
+        return "all hyperparameters are constants"
     if not names:
         return "all complete trials have the same config"
     if len({trial.score for trial in trials}) == 1:
@@ -97,7 +97,7 @@ def _reason(record: StudyRecord, trials: Sequence[Trial], names: Sequence[str]) 
 
 
 def _thin(trials: list[Trial]) -> list[Trial]:
-    """At most MAX_TRIALS of the ranked trials, evenly over the ranks, the best always among them."""
+    """At most MAX_TRIALS of the ranked trials, taken evenly from the ranks, the best one included."""
     if len(trials) <= MAX_TRIALS:
         return trials
     return [trials[i * len(trials) // MAX_TRIALS] for i in range(MAX_TRIALS)]
@@ -131,8 +131,10 @@ def _shares(record: StudyRecord, trials: list[Trial], names: list[str]) -> dict[
     return {name: max(0.0, float(found[name])) for name in names}
 
 
-def _column(parameter: Parameter, trials: Sequence[Trial], name: str) -> tuple["BaseDistribution", list[Any]]:
-    """The hyperparameter's range as Optuna knows it, wide enough for every value tried, and its value in each trial."""
+def _column(
+    parameter: Parameter, trials: Sequence[Trial], name: str
+) -> tuple["BaseDistribution", Sequence[float | str]]:
+    """The hyperparameter's range in Optuna's terms, wide enough for all values tried, and its value in each trial."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     values = [trial.config.get(name) for trial in trials]
@@ -142,6 +144,6 @@ def _column(parameter: Parameter, trials: Sequence[Trial], name: str) -> tuple["
         middle = math.sqrt(low * high) if parameter.log else (low + high) / 2
         filled = [middle if value is None else float(value) for value in values]
         return FloatDistribution(low, high, log=parameter.log), filled
-    # Values are told apart by their text: Optuna takes 1, 1.0 and True for one choice.
+    # The text of a value tells it from others: Optuna takes 1, 1.0 and True for the same choice.
     texts = ["" if value is None else repr(value) for value in values]
     return CategoricalDistribution(tuple(dict.fromkeys(texts))), texts

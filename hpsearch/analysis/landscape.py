@@ -14,24 +14,24 @@ from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord
 
 MAX_SLICE, MAX_PARALLEL, MAX_CONTOUR = 1000, 400, 1000
-"""More trials than these are thinned out evenly by rank in the three figures."""
+"""Maximum number of trials in each of the three figures; more are thinned out evenly by rank."""
 
 CONTOUR_STEPS = 40
-"""Points of the contour's grid along a numeric axis."""
+"""Number of points of the contour's grid along a numeric axis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """How a hyperparameter is laid out.
+    """The axis of a hyperparameter.
 
     Attributes:
         name: The hyperparameter.
         log: Whether the axis is logarithmic.
-        labels: The values as text, for unordered choices, whose positions are 0, 1, …; empty for numbers.
-        low: Smallest position of the space.
-        high: Largest position of the space.
-        ticks: Where a line plot marks the axis; log10 of the positions on log axes.
-        tick_labels: The values there.
+        labels: The values as text, for choices, whose positions are 0, 1, …; empty for numbers.
+        low: Smallest position.
+        high: Largest position.
+        ticks: Positions of the ticks in a line plot; log10 of the positions on log axes.
+        tick_labels: The values at the ticks.
     """
 
     name: str
@@ -44,13 +44,13 @@ class Axis:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Lowest and highest position of a line plot: log10 of them on log axes."""
+        """Lowest and highest position in a line plot; log10 of them on log axes."""
         return (math.log10(self.low), math.log10(self.high)) if self.log else (self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)
 class SliceInfo:
-    """One hyperparameter against the score: for each trial its position on the axis, its score and its number."""
+    """One hyperparameter against the score: each trial's position on the axis, its score and its number."""
 
     axis: Axis
     positions: tuple[float, ...]
@@ -60,7 +60,7 @@ class SliceInfo:
 
 @dataclass(frozen=True, slots=True)
 class SlicesInfo:
-    """All searched hyperparameters; `shown` of `total` complete trials, the best always among them."""
+    """All searched hyperparameters, over `shown` of `total` complete trials, the best one included."""
 
     metric: str
     best: int | None
@@ -76,7 +76,7 @@ class ParallelInfo:
     Attributes:
         metric: The objective's metric.
         axes: One per hyperparameter.
-        positions: Shape ``(n_trials, n_axes)``; log axes carry log10; None where a trial does not have it.
+        positions: Shape ``(n_trials, n_axes)``; log axes carry log10; None if a trial does not have it.
         scores: One per line.
         trials: Numbers of the trials.
         total: Number of complete trials before thinning out.
@@ -96,7 +96,7 @@ class ContourInfo:
 
     Attributes:
         metric: The objective's metric.
-        reason: Why there is none; empty otherwise, and all else is empty with it.
+        reason: Why there is none; empty otherwise. If it is set, everything below is empty.
         x: Horizontal axis.
         y: Vertical axis.
         grid_x: Positions along x.
@@ -142,7 +142,7 @@ def slice_info(record: StudyRecord) -> SlicesInfo:
 
 
 def parallel_info(record: StudyRecord) -> ParallelInfo:
-    """Complete trials as lines through the searched hyperparameters, the best last so that it is drawn on top."""
+    """Complete trials as lines through the searched hyperparameters, the best one last, so it is drawn on top."""
     complete = _complete(record)
     shown = thinned(complete, MAX_PARALLEL)[::-1]
     axes = tuple(_axes(record, complete))
@@ -161,15 +161,16 @@ def contour_info(
 ) -> ContourInfo:
     """The score over two hyperparameters, by default the two most important ones.
 
-    The surface is the trials' scores averaged with Gaussian weights around each grid point (E. A. Nadaraya, Theory of
-    Probability and its Applications 9, 1964, pp. 141-142); a width of a tenth of each axis, wider with few trials.
+    The surface is the average of the trials' scores with Gaussian weights around each grid point (E. A. Nadaraya,
+    Theory of Probability and its Applications 9, 1964, pp. 141-142). The weights have a width of a tenth of each axis,
+    more with few trials.
     """
     metric = record.objective.metric
     complete = _complete(record)
     if names is None:
         rows = (importance or importance_info(record)).rows
         if len(rows) < 2:
-            return ContourInfo(metric, "needs the importance of at least two hyperparameters")
+            return ContourInfo(metric, "it needs the importance of at least two hyperparameters")
         names = rows[0].name, rows[1].name
     having = [trial for trial in complete if all(name in trial.config for name in names)]
     if len(having) < 3:
@@ -196,7 +197,7 @@ def contour_info(
 
 
 def thinned(trials: Sequence[Trial], limit: int) -> list[Trial]:
-    """At most `limit` of the ranked trials, evenly over the ranks, the best always among them."""
+    """At most `limit` of the ranked trials, taken evenly from the ranks, the best one included."""
     if len(trials) <= limit:
         return list(trials)
     return [trials[i * len(trials) // limit] for i in range(limit)]
@@ -224,7 +225,7 @@ def _axis(name: str, parameter: Parameter, trials: Sequence[Trial]) -> Axis:
 
 
 def _ticks(parameter: Float | Int, low: float, high: float) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """A few marks: their places on a line plot's axis, and their texts."""
+    """A few ticks: their positions on a line plot's axis, and their labels."""
     marks: Floats = _log_marks(low, high) if parameter.log else np.linspace(low, high, 5)
     if isinstance(parameter, Int):
         marks = np.unique(np.round(marks))
@@ -234,7 +235,7 @@ def _ticks(parameter: Float | Int, low: float, high: float) -> tuple[tuple[float
 
 
 def _log_marks(low: float, high: float) -> Floats:
-    """1, 2, 5, 10 … within the range, else its powers of ten, else five even steps: the first that gives 3 to 7."""
+    """1, 2, 5, 10 … within the range, or its powers of ten: the first with 3 to 7 values. Otherwise five even steps."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1, 2, 5), (1,)):
         marks = [float(f"{digit}e{decade}") for decade in decades for digit in digits]
@@ -245,7 +246,7 @@ def _log_marks(low: float, high: float) -> Floats:
 
 
 def _in_order(options: Sequence[Value]) -> Sequence[Value]:
-    """Numbers in their order, whatever the order in the study file; anything else as it stands."""
+    """Numbers in ascending order, anything else in the order of the study file."""
     if all(isinstance(option, int | float) and not isinstance(option, bool) for option in options):
         return sorted(options)  # type: ignore[type-var]
     return options

@@ -1,14 +1,14 @@
-"""Who is best, by how much, and which trials cannot be told from the winner."""
+"""Which trial is best, by how much, and which trials cannot be told apart from it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean
 
 import numpy as np
 
 from hpsearch.analysis.statistics import ALPHA, PairedTest, corrected_t_tests
 from hpsearch.core.space import Value
-from hpsearch.core.trial import Trial, TrialState
+from hpsearch.core.trial import FailureKind, Trial, TrialState
 from hpsearch.ledger.record import StudyRecord
 
 TEST_NAME = "corrected resampled t-test (Nadeau & Bengio, Machine Learning 52, 2003)"
@@ -25,9 +25,9 @@ class LeaderboardRow:
         std: Sample standard deviation over folds; None with one fold.
         epoch: Epoch of the score, from 0.
         fold_scores: In fold order.
-        tied: Cannot be told from the winner; true for the winner itself.
-        p: The paired test against the winner; None for the winner and where there is no test.
-        parameters: Number of weights, where known.
+        tied: Whether it cannot be told apart from the winner; true for the winner itself.
+        p: p-value of the paired test against the winner; None for the winner itself and without a test.
+        parameters: Number of weights; None if unknown.
         seconds: Training time over all folds.
         config: Value of every active hyperparameter.
     """
@@ -55,7 +55,7 @@ class LeaderboardInfo:
         columns: Names of the hyperparameters that the study searches, in the order of the space.
         rows: See :class:`LeaderboardRow`; the first ``limit`` of ``total``.
         total: Number of ranked trials.
-        counts: Number of trials per state, such as ``{"complete": 38, "failed": 2}``; states without trials are absent.
+        counts: See :attr:`~hpsearch.ledger.record.StudyRecord.counts`.
     """
 
     metric: str
@@ -63,22 +63,23 @@ class LeaderboardInfo:
     columns: tuple[str, ...]
     rows: tuple[LeaderboardRow, ...]
     total: int
-    counts: dict[str, int]
+    counts: Mapping[TrialState, int]
 
 
 @dataclass(frozen=True, slots=True)
 class TiesInfo:
-    """The trials that cannot be told from the winner.
+    """The trials that cannot be told apart from the winner.
 
     Attributes:
-        method: The paired test and its source; empty where no test is possible.
-        reason: Why there is no test; empty where there is one.
+        method: The paired test and its source; empty if no test is possible.
+        reason: Why no test is possible; empty otherwise.
         best: Number of the winner; None without a ranked trial.
-        tied: Numbers of the trials tied with the winner, itself first, best first.
+        tied: Numbers of the trials tied with the winner, best first, the winner itself included.
         simplest: Of the trials within one standard error of the winner, the one with the fewest weights, then the
-            fewest seconds; None without a ranked trial. A tie by the test alone may be a noisy trial, no alternative.
+            fewest seconds; None without a ranked trial. Ties by the test alone do not count: such a trial may just be
+            noisy.
         standard_error: Of the winner's score, ``std / sqrt(n_folds)``; None with one fold.
-        ratio: Validation rows divided by training rows, averaged over the folds; None where no test is possible.
+        ratio: See :attr:`~hpsearch.core.facts.DataFacts.validation_ratio`; None if no test is possible.
         tests: Trial number → its test against the winner (that trial minus the winner).
     """
 
@@ -94,11 +95,11 @@ class TiesInfo:
 
 @dataclass(frozen=True, slots=True)
 class FailureRow:
-    """A trial without a result, and why. ``fold`` and ``epoch`` are counted from 0."""
+    """A trial without a result, and why. ``fold`` and ``epoch`` count from 0."""
 
     trial: int
     state: str
-    kind: str
+    kind: FailureKind
     message: str
     fold: int | None
     epoch: int | None
@@ -111,8 +112,8 @@ def leaderboard_info(record: StudyRecord, *, limit: int | None = None, ties: Tie
 
     Args:
         record: The study.
-        limit: How many rows to return; None for all.
-        ties: Pass it where it is known already, to save the tests.
+        limit: Maximum number of rows; None for all.
+        ties: The ties, if they are already known; computed otherwise.
     """
     ties = ties or ties_info(record)
     tied = frozenset(ties.tied)
@@ -138,18 +139,12 @@ def leaderboard_info(record: StudyRecord, *, limit: int | None = None, ties: Tie
         columns=record.space.searched(),
         rows=rows,
         total=len(record.ranked),
-        counts=state_counts(record),
+        counts=record.counts,
     )
 
 
-def state_counts(record: StudyRecord) -> dict[str, int]:
-    """Number of trials in each state that has any, in the order of :class:`TrialState`."""
-    counts = {str(state): sum(trial.state is state for trial in record.trials) for state in TrialState}
-    return {state: count for state, count in counts.items() if count}
-
-
 def failures_info(record: StudyRecord) -> tuple[FailureRow, ...]:
-    """Trials that failed or diverged, in order of their number, each with its reason."""
+    """Trials that failed or diverged, by number, each with its reason."""
     return tuple(
         FailureRow(
             trial=trial.number,
@@ -167,12 +162,11 @@ def failures_info(record: StudyRecord) -> tuple[FailureRow, ...]:
 
 
 def ties_info(record: StudyRecord) -> TiesInfo:
-    """Which trials are as good as the winner, as far as the folds can tell.
+    """Which trials the folds cannot tell apart from the winner.
 
-    A trial is tied with the winner when its score is within one standard error of the winner's (the one-standard-error
-    rule of L. Breiman and others, "Classification and Regression Trees", 1984, section 3.4.3) or when the paired test
-    over folds does not tell the two apart (p >= 0.05). The p-values are each comparison's own: they are not corrected
-    for the number of trials.
+    A trial is tied with the winner if its score is within one standard error of the winner's (the one-standard-error
+    rule of L. Breiman and others, "Classification and Regression Trees", 1984, section 3.4.3) or if the paired test
+    over folds does not tell the two apart (p >= 0.05). The p-values are not corrected for the number of trials.
     """
     ranked = record.ranked
     if not ranked:
@@ -182,9 +176,9 @@ def ties_info(record: StudyRecord) -> TiesInfo:
     error = best.std / math.sqrt(n_folds) if best.std is not None and n_folds > 1 else None
     reason, ratio, tests = "", None, {}
     if n_folds < 2:
-        reason = "one validation split gives no spread to judge by: repeat it or use folds to tell trials apart"
+        reason = "a single validation split has no spread; use folds or repeats to tell trials apart"
     else:
-        ratio = validation_ratio(record, n_folds)
+        ratio = record.facts.data.validation_ratio
         tests = _tests(best, ranked[1:], ratio=ratio)
     tied = tuple(trial for trial in ranked if trial is best or _is_tied(trial, best, error, tests.get(trial.number)))
     return TiesInfo(
@@ -197,17 +191,6 @@ def ties_info(record: StudyRecord) -> TiesInfo:
         ratio=ratio,
         tests=tests,
     )
-
-
-def validation_ratio(record: StudyRecord, n_folds: int) -> float:
-    """Validation rows divided by training rows, averaged over the folds; K folds of unknown size are taken as equal."""
-    sizes = record.facts.get("data", {}).get("folds") or ()
-    ratios = [validation / train for train, validation in sizes if train]
-    if ratios:
-        return fmean(ratios)
-    if record.spec.validation.method == "holdout":
-        return record.spec.validation.fraction / (1 - record.spec.validation.fraction)
-    return 1 / max(n_folds // record.spec.validation.repeats - 1, 1)
 
 
 def _tests(best: Trial, others: tuple[Trial, ...], *, ratio: float) -> dict[int, PairedTest]:
@@ -230,6 +213,6 @@ def _is_close(trial: Trial, best: Trial, error: float | None) -> bool:
 
 
 def _effort(trial: Trial) -> tuple[float, float, int]:
-    """Sort key, simplest first. Training time is rounded: a few per cent of it are the machine's mood."""
+    """Sort key, simplest first. Training time is rounded because it varies by a few per cent from run to run."""
     parameters = math.inf if trial.parameters is None else trial.parameters
     return parameters, float(f"{trial.seconds:.1g}"), trial.number

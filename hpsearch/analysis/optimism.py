@@ -1,4 +1,4 @@
-"""How much the search itself flatters its winner."""
+"""How much picking the best trial overstates its score."""
 
 import math
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class OptimismInfo:
 
     Attributes:
         method: The estimator and its source.
-        reason: Why there is no estimate; empty where there is one.
+        reason: Why there is no estimate; empty otherwise.
         trials: Number of complete trials that the winner was picked from.
         score: The winner's score.
-        optimism: How much better than it is worth that score is expected to be, never negative; None without estimate.
-        corrected: The score less the optimism (plus, where lower is better); None without estimate.
+        optimism: How much the score is expected to overstate the winner, never negative; None without an estimate.
+        corrected: The score corrected for the optimism, in the direction of worse; None without an estimate.
     """
 
     method: str
@@ -37,9 +37,9 @@ class OptimismInfo:
 
 
 def optimism_info(record: StudyRecord) -> OptimismInfo:
-    """Estimate by how much the best of N scores flatters its trial.
+    """Estimate how much the best of N scores overstates its trial.
 
-    Only the choice among trials is corrected, not the choice of the epoch; ``hpsearch run --nested`` measures both.
+    The estimate covers the choice of the trial, not the choice of the epoch. ``hpsearch run --nested`` measures both.
     """
     best = record.best
     if best is None or best.score is None:
@@ -49,9 +49,9 @@ def optimism_info(record: StudyRecord) -> OptimismInfo:
     scores = scores[np.isfinite(scores).all(axis=1)]
     reason = ""
     if n_folds < 2:
-        reason = "one validation split gives no spread to judge by"
+        reason = "a single validation split has no spread"
     elif len(scores) < 2:
-        reason = "there is no other trial that it was picked from"
+        reason = "there is no other trial to pick from"
     if reason:
         return OptimismInfo(METHOD, reason, len(scores), best.score, None, None)
     sign = 1.0 if record.objective.direction == "maximize" else -1.0

@@ -1,23 +1,23 @@
-"""The champion on the test part: an interval for its score, which classes it confuses, where it is most wrong."""
+"""The champion on the test rows: an interval for its score, the classes it confuses, its largest errors."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.analysis.statistics import Floats, bootstrap_interval
+from hpsearch.core.facts import Task
 from hpsearch.core.seeds import derive
 from hpsearch.ledger.record import StudyRecord
 
 MOST_WRONG = 24
-"""So many of the most wrong rows are listed."""
+"""Maximum number of most wrong rows."""
 
 CALIBRATION_BINS = 10
 TOP_CLASSES = 20
-"""The confusion matrix shows so many classes at the most: those with the most mistakes."""
+"""Maximum number of classes in the confusion matrix; the ones with the most mistakes are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Predictions:
         y_true: Class numbers ``(n,)``, one-hot labels ``(n, classes)``, or real targets ``(n,)`` or ``(n, targets)``.
         y_pred: Class probabilities ``(n, classes)``, or ``(n,)`` of the second of two classes; or predicted values,
             shaped as `y_true`.
-        rows: Row numbers in the test part, ``(n,)``.
-        samples: Row number → its raw input, for some of the most wrong rows; empty where inputs are no small images.
+        rows: Row numbers within the test rows, ``(n,)``.
+        samples: Row number → its raw input, for some of the most wrong rows; empty unless inputs are small images.
     """
 
     y_true: NDArray[np.generic]
@@ -40,7 +40,7 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A bootstrap interval: ``confidence`` of the resampled values lie between ``low`` and ``high``, both included."""
+    """A bootstrap interval: this share of the resampled values lies between ``low`` and ``high``, both included."""
 
     low: float
     high: float
@@ -50,7 +50,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One class: how often it was meant (`support`), and how well it was found. Ratios of 0 to 0 are 0."""
+    """Scores of one class; ``support`` is its number of rows. A ratio of 0 to 0 counts as 0."""
 
     name: str
     support: int
@@ -64,11 +64,11 @@ class WrongRow:
     """One of the most wrong rows.
 
     Attributes:
-        row: Its number in the test part.
+        row: Its number within the test rows.
         truth: The true class's name, or the true value.
         said: The predicted class's name, or the predicted value.
-        error: Probability given to the wrong class minus that of the true one; or prediction minus truth.
-        target: Which target, where there are several; 0 otherwise.
+        error: Probability of the predicted class minus that of the true class; or prediction minus truth.
+        target: Index of the target if there are several; 0 otherwise.
     """
 
     row: int
@@ -80,7 +80,7 @@ class WrongRow:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """Rows whose highest probability lies in one range: what was claimed against what was right."""
+    """Rows whose highest probability lies in one range: its mean, and the share of these rows that is right."""
 
     claimed: float
     right: float
@@ -89,20 +89,20 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class PredictionsInfo:
-    """The champion on the test part.
+    """The champion on the test rows.
 
     Attributes:
         kind: ``"classes"`` or ``"values"``.
-        reason: Why there is nothing to show; empty otherwise, and all else is empty with it.
+        reason: Why there is nothing to show; empty otherwise. If it is set, everything below is empty.
         n_rows: Number of test rows.
-        classes: Names of the classes of `confusion`, in its order: those with the most mistakes where there are many.
+        classes: Names of the classes in `confusion`, in its order: if there are many, those with the most mistakes.
         confusion: Rows are true classes, columns predicted ones, counts.
-        class_scores: Of all classes, in their order.
-        confused: (true class, predicted class, count), most frequent first; five at the most.
+        class_scores: Of all classes, in order.
+        confused: (true class, predicted class, count), most frequent first; at most five.
         most_wrong: The most wrong rows, worst first.
-        calibration: Ten ranges of the highest probability; those without rows are left out.
+        calibration: Ten ranges of the highest probability, without those that have no rows.
         calibration_error: Expected calibration error: mean of ``|claimed - right|`` weighted by rows.
-        truth: True values, values only; at most 2,000 of them, evenly over the rows.
+        truth: True values (regression only); at most 2,000, taken evenly from the rows.
         predicted: Predicted values of the same rows.
         residual_mean: Mean of prediction minus truth over all rows.
         residual_std: Its standard deviation.
@@ -125,29 +125,26 @@ class PredictionsInfo:
 
 
 def predictions_info(record: StudyRecord, predictions: Predictions | None) -> PredictionsInfo:
-    """How the champion did on the test part; with a `reason` instead where its predictions are not at hand."""
-    kind = "values" if record.facts.get("data", {}).get("task") == "regression" else "classes"
+    """How the champion does on the test rows; only a `reason` if its predictions are missing."""
+    kind = "values" if record.facts.data.task is Task.REGRESSION else "classes"
     if record.champion is None:
         return PredictionsInfo(
             kind, reason="the winner has not been refitted" if record.best else "no trial is complete"
         )
     if predictions is None or not len(predictions.y_true):
-        held_out = record.facts.get("data", {}).get("test_rows")
-        reason = (
-            "the champion's predictions are not there (deleted?)" if held_out else "nothing was held out to test on"
-        )
-        return PredictionsInfo(kind, reason=reason)
+        missing = "the champion's predictions are missing (deleted?)"
+        return PredictionsInfo(kind, reason=missing if record.facts.data.test_rows else "there are no test rows")
     return _values(predictions) if kind == "values" else _classes(record, predictions)
 
 
 def class_probabilities(y_pred: Floats) -> Floats:
-    """Probabilities of shape ``(n, classes)``, also from one probability per row of the second of two classes."""
+    """Probabilities of shape ``(n, classes)``; a single column is the probability of the second of two classes."""
     flat = y_pred[:, 0] if y_pred.ndim == 2 and y_pred.shape[1] == 1 else y_pred
     return np.stack([1 - flat, flat], axis=1) if flat.ndim == 1 else flat
 
 
 def class_numbers(y_true: NDArray[np.generic]) -> NDArray[np.intp]:
-    """Class number of each row, also for one-hot labels and columns of one."""
+    """Class number of each row; accepts one-hot labels and single columns too."""
     if y_true.ndim == 2:
         return y_true.argmax(axis=1) if y_true.shape[1] > 1 else y_true[:, 0].astype(np.intp)
     return y_true.astype(np.intp)
@@ -156,7 +153,8 @@ def class_numbers(y_true: NDArray[np.generic]) -> NDArray[np.intp]:
 def score_interval(record: StudyRecord, predictions: Predictions, metric: str) -> Interval | None:
     """Bootstrap interval of a test metric over the test rows.
 
-    Only where the predictions give the champion's own number again: a metric known here, predictions of this champion.
+    Returns:
+        None if the metric is not known here, or if the predictions do not give the champion's own value of it.
     """
     if record.champion is None or metric not in record.champion.test or not len(predictions.y_true):
         return None
@@ -176,7 +174,7 @@ _ROOTS = {"rmse", "root_mean_squared_error"}
 
 
 def _per_row(predictions: Predictions, metric: str) -> tuple[Floats, Callable[[Floats], Floats]] | None:
-    """One value per row whose mean, finished, is the metric; None for a metric not known here."""
+    """Values per row, and a function that turns their mean into the metric; None for a metric not known here."""
     if metric in _ACCURACIES:
         said = class_probabilities(predictions.y_pred).argmax(axis=1)
         return (said == class_numbers(predictions.y_true)).astype(float), _same
@@ -203,7 +201,7 @@ def _classes(record: StudyRecord, predictions: Predictions) -> PredictionsInfo:
     probabilities = class_probabilities(np.asarray(predictions.y_pred, dtype=float))
     truth, said = class_numbers(predictions.y_true), probabilities.argmax(axis=1)
     n_classes = max(probabilities.shape[1], int(truth.max()) + 1)
-    names = _names(record.facts.get("data", {}).get("classes") or (), n_classes)
+    names = _names(record.facts.data.classes, n_classes)
     matrix = np.zeros((n_classes, n_classes), dtype=int)
     np.add.at(matrix, (truth, said), 1)
     shown = _worst_classes(matrix)
@@ -221,8 +219,8 @@ def _classes(record: StudyRecord, predictions: Predictions) -> PredictionsInfo:
     )
 
 
-def _names(given: Sequence[Any], n_classes: int) -> list[str]:
-    return [str(given[i]) if i < len(given) else str(i) for i in range(n_classes)]
+def _names(given: Sequence[str], n_classes: int) -> list[str]:
+    return [given[i] if i < len(given) else str(i) for i in range(n_classes)]
 
 
 def _worst_classes(matrix: NDArray[np.int_]) -> list[int]:

@@ -1,16 +1,15 @@
-"""Where the numbers come from: data, splits, seed, versions, machine, study file, and the model's layers."""
+"""Where the numbers come from: data, splits, seed, versions, machine, study file and model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from hpsearch.core.trial import Champion
+from hpsearch.core.facts import HostFacts, StudyFacts, Task
 from hpsearch.ledger.record import StudyRecord
 
 
 @dataclass(frozen=True, slots=True)
 class ProvenanceInfo:
-    """All that is needed to check or repeat a study.
+    """What it takes to check or repeat a study.
 
     Attributes:
         study: Its name.
@@ -23,7 +22,7 @@ class ProvenanceInfo:
         versions: Package → version.
         machine: Label → value in words: device, host, git commit.
         study_file: The text as given.
-        notes: What happened that the user should know.
+        notes: See :class:`~hpsearch.ledger.record.StudyRecord`.
     """
 
     study: str
@@ -55,12 +54,12 @@ class ModelInfo:
 
     Attributes:
         reason: Why there is nothing to show; empty otherwise.
-        layers: In order; empty where the list is not at hand.
+        layers: In order; empty if the list is missing.
         parameters: Number of weights.
         size_bytes: Size of the file.
         path: The saved ``.keras`` file.
         sha256: Digest of that file.
-        model_uri: ``models:/…`` in MLflow's registry; empty before.
+        model_uri: ``models:/…`` in MLflow's registry; empty until registered.
         trial: Number of the trial that it was refitted from.
         epochs: Epochs trained.
         seconds: Training time of the refit.
@@ -81,53 +80,65 @@ class ModelInfo:
 
 
 def provenance_info(record: StudyRecord) -> ProvenanceInfo:
-    """Where a study's numbers come from; what is not known is left out."""
+    """Where a study's numbers come from. Unknown values are left out."""
     facts = record.facts
-    data = facts.get("data", {})
-    plan = facts.get("plan", {})
-    spec = record.spec
-    pruning = spec.pruning.method
     return ProvenanceInfo(
         study=record.name,
         state=str(record.state),
         created=record.created,
-        seed=spec.seed,
-        data=_told(
-            {
-                "source": data.get("source", spec.data.source),
-                "rows searched": _count(data.get("rows")),
-                "rows held out": _count(data.get("test_rows")),
-                "fingerprint": data.get("fingerprint"),
-                "task": data.get("task"),
-                "classes": _some(data.get("classes")),
-                "columns": _some([column.get("name", "") for column in data.get("columns") or ()]),
-                "input shape": data.get("input"),
-            }
-        ),
-        splits=_told(
-            {
-                "method": spec.validation.method or _default_method(data.get("task")),
-                "folds": len(data["folds"]) if data.get("folds") else None,
-                "repeats": spec.validation.repeats if spec.validation.repeats > 1 else None,
-                "training / validation rows": _some([f"{train} / {val}" for train, val in data.get("folds") or ()], 5),
-            }
-        ),
-        search=_told(
-            {
-                "tuner": f"{spec.search.tuner} {spec.search.algorithm}",
-                "trials": spec.search.trials,
-                "pruning": pruning if pruning != "none" else None,
-                "engine": plan.get("engine"),
-                "because": plan.get("reason"),
-                "backend": facts.get("backend") or plan.get("backend"),
-            }
-        ),
-        versions={str(name): str(version) for name, version in (facts.get("versions") or {}).items()},
-        machine=_told(
-            {"device": facts.get("device"), "host": _host(facts.get("host")), "git commit": facts.get("git_commit")}
+        seed=record.spec.seed,
+        data=_data(facts),
+        splits=_splits(record),
+        search=_search(record),
+        versions=dict(facts.machine.versions),
+        machine=_known(
+            {"device": facts.machine.device, "host": _host(facts.host), "git commit": facts.git_commit or ""}
         ),
         study_file=record.study_file,
         notes=tuple(record.notes),
+    )
+
+
+def _data(facts: StudyFacts) -> dict[str, str]:
+    data = facts.data
+    return _known(
+        {
+            "source": data.source,
+            "rows searched": f"{data.rows:,}",
+            "rows held out": f"{data.test_rows:,}",
+            "fingerprint": data.fingerprint,
+            "task": data.task.value,
+            "classes": _shortened(data.classes),
+            "columns": _shortened([column.name for column in data.columns]),
+            "input shape": " × ".join(map(str, data.input_shape)),
+        }
+    )
+
+
+def _splits(record: StudyRecord) -> dict[str, str]:
+    data, validation = record.facts.data, record.spec.validation
+    sizes = [f"{fold.train} / {fold.validation}" for fold in data.folds]
+    return _known(
+        {
+            "method": validation.method or ("kfold" if data.task is Task.REGRESSION else "stratified"),
+            "folds": str(data.n_folds),
+            "repeats": str(validation.repeats) if validation.repeats > 1 else "",
+            "training / validation rows": _shortened(sizes, 5),
+        }
+    )
+
+
+def _search(record: StudyRecord) -> dict[str, str]:
+    spec, facts = record.spec, record.facts
+    return _known(
+        {
+            "tuner": f"{spec.search.tuner} {spec.search.algorithm}",
+            "trials": str(spec.search.trials),
+            "pruning": spec.pruning.method if spec.pruning.method != "none" else "",
+            "engine": facts.plan.engine,
+            "because": facts.plan.reason,
+            "backend": facts.machine.backend or facts.backend,
+        }
     )
 
 
@@ -136,14 +147,14 @@ def model_info(record: StudyRecord, layers: Sequence[Layer] = (), *, missing: st
 
     Args:
         record: The study.
-        layers: Its layers, where they are at hand.
-        missing: Why they are not, in words.
+        layers: Its layers, if they are known.
+        missing: Why they are missing, in words.
     """
-    champion: Champion | None = record.champion
+    champion = record.champion
     if champion is None:
         return ModelInfo("the winner has not been refitted" if record.best else "no trial is complete")
     return ModelInfo(
-        reason="" if layers else missing or "the list of layers is not there (deleted?)",
+        reason="" if layers else missing or "the list of layers is missing (deleted?)",
         layers=tuple(layers),
         parameters=champion.parameters,
         size_bytes=champion.size_bytes,
@@ -157,29 +168,18 @@ def model_info(record: StudyRecord, layers: Sequence[Layer] = (), *, missing: st
     )
 
 
-def _default_method(task: str | None) -> str | None:
-    return None if task is None else "kfold" if task == "regression" else "stratified"
+def _known(values: Mapping[str, str]) -> dict[str, str]:
+    return {label: value for label, value in values.items() if value}
 
 
-def _told(values: Mapping[str, Any]) -> dict[str, str]:
-    return {label: str(value) for label, value in values.items() if value not in (None, "", [])}
-
-
-def _count(value: int | None) -> str | None:
-    return None if value is None else f"{value:,}"
-
-
-def _some(items: Sequence[str] | None, limit: int = 12) -> str | None:
-    """At most `limit` of the items in one line; equal items are told once."""
-    if not items:
-        return None
+def _shortened(items: Sequence[str], limit: int = 12) -> str:
+    """At most `limit` of the items on one line. If all items are equal, one stands for all."""
     if len(set(items)) == 1 and len(items) > 1:
         return f"{items[0]} each"
     rest = f" and {len(items) - limit:,} more" if len(items) > limit else ""
-    return ", ".join(str(item) for item in items[:limit]) + rest
+    return ", ".join(items[:limit]) + rest
 
 
-def _host(host: object) -> str | None:
-    if isinstance(host, Mapping):
-        return ", ".join(f"{value} {name}" if name == "cores" else str(value) for name, value in host.items())
-    return None if host is None else str(host)
+def _host(host: HostFacts) -> str:
+    cores = "" if host.cores is None else f"{host.cores} cores"
+    return ", ".join(part for part in (host.platform, cores) if part)

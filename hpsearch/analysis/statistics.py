@@ -1,4 +1,4 @@
-"""The statistics behind the reports, on plain numbers. Each says where its formula comes from."""
+"""The statistics behind the reports, on plain numbers, each with the source of its formula."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 ALPHA = 0.05
-"""Two results are told apart where the paired test's p-value is below this."""
+"""Two results differ if the p-value of the paired test is below this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class PairedTest:
     Attributes:
         difference: Mean of the paired differences, first minus second.
         standard_error: Corrected standard error of that mean.
-        t: The statistic; infinite where all differences are equal and not zero.
+        t: The statistic; infinite if all differences are equal and not zero.
         degrees: Degrees of freedom, number of pairs - 1.
         p: Two-sided p-value.
     """
@@ -36,15 +36,15 @@ def corrected_t_tests(reference: Sequence[float], others: Floats, *, ratio: floa
     """Paired tests of many trials against one, over the same folds.
 
     The corrected resampled t-test (C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine Learning 52,
-    2003, pp. 239-281, section 4.2): the folds' training parts overlap, so that the variance of the mean difference is
-    more than s²/J. With d_j the difference on fold j, s² their sample variance (J - 1) and J folds,
+    2003, pp. 239-281, section 4.2). The training rows of the folds overlap, so the variance of the mean difference
+    exceeds s²/J. With d_j the difference on fold j, s² their sample variance (J - 1) and J folds,
     ``t = mean(d) / sqrt((1/J + n_validation / n_train) * s²)``, compared with Student's t with J - 1 degrees of
     freedom. For repeated K-fold see R. R. Bouckaert, E. Frank, PAKDD 2004.
 
     Args:
         reference: The reference's score on each fold, J values.
         others: Scores to compare, shape ``(n, J)``.
-        ratio: Validation rows divided by training rows of a fold.
+        ratio: See :attr:`hpsearch.core.facts.DataFacts.validation_ratio`.
 
     Returns:
         One test per row of `others`: that row minus the reference.
@@ -55,12 +55,12 @@ def corrected_t_tests(reference: Sequence[float], others: Floats, *, ratio: floa
     n_folds = len(reference)
     if n_folds < 2:
         raise ValueError(f"a paired test needs at least 2 folds, but got {n_folds}")
-    from scipy.special import stdtr  # costs a fifth of a second: not at import time
+    from scipy.special import stdtr  # takes 0.2 s, too long for the import of this module
 
     differences = np.asarray(others, dtype=float) - np.asarray(reference, dtype=float)
     means = differences.mean(axis=1)
     errors = np.sqrt((1 / n_folds + ratio) * differences.var(axis=1, ddof=1))
-    # Scores such as 0.9 - 0.8 and 0.8 - 0.7 differ in the last bit; that is no spread to divide by.
+    # Differences such as 0.9 - 0.8 and 0.8 - 0.7 differ in the last bit only, which is no spread to divide by.
     errors[errors < 1e-12 * np.maximum(1.0, np.abs(means))] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(means == 0, 0.0, means / errors)
@@ -89,7 +89,7 @@ def bootstrap_interval(
         values: One value per row, such as 1 for right and 0 for wrong.
         seed: Decides the resamples.
         confidence: Share of resampled means inside the interval.
-        resamples: How many times the rows are drawn with replacement.
+        resamples: Number of times that the rows are drawn with replacement.
         finish: Applied to the means, such as the square root that turns mean squared errors into their roots.
 
     Returns:
@@ -108,20 +108,20 @@ def bootstrap_interval(
 
 
 def selection_optimism(scores: Floats, *, seed: int, resamples: int = 1000) -> float:
-    """How much the best of N trials is flattered by having been picked as the best.
+    """How much the score of the best of N trials overstates it, because it was picked for its score.
 
     Bootstrap bias correction for cross-validated model selection (I. Tsamardinos, E. Greasidou, G. Borboudakis,
     "Bootstrapping the out-of-sample predictions for efficient and accurate cross-validation", Machine Learning 107,
     2018, pp. 1895-1922), here over folds: draw the folds with replacement, pick the trial with the best mean on the
-    folds drawn, and look at it on the folds that were not drawn, beside the trial that won on all of them.
+    drawn folds, and compare it on the other folds with the trial that won on all folds.
 
     Args:
         scores: Shape ``(n_trials, n_folds)``, higher is better.
         seed: Decides the resamples.
-        resamples: How many times the folds are drawn.
+        resamples: Number of times that the folds are drawn.
 
     Returns:
-        The estimated excess of the winner's score over what it is worth; never below 0.
+        The estimated difference between the winner's score and its true performance; never below 0.
 
     Raises:
         ValueError: There are fewer than two folds or two trials.

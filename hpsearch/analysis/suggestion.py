@@ -1,10 +1,9 @@
-"""The next study: ranges narrowed to where the leaders are, widened where the best sits on an edge."""
+"""The next study: ranges narrowed to the leading trials, and widened if the best trial is at an edge."""
 
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from hpsearch.analysis import words
 from hpsearch.analysis.edges import describe, edges_info
@@ -15,21 +14,21 @@ from hpsearch.errors import StudyError
 from hpsearch.ledger.record import StudyRecord
 
 MIN_TRIALS = 10
-"""With fewer complete trials nothing is narrowed."""
+"""With fewer complete trials, no range is narrowed."""
 
 LEADING = 0.2
-"""The share of complete trials, five at least, that ranges are narrowed to."""
+"""Ranges are narrowed to this share of the complete trials, at least five."""
 
 MARGIN = 0.1
-"""Room left on both sides of the leaders' values, as a share of the range."""
+"""Margin on both sides of the leaders' values, as a share of the range."""
 
 NARROWEST = 1 / 3
-"""No range shrinks below this share of itself in one go."""
+"""No range shrinks to less than this share of itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class SuggestedRow:
-    """One hyperparameter of the next study: what it was, what to try, and why (empty where it stays as it is)."""
+    """One hyperparameter of the next study: the old values, the new ones, and why (empty if nothing changes)."""
 
     name: str
     old: str
@@ -39,11 +38,11 @@ class SuggestedRow:
 
 
 def suggested_space(record: StudyRecord) -> tuple[SuggestedRow, ...]:
-    """What to search next, for every searched hyperparameter and every other one that should change."""
+    """What to search next: all searched hyperparameters, and all others that should change."""
     edges = {row.name: row for row in edges_info(record) if row.wider is not None}
     count = len(record.ranked)
     leaders = record.ranked[: max(5, math.ceil(LEADING * count))] if count >= MIN_TRIALS else ()
-    fixed = {name for parameter in record.space.values() for name in parameter.when}
+    conditions = {name for parameter in record.space.values() for name in parameter.when}
     rows = []
     for name, parameter in record.space.items():
         edge = edges.get(name)
@@ -55,42 +54,44 @@ def suggested_space(record: StudyRecord) -> tuple[SuggestedRow, ...]:
                 edge.wider,
                 "the best trial was still improving"
                 if name == "epochs" and isinstance(edge.wider, Constant)
-                else (f"the best value, {words.setting(edge.value)}, lies on the {edge.side} edge"),
+                else (f"the best value, {words.setting(edge.value)}, is at the {edge.side} edge"),
             )
-        elif leaders and name not in fixed:
+        elif leaders and name not in conditions:
             new, why = _narrowed(name, parameter, leaders, record.trials)
         rows.append(SuggestedRow(name, describe(parameter), describe(new), why if new != parameter else "", new))
     return tuple(rows)
 
 
 def next_study_file(record: StudyRecord) -> str:
-    """A study file that goes on from this study: its own text with another name and the suggested space.
+    """A study file that continues from this study: the same sections with another name and the suggested space.
 
-    Sections are kept as they were given, environment variables unexpanded; comments of the old file are lost.
+    Environment variables stay unexpanded. Comments of the old file are lost.
 
     Raises:
-        StudyError: The study has no complete trial to go on from.
+        StudyError: The study has no complete trial.
     """
     if record.best is None:
         raise StudyError(
-            f"study {record.name!r} has no complete trial to go on from",
-            hint=f"`{record.command('show')}` shows what there is; `hpsearch init` writes a fresh study file",
+            f"study {record.name!r} has no complete trial, so there is nothing to suggest",
+            code="no-complete-trial",
+            hint=f"`{record.command('show')}` shows its trials; `hpsearch init` writes a new study file",
+            study=record.name,
         )
     raw = tomllib.loads(record.study_file)
     rows = {row.name: row for row in suggested_space(record)}
-    changed: dict[str, Any] = {**raw, "name": f"{record.name[:195]}-next", "space": {}}
+    changed = {**raw, "name": f"{record.name[:195]}-next", "space": {}}
     in_model = {name for name in raw.get("model", {}) if name in rows}
     if in_model:
         changed["model"] = {name: value for name, value in raw["model"].items() if name not in in_model}
     lines = {name: (toml_parameter(row.parameter), row.why) for name, row in rows.items()}
     for name, value in raw.get("space", {}).items():
         lines.setdefault(name, (toml_parameter(value), ""))
-    head = [f"Goes on from the study {record.name!r}, whose best trial was number {record.best.number}."]
+    head = [f"Continues from the study {record.name!r}. Its best trial was number {record.best.number}."]
     return toml_document(_in_order(changed), head=head, special={"space": lines})
 
 
-def _in_order(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The space stands before the objective, as in the documented example."""
+def _in_order(raw: Mapping[str, object]) -> dict[str, object]:
+    """The same sections with the space before the objective, as in the documented example."""
     order = ["name", "seed", "data", "validation", "model", "space", "objective", "search", "pruning", "resources"]
     return {name: raw[name] for name in [*order, *(name for name in raw if name not in order)] if name in raw}
 
@@ -103,14 +104,14 @@ def _narrowed(
         return parameter, ""
     if isinstance(parameter, Choice):
         tried = [trial.config.get(name) for trial in trials]
-        kept = tuple(o for o in parameter.options if o in values or tried.count(o) < 3)
-        new: Parameter = replace(parameter, options=kept) if len(kept) > 1 else parameter
-        if len(kept) == 1:
-            new = Constant(kept[0], when=parameter.when)
-        return new, f"of the {len(leaders)} leading trials none has another value"
+        options = tuple(o for o in parameter.options if o in values or tried.count(o) < 3)
+        new: Parameter = replace(parameter, options=options) if len(options) > 1 else parameter
+        if len(options) == 1:
+            new = Constant(options[0], when=parameter.when)
+        return new, f"none of the {len(leaders)} leading trials has another value"
     if isinstance(parameter, Float | Int):
         return _narrowed_range(parameter, [float(value) for value in values]), (
-            f"where the {len(leaders)} leading trials are"
+            f"narrowed to the {len(leaders)} leading trials"
         )
     return parameter, ""
 

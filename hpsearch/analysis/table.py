@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 def trials_table(record: StudyRecord) -> "pd.DataFrame":
     """One row per trial.
 
-    Columns: number, state, score, std, epoch, seconds, parameters, failure, ``config.*`` and ``fold_0`` … (fold scores).
+    Columns: number, state, score, std, epoch, seconds, parameters, failure, ``config.*``, and fold scores in
+    ``fold_0``, ``fold_1`` …
     """
     import pandas as pd
 

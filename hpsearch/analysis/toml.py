@@ -1,41 +1,40 @@
-"""Study files as text: the little TOML that they need, which the standard library reads but does not write."""
+"""Writes the TOML that study files need. The standard library only reads TOML."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from hpsearch.core.space import Choice, Constant, Float, Int
 
 
 def toml_value(value: object) -> str:
-    """A scalar, list or inline table.
+    """A scalar, list or inline table as TOML.
 
     Raises:
-        TypeError: The value is of another kind.
+        TypeError: The value has another type.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):
-        # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
+        # A JSON string is a TOML basic string, except that TOML requires DEL to be escaped.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
     if isinstance(value, Mapping):
         inner = ", ".join(f"{toml_key(name)} = {toml_value(one)}" for name, one in value.items())
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, Sequence):
         return f"[{', '.join(toml_value(one) for one in value)}]"
-    raise TypeError(f"a study file cannot hold a {type(value).__name__}, but got {value!r}")
+    raise TypeError(f"a study file holds only numbers, strings, booleans, lists and tables, but got {value!r}")
 
 
 def toml_key(name: str) -> str:
-    """A bare key where it can be one, quoted otherwise."""
+    """A bare key if the name allows it, a quoted key otherwise."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_value(name)
 
 
 def toml_parameter(parameter: object) -> str:
-    """One ``[space]`` entry: a parameter, or a raw value as it was read."""
+    """One ``[space]`` entry: a parameter, or a raw value as read from a study file."""
     if isinstance(parameter, Constant):
         if not parameter.when:
             return toml_value(parameter.value)
@@ -46,7 +45,7 @@ def toml_parameter(parameter: object) -> str:
         return toml_value({"values": parameter.options, "when": parameter.when})
     if not isinstance(parameter, Float | Int):
         return toml_value(parameter)
-    entry: dict[str, Any] = {"low": parameter.low, "high": parameter.high}
+    entry: dict[str, object] = {"low": parameter.low, "high": parameter.high}
     if parameter.log:
         entry["log"] = True
     if parameter.step not in (None, 1) or isinstance(parameter.step, float):
@@ -57,7 +56,7 @@ def toml_parameter(parameter: object) -> str:
 
 
 def toml_document(
-    raw: Mapping[str, Any],
+    raw: Mapping[str, object],
     *,
     head: Sequence[str] = (),
     special: Mapping[str, Mapping[str, tuple[str, str]]] | None = None,
@@ -65,9 +64,9 @@ def toml_document(
     """A document of top-level values followed by sections.
 
     Args:
-        raw: Values and sections in order; sections that are empty are left out.
-        head: Comment lines on top.
-        special: Section → entry → (value as TOML text, comment), in place of that section's raw values.
+        raw: Values and sections, in order. Empty sections are left out.
+        head: Comment lines at the top.
+        special: Section → entry → (value as TOML text, comment). Replaces that section's raw values.
     """
     special = special or {}
     lines = [f"# {_one_line(line)}" for line in head]
@@ -87,5 +86,5 @@ def toml_document(
 
 
 def _one_line(text: str) -> str:
-    """Control characters are not allowed in comments, and a line break would end them."""
+    """The text without control characters. TOML forbids them in comments, and a line break would end the comment."""
     return re.sub(r"[\x00-\x1f\x7f]", " ", text)

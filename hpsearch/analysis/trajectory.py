@@ -1,4 +1,4 @@
-"""How the search went: the best so far, trial by trial and over time."""
+"""How the search went: the best score so far, trial by trial and over time."""
 
 import math
 from dataclasses import dataclass
@@ -7,25 +7,26 @@ from hpsearch.core.trial import Trial, TrialState
 from hpsearch.ledger.record import StudyRecord
 
 MAX_POINTS = 1500
-"""More dots than so many are thinned out evenly in :attr:`TrajectoryInfo.shown`."""
+"""Maximum length of :attr:`TrajectoryInfo.shown`; more dots are thinned out evenly."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrajectoryInfo:
-    """Finished trials in the order in which they finished; all tuples have one length.
+    """Finished trials in the order in which they finished. All per-trial tuples have the same length.
 
     Attributes:
         metric: The objective's metric.
         direction: ``"minimize"`` or ``"maximize"``.
         trials: Numbers of the trials.
         states: Their states.
-        scores: Their scores; None for those without one.
-        seconds: Since the first trial started, when each finished. Time in which the study was interrupted counts too.
+        scores: Their scores; None for a trial without one.
+        seconds: When each finished, in seconds since the first trial started. Includes the time in which the study was
+            interrupted.
         best: Best score of a complete trial so far; None before the first.
-        shown: Positions to draw as dots: all, or evenly thinned out where there are many.
-        steps: Positions at which the best changed, with the last one.
-        score_range: Lowest and highest score of the complete trials, with some room; None without any. Pruned trials,
-            scored early, would squeeze all others together.
+        shown: Positions to draw as dots: all, or some taken evenly if there are many.
+        steps: Positions at which the best score changed, and the last position.
+        score_range: Lowest and highest score of the complete trials, with a margin; None without complete trials.
+            Including pruned trials would squeeze the others together, because they are scored early.
     """
 
     metric: str

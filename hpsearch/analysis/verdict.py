@@ -1,22 +1,22 @@
-"""The study in one sentence, with the numbers that stand behind it."""
+"""The study in a few sentences, with the numbers behind them."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import Any
 
 from hpsearch.analysis import words
-from hpsearch.analysis.leaderboard import TiesInfo, state_counts, ties_info
+from hpsearch.analysis.leaderboard import TiesInfo, ties_info
 from hpsearch.analysis.predictions import Interval, Predictions, score_interval
+from hpsearch.core.facts import NestedScores
 from hpsearch.core.space import Value
-from hpsearch.core.trial import Champion, Trial
-from hpsearch.ledger.record import StudyRecord
+from hpsearch.core.trial import Champion, Trial, TrialState
+from hpsearch.ledger.record import StudyRecord, StudyState
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictInfo:
-    """What came out of a study.
+    """The result of a study.
 
     Attributes:
         study: Its name.
@@ -24,26 +24,26 @@ class VerdictInfo:
         sentences: The verdict in plain words, the winner first.
         metric: The objective's metric.
         direction: ``"minimize"`` or ``"maximize"``.
-        counts: Number of trials per state.
-        winner: The winner's number; None without a ranked trial. The following are None or empty with it.
+        counts: See :attr:`~hpsearch.ledger.record.StudyRecord.counts`.
+        winner: The winner's number; None without a complete trial, and the fields below are then None or empty.
         config: The winner's hyperparameter values.
         score: Mean over folds at the scoring epoch.
         std: Sample standard deviation over folds; None with one fold.
         n_folds: Number of folds behind the score.
         epoch: The scoring epoch, from 0.
-        simplest: Number of the simplest trial that cannot be told from the winner; the winner's where that is it.
-        n_tied: Number of trials, the winner among them, that cannot be told from the winner.
-        test: Test metrics of the refitted winner; empty where it was not refitted or nothing was held out.
-        test_metric: The test metric that answers to the objective; empty where there is none.
-        test_interval: Its bootstrap interval; None where the predictions are not at hand.
-        test_rows: Number of test rows; None where unknown.
-        train_seconds: Training time of the refit; of all the winner's folds where it was not refitted.
+        simplest: See :class:`~hpsearch.analysis.leaderboard.TiesInfo`; may be the winner itself.
+        n_tied: Number of trials that cannot be told apart from the winner, the winner included.
+        test: Test metrics of the refitted winner; empty without a refit or without test rows.
+        test_metric: The test metric that matches the objective; empty if there is none.
+        test_interval: Its bootstrap interval; None without the champion's predictions.
+        test_rows: Number of test rows; None if there are none.
+        train_seconds: Training time of the refit; without a refit, of all the winner's folds.
         parameters: Number of weights.
-        size_bytes: Size of the saved model; None where there is none.
-        model_uri: ``models:/…`` in MLflow's registry; empty before.
-        model_path: The saved ``.keras`` file; empty before.
-        reproduce: Command that searches the study again.
-        predict: Command that uses the champion on new rows; empty before there is one.
+        size_bytes: Size of the saved model; None if there is none.
+        model_uri: ``models:/…`` in MLflow's registry; empty until registered.
+        model_path: The saved ``.keras`` file; empty until saved.
+        reproduce: Command that runs the study again.
+        predict: Command that predicts new rows with the champion; empty without one.
     """
 
     study: str
@@ -51,7 +51,7 @@ class VerdictInfo:
     sentences: tuple[str, ...]
     metric: str
     direction: str
-    counts: dict[str, int]
+    counts: Mapping[TrialState, int]
     winner: int | None
     config: dict[str, Value]
     score: float | None
@@ -76,12 +76,12 @@ class VerdictInfo:
 def verdict_info(
     record: StudyRecord, *, predictions: Predictions | None = None, ties: TiesInfo | None = None
 ) -> VerdictInfo:
-    """What came out of the study.
+    """The result of the study.
 
     Args:
         record: The study.
-        predictions: The champion's test predictions, for the interval of its test score.
-        ties: Pass it where it is known already, to save the tests.
+        predictions: The champion's predictions of the test rows, for the interval of its test score.
+        ties: The ties, if they are already known; computed otherwise.
     """
     ties = ties or ties_info(record)
     best, champion = record.best, record.champion
@@ -93,7 +93,7 @@ def verdict_info(
         sentences=tuple(_sentences(record, ties, metric, interval)),
         metric=record.objective.metric,
         direction=record.objective.direction,
-        counts=state_counts(record),
+        counts=record.counts,
         winner=best.number if best else None,
         config=dict(best.config) if best else {},
         score=best.score if best else None,
@@ -105,7 +105,7 @@ def verdict_info(
         test=dict(champion.test) if champion else {},
         test_metric=metric,
         test_interval=interval,
-        test_rows=record.facts.get("data", {}).get("test_rows") or None,
+        test_rows=record.facts.data.test_rows or None,
         train_seconds=champion.seconds if champion else best.seconds if best else None,
         parameters=champion.parameters if champion else best.parameters if best else None,
         size_bytes=champion.size_bytes if champion else None,
@@ -117,7 +117,7 @@ def verdict_info(
 
 
 def test_metric(record: StudyRecord) -> str:
-    """The champion's test metric that answers to the objective, else its first besides the loss."""
+    """The champion's test metric that matches the objective, else its first one other than the loss; empty if none."""
     test = record.champion.test if record.champion else {}
     wanted = record.objective.metric.removeprefix("val_")
     if wanted in test:
@@ -132,30 +132,28 @@ def _sentences(record: StudyRecord, ties: TiesInfo, test_metric: str, interval: 
     sentences = [_winner(record, best), _tied(record, ties)]
     if record.champion is not None:
         sentences.append(_tested(record, record.champion, test_metric, interval))
-    elif record.state.value == "finished":
+    elif record.state is StudyState.FINISHED:
         sentences.append("The winner has not been refitted, so there is no model and no test score.")
     else:
-        sentences.append(f"The study is {record.state}: the winner may still change.")
-    if "nested" in record.facts:
-        sentences.append(_nested(record.facts["nested"]))
+        sentences.append(f"The study is {record.state}, so the winner may still change.")
+    if record.facts.nested is not None:
+        sentences.append(_nested(record.facts.nested))
     return sentences
 
 
-def _nested(nested: Mapping[str, Any]) -> str:
-    scores, searched = nested["scores"], nested["searched"]
-    gap = abs(fmean(searched) - fmean(scores))
+def _nested(nested: NestedScores) -> str:
+    measured, promised = fmean(nested.scores), fmean(nested.searched)
     return (
-        f"Searched anew without each of {len(scores)} outer folds, the winners reach a test {nested['metric']} of "
-        f"{words.score(fmean(scores), stdev(scores))} on the fold left out (mean ± sd); "
-        f"the searches themselves had said {words.number(fmean(searched))}, {words.number(gap)} apart."
+        f"Nested validation repeated the search without each of {len(nested.scores)} outer folds: on the fold left "
+        f"out, the winners reach a test {nested.metric} of {words.score(measured, stdev(nested.scores))} (mean ± sd). "
+        f"Their searches reported {words.number(promised)}, a difference of {words.number(abs(promised - measured))}."
     )
 
 
 def _nothing(record: StudyRecord) -> str:
-    counts = state_counts(record)
-    if not counts:
-        return "No trial has been tried yet."
-    states = words.listed([f"{count:,} {state}" for state, count in counts.items()])
+    if not record.trials:
+        return "No trial has started yet."
+    states = words.joined([f"{count:,} {state}" for state, count in record.counts.items()])
     return f"No trial is complete, so there is no winner: {states}."
 
 
@@ -171,29 +169,32 @@ def _winner(record: StudyRecord, best: Trial) -> str:
 
 def _tied(record: StudyRecord, ties: TiesInfo) -> str:
     if ties.reason:
-        return f"How sure that is cannot be said: {ties.reason}."
+        return f"How certain that is remains unknown: {ties.reason}."
     if len(ties.tied) == 1:
         return "No other trial ties with it." if len(record.ranked) > 1 else "There is no other trial to compare with."
     others = words.several(len(ties.tied) - 1, "other trial")
     if ties.simplest == ties.best:
-        return f"The folds cannot tell {others} from it; none within one standard error of it is simpler."
+        return f"The folds cannot tell {others} apart from it; none within one standard error of it is simpler."
     simplest = next(trial for trial in record.ranked if trial.number == ties.simplest)
     size = f"{words.whole(simplest.parameters)} parameters, " if simplest.parameters is not None else ""
     score = words.score(simplest.score, simplest.std)
     return (
-        f"The folds cannot tell {others} from it; the simplest within one standard error is trial {simplest.number} "
-        f"({size}{score})."
+        f"The folds cannot tell {others} apart from it; the simplest one within one standard error is trial "
+        f"{simplest.number} ({size}{score})."
     )
 
 
 def _tested(record: StudyRecord, champion: Champion, metric: str, interval: Interval | None) -> str:
-    trained = f"Refitted on all training rows for {words.several(champion.epochs, 'epoch')}"
-    if champion.trial != (record.best.number if record.best else None):
-        trained = f"Trial {champion.trial} was refitted on all training rows"
+    is_best = record.best is not None and champion.trial == record.best.number
+    name = "it" if is_best else f"trial {champion.trial}"
+    epochs = words.several(champion.epochs, "epoch")
     value = champion.test.get(metric)
     if value is None or not math.isfinite(value):
-        return f"{trained}; nothing was held out to test it on."
-    rows = record.facts.get("data", {}).get("test_rows")
+        return f"{name.capitalize()} was refitted on all training rows for {epochs}; it has no test score."
+    rows = record.facts.data.test_rows
     on = f" on {words.several(rows, 'held-out row')}" if rows else ""
     within = f" (95 % interval {words.number(interval.low)} to {words.number(interval.high)})" if interval else ""
-    return f"{trained}, it reaches a test {metric} of {words.number(value)}{within}{on}."
+    return (
+        f"Refitted on all training rows for {epochs}, {name} reaches a test {metric} of "
+        f"{words.number(value)}{within}{on}."
+    )

@@ -1,8 +1,9 @@
-"""Numbers as people read them: the same in the terminal, the report and every sentence."""
+"""Numbers as readers see them: the same in the terminal, the report and every sentence."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from hpsearch.core import words
 from hpsearch.core.space import Value
 
 
@@ -20,19 +21,19 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def setting(value: Value | None) -> str:
-    """A hyperparameter's value, as short as it can be read: 0.023457 → 0.02346, 512 → 512."""
+    """A hyperparameter's value with at most four significant digits: 0.023457 → 0.02346, 512 → 512."""
     if value is None:
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def settings(config: Mapping[str, Value]) -> str:
-    """A config in one line: ``learning_rate 0.023, units 128``."""
+    """A config on one line: ``learning_rate 0.023, units 128``."""
     return ", ".join(f"{name} {setting(value)}" for name, value in config.items())
 
 
 def score(value: float | None, std: float | None = None) -> str:
-    """A score with its standard deviation, where there is one, to the same decimals: ``0.9812 ± 0.0042``."""
+    """A score with its standard deviation, if any, to the same decimals: ``0.9812 ± 0.0042``."""
     shown = number(value)
     if std is None or value is None or "e" in shown:
         return shown if std is None else f"{shown} ± {number(std)}"
@@ -45,18 +46,9 @@ def whole(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
 
 
-def seconds(value: float | None) -> str:
-    """A duration: ``0.42 s``, ``12 s``, ``3 min 20 s``, ``2 h 05 min``."""
-    if value is None:
-        return "–"
-    if value < 10:
-        return f"{value:.2g} s"
-    total = round(value)
-    if total < 60:
-        return f"{total} s"
-    if total < 3600:
-        return f"{total // 60} min {total % 60:02d} s"
-    return f"{total // 3600:,} h {total % 3600 // 60:02d} min"
+def duration(seconds: float | None) -> str:
+    """A duration, such as ``3 min 20 s``; ``–`` for None."""
+    return "–" if seconds is None else words.duration(seconds)
 
 
 def size(value: int | None) -> str:
@@ -72,7 +64,7 @@ def size(value: int | None) -> str:
 
 
 def probability(value: float | None) -> str:
-    """A p-value: two decimals, ``< 0.001`` where smaller, ``–`` for None."""
+    """A p-value: two decimals, three below 0.1, ``< 0.001`` if smaller, ``–`` for None."""
     if value is None:
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
@@ -83,6 +75,8 @@ def several(count: int, singular: str, plural: str = "") -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
-def listed(items: list[str]) -> str:
+def joined(items: Sequence[str], conjunction: str = "and") -> str:
     """``a``, ``a and b``, ``a, b and c``."""
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} {conjunction} {items[-1]}"

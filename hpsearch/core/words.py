@@ -30,10 +30,13 @@ def first_line(error: BaseException) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``42 s``, ``3 min 10 s`` or ``2 h 05 min``."""
-    whole = max(0, round(seconds))
+    """``0.42 s``, ``42 s``, ``3 min 10 s`` or ``2 h 05 min``; negative times count as 0."""
+    seconds = max(0, seconds)
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"

@@ -1,12 +1,12 @@
-"""How often racing stops a trial that would have won, and what it saves: on synthetic and on real curves.
+"""Measures how often racing stops a trial that would have won, and how many epochs it saves.
 
-*Wrong stop rate*: of the trials that, trained to their end, would have beaten the best complete trial at that moment,
-the share that was stopped. The promise is ``1 - confidence``, 5 % by default.
+Take the trials that would beat the best complete trial if they trained to their end. The *wrong stop rate* is the share
+of them that racing stops. The promise is ``1 - confidence``, 5 % by default.
 
-- *null*: the trial ends level with the best one but for noise, curves flat: no slack in the projection.
-- *twins*: another training of the best trial's own kind: power-law curves, same constants, fresh noise.
-- *late bloomers*: power-law curves that end higher than the best one's, but rise more slowly.
-- *real*: every config of the bank (see `curve_bank`) against the best of a random set of others of the bank.
+- *null*: flat curves that differ from the best trial only by noise. The projection has no slack.
+- *twins*: power-law curves with the constants of the best trial and fresh noise.
+- *late bloomers*: power-law curves that end higher than the best trial, but rise more slowly.
+- *real*: every config of the bank (see `curve_bank`) against the best of a random set of other configs.
 
     python -m benchmarks.racing_error_rate [--samples 2000] [--configs 300]
 """
@@ -22,11 +22,12 @@ from benchmarks.curve_bank import load_bank
 from benchmarks.kept import keep
 from benchmarks.replay import OBJECTIVE
 from hpsearch.core.objective import Objective
-from hpsearch.pruning import FoldCurves, RacingPruner
+from hpsearch.pruning import FoldCurves
+from hpsearch.pruning.racing import RacingPruner
 
 FOLDS, EPOCHS, NOISE, FOLD_NOISE, COMPLETE = 5, 20, 0.005, 0.01, 8
 Curves = NDArray[np.float64]
-"""Of one trial, shape ``(n_folds, n_epochs)``, larger is better."""
+"""The curves of one trial, of shape ``(n_folds, n_epochs)``; larger is better."""
 
 
 def folded(trial: int, curves: Curves, *, complete: bool) -> FoldCurves:
@@ -39,7 +40,7 @@ def score(curves: Curves, objective: Objective) -> float:
 
 
 def epochs_trained(trial: Curves, others: list[FoldCurves], rule: RacingPruner) -> int:
-    """Epochs until racing stops the trial; all of them if it never does."""
+    """Epochs until racing stops the trial; all epochs if it does not stop it."""
     for look in rule.looks(EPOCHS):
         if rule.stop_reason(folded(-1, trial[:, :look], complete=False), others):
             return look
@@ -47,7 +48,7 @@ def epochs_trained(trial: Curves, others: list[FoldCurves], rule: RacingPruner) 
 
 
 def power_law(rng: np.random.Generator, difficulty: Curves, *, end: float, drop: float, rate: float) -> Curves:
-    """Accuracy ``end - drop · (epoch^-rate - EPOCHS^-rate)``, plus difficulty per fold, and noise."""
+    """Accuracy ``end - drop · (epoch^-rate - EPOCHS^-rate)``, plus noise and a difficulty per fold."""
     epochs = np.arange(1, EPOCHS + 1)
     mean = end - drop * (epochs**-rate - EPOCHS**-rate)
     shape = drop * rng.normal(0, 0.1, (FOLDS, 1)) * (epochs**-rate - EPOCHS**-rate)
@@ -55,7 +56,7 @@ def power_law(rng: np.random.Generator, difficulty: Curves, *, end: float, drop:
 
 
 def synthetic(kind: str, samples: int, rng: np.random.Generator) -> Iterator[tuple[Curves, list[Curves]]]:
-    """Pairs of a trial and the complete trials before it."""
+    """Yield pairs of a trial and the complete trials before it."""
     for _ in range(samples):
         difficulty = rng.normal(0, FOLD_NOISE, (FOLDS, 1))
         field = [power_law(rng, difficulty, end=0.95, drop=0.3, rate=1.0) for _ in range(COMPLETE)]
@@ -71,7 +72,7 @@ def synthetic(kind: str, samples: int, rng: np.random.Generator) -> Iterator[tup
 
 
 def real(samples: int, configs: int, rng: np.random.Generator) -> Iterator[tuple[Curves, list[Curves]]]:
-    """A config of the bank and `COMPLETE` to 40 others."""
+    """Yield pairs of a config of the bank and `COMPLETE` to 40 other configs."""
     bank = load_bank(configs=configs, seed=1).accuracy
     for _ in range(samples):
         trial, *others = rng.permutation(len(bank))[: 1 + rng.integers(COMPLETE, 41)]

@@ -14,8 +14,8 @@ from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.search.observer import Observer
 from hpsearch.testing.synthetic import SyntheticExecutor, curve
-from hpsearch.tuners import ALGORITHMS
 from tests.drive import drive
+from tests.tuners.support import ALGORITHMS
 
 PAIRS = [(tuner, algorithm) for tuner, algorithms in ALGORITHMS.items() for algorithm in algorithms]
 

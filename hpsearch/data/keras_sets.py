@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hpsearch.data.dataset import Array
 from hpsearch.data.keras_cache import cached
 from hpsearch.data.loaded import Loaded
+from hpsearch.data.source import Source
 from hpsearch.data.words import same_width, word_rows
 from hpsearch.errors import DataError
 
@@ -110,3 +111,13 @@ def _check_words(words: Any) -> None:
         raise DataError(
             f"option words must be a whole number in 4 … 65535, but got {words!r}", hint="the documents use 10000"
         )
+
+
+MNIST = Source("keras:mnist", "70,000 handwritten digits, 28 x 28", mnist)
+FASHION_MNIST = Source("keras:fashion_mnist", "70,000 pieces of clothing, 28 x 28", fashion_mnist)
+IMDB = Source("keras:imdb", "50,000 film reviews as word numbers, good or bad", imdb, ("words",))
+REUTERS = Source("keras:reuters", "11,228 newswires as word numbers, 46 topics", reuters, ("words",))
+BOSTON_HOUSING = Source("keras:boston_housing", "506 districts, 13 numbers, home value", boston_housing)
+CALIFORNIA_HOUSING = Source(
+    "keras:california_housing", "20,640 districts, 8 numbers, house value", california_housing, ("version", "unit")
+)

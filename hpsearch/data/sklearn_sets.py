@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from hpsearch.data.loaded import Loaded
+from hpsearch.data.source import Source
 
 
 def digits() -> Loaded:
@@ -50,3 +51,10 @@ def _classes(bunch: Any) -> Loaded:
 
 def _names(bunch: Any) -> tuple[str, ...]:
     return tuple(str(name) for name in bunch.target_names)
+
+
+DIGITS = Source("sklearn:digits", "1,797 handwritten digits, 8 x 8", digits)
+IRIS = Source("sklearn:iris", "150 flowers, 4 numbers, 3 kinds", iris)
+WINE = Source("sklearn:wine", "178 wines, 13 numbers, 3 growers", wine)
+BREAST_CANCER = Source("sklearn:breast_cancer", "569 tumours, 30 numbers, benign or not", breast_cancer)
+DIABETES = Source("sklearn:diabetes", "442 patients, 10 numbers, progression", diabetes)

@@ -1,60 +1,38 @@
 """Which reader a source's name calls for."""
 
-import difflib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.data import keras_sets, sklearn_sets
+from hpsearch.core.registries import DATA_SOURCES
+from hpsearch.core.words import did_you_mean, listed
 from hpsearch.data.files import CSV_OPTIONS, SUFFIXES, read_file
 from hpsearch.data.functions import read_function
 from hpsearch.data.loaded import Loaded
+from hpsearch.data.source import Source
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A named data set.
+class _Sources(Mapping[str, Source]):
+    """All named sources, those of other packages included."""
 
-    Attributes:
-        name: As written in ``[data] source``.
-        description: One line.
-        read: Its reader; takes ``[data] options``.
-        options: Names that ``[data] options`` may have.
-    """
+    def __getitem__(self, name: str) -> Source:
+        if name not in DATA_SOURCES.entries:
+            raise KeyError(name)
+        return DATA_SOURCES.load_object(name, Source)
 
-    name: str
-    description: str
-    read: Callable[..., Loaded]
-    options: tuple[str, ...] = ()
+    def __iter__(self) -> Iterator[str]:
+        return iter(DATA_SOURCES.names())
+
+    def __len__(self) -> int:
+        return len(DATA_SOURCES.names())
 
 
-SOURCES: dict[str, Source] = {
-    source.name: source
-    for source in (
-        Source("keras:mnist", "70,000 handwritten digits, 28 x 28", keras_sets.mnist),
-        Source("keras:fashion_mnist", "70,000 pieces of clothing, 28 x 28", keras_sets.fashion_mnist),
-        Source("keras:imdb", "50,000 film reviews as word numbers, good or bad", keras_sets.imdb, ("words",)),
-        Source("keras:reuters", "11,228 newswires as word numbers, 46 topics", keras_sets.reuters, ("words",)),
-        Source("keras:boston_housing", "506 districts, 13 numbers, home value", keras_sets.boston_housing),
-        Source(
-            "keras:california_housing",
-            "20,640 districts, 8 numbers, house value",
-            keras_sets.california_housing,
-            ("version", "unit"),
-        ),
-        Source("sklearn:digits", "1,797 handwritten digits, 8 x 8", sklearn_sets.digits),
-        Source("sklearn:iris", "150 flowers, 4 numbers, 3 kinds", sklearn_sets.iris),
-        Source("sklearn:wine", "178 wines, 13 numbers, 3 growers", sklearn_sets.wine),
-        Source("sklearn:breast_cancer", "569 tumours, 30 numbers, benign or not", sklearn_sets.breast_cancer),
-        Source("sklearn:diabetes", "442 patients, 10 numbers, progression", sklearn_sets.diabetes),
-    )
-}
+SOURCES = _Sources()
 
 
 def read_source(spec: "StudySpec") -> Loaded:
@@ -76,19 +54,22 @@ def read_source(spec: "StudySpec") -> Loaded:
 def _read_named(source: Source, spec: "StudySpec") -> Loaded:
     for option in spec.data.options:
         if option not in source.options:
-            close = difflib.get_close_matches(option, source.options, n=1)
             raise DataError(
-                f"{source.name}: has no option {option!r}" + (f" (did you mean {close[0]!r}?)" if close else ""),
-                hint=f"its [data] options: {', '.join(source.options) or 'none'}",
+                f"{source.name}: has no option {option!r}{did_you_mean(option, source.options)}",
+                code="unknown-option",
+                hint=f"its [data] options: {listed(source.options) or 'none'}",
+                source=source.name,
+                option=option,
             )
     return source.read(**spec.data.options)
 
 
 def unknown_source(name: str) -> DataError:
     """The error for a source that is none of the four kinds."""
-    close = difflib.get_close_matches(name, SOURCES, n=1)
     return DataError(
-        f"there is no data source {name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""),
+        f"there is no data source {name!r}{did_you_mean(name, SOURCES)}",
+        code="unknown-source",
+        source=name,
         hint='use one of `hpsearch data`, a .csv, .parquet or .npz file, or "package.module:function"; '
         "relative files start from the study file's folder",
     )

@@ -1,6 +1,8 @@
-"""Executors: who runs the workers. The driver sees :class:`~hpsearch.executors.base.Executor` only."""
+"""Executors: where the workers run. The driver sees only :class:`~hpsearch.executors.base.Executor`."""
 
+from hpsearch.core.registries import EXECUTORS
 from hpsearch.executors.base import Executor
+from hpsearch.executors.devices import plan_slots
 from hpsearch.spec import StudySpec
 
 
@@ -11,14 +13,9 @@ def make_executor(spec: StudySpec, *, backend: str, cache: str | None) -> Execut
         spec: The study file.
         backend: Keras backend of the workers.
         cache: Folder of compiled programs.
+
+    Raises:
+        SpecError: A GPU is asked for that is not there, or the executor cannot be imported.
     """
-    from hpsearch.executors.devices import plan_slots
-
     slots = plan_slots(spec.resources, backend=backend, cache=cache)
-    if spec.resources.executor == "inline":
-        from hpsearch.executors.inline import InlineExecutor
-
-        return InlineExecutor(spec, slots)
-    from hpsearch.executors.processes import ProcessesExecutor
-
-    return ProcessesExecutor(spec, slots)
+    return EXECUTORS.load_class(spec.resources.executor, Executor)(spec, slots)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 from hpsearch.core.events import Bundle, Event
+from hpsearch.spec import StudySpec
+from hpsearch.training.environment import WorkerSettings
 from hpsearch.training.protocol import WorkerProtocol
 
 P = ParamSpec("P")
@@ -15,7 +17,15 @@ WorkerCall = Callable[Concatenate[WorkerProtocol, P], T]
 
 
 class Executor(ABC):
-    """Workers and the way to them. Used by one thread only."""
+    """Workers and the way to them. Used by one thread only.
+
+    Args:
+        spec: The study file, which each worker gets.
+        settings: One entry per slot.
+    """
+
+    @abstractmethod
+    def __init__(self, spec: StudySpec, settings: Sequence[WorkerSettings]) -> None: ...
 
     @property
     @abstractmethod

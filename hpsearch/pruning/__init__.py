@@ -1,10 +1,8 @@
 """Early stopping of trials: epoch by epoch, over all folds together, by rules that see only curves."""
 
 from hpsearch.core.objective import Objective
+from hpsearch.core.registries import PRUNERS
 from hpsearch.pruning.base import FoldCurves, Pruner
-from hpsearch.pruning.halving import HalvingPruner
-from hpsearch.pruning.median import MedianPruner
-from hpsearch.pruning.racing import RacingPruner
 from hpsearch.spec import PruningSection
 
 
@@ -19,21 +17,9 @@ def make_pruner(spec: PruningSection, objective: Objective, *, validation_ratio:
     Returns:
         None for ``method = "none"``.
     """
-    match spec.method:
-        case "median":
-            return MedianPruner(objective, min_epochs=spec.min_epochs, startup_trials=spec.startup_trials)
-        case "successive-halving":
-            return HalvingPruner(objective, min_epochs=spec.min_epochs, reduction_factor=spec.reduction_factor)
-        case "racing":
-            return RacingPruner(
-                objective,
-                validation_ratio=validation_ratio,
-                min_epochs=spec.min_epochs,
-                startup_trials=spec.startup_trials,
-                confidence=spec.confidence,
-            )
-        case "none":
-            return None
+    if spec.method == "none":
+        return None
+    return PRUNERS.load_class(spec.method, Pruner).from_section(spec, objective, validation_ratio=validation_ratio)
 
 
-__all__ = ["FoldCurves", "HalvingPruner", "MedianPruner", "Pruner", "RacingPruner", "make_pruner"]
+__all__ = ["FoldCurves", "Pruner", "make_pruner"]

@@ -4,8 +4,10 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from hpsearch.core.objective import Objective, mean
+from hpsearch.spec import PruningSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,17 @@ class Pruner(ABC):
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
+
+    @classmethod
+    @abstractmethod
+    def from_section(cls, section: PruningSection, objective: Objective, *, validation_ratio: float) -> Self:
+        """The rule that a study file asks for.
+
+        Args:
+            section: The ``[pruning]`` section.
+            objective: What the study optimises.
+            validation_ratio: Validation rows per training row; see ``DataFacts.validation_ratio``.
+        """
 
     @abstractmethod
     def stop_reason(self, trial: FoldCurves, others: Sequence[FoldCurves]) -> str | None:

@@ -1,9 +1,11 @@
 """Asynchronous successive halving (ASHA): at each rung only the best fraction continues."""
 
 from collections.abc import Sequence
+from typing import Self
 
 from hpsearch.core.objective import Objective
 from hpsearch.pruning.base import FoldCurves, Pruner
+from hpsearch.spec import PruningSection
 
 _FRACTIONS = {2: "half", 3: "third", 4: "quarter", 5: "fifth"}
 
@@ -30,6 +32,11 @@ class HalvingPruner(Pruner):
         super().__init__(objective)
         self.min_epochs = min_epochs
         self.reduction_factor = reduction_factor
+
+    @classmethod
+    def from_section(cls, section: PruningSection, objective: Objective, *, validation_ratio: float) -> Self:
+        """See :meth:`Pruner.from_section`."""
+        return cls(objective, min_epochs=section.min_epochs, reduction_factor=section.reduction_factor)
 
     def rungs(self, epochs: int) -> list[int]:
         """The rungs of a trial with this many epochs, lowest first."""

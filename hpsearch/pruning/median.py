@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from statistics import median
+from typing import Self
 
 from hpsearch.core.objective import Objective, mean
 from hpsearch.pruning.base import FoldCurves, Pruner
+from hpsearch.spec import PruningSection
 
 
 class MedianPruner(Pruner):
@@ -24,6 +26,11 @@ class MedianPruner(Pruner):
         super().__init__(objective)
         self.min_epochs = min_epochs
         self.startup_trials = startup_trials
+
+    @classmethod
+    def from_section(cls, section: PruningSection, objective: Objective, *, validation_ratio: float) -> Self:
+        """See :meth:`Pruner.from_section`."""
+        return cls(objective, min_epochs=section.min_epochs, startup_trials=section.startup_trials)
 
     def stop_reason(self, trial: FoldCurves, others: Sequence[FoldCurves]) -> str | None:
         """See :meth:`Pruner.stop_reason`."""

@@ -4,9 +4,11 @@ import math
 from collections.abc import Sequence
 from functools import cache
 from statistics import fmean, stdev
+from typing import Self
 
 from hpsearch.core.objective import Objective, mean
 from hpsearch.pruning.base import FoldCurves, Pruner
+from hpsearch.spec import PruningSection
 
 _LOOK_RATIO = 1.5
 
@@ -55,6 +57,17 @@ class RacingPruner(Pruner):
         self.min_epochs = max(2, min_epochs)
         self.startup_trials = startup_trials
         self.confidence = confidence
+
+    @classmethod
+    def from_section(cls, section: PruningSection, objective: Objective, *, validation_ratio: float) -> Self:
+        """See :meth:`Pruner.from_section`."""
+        return cls(
+            objective,
+            validation_ratio=validation_ratio,
+            min_epochs=section.min_epochs,
+            startup_trials=section.startup_trials,
+            confidence=section.confidence,
+        )
 
     def looks(self, epochs: int) -> list[int]:
         """Numbers of epochs after which a trial of `epochs` epochs is tested, in order."""

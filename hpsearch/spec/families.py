@@ -3,16 +3,18 @@
 The build functions import Keras; this table does not, so that the driver can read it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from hpsearch.core.facts import Task
+from hpsearch.core.hyperparameters import DEFAULT_EPOCHS
+from hpsearch.core.registries import MODEL_FAMILIES
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter
 
 TRAINING: dict[str, Parameter] = {
     "learning_rate": Float(0.01, 0.04),
     "batch_size": Choice((16, 32, 64, 100, 128)),
-    "epochs": Constant(20),
+    "epochs": Constant(DEFAULT_EPOCHS),
     "optimizer": Choice(("sgd", "adam", "rmsprop")),
 }
 """Training-level hyperparameters with their documented defaults; they live in the same space as the model's."""
@@ -39,40 +41,54 @@ class Family:
     optional: tuple[str, ...] = ()
 
 
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (
-        Family(
-            name="mlp",
-            description="Dense layers with dropout, on images, arrays or tables",
-            build="hpsearch.models.mlp:build",
-            space={
-                **TRAINING,
-                "layers": Constant(2),
-                "units": Int(32, 512, log=True),
-                "dropout": Float(0.0, 0.5, step=0.05),
-                "activation": Constant("relu"),
-                "batch_norm": Constant(False),
-            },
-            optional=tuple(f"{name}_{layer}" for name in ("units", "dropout") for layer in range(1, 7)),
-        ),
-        Family(
-            name="cnn",
-            description="blocks of 3 x 3 convolutions, max pooling and dropout, then a Dense layer; on images",
-            build="hpsearch.models.cnn:build",
-            space={
-                **TRAINING,
-                "blocks": Constant(1),
-                "convolutions": Constant(1),
-                "filters": Choice((16, 32, 64)),
-                "kernel_size": Constant(3),
-                "dropout": Float(0.25, 0.4, step=0.05),
-                "dense_units": Choice((64, 128, 256)),
-                "dense_dropout": Float(0.0, 0.5, step=0.05),
-                "activation": Constant("relu"),
-                "batch_norm": Constant(False),
-            },
-            optional=("padding",),
-        ),
-    )
-}
+MLP = Family(
+    name="mlp",
+    description="Dense layers with dropout, on images, arrays or tables",
+    build="hpsearch.models.mlp:build",
+    space={
+        **TRAINING,
+        "layers": Constant(2),
+        "units": Int(32, 512, log=True),
+        "dropout": Float(0.0, 0.5, step=0.05),
+        "activation": Constant("relu"),
+        "batch_norm": Constant(False),
+    },
+    optional=tuple(f"{name}_{layer}" for name in ("units", "dropout") for layer in range(1, 7)),
+)
+
+CNN = Family(
+    name="cnn",
+    description="blocks of 3 x 3 convolutions, max pooling and dropout, then a Dense layer; on images",
+    build="hpsearch.models.cnn:build",
+    space={
+        **TRAINING,
+        "blocks": Constant(1),
+        "convolutions": Constant(1),
+        "filters": Choice((16, 32, 64)),
+        "kernel_size": Constant(3),
+        "dropout": Float(0.25, 0.4, step=0.05),
+        "dense_units": Choice((64, 128, 256)),
+        "dense_dropout": Float(0.0, 0.5, step=0.05),
+        "activation": Constant("relu"),
+        "batch_norm": Constant(False),
+    },
+    optional=("padding",),
+)
+
+
+class _Families(Mapping[str, Family]):
+    """All families by name, those of other packages included."""
+
+    def __getitem__(self, name: str) -> Family:
+        if name not in MODEL_FAMILIES.entries:
+            raise KeyError(name)
+        return MODEL_FAMILIES.load_object(name, Family)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(MODEL_FAMILIES.names())
+
+    def __len__(self) -> int:
+        return len(MODEL_FAMILIES.names())
+
+
+FAMILIES = _Families()

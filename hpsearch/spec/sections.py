@@ -1,21 +1,34 @@
 """The sections of a study file: frozen, strictly checked values, and their JSON Schema."""
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING, expanded
 from hpsearch.core.objective import Objective
+from hpsearch.core.registries import ENGINES, EXECUTORS, PRUNERS, TUNERS
+from hpsearch.core.registry import Registry
 from hpsearch.core.words import did_you_mean, listed
 from hpsearch.errors import SpecError
 from hpsearch.spec.families import FAMILIES
 from hpsearch.spec.parameters import RawParameter
-from hpsearch.tuners import ALGORITHMS
+from hpsearch.tuners.base import TunerProvider
 
 READ_BACK = "read back"
 """Validation context for a study file from the ledger. What its addresses name need not be there to look at results,
 and its folds are those that its trials have had."""
+
+
+def _named(registry: Registry, *others: str) -> tuple[AfterValidator, FieldInfo]:
+    """A string that is a name in a registry, or one of `others`."""
+
+    def offer(schema: JsonDict) -> None:
+        schema["enum"] = [*others, *registry.names()]
+
+    return AfterValidator(lambda name: registry.check(name, *others)), Field(json_schema_extra=offer)
 
 
 class _Section(BaseModel):
@@ -129,7 +142,7 @@ class ObjectiveSection(_Section):
 class SearchSection(_Section):
     """Who proposes configs, and how many."""
 
-    tuner: Literal["optuna", "keras-tuner"] = "optuna"
+    tuner: Annotated[str, *_named(TUNERS)] = Field("optuna", description="who proposes configs")
     algorithm: str = Field("tpe", description="optuna: tpe gp cmaes qmc random grid; keras-tuner: bayesian random grid")
     trials: int = Field(20, ge=1, description="how many trials; a grid may end sooner")
     max_hours: float | None = Field(None, gt=0, description="start no further trial after so long")
@@ -141,8 +154,8 @@ class SearchSection(_Section):
     @classmethod
     def _of_the_tuner(cls, value: str, info: ValidationInfo) -> str:
         tuner = info.data.get("tuner")
-        if tuner is not None and value not in ALGORITHMS[tuner]:
-            legal = ALGORITHMS[tuner]
+        legal = () if tuner is None else TUNERS.load_class(tuner, TunerProvider).algorithms
+        if tuner is not None and value not in legal:
             raise ValueError(f"must be one of {listed(legal)} with tuner = {tuner!r}{did_you_mean(value, legal)}")
         return value
 
@@ -150,7 +163,7 @@ class SearchSection(_Section):
 class PruningSection(_Section):
     """When trials are stopped early."""
 
-    method: Literal["none", "median", "successive-halving", "racing"] = "none"
+    method: Annotated[str, *_named(PRUNERS, "none")] = Field("none", description="the rule")
     min_epochs: int = Field(3, ge=1, description="no trial is stopped before it has so many epochs")
     startup_trials: int = Field(
         5, ge=1, description="trials to wait for: complete ones (median), or as far along (racing)"
@@ -162,9 +175,11 @@ class PruningSection(_Section):
 class ResourcesSection(_Section):
     """What trains, and on what."""
 
-    engine: Literal["auto", "fused", "fit"] = Field("auto", description="auto: fused where the model allows it")
+    engine: Annotated[str, *_named(ENGINES, "auto")] = Field(
+        "auto", description="auto: fused where the model allows it"
+    )
     backend: Literal["auto", "tensorflow", "jax"] = Field("auto", description="Keras backend of the fit engine")
-    executor: Literal["inline", "processes"] = "processes"
+    executor: Annotated[str, *_named(EXECUTORS)] = Field("processes", description="where workers run")
     workers: int | Literal["auto"] = Field("auto", description="processes; auto: one per GPU, else one")
     gpus: list[int] | Literal["auto"] = Field("auto", description="GPU numbers to use; [] for none")
     threads: int | Literal["auto"] = Field("auto", description="CPU threads per worker; auto: cores / workers")

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hpsearch.core.space import Config, Space
 from hpsearch.core.trial import Trial
@@ -25,6 +26,24 @@ class TunerSettings:
     seed: int
     startup_trials: int | None = None
     grid_points: int = 6
+
+
+class TunerProvider(ABC):
+    """What ``[search] tuner`` names: a group of algorithms. Importing its module imports no search library.
+
+    Attributes:
+        algorithms: Legal values of ``[search] algorithm``, the recommended one first.
+    """
+
+    algorithms: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def make(self, algorithm: str, settings: "TunerSettings") -> "Tuner":
+        """A tuner with one of the algorithms.
+
+        Raises:
+            SpecError: It needs a package that is not installed, or cannot search this space.
+        """
 
 
 class Tuner(ABC):

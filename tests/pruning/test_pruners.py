@@ -8,7 +8,10 @@ import pytest
 
 from hpsearch.core.objective import Objective
 from hpsearch.errors import SpecError
-from hpsearch.pruning import FoldCurves, HalvingPruner, MedianPruner, Pruner, RacingPruner, make_pruner
+from hpsearch.pruning import FoldCurves, Pruner, make_pruner
+from hpsearch.pruning.halving import HalvingPruner
+from hpsearch.pruning.median import MedianPruner
+from hpsearch.pruning.racing import RacingPruner
 from hpsearch.spec import PruningSection, parse_spec
 
 MAXIMIZE = Objective("val_accuracy", "maximize")

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from hpsearch.core.registries import TUNERS
 from hpsearch.core.space import Choice, Config, Constant, Float, Int, Space
 from hpsearch.core.trial import Failure, FailureKind, Trial, TrialState
-from hpsearch.tuners import ALGORITHMS, Tuner, TunerSettings, make_tuner
+from hpsearch.tuners import Tuner, TunerProvider, TunerSettings, make_tuner
 from hpsearch.tuners import keras_tuner as keras_tuner_tuners
+
+ALGORITHMS = {name: TUNERS.load_class(name, TunerProvider).algorithms for name in TUNERS.names()}
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="algorithm 'gp' needs PyTorch")
 

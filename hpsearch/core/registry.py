@@ -1,0 +1,134 @@
+"""Names that a study file may use, and what answers to them: built in, or installed with another package.
+
+All kinds of things that can be added have this one shape. Another package adds its own by an entry point in the
+registry's group::
+
+    [project.entry-points."hpsearch.pruners"]
+    patient = "my_package.pruners:PatientPruner"
+"""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+from hpsearch.core.words import did_you_mean, first_line, listed
+from hpsearch.errors import SpecError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in a registry.
+
+    Attributes:
+        name: As study files write it.
+        address: ``module:object``.
+        package: The package that brings it, with its version; ``"hpsearch"`` if built in.
+    """
+
+    name: str
+    address: str
+    package: str
+
+
+class Registry:
+    """Name → object, imported when it is first used.
+
+    Args:
+        group: Group of the entry points by which other packages add theirs, such as ``"hpsearch.tuners"``.
+        what: What the objects are, in the singular, for messages.
+        builtin: Name → ``module:object`` of what hpsearch brings.
+    """
+
+    def __init__(self, group: str, what: str, builtin: Mapping[str, str]) -> None:
+        self.group = group
+        self.what = what
+        self._builtin = {name: Entry(name, address, "hpsearch") for name, address in builtin.items()}
+
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        """All names. Built-in ones come first, and win over others of the same name."""
+        found = dict(self._builtin)
+        for point in entry_points(group=self.group):
+            package = "unknown" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+            found.setdefault(point.name, Entry(point.name, point.value, package))
+        return found
+
+    def names(self) -> tuple[str, ...]:
+        """All names, built-in ones first."""
+        return tuple(self.entries)
+
+    def check(self, name: str, *others: str) -> str:
+        """`name` itself, if it is known or one of `others`.
+
+        Raises:
+            ValueError: It is neither; the text follows the name of a key.
+        """
+        legal = (*others, *self.names())
+        if name not in legal:
+            raise ValueError(f"must be one of {listed(legal)}{did_you_mean(name, legal)}")
+        return name
+
+    def load_class(self, name: str, base: type[T]) -> type[T]:
+        """The class of that name.
+
+        Raises:
+            SpecError: There is none, it cannot be imported, or it is no subclass of `base`.
+        """
+        found = self._import(name)
+        if not (inspect.isclass(found) and issubclass(found, base)):
+            raise self._unfit(name, f"a subclass of {base.__module__}.{base.__qualname__}")
+        return found
+
+    def load_object(self, name: str, kind: type[T]) -> T:
+        """The object of that name.
+
+        Raises:
+            SpecError: There is none, it cannot be imported, or it is no `kind`.
+        """
+        found = self._import(name)
+        if not isinstance(found, kind):
+            raise self._unfit(name, f"a {kind.__module__}.{kind.__qualname__}")
+        return found
+
+    def _import(self, name: str) -> object:
+        if name not in self.entries:
+            legal = self.names()
+            raise SpecError(
+                f"there is no {self.what} {name!r}{did_you_mean(name, legal)}",
+                code="unknown-name",
+                hint=f"use one of {listed(legal)}",
+                group=self.group,
+                name=name,
+            )
+        entry = self.entries[name]
+        module, _, attribute = entry.address.partition(":")
+        try:
+            found: object = getattr(import_module(module), attribute)
+        except Exception as error:  # another package's code may raise anything when it is imported
+            raise SpecError(
+                f"{self.what} {name!r} of {entry.package} cannot be imported from {entry.address}: "
+                f"{type(error).__name__}: {first_line(error)}",
+                code="broken-plugin",
+                hint=f"repair or remove {entry.package}; `hpsearch doctor` shows what is installed",
+                group=self.group,
+                name=name,
+                address=entry.address,
+            ) from error
+        return found
+
+    def _unfit(self, name: str, wanted: str) -> SpecError:
+        entry = self.entries[name]
+        return SpecError(
+            f"{self.what} {name!r} of {entry.package} ({entry.address}) is not {wanted}",
+            code="broken-plugin",
+            hint=f"repair or remove {entry.package}; the documentation has a page 'Add your own'",
+            group=self.group,
+            name=name,
+            address=entry.address,
+        )

@@ -1,8 +1,8 @@
 """A bank of real training curves, computed once, on which pruning rules are replayed.
 
-Scikit-learn's digits, an MLP of two hidden layers, stratified folds: every config is trained to its end on all folds
-by a hand-written JAX loop (no Keras, no hpsearch engine: the rules must not be judged by the code they are part of).
-The bank lies in ``build/benchmarks``; delete it to compute it anew.
+The curves come from scikit-learn's digits, an MLP with two hidden layers, and stratified folds. A hand-written JAX loop
+trains every config to its end on all folds. It uses neither Keras nor an engine of hpsearch, so that the code under
+test does not produce its own test data. The bank is stored in ``build/benchmarks``. Delete it to compute it again.
 
     python -m benchmarks.curve_bank [--configs 300] [--seed 1]
 """
@@ -19,20 +19,20 @@ from numpy.typing import NDArray
 FOLDER = Path("build/benchmarks")
 FOLDS, EPOCHS, CLASSES = 5, 20, 10
 UNITS, BATCH_SIZES, OPTIMIZERS = (32, 64, 128), (32, 64, 128), ("sgd", "adam", "rmsprop")
-# Wider than the documented 0.01-0.04, so that slow learners, which rules wrongly stop, are among the curves.
+# Wider than the documented 0.01-0.04, to include slow learners: rules tend to stop them wrongly.
 LEARNING_RATES = (3e-4, 4e-2)
 
 
 @dataclass(frozen=True)
 class Bank:
-    """``accuracy`` and ``loss``: validation curves, shape ``(n_configs, n_folds, n_epochs)``."""
+    """The validation curves ``accuracy`` and ``loss``, each of shape ``(n_configs, n_folds, n_epochs)``."""
 
     accuracy: NDArray[np.float64]
     loss: NDArray[np.float64]
 
 
 def load_bank(*, configs: int, seed: int) -> Bank:
-    """The bank of so many configs, computed if it is not there yet."""
+    """Load the bank with this number of configs; compute it first if it does not exist."""
     path = FOLDER / f"digits_mlp_{configs}x{FOLDS}x{EPOCHS}_seed{seed}.npz"
     if not path.exists():
         started = time.perf_counter()
@@ -51,7 +51,7 @@ def _train_all(configs: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np
     x, y = load_digits(return_X_y=True)
     x = (x / 16).astype(np.float32)
     splits = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(x, y))
-    # Folds may differ by one row; a bank may drop it where an engine may not.
+    # Folds may differ by one row. An engine must keep that row, but a bank may drop it.
     train = np.stack([rows[: min(len(a) for a, _ in splits)] for rows, _ in splits])
     valid = np.stack([rows[: min(len(b) for _, b in splits)] for _, rows in splits])
     rng = np.random.default_rng(seed)
@@ -72,7 +72,7 @@ def _train_all(configs: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np
 
 
 def _train_kind(kind, x, y, train, valid, rates, dropouts, seeds):  # type: ignore[no-untyped-def]
-    """Train all configs of one shape, batch size and optimizer, all folds at once.
+    """Train all configs with the same shape, batch size and optimizer, on all folds at once.
 
     Returns:
         Validation accuracy and loss, shape ``(n_configs, n_folds, n_epochs)`` each.

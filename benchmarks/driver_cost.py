@@ -1,12 +1,13 @@
-"""What the driver costs: suggest + ledger + tracking per trial, and its memory, with training that takes no time.
+"""Measures the driver: time per trial for suggestions, ledger and tracking, and memory. Training takes no time here.
 
     python -m benchmarks.driver_cost [--trials 1000] [--algorithm tpe] [--no-tracking]
 
-Promises: ≤ 60 ms per trial on SQLite with 5 folds × 20 epochs of curves; ≤ 350 MB, flat over 1,000 trials.
+The promise is at most 60 ms per trial on SQLite, with curves of 5 folds × 20 epochs, and at most 350 MB that do not
+grow over 1,000 trials.
 
-MLflow's start costs seconds, once: importing it, which `hpsearch run` does while its workers load, and making its
-database. Both stand by themselves, in the figures of the whole study, and not in those of trial 100 and on. Trials that
-take seconds are written fold by fold, 10 ms more: see benchmarks/tracking_cost.py.
+MLflow takes seconds to start, once per study: to import it, which `hpsearch run` does while its workers load, and to
+create its database. The benchmark prints both separately. They count for the whole study, but not for the trials from
+100 on. Trials that take seconds are written fold by fold, which costs 10 ms more: see benchmarks/tracking_cost.py.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from hpsearch.tuners.base import TunerSettings
 
 
 class Reading(NamedTuple):
-    """Where a study stands: trials finished, seconds of wall clock and of CPU (all threads), resident MB."""
+    """One reading: finished trials, wall seconds, CPU seconds of all threads, resident MB."""
 
     trials: int
     wall: float
@@ -39,7 +40,7 @@ class Reading(NamedTuple):
 
 
 class Gauge(Observer):
-    """Takes a reading every hundred trials; at the first of them, MLflow is waited for."""
+    """Takes a reading every hundred trials. Before the first one, it waits for MLflow to catch up."""
 
     def __init__(self, tracker: Tracker | None) -> None:
         self.tracker = tracker
@@ -57,7 +58,7 @@ def read(trials: int) -> Reading:
 
 
 def resident_mb() -> float:
-    """Resident memory of this process, MB (its peak where /proc is missing)."""
+    """Resident memory of this process in MB; its peak if /proc is missing."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
     except OSError:
@@ -71,10 +72,10 @@ def per_trial(before: Reading, after: Reading) -> str:
 
 
 def open_mlflow(record: StudyRecord) -> Tracker:
-    """Open a tracker as a study does, one thing after the other, and print what each costs."""
+    """Open a tracker as a study does, step by step, and print the cost of each step."""
     begun = read(0)
     with polite():
-        from hpsearch.tracking.mlflow import tables  # noqa: F401 - brings MLflow's database store along
+        from hpsearch.tracking.mlflow import tables  # noqa: F401 - imports MLflow's database store too
     imported = read(0)
     tracker = Tracker(record.spec.tracking)
     tracker.open(record)

@@ -1,6 +1,7 @@
-"""An MLP trained by hand in JAX, without Keras: what the fused engine and the pruning rules are held against.
+"""A hand-written MLP in JAX, without Keras: the baseline for the fused engine and the pruning rules.
 
-Glorot-uniform Dense layers with relu and dropout, softmax, crossentropy; SGD, Adam and RMSprop with Keras' defaults.
+It has Glorot-uniform Dense layers with ReLU and dropout, softmax and crossentropy. SGD, Adam and RMSprop have Keras'
+defaults.
 """
 
 import itertools
@@ -15,7 +16,7 @@ Weights = list[tuple[jax.Array, jax.Array]]
 """Kernel and bias of each layer."""
 
 State = tuple[Weights, tuple[Any, Any], jax.Array]
-"""Weights, the optimizer's first and second moments, and the number of the next step from 1."""
+"""Weights, the optimizer's first and second moments, and the number of the next step, from 1."""
 
 
 def init(key: jax.Array, sizes: Sequence[int]) -> Weights:
@@ -34,7 +35,7 @@ def start(weights: Weights) -> State:
 
 
 def forward(weights: Weights, rows: jax.Array, rate: Any, key: jax.Array | None) -> jax.Array:
-    """Logits; dropout of `rate` after each hidden layer, none where `key` is None."""
+    """Logits. Dropout with `rate` follows each hidden layer, unless `key` is None."""
     *hidden, (w_out, b_out) = weights
     for i, (w, b) in enumerate(hidden):
         rows = jax.nn.relu(rows @ w + b)

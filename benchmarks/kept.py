@@ -1,4 +1,4 @@
-"""Figures that one benchmark leaves for the page that another one writes."""
+"""Stores the figures of a benchmark, for the page that another benchmark writes."""
 
 import json
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ FOLDER = Path("build/benchmarks")
 
 
 def keep(name: str, *, key: str, value: Mapping[str, Any]) -> None:
-    """Store `value` under `key` of a benchmark, in place of what was there."""
+    """Store `value` under `key` of a benchmark. It replaces an earlier value."""
     path = FOLDER / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(kept(name) | {key: {"commit": commit(), **value}}, indent=2), encoding="utf-8")
 
 
 def kept(name: str) -> dict[str, Any]:
-    """What a benchmark has stored, by key; empty where it has not been called yet."""
+    """The stored figures of a benchmark, by key; empty if it has not run yet."""
     path = FOLDER / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -1,9 +1,11 @@
-"""One lane in the fused engine against a hand-written JAX loop of the same model: seconds per epoch.
+"""Compares one lane in the fused engine with a hand-written JAX loop for the same model: seconds per epoch.
 
-Both train the same rows in the same batches, with one dispatch per epoch, validation and training metrics included.
-The study validates on a holdout, so that the lane is alone in its program; with K folds, K lanes share it. The figure
-is the median over epochs after the first, which compiles; the two take turns, so that a busy machine hits both. The
-loop draws its dropout with JAX's own generator, as anybody's would; `--dropout 0` compares without.
+Both train the same rows in batches of the same size. Both dispatch once per epoch and compute validation and training
+metrics. The study validates on a holdout, so the lane is alone in its program; with K folds, K lanes share a program.
+
+The figure is the median over all epochs but the first, which compiles. The two take turns, so a busy machine affects
+both. The loop draws its dropout masks with JAX's own generator, as most code would. `--dropout 0` compares without
+dropout.
 
     python -m benchmarks.lane_throughput [--workload digits-mlp] [--epochs 30] [--turns 3] [--dropout 0.2]
 """
@@ -36,7 +38,7 @@ UNITS = {"digits-mlp": 128, "mnist-ann": 512}
 
 
 def engine_epochs(problem: Problem, config: dict[str, Any]) -> list[float]:
-    """Seconds of each epoch of a lane in the fused engine, the first left out."""
+    """Seconds of each epoch of a lane in the fused engine, without the first epoch."""
     engine = make_engine(problem)
     lane = Lane(trial=0, fold=0, config=config)
     times = [
@@ -48,7 +50,7 @@ def engine_epochs(problem: Problem, config: dict[str, Any]) -> list[float]:
 
 
 def loop_epochs(problem: Problem, config: dict[str, Any]) -> list[float]:
-    """Seconds of each epoch of the hand-written loop, the first left out."""
+    """Seconds of each epoch of the hand-written loop, without the first epoch."""
     times = []
     for metrics in _loop(problem, config):
         assert np.isfinite(metrics).all()

@@ -1,4 +1,4 @@
-"""What the figures were measured on, without names of hosts or paths."""
+"""Describes the machine of a measurement, without host names and paths."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ def describe() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit of this working tree, marked where something was changed since; empty without git."""
+    """The commit of this working tree, with ``-dirty`` if it has changes; empty without git."""
     done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     return done.stdout.strip()
 

@@ -1,4 +1,4 @@
-"""Runs one contender in a process of its own and measures the whole of it."""
+"""Runs one contender in its own process and measures the whole process."""
 
 import json
 import os
@@ -18,14 +18,16 @@ ROOT = Path(__file__).parents[1]
 
 
 class ContenderFailedError(Exception):
-    """A contender's process ended with an error; what it said stands above."""
+    """A contender's process ended with an error. Its own output says why."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One column of the comparison: who searches, on which Keras backend.
+    """One contender of the comparison, on one Keras backend.
 
-    ``engine`` is hpsearch's; empty for a peer, whose ``module`` is run instead.
+    Attributes:
+        engine: hpsearch's engine; empty for a peer.
+        module: The peer's module to run; empty for hpsearch.
     """
 
     name: str
@@ -50,15 +52,15 @@ CONTENDERS = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """One process.
+    """The measurement of one process.
 
     Attributes:
-        trials: How many it searched.
+        trials: Number of trials searched.
         wall: Seconds from start to exit.
-        cpu: Seconds of processor time, its children's included.
-        steady: Seconds per trial, without what the process spends once; None where it does not tell.
-        first: Seconds of the first trial alone, likewise.
-        best: Best cross-validated score that it reports.
+        cpu: CPU seconds, including child processes.
+        steady: Seconds per trial after the first one; None if the process does not report it.
+        first: Seconds of the first trial; None if the process does not report it.
+        best: The best cross-validated score.
     """
 
     contender: str
@@ -72,20 +74,20 @@ class Measurement:
     best: float
 
     def projected(self, trials: int) -> float:
-        """Wall seconds for so many trials: measured, or else carried on at the steady rate of the later trials."""
+        """Wall seconds for this number of trials: measured, or extrapolated at the steady time per trial."""
         if trials == self.trials:
             return self.wall
-        # The first trial is the slowest; a peer measured on it alone would look slower than it is.
+        # The first trial is the slowest. Extrapolating from it would make a peer look slower than it is.
         rate = self.steady if self.steady is not None else self.first
         if rate is None:
-            raise ValueError(f"{self.contender} tells no seconds of single trials and cannot be carried on")
+            raise ValueError(f"{self.contender} reports no time per trial, so it cannot be extrapolated")
         return self.wall + (trials - self.trials) * rate
 
 
 def measure(contender: Contender, workload: Workload, *, trials: int, caches: tuple[str, ...]) -> Iterator[Measurement]:
-    """Run a contender once per entry of `caches`, "cold" or "warm".
+    """Run a contender once per entry of `caches`: "cold" or "warm".
 
-    All processes of one call share a fresh folder, so that only the first finds no compiled programs there.
+    All processes of one call share a fresh folder. So only the first one starts without compiled programs.
 
     Raises:
         ContenderFailedError: Its process ended with an error.
@@ -123,7 +125,7 @@ def _measure(
         trials,
         wall,
         after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        # A peer's first trial carries what it imports and traces for the first time.
+        # A peer's first trial includes its imports and its first tracing.
         sum(seconds[1:]) / (len(seconds) - 1) if len(seconds) > 1 else None,
         seconds[0] if seconds else None,
         best,
@@ -134,7 +136,7 @@ def _environment(contender: Contender) -> dict[str, str]:
     env = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "TF_CPP_MIN_LOG_LEVEL": "3"}
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     env.pop("KERAS_BACKEND", None)
-    if contender.module:  # hpsearch chooses its own
+    if contender.module:  # hpsearch sets the backend itself
         env["KERAS_BACKEND"] = contender.backend
     if "KERAS_HOME" in env:
         env["KERAS_HOME"] = str(Path(env["KERAS_HOME"]).resolve())
@@ -147,7 +149,7 @@ def _peer_result(stdout: str) -> tuple[float, list[float]]:
 
 
 def _hpsearch_result(folder: Path, name: str) -> tuple[float, list[float]]:
-    """The best score as the ledger has it; a bundle's trials overlap, so there are no seconds of single ones."""
+    """The best score in the ledger. The trials of a bundle overlap, so single trials have no time of their own."""
     import optuna
 
     study = optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'mlruns' / 'ledger.db'}")

@@ -1,14 +1,14 @@
-"""The same K-fold search by hpsearch and by its peers, side by side; `make bench` calls it.
+"""Compares hpsearch with its peers on the same K-fold search. `make bench` calls it.
 
     python -m benchmarks.peers                                    everything (hours on two cores)
     python -m benchmarks.peers --workload digits-mlp --peer-trials 4
     python -m benchmarks.peers --workload digits-cnn --contender hpsearch --contender optuna-jax --trials 8
-    python -m benchmarks.peers --render --write docs/performance.md     the page anew, from what was measured before
+    python -m benchmarks.peers --render --write docs/performance.md     write the page again, measure nothing
 
-Each contender is a process of its own, measured whole: start, imports, data, search, tracking, exit. Measurements are
-added to ``build/benchmarks/peers.jsonl`` as they come, so that rows can be measured one at a time; the latest of a row
-counts. A peer measured on fewer trials (``--peer-trials``) is carried on at its own seconds per later trial, and the
-table says so. hpsearch is always measured on all of them.
+Each contender runs in its own process. The whole process is measured: start, imports, data, search, tracking, exit.
+Every measurement is appended to ``build/benchmarks/peers.jsonl``, so rows can be measured one at a time. The latest
+measurement of a row counts. ``--peer-trials`` measures peers on fewer trials and extrapolates at their own time per
+trial; the table marks such figures. hpsearch always runs all trials.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def main() -> None:
         failures = _measure_all(args)
     rows = load_results(RESULTS)
     if not rows:
-        sys.exit("\n".join(failures) or f"nothing measured yet: {RESULTS} is missing")
+        sys.exit("\n".join(failures) or f"nothing measured yet: {RESULTS} does not exist")
     print(render_table(rows))
     if args.write:
         write_page(args.write, rows)
@@ -55,7 +55,7 @@ def load_results(path: Path) -> list[dict[str, object]]:
 
 
 def _measure_all(args: argparse.Namespace) -> list[str]:
-    """Measure what was asked for; what failed is told, and the rest goes on: a full comparison takes hours."""
+    """Measure the chosen rows. A failure is reported at the end, because a full comparison takes hours."""
     failures = []
     for workload in (WORKLOADS[name] for name in args.workload or WORKLOADS):
         if missing := workload.missing_data():
@@ -91,7 +91,7 @@ def _keep(one: Measurement, *, full: int, sized: bool) -> None:
 
 
 def _without_write(arguments: list[str]) -> list[str]:
-    """The arguments that say what was measured; where the page went is the machine's own business."""
+    """The arguments without ``--write``, which has no influence on the figures."""
     skipped = {i + shift for i, one in enumerate(arguments) if one == "--write" for shift in (0, 1)}
     return [one for i, one in enumerate(arguments) if i not in skipped and not one.startswith("--write=")]
 
@@ -100,14 +100,16 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workload", action="append", choices=list(WORKLOADS), help="may be repeated; default: all")
     parser.add_argument("--contender", action="append", choices=list(CONTENDERS), help="may be repeated; default: all")
-    parser.add_argument("--trials", type=int, help="a smaller study, for everybody (a trial of the benchmark itself)")
-    parser.add_argument("--peer-trials", type=int, metavar="N", help="measure peers on so many trials and carry on")
-    parser.add_argument("--all-warm", action="store_true", help="measure the others a second time, too")
-    parser.add_argument("--render", action="store_true", help="measure nothing")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the page there, in Markdown")
+    parser.add_argument("--trials", type=int, help="run a smaller study everywhere, to test the benchmark")
+    parser.add_argument("--peer-trials", type=int, metavar="N", help="measure peers on N trials and extrapolate")
+    parser.add_argument("--all-warm", action="store_true", help="measure a warm run of the peers, too")
+    parser.add_argument("--render", action="store_true", help="measure nothing; show the stored figures")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the page to this file, in Markdown")
     args = parser.parse_args()
     if args.peer_trials is not None and args.peer_trials < 2:
-        parser.error(f"--peer-trials must be at least 2, as the first trial is not typical, but got {args.peer_trials}")
+        parser.error(
+            f"--peer-trials must be at least 2, because the first trial is not typical, but got {args.peer_trials}"
+        )
     return args
 
 

@@ -1,9 +1,9 @@
-"""Screenshots of a real study's report and MLflow pages, and its recording in the README.
+"""Takes screenshots of a study's report and MLflow pages, and records a terminal session for the README.
 
     python -m benchmarks.pictures [STUDY_FOLDER] [--study digits]
 
-Searches ``studies/digits.toml`` in a temporary folder first if no folder with a finished study is given; only then is
-the recording written anew. Needs Debian's chromium (or any Chromium on the path) and the playwright package.
+Without a folder that holds a finished study, it runs ``studies/digits.toml`` in a temporary folder and replaces the
+recording in the README. It needs Chromium on the path (Debian's package chromium) and the playwright package.
 """
 
 import argparse
@@ -26,16 +26,16 @@ ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
 README = ROOT / "README.md"
 COLUMNS = 120
-"""Width of the recorded terminal."""
+"""Width of the recorded terminal, in characters."""
 
 TRIAL = re.compile(r"\[\d+/\d+\] ")
-"""How the line of a finished trial begins."""
+"""The start of the line of a finished trial."""
 
 DRAWN = "document.querySelectorAll('.main-svg').length > {}"
 
 
 def record(study: str, folder: Path) -> str:
-    """Search a documented study in `folder` as ``make study`` does; returns what the terminal shows."""
+    """Run a documented study in `folder` as ``make study`` does, and return the terminal's output."""
     file = (ROOT / "studies" / f"{study}.toml").relative_to(ROOT)
     (folder / "studies").symlink_to(ROOT / "studies")
     command = [sys.executable, "-m", "hpsearch", "run", str(file)]
@@ -47,7 +47,7 @@ def record(study: str, folder: Path) -> str:
 
 
 def shorten(output: str) -> str:
-    """Leave out most trials and the ends of their long lines; ``…`` stands for either. Prose is wrapped."""
+    """Replace most trials, and the ends of their long lines, with ``…``; wrap prose."""
     lines = [line.rstrip() for line in output.rstrip().splitlines()]
     trials = [number for number, line in enumerate(lines) if TRIAL.match(line)]
     if len(trials) > 5:
@@ -60,10 +60,10 @@ def _fitted(line: str) -> str:
 
 
 def put(page: Path, mark: str, lines: Sequence[str]) -> None:
-    """Replace what stands between ``<!-- mark -->`` and ``<!-- /mark -->``.
+    """Replace the text between ``<!-- mark -->`` and ``<!-- /mark -->``.
 
     Raises:
-        ValueError: The page has no such place.
+        ValueError: The page lacks these marks.
     """
     text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(f"<!-- {mark} -->\n")
@@ -74,7 +74,7 @@ def put(page: Path, mark: str, lines: Sequence[str]) -> None:
 
 
 def take_report(browser: "Browser", report: Path) -> None:
-    """The report's first screen, and the best trial's learning curves."""
+    """Take the report's first screen, and the learning curves of the best trial."""
     page = new_page(browser, width=1200, height=800)
     page.goto(report.resolve().as_uri())
     page.wait_for_function(DRAWN.format(10))
@@ -87,7 +87,7 @@ def take_report(browser: "Browser", report: Path) -> None:
 
 
 def take_mlflow(browser: "Browser", url: str) -> None:
-    """The table of trials, their charts, and the study's own run."""
+    """Take the table of trials, their charts, and the study's own run."""
     page = new_page(browser, width=1400, height=800)
     page.goto(url)
     page.wait_for_selector(".ag-row [col-id='metrics.`score`']")
@@ -98,7 +98,7 @@ def take_mlflow(browser: "Browser", url: str) -> None:
     page.wait_for_timeout(1000)
     keep(page.screenshot(), "mlflow-run")
     page.close()
-    # A page of its own: with what MLflow has added to the address by now, it would not look at the view again.
+    # A new page, because MLflow has added to the address of the first one and would ignore the view's mode.
     page = new_page(browser, width=1400, height=900)
     page.goto(url + "&compareRunsMode=CHART")
     page.wait_for_function(DRAWN.format(6))
@@ -108,14 +108,14 @@ def take_mlflow(browser: "Browser", url: str) -> None:
 
 
 def keep(picture: bytes, name: str) -> None:
-    """Write a screenshot and say its size."""
+    """Write a screenshot and print its size."""
     path = IMAGES / f"{name}.png"
     path.write_bytes(picture)
     print(f"{path.relative_to(ROOT)}: {len(picture) // 1024} kB")
 
 
 def main() -> None:
-    """Take all pictures into ``docs/images``; write the recording into the README."""
+    """Write all pictures to ``docs/images``, and the recording to the README."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--study", default="digits")

@@ -1,7 +1,7 @@
-"""Epochs needed with pruning to reach the unpruned study's best score, ours against Optuna's pruners.
+"""Compares hpsearch's pruning rules with Optuna's: epochs until a study reaches the best score without pruning.
 
-All rules replay the same real curves (see `curve_bank`) in the same random order, so that nothing but the rule
-differs; a rule that stops the best trial goes on with further trials until one is as good.
+All rules replay the same real curves (see `curve_bank`) in the same random order, so only the rules differ. If a rule
+stops the best trial, the replay continues with further trials until one is as good.
 
     python -m benchmarks.pruning [--seeds 30] [--trials 40] [--bundle 1] [--configs 300] [--min-epochs 3]
 """
@@ -19,7 +19,7 @@ from hpsearch.spec import PruningSection
 
 
 def rules(min_epochs: int, n_folds: int) -> dict[str, MakeRule]:
-    """Every contender with its documented defaults; the first epoch at which it may stop is the same for all."""
+    """All rules with their documented defaults. Each may stop a trial from the same epoch on."""
     import optuna.pruners as peers
 
     def ours(**settings: object) -> MakeRule:
@@ -27,7 +27,7 @@ def rules(min_epochs: int, n_folds: int) -> dict[str, MakeRule]:
         return lambda _: OurRule(make_pruner(spec, OBJECTIVE, validation_ratio=1 / (n_folds - 1)), EPOCHS)  # type: ignore[arg-type]
 
     def median_peer(seed: int) -> OptunaRule:
-        # Steps count from 1 here and n_warmup_steps is exclusive of nothing: step == n_warmup_steps may be stopped.
+        # Steps count from 1 here, and a trial may be stopped at step == n_warmup_steps.
         return OptunaRule(peers.MedianPruner(n_startup_trials=5, n_warmup_steps=min_epochs), name=f"median-{seed}")
 
     def hyperband_peer(seed: int) -> OptunaRule:
@@ -49,14 +49,14 @@ def rules(min_epochs: int, n_folds: int) -> dict[str, MakeRule]:
 
 
 def study(make: MakeRule, bank: Bank, *, seed: int, trials: int, bundle: int) -> Replay:
-    """One seed: a random order of the bank, the best of whose first `trials` is the target."""
+    """Replay one seed: a random order of the bank. The best of its first `trials` is the target."""
     order = np.random.default_rng(seed).permutation(len(bank.accuracy)).tolist()
     target = bank.accuracy[order[:trials]].mean(1).max()
     return replay(make(seed), bank.accuracy, order=order, trials=trials, target=target, bundle=bundle)
 
 
 def summary(replays: list[Replay], unpruned: list[Replay]) -> dict[str, float]:
-    """Medians over seeds; a target that was never reached counts as infinitely late."""
+    """Medians over seeds. A target that is never reached counts as infinitely late."""
     ratios = [
         b.epochs_to_target / (r.epochs_to_target or np.inf)
         for r, b in zip(replays, unpruned, strict=True)  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Replays a study on banked curves: the same trials in the same order, whatever rule prunes them."""
+"""Replays a study on stored curves: the same trials in the same order for every pruning rule."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from hpsearch.pruning import FoldCurves, Pruner
 
 
 class Rule(Protocol):
-    """What a replay asks of a pruning rule, ours or a peer's."""
+    """A pruning rule in a replay, hpsearch's or a peer's."""
 
     def stops(self, trial: int, curves: NDArray[np.float64]) -> bool:
-        """Whether to stop `trial`, whose curves have shape ``(n_folds, n_epochs so far)``."""
+        """Whether to stop `trial`. Its curves so far have the shape ``(n_folds, n_epochs)``."""
 
     def ended(self, trial: int, *, complete: bool) -> None:
-        """The trial is over."""
+        """Called when the trial has ended."""
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What a pruned study did.
+    """The result of a replayed study.
 
     Attributes:
-        epochs_to_target: Trial epochs (all folds of one trial for one epoch) spent until some trial's score reached
-            the target; None if none did within the whole bank.
-        epochs: Spent on the first `trials` trials.
-        stopped: How many of those were stopped.
-        best: Best score among those that completed.
+        epochs_to_target: Epochs until some trial's score reaches the target, where one epoch is one epoch of all folds
+            of a trial; None if no trial of the bank reaches it.
+        epochs: Epochs of the first `trials` trials.
+        stopped: How many of these trials the rule stops.
+        best: The best score among those that complete.
     """
 
     epochs_to_target: int | None
@@ -42,15 +42,15 @@ class Replay:
 def replay(
     rule: Rule, curves: NDArray[np.float64], *, order: Sequence[int], trials: int, target: float, bundle: int
 ) -> Replay:
-    """Train `order` bundle by bundle; the first `trials` are the study, the rest is used only to reach the target.
+    """Train `order` bundle by bundle. The first `trials` are the study; the others only serve to reach the target.
 
     Args:
-        rule: Fresh, without memory of another replay.
+        rule: A fresh rule, without the memory of another replay.
         curves: Shape ``(n_configs, n_folds, n_epochs)``, larger is better.
-        order: Config of each trial.
-        trials: Size of the study.
-        target: Best score of the unpruned study.
-        bundle: Trials that train side by side.
+        order: The config of each trial.
+        trials: Number of trials of the study.
+        target: The best score of the study without pruning.
+        bundle: Number of trials that train side by side.
     """
     spent, reached, stopped, best, epochs = 0, None, 0, -np.inf, 0
     for first in range(0, len(order), bundle):
@@ -76,7 +76,7 @@ def replay(
 
 
 class OurRule:
-    """One of hpsearch's rules, fed as the driver feeds it."""
+    """One of hpsearch's rules, called as the driver calls it."""
 
     def __init__(self, pruner: Pruner, epochs: int) -> None:
         self.pruner, self.epochs = pruner, epochs
@@ -92,20 +92,20 @@ class OurRule:
 
 
 class NoRule:
-    """Never stops anything."""
+    """Stops no trial."""
 
     def stops(self, trial: int, curves: NDArray[np.float64]) -> bool:
         return False
 
     def ended(self, trial: int, *, complete: bool) -> None:
-        """Nothing to remember."""
+        """Remembers nothing."""
 
 
 class OptunaRule:
     """One of Optuna's pruners behind ``trial.report`` and ``should_prune``.
 
-    It is given the mean over all folds after every epoch, which is more than it gets in the usual K-fold objective,
-    where folds train one after the other.
+    It gets the mean over all folds after every epoch. That is more than in the usual K-fold objective, where folds
+    train one after the other.
     """
 
     def __init__(self, pruner: object, *, name: str) -> None:
@@ -135,6 +135,6 @@ class OptunaRule:
 
 
 MakeRule = Callable[[int], Rule]
-"""A fresh rule for a seed."""
+"""Makes a fresh rule for a seed."""
 
 OBJECTIVE = Objective("val_accuracy", "maximize")

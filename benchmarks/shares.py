@@ -1,12 +1,15 @@
-"""Where the time of a warm study goes: in compiled programs, in MLflow, in building and loading programs, elsewhere.
+"""Measures where the time of a warm study goes: running programs, building and loading them, or MLflow.
 
     python -m benchmarks.shares [--workload digits-mlp] [--trials 40]
 
-The study runs twice, worker and driver in this one process; the second run finds compiled programs on disk, and is the
-one that is shown. *Programs* is the wall time in which at least one XLA program trained or validated, *building* that
-in which a program was traced or loaded; the two overlap. *Tracking* is the CPU time of MLflow's thread, which works
-beside the programs, and of logging the champion, per core. All are shares of the wall time of the whole study, refit
-and report included; imports are not in it.
+The study runs twice, with worker and driver in this one process. The second run finds compiled programs on disk, and
+its figures are shown:
+
+- *programs*: wall time in which at least one XLA program trains or validates
+- *building*: wall time in which a program is traced or loaded; it overlaps with *programs*
+- *tracking*: CPU time per core of MLflow's thread, which runs beside the programs, and of logging the champion
+
+Each is a share of the wall time of the whole study, with refit and report but without imports.
 """
 
 import argparse
@@ -20,7 +23,7 @@ from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# A worker's process sets this before it imports JAX; here the two are one.
+# A worker's process sets this before it imports JAX. Here, this process is the worker.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="hpsearch-bench-")
 
 import hpsearch
@@ -36,7 +39,7 @@ Spans = list[tuple[float, float]]
 
 
 def timed(owner: Any, name: str, spans: Spans, *, clock: Callable[[], float] = time.perf_counter) -> None:
-    """Note when a function begins and ends."""
+    """Record when a function begins and ends."""
     function: Callable[..., Any] = getattr(owner, name)
 
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -50,7 +53,7 @@ def timed(owner: Any, name: str, spans: Spans, *, clock: Callable[[], float] = t
 
 
 def covered(spans: Spans) -> float:
-    """Seconds in which at least one span was open."""
+    """Seconds in which at least one span is open."""
     total, end = 0.0, float("-inf")
     for begun, ended in sorted(spans):
         total += max(0.0, ended - max(begun, end))

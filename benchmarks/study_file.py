@@ -1,4 +1,4 @@
-"""A workload of the comparison as hpsearch's user writes it: a study file."""
+"""Writes a workload of the comparison as a study file, as a user of hpsearch would."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from benchmarks.workloads import SEED, Dimension, Workload
 
 
 def study_file(workload: Workload, *, name: str, trials: int, engine: str, backend: str, holdout: bool = False) -> str:
-    """The text of a study file that searches what the peers search, on folds or on one holdout."""
+    """A study file with the same search as the peers', on folds or on one holdout."""
     validation = 'method = "holdout"' if holdout else f'method = "stratified"\nfolds = {workload.folds}'
     space = {**workload.space, "epochs": workload.epochs}
     return f"""\

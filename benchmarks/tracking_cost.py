@@ -1,9 +1,9 @@
-"""What tracking costs: the driver's thread per trial, the background thread per trial, memory. SQLite, no training.
+"""Measures tracking on SQLite, without training: driver thread and background thread per trial, and memory.
 
     python -m benchmarks.tracking_cost [--trials 200]
 
-Without training, the thread finds most trials finished and writes each in one go; a trial that takes seconds is written
-fold by fold, which is measured by itself.
+Without training, the thread finds most trials finished and writes each of them at once. A trial that takes seconds is
+written fold by fold, so the benchmark measures this separately.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def megabytes() -> float:
 
 
 def fold_by_fold(record: StudyRecord, trials: tuple[Trial, ...]) -> float:
-    """CPU seconds of writing trials at their start, after each fold, and at their end."""
+    """CPU seconds to write trials at their start, after each fold, and at their end."""
     with polite():
         projection = Projection(record, resolve(record.spec.tracking))
         begun = time.process_time()

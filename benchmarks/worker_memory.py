@@ -1,8 +1,9 @@
-"""Does a worker's memory grow from trial to trial? 200 trials of changing shape in one worker process, no replacement.
+"""Measures whether a worker's memory grows: one worker process trains 200 trials of changing shape.
 
     python -m benchmarks.worker_memory [--engine fit --backend tensorflow] [--trials 200]
 
-Promise: ≤ 5 % growth after the first trials. The driver replaces a worker that grows by a quarter; here it may not.
+The promise is at most 5 % growth after the first trials. The driver replaces a worker that grows by a quarter; this
+benchmark does not.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from hpsearch.core.events import Bundle, BundleFinished, Lane, LaneFailed, Worke
 from hpsearch.executors import processes
 from hpsearch.executors.processes import ProcessesExecutor
 from hpsearch.spec import parse_spec
-from hpsearch.training.worker import WorkerSettings
+from hpsearch.training.environment import WorkerSettings
 
 STUDY = """
 name = "memory"
@@ -36,7 +37,7 @@ engine = "{engine}"
 
 
 def main() -> None:
-    """Train and print resident memory every 20 trials."""
+    """Train, and print the resident memory every 20 trials."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", default="fit")
     parser.add_argument("--backend", default="tensorflow")

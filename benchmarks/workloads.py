@@ -1,7 +1,7 @@
-"""What every contender of the comparison searches: the same data, folds, model, space, trials and epochs.
+"""The workloads of the comparison: every contender gets the same data, folds, model, space, trials and epochs.
 
-Data and models are written with Keras and NumPy alone, as a user of a peer would; hpsearch gets the same through its
-study file. Keras is imported when a model is built.
+Data and models use only Keras and NumPy, as a user of a peer would write them. hpsearch gets the same through its study
+file. Keras is imported when a model is built.
 """
 
 import os
@@ -31,15 +31,16 @@ class Workload:
     """One row of the comparison.
 
     Attributes:
-        name: As given on the command line.
-        title: For the table.
+        name: The name on the command line.
+        title: The title in the table.
         source: hpsearch's name of the data set.
         family: hpsearch's name of the model family.
-        trials, folds, epochs: Size of the study.
-        space: Searched and fixed hyperparameters; ``batch_size`` among them.
-        load: The development rows ``(x, y)``, the same that hpsearch's study file leaves for the search.
-        build: A compiled Keras model for one config.
-        test_fraction: Share of rows held out where the source has no test part of its own.
+        trials, folds, epochs: The size of the study.
+        space: Searched and fixed hyperparameters, including ``batch_size``.
+        load: Loads the development rows ``(x, y)``: the rows that hpsearch's study file leaves for the search.
+        build: Builds a compiled Keras model for one config.
+        test_fraction: Share of rows to hold out if the source has no test split.
+        options: Further lines for ``[data]``.
     """
 
     name: str
@@ -64,7 +65,7 @@ class Workload:
         return {name: one for name, one in self.space.items() if not isinstance(one, tuple | list)}
 
     def missing_data(self) -> str:
-        """What is missing for this workload, in words; empty where nothing is."""
+        """What is missing for this workload, in words; empty if nothing is."""
         if not self.source.startswith("keras:"):
             return ""
         home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
@@ -72,7 +73,7 @@ class Workload:
         return "" if file.exists() else f"{file.name} is not in the datasets folder of KERAS_HOME"
 
     def splits(self, y: NDArray[Any]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Rows to train and to validate on, for every fold."""
+        """Training and validation rows of every fold."""
         from sklearn.model_selection import StratifiedKFold
 
         return list(StratifiedKFold(self.folds, shuffle=True, random_state=SEED).split(np.zeros(len(y)), y))
@@ -100,7 +101,7 @@ def _imdb() -> tuple[NDArray[Any], NDArray[Any]]:
     import keras
 
     (texts, y), _ = keras.datasets.imdb.load_data(num_words=10_000)
-    # As the tutorial has it: one float32 row of 10,000 zeros and ones per review.
+    # As in the tutorial: one float32 row of 10,000 zeros and ones per review.
     x = np.zeros((len(texts), 10_000), "float32")
     for row, words in enumerate(texts):
         x[row, words] = 1.0

@@ -1,4 +1,4 @@
-"""KerasTuner's Bayesian optimisation with K folds in `run_trial`, as its users write it for want of K folds.
+"""KerasTuner's Bayesian optimisation with K folds in `run_trial`, as users write them, because it has no K folds.
 
 python -m benchmarks.contenders.keras_tuner_kfold WORKLOAD TRIALS FOLDER
 """
@@ -14,7 +14,7 @@ from benchmarks.workloads import SEED, WORKLOADS, Workload
 
 
 class KFoldTuner(keras_tuner.BayesianOptimization):  # type: ignore[misc]
-    """The tuner's own search loop, with a trial that is trained on all folds."""
+    """The tuner's own search loop; each trial trains on all folds."""
 
     def __init__(self, folds: KFold, **settings: Any) -> None:
         self.folds = folds

@@ -1,4 +1,4 @@
-"""What users of a peer write themselves: K folds of Keras `fit`, every epoch of every fold in MLflow."""
+"""The code that users of a peer write themselves: K folds of Keras `fit`, with every epoch in MLflow."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from benchmarks.workloads import SEED, Workload
 
 
 class Recorder:
-    """MLflow as a careful user has it: one run per trial, one `log_batch` per thousand metrics."""
+    """Logs to MLflow as a careful user would: one run per trial, one `log_batch` per thousand metrics."""
 
     def __init__(self, folder: Path, name: str) -> None:
         from mlflow import MlflowClient
@@ -78,5 +78,5 @@ class KFold:
 
 
 def report(best: float, seconds: list[float]) -> None:
-    """The last line that a contender prints: what the comparison reads."""
+    """Print the last line of a contender, which the comparison reads."""
     print(json.dumps({"best": best, "seconds": seconds}))

@@ -1,4 +1,4 @@
-"""Optuna (TPE) with a K-fold objective of Keras `fit`, as its documents suggest.
+"""Optuna (TPE) with a K-fold objective of Keras `fit`, as its documentation suggests.
 
 python -m benchmarks.contenders.optuna_kfold WORKLOAD TRIALS FOLDER
 """

@@ -5,13 +5,24 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: study test check bench studies pictures ui clean
+
+.PHONY: study test test-fast canary check bench studies pictures ui clean
 
 study: $(INSTALLED)  ## search scikit-learn's digits, show the leaderboard and where to look next
 	$(BIN)/hpsearch run studies/digits.toml
 
 test: $(INSTALLED)  ## the whole test suite
 	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(INSTALLED)  ## the tests that take less than some seconds each: under 2 minutes in all
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile $(ARGS)
+
+canary:  ## the tests of the seams with the newest Optuna, MLflow, Keras and JAX, whatever the bounds in pyproject.toml say
+	$(PYTHON) -m venv .venv-canary
+	.venv-canary/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	.venv-canary/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps optuna mlflow mlflow-skinny mlflow-tracing keras jax jaxlib
+	.venv-canary/bin/python -m pip check || true
+	.venv-canary/bin/python -m pytest -n auto --dist loadfile -q tests/ledger tests/tracking tests/engines tests/models tests/tuners $(ARGS)
 
 check: $(INSTALLED)  ## lint, format, types, import layers
 	$(BIN)/ruff check .
@@ -43,4 +54,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 clean:  ## remove the environment and caches; never mlruns
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-canary build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

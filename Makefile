@@ -1,39 +1,38 @@
-# Two commands from a fresh clone, with Python >= 3.11 and make only: `make study` and `make test`.
+# In a fresh clone, with only Python >= 3.11 and make: run `make study` or `make test`.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
-
 .PHONY: study test test-fast canary check bench studies pictures ui clean
 
-study: $(INSTALLED)  ## search scikit-learn's digits, show the leaderboard and where to look next
+study: $(INSTALLED)  ## search scikit-learn's digits and show the leaderboard
 	$(BIN)/hpsearch run studies/digits.toml
 
-test: $(INSTALLED)  ## the whole test suite
+test: $(INSTALLED)  ## run the whole test suite
 	$(BIN)/python -m pytest $(ARGS)
 
-test-fast: $(INSTALLED)  ## the tests that take less than some seconds each: under 2 minutes in all
+test-fast: $(INSTALLED)  ## run the tests without the slow ones, in less than 2 minutes
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile $(ARGS)
 
-canary:  ## the tests of the seams with the newest Optuna, MLflow, Keras and JAX, whatever the bounds in pyproject.toml say
+canary:  ## test the newest Optuna, MLflow, Keras and JAX, beyond the bounds in pyproject.toml
 	$(PYTHON) -m venv .venv-canary
 	.venv-canary/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	.venv-canary/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps optuna mlflow mlflow-skinny mlflow-tracing keras jax jaxlib
 	.venv-canary/bin/python -m pip check || true
 	.venv-canary/bin/python -m pytest -n auto --dist loadfile -q tests/ledger tests/tracking tests/engines tests/models tests/tuners $(ARGS)
 
-check: $(INSTALLED)  ## lint, format, types, import layers
+check: $(INSTALLED)  ## check lint, format, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-ui: $(INSTALLED)  ## browse what was recorded
+ui: $(INSTALLED)  ## serve the MLflow pages of all studies
 	$(BIN)/hpsearch ui
 
-bench: $(INSTALLED)  ## the comparison with peers, into docs/performance.md (hours on 2 cores; `python -m benchmarks.peers --help`)
+bench: $(INSTALLED)  ## write docs/performance.md (takes hours on 2 cores; see `python -m benchmarks.peers --help`)
 	$(BIN)/python -m benchmarks.driver_cost
 	$(BIN)/python -m benchmarks.pruning
 	$(BIN)/python -m benchmarks.pruning --bundle 8
@@ -41,10 +40,10 @@ bench: $(INSTALLED)  ## the comparison with peers, into docs/performance.md (hou
 	$(BIN)/python -m benchmarks.lane_throughput
 	$(BIN)/python -m benchmarks.peers --peer-trials 6 --write docs/performance.md
 
-studies: $(INSTALLED)  ## all documented studies, into docs/results.md (needs their data, see docs/models-and-data.md)
+studies: $(INSTALLED)  ## run all documented studies and write docs/results.md (needs their data, see docs/models-and-data.md)
 	$(BIN)/python -m benchmarks.documented --write docs/results.md
 
-pictures: $(INSTALLED)  ## screenshots for README and docs (needs chromium)
+pictures: $(INSTALLED)  ## take the screenshots of README and docs (needs Chromium)
 	$(BIN)/python -m benchmarks.pictures
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -53,5 +52,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
-clean:  ## remove the environment and caches; never mlruns
+clean:  ## remove environments and caches, but keep mlruns
 	rm -rf $(VENV) .venv-canary build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -55,6 +55,7 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_readmes_commands_work_in_order(folder: Path) -> None:
     (block,) = blocks(README, "bash")
     for line in filter(str.strip, block.splitlines()):
@@ -67,11 +68,13 @@ def test_the_readmes_commands_work_in_order(folder: Path) -> None:
     parse_spec((folder / "next.toml").read_text())
 
 
+@pytest.mark.slow
 def test_the_readmes_python_works_after_its_commands(folder: Path) -> None:
     done = python("\n".join(blocks(README, "python")), folder=folder)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
     notebook = json.loads((ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
@@ -150,6 +153,7 @@ def check(folder: Path, text: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_your_own_data_and_model(tmp_path: Path) -> None:
     write_modules(MODELS_AND_DATA, tmp_path)
     (build,) = [block for block in blocks(MODELS_AND_DATA, "toml") if block.startswith("[model]")]
@@ -158,6 +162,7 @@ def test_your_own_data_and_model(tmp_path: Path) -> None:
     assert found["data"]["rows"] + found["data"]["test_rows"] == 200
 
 
+@pytest.mark.slow
 def test_models_of_a_table_take_gaps_and_unknown_categories(tmp_path: Path) -> None:
     write_modules(MODELS_AND_DATA, tmp_path)
     (tmp_path / "cars.csv").write_text(
@@ -189,6 +194,7 @@ assert predicted.shape == (len(part), 1) and np.isfinite(predicted).all(), predi
     assert check(tmp_path, study)["gaps"] == {"horsepower": 6}
 
 
+@pytest.mark.slow
 def test_kerastuner_code_works_unchanged(tmp_path: Path) -> None:
     write_modules(MODELS_AND_DATA, tmp_path)
     (text,) = [block for block in blocks(MODELS_AND_DATA, "toml") if '"tuned"' in block]
@@ -213,6 +219,7 @@ def test_the_documented_code_of_a_category_is_right() -> None:
 # docs/migrating.md
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["weighted", "decay", "branches"])
 def test_models_for_migrating_are_built_refitted_and_saved(module: str, tmp_path: Path) -> None:
     write_modules(MIGRATING, tmp_path)

@@ -1,4 +1,4 @@
-"""The comparison with peers is fair: everybody trains the same model on as many rows; the page tells the truth."""
+"""The comparison with peers is fair: all train the same model on as many rows, and the table marks extrapolations."""
 
 import os
 
@@ -46,10 +46,11 @@ def test_same_space_for_all(workload):
                 assert space[name] == Float(low, high)
             case _:
                 assert space[name] == Constant(ours)
-    # Nothing is searched by hpsearch that the peers have fixed.
+    # hpsearch searches nothing that the peers hold constant.
     assert set(space.searched()) == set(workload.searched)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
 def test_same_model_for_all(workload):
     from hpsearch.models.builder import ModelBuilder
@@ -59,7 +60,7 @@ def test_same_model_for_all(workload):
     ours = ModelBuilder.of(spec).build(config, rows_of(workload), seed=1)
     theirs = workload.build(config)
 
-    # Totals, as the first layer on word numbers keeps its bias among its kernel's rows.
+    # Compare totals: the first layer on word numbers stores its bias as a row of its kernel.
     assert sum(v.value.size for v in ours.trainable_variables) == sum(v.value.size for v in theirs.trainable_variables)
     assert type(ours.optimizer) is type(theirs.optimizer)
     assert float(ours.optimizer.learning_rate) == pytest.approx(float(theirs.optimizer.learning_rate))
@@ -88,15 +89,15 @@ def row(contender: str, cache: str, *, trials: int, wall: float, best: float) ->
     }
 
 
-def test_what_was_carried_on_is_marked():
+def test_extrapolated_times_are_marked():
     rows = [
         row("hpsearch", "cold", trials=40, wall=20.0, best=0.98),
         row("hpsearch", "warm", trials=40, wall=10.0, best=0.98),
         row("optuna-tf", "cold", trials=4, wall=60.0, best=0.97),
         row("optuna-jax", "cold", trials=40, wall=500.0, best=0.97),
     ]
-    ours, carried, measured = performance.table(rows)
+    ours, extrapolated, measured = performance.table(rows)
     assert ours[2:] == ("40 of 40", "20.0", "10.0", "0.50", "", "0.9800")
     # 60 s for 4 trials, and 36 more at 10 s each.
-    assert carried[2:] == ("4 of 40", "≈ 420.0", "–", "10.50", "21.0× faster", "0.9700")
+    assert extrapolated[2:] == ("4 of 40", "≈ 420.0", "–", "10.50", "21.0× faster", "0.9700")
     assert measured[2:] == ("40 of 40", "500.0", "–", "12.50", "25.0× faster", "0.9700")

@@ -1,4 +1,4 @@
-"""A real browser on a study's pages, for pictures and tests: Chromium by Playwright, MLflow by ``hpsearch ui``."""
+"""Opens a study's pages in Chromium, for tests and pictures. Needs the playwright package."""
 
 import re
 import signal
@@ -28,19 +28,20 @@ WITHOUT_ASSISTANT = """
         document.head.append(style);
     });
 """
-"""MLflow opens its assistant's panel on everybody's first visit, and runs in its GenAI mode.
+"""A script that hides MLflow's assistant and selects the machine-learning mode.
 
-Afterwards a round button stays of the one, and a switch above the menu of the other.
+On a first visit, MLflow opens the panel of its assistant and starts in its GenAI mode. A round button and a switch
+above the menu remain.
 """
 
 
 @contextmanager
 def opened_browser() -> "Iterator[Browser]":
-    """A headless Chromium.
+    """Open a headless Chromium.
 
     Raises:
-        SpecError: There is none on this machine.
-        ImportError: The playwright package is not there.
+        SpecError: This machine has no Chromium.
+        ImportError: The playwright package is not installed.
     """
     from playwright.sync_api import sync_playwright
 
@@ -54,7 +55,7 @@ def opened_browser() -> "Iterator[Browser]":
 
 
 def new_page(browser: "Browser", *, width: int = 1400, height: int = 900, **options: Any) -> "Page":
-    """A page of that size, pixels, without MLflow's assistant."""
+    """Open a page of this size, in pixels, without MLflow's assistant."""
     page = browser.new_page(viewport={"width": width, "height": height}, **options)
     page.add_init_script(WITHOUT_ASSISTANT)
     return page
@@ -62,10 +63,10 @@ def new_page(browser: "Browser", *, width: int = 1400, height: int = 900, **opti
 
 @contextmanager
 def served(folder: Path, study: str) -> Iterator[str]:
-    """``hpsearch ui STUDY`` while the block runs; yields the address that it prints.
+    """Run ``hpsearch ui STUDY`` inside the block, and yield the address that it prints.
 
     Raises:
-        RuntimeError: It printed none.
+        RuntimeError: It prints no address.
     """
     command = [sys.executable, "-m", "hpsearch", "ui", study]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)

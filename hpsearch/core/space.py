@@ -240,7 +240,7 @@ class Space(Mapping[str, Parameter]):
                 yield from self._enumerate(names[1:], {**config, names[0]: value}, values_of)
 
 
-def key(config: Config) -> tuple[tuple[str, object], ...]:
+def config_key(config: Config) -> tuple[tuple[str, object], ...]:
     """A hashable identity of a config: equal for equal configs whatever their order, 1 and True kept apart."""
     return tuple(sorted((name, _typed(value)) for name, value in config.items()))
 

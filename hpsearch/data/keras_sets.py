@@ -14,7 +14,7 @@ from hpsearch.data.dataset import Array
 from hpsearch.data.keras_cache import cached
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.source import Source
-from hpsearch.data.words import same_width, word_rows
+from hpsearch.data.word_rows import same_width, word_rows
 from hpsearch.errors import DataError
 
 _SEED = 113  # of the shuffles in keras.datasets

@@ -1,38 +1,25 @@
 """Which reader a source's name calls for."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.core.registries import DATA_SOURCES
+from hpsearch.core.registry import Objects
 from hpsearch.core.words import did_you_mean, listed
 from hpsearch.data.files import CSV_OPTIONS, SUFFIXES, read_file
 from hpsearch.data.functions import read_function
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.source import Source
-from hpsearch.errors import DataError
+from hpsearch.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
 
 
-class _Sources(Mapping[str, Source]):
-    """All named sources, those of other packages included."""
-
-    def __getitem__(self, name: str) -> Source:
-        if name not in DATA_SOURCES.entries:
-            raise KeyError(name)
-        return DATA_SOURCES.load_object(name, Source)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(DATA_SOURCES.names())
-
-    def __len__(self) -> int:
-        return len(DATA_SOURCES.names())
-
-
-SOURCES = _Sources()
+SOURCES = Objects(DATA_SOURCES, Source)
+"""All named sources, those of other packages included."""
 
 
 def read_source(spec: "StudySpec") -> Loaded:
@@ -75,11 +62,15 @@ def unknown_source(name: str) -> DataError:
     )
 
 
-def list_sources() -> list[dict[str, str]]:
-    """What ``hpsearch data`` shows: name, description and options of every source."""
+def list_sources(report: Callable[[SpecError], None]) -> list[dict[str, str]]:
+    """What ``hpsearch data`` shows: name, description and options of every source.
+
+    Args:
+        report: Called for each source that cannot be imported; it is left out.
+    """
     named = [
-        {"name": one.name, "description": one.description, "options": ", ".join(one.options)}
-        for one in SOURCES.values()
+        {"name": name, "description": one.description, "options": ", ".join(one.options)}
+        for name, one in SOURCES.usable(report).items()
     ]
     return [
         *named,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hpsearch.core.space import Choice, Config, Constant, Float, Int, Parameter, Space, Value, key
+from hpsearch.core.space import Choice, Config, Constant, Float, Int, Parameter, Space, Value, config_key
 
 Number = int | float
 
@@ -28,7 +28,7 @@ class Dimension:
         log: Whether to search on a logarithmic scale.
         step: Distance of whole numbers; 1 elsewhere.
         values: What the indices ``0 … high`` stand for; None where the number is the value.
-        places: Index of each of `values`, by its :func:`hpsearch.core.space.key`.
+        places: Index of each of `values`, by its :func:`hpsearch.core.space.config_key`.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Dimension:
         """The number of `value`, or None if it has none (a value that a grid leaves out)."""
         if self.values is None:
             return value if isinstance(value, int | float) else None
-        return self.places.get(key({"": value}))
+        return self.places.get(config_key({"": value}))
 
     def decode(self, number: Number) -> Value:
         """The allowed value nearest to `number`, which may lie outside by rounding or more."""
@@ -114,7 +114,7 @@ def _dimension(name: str, parameter: Parameter, points: int | None) -> Dimension
     listed = _listed(parameter, points)
     if listed is not None:
         kind: Literal["int", "choice", "fixed"] = "choice" if isinstance(parameter, Choice) else "int"
-        places: dict[object, int] = {key({"": value}): index for index, value in enumerate(listed)}
+        places: dict[object, int] = {config_key({"": value}): index for index, value in enumerate(listed)}
         return Dimension(name, "fixed" if len(listed) == 1 else kind, 0, len(listed) - 1, values=listed, places=places)
     if isinstance(parameter, Int):
         high = parameter.high - (parameter.high - parameter.low) % parameter.step

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 
 from hpsearch.core.seeds import derive
-from hpsearch.core.space import Config, Space, key
+from hpsearch.core.space import Config, Space, config_key
 from hpsearch.core.trial import Trial
 from hpsearch.tuners.base import Tuner, TunerSettings
 from hpsearch.tuners.dimensions import Dimensions
@@ -35,18 +35,18 @@ class Seen:
         for number in range(len(self._configs), len(history)):
             config = history[number].config
             self._configs.append(config)
-            identity = key(config)
+            identity = config_key(config)
             if identity not in self._first:
                 self._first[identity] = number
                 self.inside += self._space.contains(config)
         return same
 
     def __contains__(self, config: Config) -> bool:
-        return key(config) in self._first
+        return config_key(config) in self._first
 
     def before(self, config: Config, number: int) -> bool:
         """Whether a trial with a number below `number` has `config`."""
-        return self._first.get(key(config), number) < number
+        return self._first.get(config_key(config), number) < number
 
 
 class Algorithm(ABC):

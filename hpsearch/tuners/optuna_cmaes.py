@@ -16,7 +16,7 @@ from optuna.trial import TrialState as OptunaState
 from optuna.trial import create_trial
 
 from hpsearch.core.seeds import derive
-from hpsearch.core.space import Config, key
+from hpsearch.core.space import Config, config_key
 from hpsearch.core.trial import Trial, TrialState
 from hpsearch.tuners.base import TunerSettings
 from hpsearch.tuners.dimensions import Dimensions, Number
@@ -99,7 +99,7 @@ class CmaEs(Algorithm):
         for attempt in range(self.redraws + 1):
             drawn, numbers, notes = self._draw(number, len(self._generations) - 1, attempt)
             if not seen.before(drawn, number):
-                return (numbers, notes) if key(drawn) == key(config) else None
+                return (numbers, notes) if config_key(drawn) == config_key(config) else None
         return None
 
     def _draw(self, number: int, generation: int, attempt: int) -> tuple[Config, dict[str, Number], Attributes]:

@@ -10,7 +10,7 @@ import pytest
 from hpsearch.core.facts import Task
 from hpsearch.data import keras_cache
 from hpsearch.data.sources import SOURCES, list_sources
-from hpsearch.data.words import word_rows
+from hpsearch.data.word_rows import word_rows
 from hpsearch.errors import DataError
 
 

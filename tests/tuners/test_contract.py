@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from hpsearch.core.space import Choice, Constant, Float, Int, Space, key
+from hpsearch.core.space import Choice, Constant, Float, Int, Space, config_key
 from hpsearch.core.trial import Trial, TrialState
 from hpsearch.tuners.keras_tuner import OracleProcess
 
@@ -58,9 +58,9 @@ def test_a_finite_space_is_tried_completely_and_nothing_twice(
 ) -> None:
     suggested = simulate(build(pair, child, FINITE).suggest, 20, delays)
     assert suggested[-1] is None
-    configs = [key(config) for config in suggested if config is not None]
+    configs = [config_key(config) for config in suggested if config is not None]
     assert len(configs) == FINITE.size() == 8
-    assert set(configs) == {key(config) for config in FINITE.grid(2)}
+    assert set(configs) == {config_key(config) for config in FINITE.grid(2)}
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -113,7 +113,7 @@ def test_a_space_without_anything_to_search_has_one_config(pair: Pair, child: Or
 def test_a_space_of_choices_only(pair: Pair, child: OracleProcess, capfd: pytest.CaptureFixture[str]) -> None:
     space = Space({"a": Choice(("u", "v", "w")), "b": Choice((1, 2, 3)), "c": Choice((False, True, 0, 1))})
     suggested = simulate(build(pair, child, space, direction="maximize").suggest, asks(pair, 36, 6))
-    assert len({key(config) for config in suggested if config is not None}) == len(suggested)
+    assert len({config_key(config) for config in suggested if config is not None}) == len(suggested)
     assert capfd.readouterr() == ("", "")  # neither warnings nor log lines
 
 
@@ -121,7 +121,7 @@ def test_a_space_of_choices_only(pair: Pair, child: OracleProcess, capfd: pytest
 def test_the_finite_part_of_a_space_is_not_tried_twice(pair: Pair, child: OracleProcess) -> None:
     space = Space({"a": Choice(("one", "many")), "x": Float(0.0, 1.0, when={"a": ("many",)})})
     suggested = simulate(build(pair, child, space).suggest, 4 if pair[1] == "grid" else asks(pair, 15, 6))
-    assert len({key(config) for config in suggested if config is not None}) == len(suggested)
+    assert len({config_key(config) for config in suggested if config is not None}) == len(suggested)
 
 
 @pytest.mark.parametrize("pair", PAIRS)

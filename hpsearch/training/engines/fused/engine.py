@@ -14,7 +14,7 @@ import jax
 from hpsearch.core.events import Bundle, EpochFinished, Event, Lane, LaneFailed, LaneFinished, LaneStopped
 from hpsearch.core.facts import EnginePlan
 from hpsearch.core.hyperparameters import batch_size_of
-from hpsearch.core.space import Config, key
+from hpsearch.core.space import Config, config_key
 from hpsearch.errors import HpsearchError, ModelError
 from hpsearch.keras_internals.draws import quick_draws
 from hpsearch.spec import make_space
@@ -196,7 +196,7 @@ class FusedEngine(Engine):
         return list(jobs.values())
 
     def _signature(self, config: Config, lifted: frozenset[str]) -> Signature:
-        return key({name: value for name, value in config.items() if name not in lifted})
+        return config_key({name: value for name, value in config.items() if name not in lifted})
 
     def _parts(self, job: Job) -> list[tuple[Recipe, Job]]:
         """The job's lanes by program: one for all, but where folds, or single configs, turn out to need their own.

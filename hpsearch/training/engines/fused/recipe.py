@@ -10,7 +10,7 @@ import numpy as np
 
 from hpsearch.core.events import Lane
 from hpsearch.core.seeds import derive
-from hpsearch.core.space import Config, Space, key
+from hpsearch.core.space import Config, Space, config_key
 from hpsearch.models.sharing import shared_layers
 from hpsearch.training.engines.fused.identity import Identity, identity
 from hpsearch.training.engines.fused.initial import Source, explained, seed_sequence, sources
@@ -154,7 +154,7 @@ class Recipe:
         Returns:
             None where that model is another program after all, such as one that leaves a layer out for a rate of 0.
         """
-        address = key({name: value for name, value in config.items() if name in self._lifted})
+        address = config_key({name: value for name, value in config.items() if name in self._lifted})
         if address not in self._numbers:
             model = self.build(config, self._folds[0], seed=1)
             found = dict(numbers_in(model))

@@ -1,6 +1,6 @@
 import pytest
 
-from hpsearch.core.space import Choice, Constant, Float, Int, Space, key
+from hpsearch.core.space import Choice, Constant, Float, Int, Space, config_key
 
 
 def conditional() -> Space:
@@ -47,7 +47,7 @@ def test_size_counts_what_the_grid_lists() -> None:
     space = conditional()
     configs = list(space.grid(6))
     assert space.size() == len(configs) == 4 * 4 + 4
-    assert len({key(config) for config in configs}) == len(configs)
+    assert len({config_key(config) for config in configs}) == len(configs)
     assert all(space.contains(config) for config in configs)
 
 
@@ -62,8 +62,8 @@ def test_a_continuous_range_makes_the_space_infinite() -> None:
 
 
 def test_key_keeps_true_and_one_apart_and_ignores_order() -> None:
-    assert key({"a": 1, "b": 2}) == key({"b": 2.0, "a": 1})
-    assert key({"a": 1}) != key({"a": True})
+    assert config_key({"a": 1, "b": 2}) == config_key({"b": 2.0, "a": 1})
+    assert config_key({"a": 1}) != config_key({"a": True})
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from hpsearch.testing.synthetic import SyntheticExecutor
 from hpsearch.tracking.mlflow import sync
 from hpsearch.tracking.mlflow.trial_view import run_name
 from hpsearch.tracking.mlflow.ui import study_page
-from tests.drive import drive
+from tests.search.drive import drive
 
 EVIL = "<script>alert(1)<img src=x onerror=alert(2)>"  # a name may hold no slash
 

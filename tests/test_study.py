@@ -5,20 +5,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hpsearch import study
 from hpsearch.cli.main import app
 from hpsearch.core.trial import Champion
-from hpsearch.errors import LedgerError, SpecError, TrackingError
+from hpsearch.errors import LedgerError, SpecError
+from hpsearch.executors.base import P, T, WorkerCall
 from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyState
 from hpsearch.ledger.store import Ledger
+from hpsearch.search import starting
 from hpsearch.search.observer import Observer
 from hpsearch.spec import ModelSection, load_spec
 from hpsearch.testing.synthetic import STUDY, SyntheticExecutor, make_record
+from hpsearch.training.protocol import WorkerProtocol
 
 
 class Executor(SyntheticExecutor):
@@ -28,15 +30,18 @@ class Executor(SyntheticExecutor):
         super().__init__()
         self.folder = folder
 
-    def request(self, method: str, *args: Any) -> Any:
-        if method == "data_facts":
-            return {"fingerprint": "0" * 16}
-        if method == "call":
-            raise TrackingError("MLflow is down")
-        assert method == "refit"
+    def call(self, method: WorkerCall[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if method is WorkerProtocol.describe_data:
+            return make_record(load_spec(self.folder / "synthetic.toml")[0]).facts.data
+        assert method is WorkerProtocol.refit
+        (order,) = args
         (self.folder / "champion.keras").write_text("model")
-        trial, config, epochs, *_ = args
-        return Champion(trial, config, epochs, {}, {}, str(self.folder / "champion.keras"), "sha", 1, 5, 0.1)
+        folder = self.folder / "champion.mlflow"
+        folder.mkdir(exist_ok=True)
+        path = str(self.folder / "champion.keras")
+        return Champion(
+            order.trial, order.config, order.epochs, {}, {}, path, "sha", 1, 5, 0.1, mlflow_model=str(folder)
+        )
 
 
 class Listening(Observer):
@@ -65,7 +70,7 @@ def begun(tmp_path: Path, monkeypatch) -> Ledger:
     def opened(*_: object) -> Iterator[Executor]:
         yield Executor(tmp_path)
 
-    monkeypatch.setattr(study, "open_executor", opened)
+    monkeypatch.setattr(starting, "open_executor", opened)
     spec, text = load_spec(write(tmp_path, trials=6))
     ledger = Ledger("sqlite:///ledger.db", create=True)
     short = spec.model_copy(update={"search": spec.search.model_copy(update={"trials": 3})})
@@ -85,8 +90,10 @@ def test_fewer_trials_end_the_search_early_and_the_winner_is_refitted(begun: Led
 
 
 def test_fewer_trials_than_have_begun_are_refused_with_the_number_that_ends_the_search(begun: Ledger) -> None:
-    with pytest.raises(SpecError, match="--trials 2 is fewer than the 3 trials") as caught:
+    with pytest.raises(SpecError) as caught:
         study.resume("synthetic", ledger=begun.uri, trials=2)
+    assert caught.value.code == "study-file.fewer-trials-than-begun"
+    assert caught.value.values == {"trials": 2, "begun": 3}
     assert "`hpsearch resume synthetic --trials 3 --ledger sqlite:///ledger.db` ends" in caught.value.hint
     assert len(study.resume("synthetic", ledger=begun.uri, trials=3).trials) == 3
 
@@ -95,15 +102,17 @@ def test_fewer_trials_than_have_begun_are_refused_with_the_number_that_ends_the_
     ("trials", "hint"),
     [
         (9, "--trials 9 --ledger sqlite:///ledger.db` extends it"),
-        (4, "--trials 4 --ledger sqlite:///ledger.db` ends the search there and refits the best"),
+        (4, "--trials 4 --ledger sqlite:///ledger.db` ends the search there"),
         (2, "3 trials already: `hpsearch resume synthetic --trials 3 --ledger sqlite:///ledger.db` ends the"),
     ],
 )
 def test_another_number_of_trials_in_the_file_is_refused_with_what_to_do(
     begun: Ledger, tmp_path: Path, trials: int, hint: str
 ) -> None:
-    with pytest.raises(SpecError, match=rf"search\.trials: 6 then, {trials} now") as caught:
+    with pytest.raises(SpecError, match=rf"search\.trials: was 6, is {trials}") as caught:
         study.run(write(tmp_path, trials=trials))
+    assert caught.value.code == "study-file.study-changed"
+    assert caught.value.values["changed"] == ("search.trials",)
     assert hint in caught.value.hint
     assert len(begun.load("synthetic").trials) == 3
 
@@ -116,7 +125,7 @@ def test_the_file_as_it_was_goes_on_with_the_number_that_resume_has_set_and_says
     observer = Listening()
     assert len(study.run(tmp_path / "synthetic.toml", observer=observer).trials) == trials
     (told,) = [text for text in observer.said if text.startswith("trials: ")]
-    assert told.startswith(f"trials: 6 in the study file, but {trials} count")
+    assert told.startswith(f"trials: the study file says 6, but the study now has {trials}")
     assert ("`hpsearch resume" in told) == (trials < 6)
     with pytest.raises(SpecError, match="already: put back `trials = "):
         study.run(write(tmp_path, trials=2))
@@ -134,7 +143,7 @@ def test_code_that_changed_between_two_starts_is_noted_once_and_not_refused(begu
         observer = Listening()
         record = study.resume("synthetic", ledger=begun.uri, trials=trials, observer=observer).record
         said.append([told for told in observer.said if "models.mine:build" in told])
-        assert record.facts["model_source"] == hashlib.sha256(text.encode()).hexdigest()
+        assert record.facts.model_source == hashlib.sha256(text.encode()).hexdigest()
     assert [len(told) for told in said] == [0, 0, 1, 0]
     (note,) = said[2]
     assert note.startswith("the code of models.mine:build has changed since trial 3 (SHA-256 ")
@@ -145,15 +154,16 @@ def test_code_that_changed_between_two_starts_is_noted_once_and_not_refused(begu
 def test_code_mended_before_any_fold_was_trained_is_no_matter(begun: Ledger, tmp_path: Path) -> None:
     fresh = begun.load("synthetic")
     spec = fresh.spec.model_copy(update={"name": "fresh", "model": ModelSection(build="mine:build"), "folder": "."})
-    begun.create(replace(fresh, name="fresh", spec=spec, facts={**fresh.facts, "model_source": "0" * 64}))
+    begun.create(replace(fresh, name="fresh", spec=spec, facts=replace(fresh.facts, model_source="0" * 64)))
     (tmp_path / "mine.py").write_text("a = 1")
     record = study.resume("fresh", ledger=begun.uri, trials=1).record
     assert not any("has changed since" in note for note in record.notes)
 
 
 def test_a_deleted_study_is_gone_and_its_name_is_free_for_another(begun: Ledger, tmp_path: Path) -> None:
-    with workspace.driving(begun.uri, "synthetic"), pytest.raises(LedgerError, match="is being driven by"):
+    with workspace.driving(begun.uri, "synthetic"), pytest.raises(LedgerError) as taken:
         study.delete("synthetic", ledger=begun.uri)
+    assert taken.value.code.startswith("ledger.")
     other = begun.load("synthetic")
     begun.create(replace(other, name="other", spec=other.spec.model_copy(update={"name": "other"})))
     folder = study.delete("synthetic", ledger=begun.uri)

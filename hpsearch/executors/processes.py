@@ -93,6 +93,11 @@ class ProcessesExecutor(Executor):
     def idle(self) -> int:
         return sum(process is None or process.bundle is None for process in self._processes)
 
+    @property
+    def pids(self) -> list[int | None]:
+        """Process id of each slot's worker; None for a slot without one."""
+        return [None if process is None else process.popen.pid for process in self._processes]
+
     def _process(self, slot: int) -> _Process:
         process = self._processes[slot]
         if process is None:

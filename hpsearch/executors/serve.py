@@ -21,7 +21,7 @@ def serve(descriptor: int) -> None:
     set_up(hello.settings)
     requests: SimpleQueue[Call | Train] = SimpleQueue()
     stopped: set[int] = set()
-    threading.Thread(target=_listen, args=(connection, requests, stopped), daemon=True).start()
+    threading.Thread(target=listen, args=(connection, requests, stopped), daemon=True).start()
     worker = Worker(hello.spec)
     while True:
         match requests.get():
@@ -44,7 +44,7 @@ def _answer(worker: Worker, call: Call) -> Answer:
     return answer
 
 
-def _listen(connection: Connection, requests: "SimpleQueue[Call | Train]", stopped: set[int]) -> None:
+def listen(connection: Connection, requests: "SimpleQueue[Call | Train]", stopped: set[int]) -> None:
     """Read requests while the main thread trains, so that it notices a stop, or the driver's death, at once."""
     try:
         while True:

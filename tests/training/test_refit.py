@@ -12,9 +12,11 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 from hpsearch.core.events import Bundle, BundleFinished, Lane
 from hpsearch.errors import LedgerError, ModelError
 from hpsearch.spec import parse_spec
-from hpsearch.training.engines import fit
-from hpsearch.training.worker import Worker, _rss_bytes
-from tests.test_processes import CONFIG, STUDY
+from hpsearch.training import refit
+from hpsearch.training.environment import resident_bytes
+from hpsearch.training.protocol import RefitOrder
+from hpsearch.training.worker import Worker
+from tests.executors.test_processes import CONFIG, STUDY
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def worker() -> Worker:
 
 def test_a_refit_leaves_its_files_and_nothing_of_a_killed_one(worker: Worker, tmp_path: Path) -> None:
     (tmp_path / ".champion.keras").write_text("half a file")
-    champion = worker.refit(3, CONFIG, 1, str(tmp_path))
+    champion = worker.refit(RefitOrder(3, CONFIG, 1, tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["champion.json", "champion.keras", "predictions.npz"]
     assert champion.trial == 3
     with np.load(tmp_path / "predictions.npz") as arrays:
@@ -36,18 +38,20 @@ def test_a_refit_that_fails_in_the_users_code_is_the_models_error(worker: Worker
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no room for all rows")
 
-    monkeypatch.setattr(fit, "refit", broken)
-    with pytest.raises(ModelError, match="the refit of trial 3 failed: RuntimeError: no room for all rows") as caught:
-        worker.refit(3, CONFIG, 1, str(tmp_path))
-    assert "mend the cause, then resume" in caught.value.hint
+    monkeypatch.setattr(refit, "train_on_all", broken)
+    with pytest.raises(ModelError, match="no room for all rows") as caught:
+        worker.refit(RefitOrder(3, CONFIG, 1, tmp_path))
+    assert caught.value.code == "model.refit-failed"
+    assert caught.value.values == {"trial": 3, "error": "RuntimeError"}
 
 
 def test_a_champion_that_cannot_be_saved_names_its_folder(worker: Worker, tmp_path: Path) -> None:
     folder = tmp_path / "study"
     folder.write_text("a file where a folder should be")
-    with pytest.raises(LedgerError, match=r"the champion cannot be saved in .*study: ") as caught:
-        worker.refit(3, CONFIG, 1, str(folder))
-    assert "free some disk space" in caught.value.hint
+    with pytest.raises(LedgerError) as caught:
+        worker.refit(RefitOrder(3, CONFIG, 1, folder))
+    assert caught.value.code == "ledger.cannot-save-champion"
+    assert caught.value.values["folder"] == str(folder)
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc keeps freed memory")
@@ -56,7 +60,7 @@ def test_memory_freed_during_a_bundle_is_given_back(worker: Worker) -> None:
     list(worker.train(stopped, lambda: frozenset({0})))  # whatever is loaded with the first bundle
     blocks = [bytes(2000) for _ in range(100_000)]
     last = blocks.pop()  # the end of the heap: behind it, nothing is given back of itself
-    full = _rss_bytes()
+    full = resident_bytes()
     blocks.clear()
     *_, end = worker.train(stopped, lambda: frozenset({0}))
     assert isinstance(end, BundleFinished)

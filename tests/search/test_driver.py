@@ -14,7 +14,7 @@ from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.search.observer import Observer
 from hpsearch.testing.synthetic import SyntheticExecutor, curve
-from tests.drive import drive
+from tests.search.drive import drive
 from tests.tuners.support import ALGORITHMS
 
 PAIRS = [(tuner, algorithm) for tuner, algorithms in ALGORITHMS.items() for algorithm in algorithms]
@@ -77,7 +77,7 @@ def test_after_kill_9_and_resume_the_sequence_is_that_of_an_uninterrupted_study(
     kill_at = 22
     numbers = map(str, (trials, kill_at, window))
     trained = tmp_path / "trained.json"
-    command = [sys.executable, "-m", "tests.drive", ledger, str(trained), tuner, algorithm, *numbers]
+    command = [sys.executable, "-m", "tests.search.drive", ledger, str(trained), tuner, algorithm, *numbers]
     assert subprocess.run(command, check=False).returncode == -9
     before = json.loads(trained.read_text())
     executor = SyntheticExecutor(slots=window)

@@ -52,10 +52,9 @@ def study_file(tmp_path: Path, monkeypatch) -> Path:
 
 def test_a_model_that_fails_on_jax_is_the_reason_of_the_slower_engine(study_file: Path) -> None:
     facts = prepare(load_spec(study_file)[0]).facts
-    assert facts["model_source"] == hashlib.sha256(MODEL.encode()).hexdigest()
-    plan = facts["plan"]
-    assert (plan["engine"], plan["backend"]) == ("fit", "tensorflow")
-    assert plan["reason"].startswith("on JAX, picky:build: build raised ValueError: only TensorFlow (")
+    assert facts.model_source == hashlib.sha256(MODEL.encode()).hexdigest()
+    assert (facts.plan.engine, facts.backend) == ("fit", "tensorflow")
+    assert facts.plan.reason.startswith("on JAX, picky:build: build raised ValueError: only TensorFlow (")
 
 
 @pytest.mark.parametrize("asked", ['engine = "fused"', 'backend = "jax"'])
@@ -65,7 +64,7 @@ def test_what_was_asked_for_is_not_replaced(study_file: Path, asked: str) -> Non
         prepare(load_spec(study_file)[0])
 
 
-def test_a_doubtful_objective_is_noted_by_check_and_when_a_study_starts(study_file: Path) -> None:
+def test_check_and_a_study_s_start_warn_about_a_suspicious_objective(study_file: Path) -> None:
     (study_file.parent / "picky.py").write_text(MODEL.replace('== "jax"', '== "none"'))
     study_file.write_text(STUDY.replace("maximize", "minimize").replace("[8, 12, 16]", "8\nepochs = 1") + ONE_TRIAL)
     for command in ("check", "run"):
@@ -76,6 +75,6 @@ def test_a_doubtful_objective_is_noted_by_check_and_when_a_study_starts(study_fi
             check=True,
             timeout=300,
         )
-        assert "note: objective: the search looks for the worst model if val_accuracy is what" in done.stderr
+        assert "a metric named val_accuracy usually has direction" in done.stderr
         told = json.loads(done.stdout)
     assert any('usually has direction = "maximize"' in note for note in told["notes"])

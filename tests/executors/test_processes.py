@@ -21,12 +21,13 @@ from hpsearch.core.events import (
     LaneStopped,
     WorkerDied,
 )
-from hpsearch.errors import DataError, ExecutorError, SpecError
-from hpsearch.executors.devices import list_gpus, plan_slots
+from hpsearch.errors import DataError, ExecutorError
+from hpsearch.executors.messages import Stop, Train
 from hpsearch.executors.processes import ProcessesExecutor
-from hpsearch.executors.serve import _listen
-from hpsearch.spec import ResourcesSection, StudySpec, parse_spec
-from hpsearch.training.worker import WorkerSettings
+from hpsearch.executors.serve import listen
+from hpsearch.spec import StudySpec, parse_spec
+from hpsearch.training.environment import WorkerSettings
+from hpsearch.training.protocol import WorkerProtocol
 
 STUDY = """
 name = "processes"
@@ -103,44 +104,49 @@ def test_a_stop_ends_lanes_between_epochs(executor: ProcessesExecutor) -> None:
 
 
 def test_a_stop_on_the_heels_of_its_bundle_is_heeded() -> None:
-    sent = iter([("stop", {7}), ("train", bundle(1)), ("stop", {0})])
+    sent = iter([Stop(frozenset({7})), Train(bundle(1)), Stop(frozenset({0}))])
     requests: SimpleQueue = SimpleQueue()
     stopped: set[int] = set()
     with pytest.raises(StopIteration):
-        _listen(SimpleNamespace(recv=lambda: next(sent)), requests, stopped)
-    assert requests.get()[0] == "train"
+        listen(SimpleNamespace(recv=lambda: next(sent)), requests, stopped)
+    assert requests.get() == Train(bundle(1))
     assert stopped == {0}, "of this bundle, and none of an earlier one"
 
 
 def test_a_killed_worker_is_reported_and_the_next_bundle_gets_a_fresh_one(executor: ProcessesExecutor) -> None:
     executor.submit(bundle(epochs=5000))
     collect(executor, EpochFinished)
-    pid = executor._processes[0].popen.pid
+    pid = executor.pids[0]
     os.kill(pid, signal.SIGKILL)
     (died,) = [event for event in collect(executor, WorkerDied) if isinstance(event, WorkerDied)]
     assert died.bundle == bundle(epochs=5000)
     assert died.reason.startswith("worker process ended with signal 9 (SIGKILL: often the system was out of memory)")
     executor.submit(bundle(epochs=1, folds=1))
     assert any(isinstance(event, LaneFinished) for event in collect(executor, BundleFinished))
-    assert executor._processes[0].popen.pid != pid
+    assert executor.pids[0] != pid
 
 
-def test_a_request_does_not_meet_a_worker_that_died_idle(executor: ProcessesExecutor) -> None:
-    executor.request("data_facts")
-    worker = executor._processes[0].popen
-    worker.kill()
-    worker.wait()
-    assert executor.request("data_facts")["rows"] == 120
+def test_a_call_does_not_meet_a_worker_that_died_idle(executor: ProcessesExecutor) -> None:
+    executor.call(WorkerProtocol.describe_data)
+    pid = executor.pids[0]
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert executor.call(WorkerProtocol.describe_data).rows == 120
+    assert executor.pids[0] != pid
 
 
 def test_errors_of_a_worker_come_back_as_they_are() -> None:
     text = STUDY.format(epochs=1).replace("sklearn:iris", "sklearn:irs")
     executor = ProcessesExecutor(parse_spec(text), [WorkerSettings("jax")])
     try:
-        with pytest.raises(DataError, match="there is no data source 'sklearn:irs'"):
-            executor.request("data_facts")
-        with pytest.raises(ExecutorError, match=r"no_such_method failed in a worker: AttributeError"):
-            executor.request("no_such_method")
+        with pytest.raises(DataError) as caught:
+            executor.call(WorkerProtocol.describe_data)
+        assert caught.value.code == "data.unknown-source"
+        assert caught.value.values["source"] == "sklearn:irs"
+        with pytest.raises(ExecutorError) as defect:
+            executor.call(SimpleNamespace(__name__="no_such_method"))
+        assert defect.value.code == "executor.call-failed"
+        assert defect.value.values == {"method": "no_such_method", "error": "AttributeError"}
     finally:
         executor.close()
 
@@ -149,11 +155,11 @@ def test_workers_end_when_the_driver_is_killed(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
         "from hpsearch.executors.processes import ProcessesExecutor\n"
-        "from hpsearch.training.worker import WorkerSettings\n"
-        "from tests.test_processes import spec, bundle\n"
+        "from hpsearch.training.environment import WorkerSettings\n"
+        "from tests.executors.test_processes import spec, bundle\n"
         "executor = ProcessesExecutor(spec(), [WorkerSettings('jax')])\n"
         "executor.submit(bundle(epochs=100000))\n"
-        "print(executor._processes[0].popen.pid, flush=True)\n"
+        "print(executor.pids[0], flush=True)\n"
         "time.sleep(600)\n"
     )
     driver = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
@@ -169,21 +175,3 @@ def test_workers_end_when_the_driver_is_killed(tmp_path: Path) -> None:
         time.sleep(0.1)
     os.kill(worker, signal.SIGKILL)
     raise AssertionError("the worker outlived its driver by 20 s")
-
-
-def test_slots_are_one_per_gpu_else_one_for_the_cpu(monkeypatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2")
-    assert list_gpus() == ["0", "2"]
-    slots = plan_slots(ResourcesSection(), backend="jax", cache=None)
-    assert [slot.gpu for slot in slots] == ["0", "2"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    (only,) = plan_slots(ResourcesSection(), backend="jax", cache=None)
-    assert (only.gpu, only.threads) == (None, None)
-    shared = plan_slots(ResourcesSection(workers=2), backend="jax", cache=None)
-    assert [slot.threads for slot in shared] == [max(1, (os.cpu_count() or 1) // 2)] * 2
-
-
-def test_a_gpu_that_is_not_there_is_an_error(monkeypatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    with pytest.raises(SpecError, match=r"resources\.gpus: GPU 3 is not there; this machine has 0"):
-        plan_slots(ResourcesSection(gpus=[3]), backend="jax", cache=None)

@@ -1,4 +1,4 @@
-"""Reports: one study, one page. Every number comes from ``hpsearch.analysis``; this package only shows it."""
+"""Reports: one page per study. Every number comes from ``hpsearch.analysis``; this package only presents it."""
 
 from hpsearch.report.artifacts import ReportArtifacts, load_artifacts
 from hpsearch.report.write import FORMATS, preload, write, write_artifacts

@@ -1,26 +1,25 @@
-"""What a study's folder holds besides the ledger: the champion's predictions and the list of its layers."""
+"""Reads the champion's predictions and the list of its layers from a study's folder."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hpsearch.analysis import Layer, Predictions
+from hpsearch.core.wire import Json, JsonObject
 from hpsearch.ledger.record import StudyRecord
 
 
 @dataclass(frozen=True, slots=True)
 class ReportArtifacts:
-    """Optional inputs of a report; what is missing is said in its place.
+    """Optional inputs of a report. The report says what is missing.
 
     Attributes:
-        predictions: The champion's predictions of the test rows, with raw inputs of the most wrong ones where these
-            are small images.
+        predictions: The champion's predictions of the test rows, with raw inputs of the most wrong ones if these are
+            small images.
         layers: Its layers, in order.
-        missing: Why `layers` or `predictions` are not there, in words; empty where all is there.
+        missing: Why `layers` or `predictions` are missing, in words; empty if nothing is missing.
     """
 
     predictions: Predictions | None = None
@@ -31,34 +30,46 @@ class ReportArtifacts:
 def load_artifacts(record: StudyRecord, folder: Path) -> ReportArtifacts:
     """Read ``predictions.npz`` and ``champion.json`` from a study's folder.
 
-    Files that are deleted, damaged, or those of another model than the record's champion are left out; `missing` says
-    so.
+    Files that are deleted, damaged or of another model than the record's champion are left out; `missing` says so.
     """
-    if record.champion is None:
+    champion = record.champion
+    if champion is None:
         return ReportArtifacts()
     problems = []
-    card: Mapping[str, Any] = {}
+    layers: tuple[Layer, ...] = ()
     try:
-        card = json.loads((folder / "champion.json").read_text(encoding="utf-8"))
-        if card.get("sha256", record.champion.sha256) != record.champion.sha256:
-            return ReportArtifacts(missing=f"{folder / 'champion.json'} belongs to another model than the champion")
+        card = _read_object(folder / "champion.json")
+        if card.get("sha256", champion.sha256) != champion.sha256:
+            return ReportArtifacts(missing=f"{folder / 'champion.json'} describes another model than the champion")
+        layers = _layers(card.get("layers"))
     except (OSError, ValueError) as error:
         problems.append(_reason(folder / "champion.json", error))
     predictions = None
     try:
         predictions = _predictions(folder / "predictions.npz")
     except FileNotFoundError as error:
-        if record.facts.get("data", {}).get("test_rows"):
+        if record.facts.data.test_rows:
             problems.append(_reason(folder / "predictions.npz", error))
-    except Exception as error:  # NumPy and zipfile raise many kinds for a damaged file
+    except Exception as error:  # NumPy and zipfile raise many types for a damaged file
         problems.append(_reason(folder / "predictions.npz", error))
-    layers = tuple(
-        Layer(
-            str(one.get("name", "")), str(one.get("type", "")), str(one.get("output_shape", "")), one.get("params", 0)
-        )
-        for one in card.get("layers", ())
-    )
     return ReportArtifacts(predictions, layers, "; ".join(problems))
+
+
+def _read_object(path: Path) -> JsonObject:
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} must hold a JSON object, but got {type(value).__name__}")
+    return value
+
+
+def _layers(raw: Json) -> tuple[Layer, ...]:
+    layers = []
+    for one in raw if isinstance(raw, list) else ():
+        if isinstance(one, dict):
+            name, kind, shape = (str(one.get(key, "")) for key in ("name", "type", "output_shape"))
+            params = one.get("params")
+            layers.append(Layer(name, kind, shape, params if isinstance(params, int) else 0))
+    return tuple(layers)
 
 
 def _predictions(path: Path) -> Predictions:
@@ -71,5 +82,5 @@ def _predictions(path: Path) -> Predictions:
 
 def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"{path} is not there (deleted?)"
+        return f"{path} is missing (deleted?)"
     return f"{path} cannot be read ({type(error).__name__})"

@@ -1,20 +1,20 @@
-"""All numbers of a report, computed once; every format shows these."""
+"""All numbers of a report, computed once for every format."""
 
 import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
-from typing import Any
 
 from hpsearch import analysis
+from hpsearch.core.wire import Json
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.report.artifacts import ReportArtifacts
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A report's numbers, in the order of its sections."""
+    """A report's numbers, in the order of its sections. ``written`` is a Unix time."""
 
     written: float
     verdict: analysis.VerdictInfo
@@ -38,11 +38,11 @@ class Content:
 
 
 def gather(record: StudyRecord, artifacts: ReportArtifacts | None = None) -> Content:
-    """Compute everything that a report shows.
+    """Compute all that a report shows.
 
     Args:
         record: The study.
-        artifacts: The champion's predictions and layers, where they are at hand.
+        artifacts: The champion's predictions and layers, if they are known.
     """
     artifacts = artifacts or ReportArtifacts()
     ties = analysis.ties_info(record)
@@ -70,19 +70,21 @@ def gather(record: StudyRecord, artifacts: ReportArtifacts | None = None) -> Con
     )
 
 
-def plain(value: Any) -> Any:
-    """Any ``*_info`` value as JSON holds it: dataclasses as objects, tuples as lists, numbers that are not finite as
-    null."""
+def plain(value: object) -> Json:
+    """An ``*_info`` value in JSON's types.
+
+    Dataclasses become objects and tuples become lists. Numbers that are not finite become null, because JSON has none.
+    """
     if isinstance(value, Enum):
-        return value.value
+        return plain(value.value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):
         return value
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(name): plain(one) for name, one in value.items()}
     if isinstance(value, Sequence):
         return [plain(one) for one in value]
-    raise TypeError(f"a report holds plain values only, but got {type(value).__name__}: {value!r}")
+    raise TypeError(f"a report holds only plain values, but got {type(value).__name__}: {value!r}")

@@ -1,14 +1,14 @@
-"""Plotly figures that only draw: every number comes from ``hpsearch.analysis``. For reports and notebooks."""
+"""Plotly figures for reports and notebooks. They only draw: every number comes from ``hpsearch.analysis``."""
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from hpsearch import analysis
 from hpsearch.analysis import words
+from hpsearch.analysis.curves import Curve
 from hpsearch.analysis.landscape import Axis
 from hpsearch.errors import StudyError
 from hpsearch.report.prediction_figures import calibration, confusion, residuals
@@ -64,7 +64,7 @@ def fold_scores(info: analysis.LeaderboardInfo, *, top: int = 15) -> go.Figure:
 
 
 def curves(info: analysis.CurvesInfo, trial: int) -> go.Figure:
-    """One trial's curves: loss on the left axis, the objective's metric on the right; bands are ± one sd over folds."""
+    """One trial's curves: loss on the left axis, the objective's metric on the right, bands of ± 1 sd over folds."""
     shown = next(one for one in info.trials if one.trial == trial)
     figure = make_subplots(specs=[[{"secondary_y": True}]])
     epochs = [epoch + 1 for epoch in shown.epochs]
@@ -82,11 +82,11 @@ def curves(info: analysis.CurvesInfo, trial: int) -> go.Figure:
     if shown.score_epoch is not None:
         figure.add_vline(x=shown.score_epoch + 1, line={"color": GREY, "dash": "dash", "width": 1})
     few = shown.trained <= 12
-    figure.update_xaxes(title="epoch (dashed line: where the score is read)", dtick=1 if few else None)
+    figure.update_xaxes(title="epoch (dashed line: epoch of the score)", dtick=1 if few else None)
     return styled(figure, height=380)
 
 
-def _curve(figure: go.Figure, epochs: list[int], curve: Any, *, color: str, dash: str, second: bool) -> None:
+def _curve(figure: go.Figure, epochs: list[int], curve: Curve, *, color: str, dash: str, second: bool) -> None:
     name = escape(curve.name)
     if curve.std:
         upper = [mean + std for mean, std in zip(curve.mean, curve.std, strict=True)]
@@ -116,13 +116,13 @@ def _curve(figure: go.Figure, epochs: list[int], curve: Any, *, color: str, dash
 
 
 def importance(info: analysis.ImportanceInfo) -> go.Figure:
-    """Each hyperparameter's share, the most important on top.
+    """Each hyperparameter's share, the most important one at the top.
 
     Raises:
-        StudyError: There is none; the message says why.
+        StudyError: There is no importance; the message says why.
     """
     if not info.rows:
-        raise StudyError(f"there is no importance to draw: {info.reason}")
+        raise StudyError(f"there is no importance to draw: {info.reason}", code="nothing-to-draw", figure="importance")
     rows = info.rows[::-1]
     figure = go.Figure(
         go.Bar(
@@ -141,7 +141,7 @@ def importance(info: analysis.ImportanceInfo) -> go.Figure:
 
 
 def slices(info: analysis.SlicesInfo) -> go.Figure:
-    """The score over each hyperparameter; the best trial is starred."""
+    """The score over each hyperparameter. A star marks the best trial."""
     columns = min(3, max(1, len(info.slices)))
     n_rows = -(-len(info.slices) // columns) or 1
     figure = make_subplots(
@@ -154,11 +154,11 @@ def slices(info: analysis.SlicesInfo) -> go.Figure:
             (False, {"color": BLUE, "size": 6, "opacity": 0.55}),
             (True, {"color": RED, "size": 15, "symbol": "star"}),
         ):
-            kept = [i for i, is_best in enumerate(best) if is_best is starred]
+            chosen = [i for i, is_best in enumerate(best) if is_best is starred]
             figure.add_scatter(
-                x=[one.positions[i] for i in kept],
-                y=[one.scores[i] for i in kept],
-                text=[one.trials[i] for i in kept],
+                x=[one.positions[i] for i in chosen],
+                y=[one.scores[i] for i in chosen],
+                text=[one.trials[i] for i in chosen],
                 mode="markers",
                 marker=marker,
                 showlegend=False,
@@ -173,7 +173,7 @@ def slices(info: analysis.SlicesInfo) -> go.Figure:
 
 
 def parallel(info: analysis.ParallelInfo, *, direction: str = "maximize") -> go.Figure:
-    """Trials as lines through all hyperparameters and the score; drag along an axis to pick lines."""
+    """Trials as lines through all hyperparameters and the score. Drag along an axis to select lines."""
     dimensions = []
     for place, axis in enumerate(info.axes):
         column = [line[place] for line in info.positions]
@@ -193,9 +193,9 @@ def parallel(info: analysis.ParallelInfo, *, direction: str = "maximize") -> go.
     return styled(figure, height=400, legend=False, top=50)
 
 
-def _dimension(axis: Axis, column: Sequence[float | None]) -> dict[str, Any]:
+def _dimension(axis: Axis, column: Sequence[float | None]) -> dict[str, object]:
     low, high = axis.ends
-    # Trials without this hyperparameter pass below the axis.
+    # Lines of trials without this hyperparameter pass below the axis.
     absent = low - 0.12 * ((high - low) or 1.0)
     has_gaps = any(value is None for value in column)
     ticks = list(zip(axis.ticks, axis.tick_labels, strict=True))
@@ -214,10 +214,10 @@ def contour(info: analysis.ContourInfo, *, direction: str = "maximize") -> go.Fi
     """The smoothed score over two hyperparameters, with the trials as dots.
 
     Raises:
-        StudyError: There is none; the message says why.
+        StudyError: There is no contour; the message says why.
     """
     if info.x is None or info.y is None:
-        raise StudyError(f"there is no contour to draw: {info.reason}")
+        raise StudyError(f"there is no contour to draw: {info.reason}", code="nothing-to-draw", figure="contour")
     figure = go.Figure()
     minimize = direction == "minimize"
     figure.add_contour(
@@ -254,19 +254,19 @@ def contour(info: analysis.ContourInfo, *, direction: str = "maximize") -> go.Fi
 
 
 def trajectory(info: analysis.TrajectoryInfo) -> go.Figure:
-    """The best score so far over time, with every scored trial as a dot."""
+    """The best score so far over time. Each dot is a trial with a score."""
     unit, divisor = ("hours", 3600.0) if info.seconds and info.seconds[-1] > 7200 else ("minutes", 60.0)
     if info.seconds and info.seconds[-1] < 120:
         unit, divisor = "seconds", 1.0
     times = [second / divisor for second in info.seconds]
     figure = go.Figure()
     for state, color in STATE_COLORS.items():
-        kept = [i for i in info.shown if info.states[i] == state and info.scores[i] is not None]
-        if kept:
+        chosen = [i for i in info.shown if info.states[i] == state and info.scores[i] is not None]
+        if chosen:
             figure.add_scatter(
-                x=[times[i] for i in kept],
-                y=[info.scores[i] for i in kept],
-                text=[f"trial {info.trials[i]}" for i in kept],
+                x=[times[i] for i in chosen],
+                y=[info.scores[i] for i in chosen],
+                text=[f"trial {info.trials[i]}" for i in chosen],
                 mode="markers",
                 marker={"color": color, "size": 6, "opacity": 0.6},
                 name=state,
@@ -281,7 +281,7 @@ def trajectory(info: analysis.TrajectoryInfo) -> go.Figure:
         name="best so far",
         hovertemplate="%{x:.4g}: %{y:.5g}<extra>best so far</extra>",
     )
-    figure.update_xaxes(title=f"{unit} since the first trial began")
+    figure.update_xaxes(title=f"{unit} since the first trial started")
     figure.update_yaxes(title=escape(info.metric), range=info.score_range)
     return styled(figure, height=360)
 
@@ -290,12 +290,12 @@ def cost(info: analysis.CostInfo) -> go.Figure:
     """Training seconds of each trial, by how it ended."""
     figure = go.Figure()
     for state, color in STATE_COLORS.items():
-        kept = [trial for trial in info.trials if trial.state == state]
-        if kept:
+        chosen = [trial for trial in info.trials if trial.state == state]
+        if chosen:
             figure.add_scatter(
-                x=[trial.trial for trial in kept],
-                y=[trial.seconds for trial in kept],
-                text=[f"{trial.epochs:,} epochs" for trial in kept],
+                x=[trial.trial for trial in chosen],
+                y=[trial.seconds for trial in chosen],
+                text=[f"{trial.epochs:,} epochs" for trial in chosen],
                 mode="markers",
                 marker={"color": color, "size": 6, "opacity": 0.7},
                 name=state,
@@ -306,8 +306,8 @@ def cost(info: analysis.CostInfo) -> go.Figure:
     return styled(figure, height=320)
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
-    settings: dict[str, Any] = {"title": escape(axis.name)}
+def _axis(axis: Axis) -> dict[str, object]:
+    settings: dict[str, object] = {"title": escape(axis.name)}
     if axis.labels:
         settings |= {
             "tickmode": "array",

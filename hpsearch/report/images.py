@@ -1,4 +1,4 @@
-"""Small arrays as PNG pictures, without an imaging library."""
+"""Small arrays as PNG images, without an imaging library."""
 
 import base64
 import struct
@@ -12,8 +12,9 @@ def png(array: NDArray[np.generic]) -> bytes:
     """An image as PNG.
 
     Args:
-        array: Shape ``(height, width)``, ``(height, width, 1)`` or ``(height, width, 3)``. 8-bit values that use
-            the upper half of their range are taken as they are; others are stretched from smallest to largest.
+        array: Shape ``(height, width)``, ``(height, width, 1)`` or ``(height, width, 3)``. 8-bit arrays with
+            values above 127 are used as they are. All others are scaled from the smallest value
+            (black) to the largest (white).
 
     Raises:
         ValueError: The array has another shape.
@@ -21,7 +22,7 @@ def png(array: NDArray[np.generic]) -> bytes:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
-        raise ValueError(f"an image has shape (height, width) or (height, width, 1 or 3), but got {array.shape}")
+        raise ValueError(f"an image must have shape (height, width) or (height, width, 1 or 3), but got {array.shape}")
     pixels = _bytes(array)
     height, width = pixels.shape[:2]
     lines = pixels.reshape(height, -1)
@@ -33,7 +34,7 @@ def png(array: NDArray[np.generic]) -> bytes:
 
 
 def data_uri(array: NDArray[np.generic]) -> str:
-    """The picture as an address that a page holds in itself."""
+    """The image as a ``data:`` address, which a page contains itself."""
     return "data:image/png;base64," + base64.b64encode(png(array)).decode()
 
 

@@ -1,4 +1,4 @@
-"""The report as Markdown: for repositories, chats and issue trackers. Texts from users cannot become markup."""
+"""The report as Markdown, for repositories, chats and issue trackers. Users' texts are escaped."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -15,26 +15,26 @@ def render_markdown(content: Content) -> str:
     verdict = content.verdict
     parts = [f"# {text(verdict.study)}", *[text(sentence) for sentence in verdict.sentences]]
     parts += [f"> {text(note)}" for note in content.provenance.notes]
-    parts += [*_winner(content), *_how_sure(content), *_curves(content), *_space(content), *_cost(content)]
+    parts += [*_winner(content), *_uncertainty(content), *_curves(content), *_space(content), *_cost(content)]
     parts += [*_model(content), *_failures(content), *_provenance(content)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def text(value: object) -> str:
-    """Any text as Markdown shows it literally, in one line."""
+    """Any text on one line, escaped so that Markdown shows it literally."""
     one_line = re.sub(r"\s+", " ", str(value))
     return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", one_line).replace("&", "&amp;")
 
 
 def code_block(value: str, language: str = "") -> str:
-    """A block of code whose fence is longer than any inside it."""
+    """A code block whose fence is longer than any fence inside it."""
     longest = max((len(run) for run in re.findall(r"`+", value)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{value.rstrip()}\n{fence}"
 
 
 def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """A table; empty without rows."""
+    """A table, or an empty text without rows."""
     body = [f"| {' | '.join(text(cell) for cell in row)} |" for row in rows]
     if not body:
         return ""
@@ -44,37 +44,37 @@ def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
 
 def _winner(content: Content) -> list[str]:
     verdict = content.verdict
-    facts = [(f"test {name}", words.number(value)) for name, value in verdict.test.items()]
+    values = [(f"test {name}", words.number(value)) for name, value in verdict.test.items()]
     if verdict.parameters is not None:
-        facts.append(("parameters", words.whole(verdict.parameters)))
+        values.append(("parameters", words.whole(verdict.parameters)))
     if verdict.size_bytes is not None:
-        facts.append(("model file", words.size(verdict.size_bytes)))
+        values.append(("model file", words.size(verdict.size_bytes)))
     if verdict.train_seconds is not None:
-        facts.append(("trained in", words.seconds(verdict.train_seconds)))
-    facts += [(name, words.setting(value)) for name, value in verdict.config.items()]
+        values.append(("trained in", words.duration(verdict.train_seconds)))
+    values += [(name, words.setting(value)) for name, value in verdict.config.items()]
     commands = [command for command in (verdict.predict, verdict.reproduce) if command]
     where = [f"The model: {text(one)}" for one in (verdict.model_uri, verdict.model_path) if one]
-    return [table(("the winner", ""), facts), code_block("\n".join(commands), "sh") if verdict.predict else "", *where]
+    return [table(("the winner", ""), values), code_block("\n".join(commands), "sh") if verdict.predict else "", *where]
 
 
-def _how_sure(content: Content) -> list[str]:
+def _uncertainty(content: Content) -> list[str]:
     ties, optimism = content.ties, content.optimism
-    parts = ["## How sure"]
+    parts = ["## Uncertainty"]
     if not content.leaderboard.rows:
-        return [*parts, "No trial is complete, so there is nothing to rank."]
+        return [*parts, "No trial is complete, so there is no ranking."]
     if ties.reason:
-        parts.append(text(ties.reason) + ".")
+        parts.append(f"No trial can be tested against the best: {text(ties.reason)}.")
     else:
         parts.append(
-            f"{words.several(len(ties.tied) - 1, 'other trial')} of {words.whole(content.leaderboard.total)} "
-            f"cannot be told from the best: within one standard error ({words.number(ties.standard_error)}), or "
-            "p ≥ 0.05 in the "
-            f"{text(ties.method)}. The p-values are not corrected for the number of trials."
+            f"{words.several(len(ties.tied) - 1, 'other trial')} of {words.whole(content.leaderboard.total)} cannot be "
+            f"told apart from the best. They are within one standard error ({words.number(ties.standard_error)}), or "
+            f"p ≥ 0.05 in the {text(ties.method)}. The p-values are not corrected for the number of trials."
         )
     if optimism.optimism is not None:
         parts.append(
-            f"Best-of-{optimism.trials} optimism: about {words.number(optimism.optimism)}; expect "
-            f"{words.number(optimism.corrected)} on new data ({text(optimism.method)})."
+            f"Picking the best of {optimism.trials} trials overstates its score by about "
+            f"{words.number(optimism.optimism)}: expect {words.number(optimism.corrected)} on new data "
+            f"({text(optimism.method)})."
         )
     columns = content.leaderboard.columns
     header = ("rank", "trial", content.verdict.metric, "tied", "p", *columns, "parameters", "time", "fold scores")
@@ -87,7 +87,7 @@ def _how_sure(content: Content) -> list[str]:
             words.probability(row.p),
             *(words.setting(row.config.get(name)) for name in columns),
             words.whole(row.parameters),
-            words.seconds(row.seconds),
+            words.duration(row.seconds),
             " ".join(words.number(value) for value in row.fold_scores),
         )
         for row in content.leaderboard.rows[:TOP_ROWS]
@@ -111,9 +111,9 @@ def _space(content: Content) -> list[str]:
         shares = [(row.name, f"{row.share:.0%}") for row in content.importance.rows]
         parts += [table(("hyperparameter", "importance"), shares), text(content.importance.method)]
     else:
-        parts.append(f"No importance: {text(content.importance.reason)}.")
+        parts.append(f"There is no importance: {text(content.importance.reason)}.")
     if content.next_study:
-        rows = [(row.name, row.old, row.new if row.why else "the same", row.why) for row in content.suggestion]
+        rows = [(row.name, row.old, row.new if row.why else "unchanged", row.why) for row in content.suggestion]
         parts += ["### What to search next", table(("hyperparameter", "searched", "next", "why"), rows)]
         parts.append(code_block(content.next_study, "toml"))
     return parts
@@ -121,9 +121,9 @@ def _space(content: Content) -> list[str]:
 
 def _cost(content: Content) -> list[str]:
     cost = content.cost
-    rows = [(row.state, row.trials, f"{row.epochs:,}", words.seconds(row.seconds)) for row in cost.rows]
+    rows = [(row.state, row.trials, f"{row.epochs:,}", words.duration(row.seconds)) for row in cost.rows]
     if not rows:
-        return ["## Cost", "No trial has been tried yet."]
+        return ["## Cost", "No trial has started yet."]
     return ["## Cost", table(("state", "trials", "epochs", "training time"), rows)]
 
 
@@ -136,18 +136,18 @@ def _model(content: Content) -> list[str]:
     if model.reason:
         parts.append(f"The layers cannot be listed: {text(model.reason)}.")
     if found.reason:
-        parts.append(f"No predictions to look at: {text(found.reason)}.")
+        parts.append(f"There are no predictions to show: {text(found.reason)}.")
     scores = [
         (one.name, one.support, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}")
         for one in found.class_scores
     ]
     parts.append(table(("class", "rows", "precision", "recall", "F1"), scores))
     if found.confused:
-        pairs = [f"{text(true)} taken for {text(said)} ({count})" for true, said, count in found.confused]
+        pairs = [f"{text(true)} predicted as {text(said)} ({count})" for true, said, count in found.confused]
         parts.append(f"Most often confused: {', '.join(pairs)}.")
     if found.residual_std is not None:
         parts.append(
-            f"Prediction minus truth: {words.number(found.residual_mean)} on average, standard deviation "
+            f"Prediction minus truth: {words.number(found.residual_mean)} on average, with a standard deviation of "
             f"{words.number(found.residual_std)}."
         )
     return parts
@@ -159,6 +159,6 @@ def _failures(content: Content) -> list[str]:
 
 
 def _provenance(content: Content) -> list[str]:
-    told = content.provenance
-    pairs = {**told.data, **told.splits, "seed": told.seed, **told.search, **told.machine, **told.versions}
-    return ["## Provenance", table(("", ""), pairs.items()), code_block(told.study_file, "toml")]
+    info = content.provenance
+    pairs = {**info.data, **info.splits, "seed": info.seed, **info.search, **info.machine, **info.versions}
+    return ["## Provenance", table(("", ""), pairs.items()), code_block(info.study_file, "toml")]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Figures:
-    """Plotly figures of a study; each is drawn when it is asked for."""
+    """Plotly figures of a study, each drawn when its method is called."""
 
     record: StudyRecord
     artifacts: ReportArtifacts
@@ -25,7 +25,7 @@ class Figures:
         return figures.fold_scores(analysis.leaderboard_info(self.record))
 
     def curves(self, trial: int | None = None) -> "Figure":
-        """Learning curves of a trial; of the best one if none is named.
+        """Learning curves of a trial, by default of the best one.
 
         Raises:
             StudyError: There is no such trial, or none with curves.
@@ -34,15 +34,22 @@ class Figures:
             analysis.find_trial(self.record, trial)
         info = analysis.curves_info(self.record, trials=None if trial is None else [trial], top=1)
         if not info.trials:
-            raise StudyError(f"study {self.record.name!r} has no trial with curves to draw")
+            raise StudyError(
+                f"study {self.record.name!r} has no trial with curves to draw"
+                if trial is None
+                else f"trial {trial} of study {self.record.name!r} has no curves to draw",
+                code="nothing-to-draw",
+                figure="curves",
+                trial=trial,
+            )
         return figures.curves(info, info.trials[0].trial)
 
     def importance(self) -> "Figure":
-        """How much each hyperparameter mattered."""
+        """How much each hyperparameter matters."""
         return figures.importance(analysis.importance_info(self.record))
 
     def slices(self) -> "Figure":
-        """Score against each hyperparameter."""
+        """The score over each hyperparameter."""
         return figures.slices(analysis.slice_info(self.record))
 
     def parallel(self) -> "Figure":
@@ -50,15 +57,15 @@ class Figures:
         return figures.parallel(analysis.parallel_info(self.record), direction=self.record.objective.direction)
 
     def contour(self) -> "Figure":
-        """Score over the two hyperparameters that mattered most."""
+        """The score over the two most important hyperparameters."""
         return figures.contour(analysis.contour_info(self.record), direction=self.record.objective.direction)
 
     def trajectory(self) -> "Figure":
-        """Best score so far over time."""
+        """The best score so far over time."""
         return figures.trajectory(analysis.trajectory_info(self.record))
 
     def cost(self) -> "Figure":
-        """Where the time went."""
+        """Training time of each trial."""
         return figures.cost(analysis.cost_info(self.record))
 
     def confusion(self) -> "Figure":
@@ -66,7 +73,7 @@ class Figures:
         return figures.confusion(self._predictions())
 
     def calibration(self) -> "Figure":
-        """Stated probability against how often it was right."""
+        """Predicted probability against the share of rows that are right."""
         return figures.calibration(self._predictions())
 
     def residuals(self) -> "Figure":

@@ -1,4 +1,4 @@
-"""The self-contained HTML page: jinja2 escapes every text, plotly.js is put in once."""
+"""The self-contained HTML page. Jinja escapes every text; plotly.js is included once."""
 
 import datetime
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from hpsearch.report.images import data_uri
 
 HERE = Path(__file__).parent
 TOP_ROWS = 25
-"""The page's leaderboard shows so many trials; ``report.json`` has all."""
+"""Maximum number of trials in the page's leaderboard; ``report.json`` has all."""
 
 TOP_FAILURES = 50
 TOP_LAYERS = 200
@@ -28,7 +28,7 @@ TOP_LAYERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A most wrong sample: an image, and what is said below it."""
+    """One of the most wrong rows: an image and its caption."""
 
     address: str
     caption: str
@@ -39,7 +39,7 @@ def render_page(content: Content, samples: Mapping[int, NDArray[np.generic]] | N
 
     Args:
         content: The numbers.
-        samples: Test row → small image, for the most wrong rows.
+        samples: Number of a test row → small image, for the most wrong rows.
     """
     drawn = _figures(content)
     blocks = {name: _block(name, figure) for name, figure in drawn.items()}
@@ -55,14 +55,14 @@ def render_page(content: Content, samples: Mapping[int, NDArray[np.generic]] | N
         layers=content.model.layers[:TOP_LAYERS],
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         plotly=Markup(get_plotlyjs() if blocks else ""),
-        created=_moment(content.provenance.created),
-        written=_moment(content.written),
+        created=_date(content.provenance.created),
+        written=_date(content.written),
     )
 
 
 @cache
 def _environment() -> Environment:
-    # Strict: a misspelt name in the template is an error, not an empty spot in somebody's report.
+    # Strict, so that a misspelt name in the template is an error and not a gap in a report.
     return Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -98,9 +98,9 @@ def _figures(content: Content) -> dict[str, go.Figure]:
 
 
 def _block(name: str, figure: go.Figure) -> Markup:
-    """A place for a figure, and its data for the page's script."""
+    """A placeholder for a figure, and its data for the page's script."""
     data = figure.to_json()
-    # Inside a script element only "</" and "<!--" can do harm; its code for "<" is the same text to JSON.
+    # Inside a script element only "</" and "<!--" can do harm. To JSON, the escaped "<" is the same text.
     safe = data.replace("<", "\\u003c")
     height = int(figure.layout.height)
     return Markup(
@@ -114,9 +114,9 @@ def _pictures(content: Content, samples: Mapping[int, NDArray[np.generic]]) -> l
     for wrong in content.predictions.most_wrong:
         array = samples.get(wrong.row)
         if array is not None and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3))):
-            pictures.append(Picture(data_uri(array), f"{wrong.truth}, taken for {wrong.said} (row {wrong.row})"))
+            pictures.append(Picture(data_uri(array), f"{wrong.truth}, predicted as {wrong.said} (row {wrong.row})"))
     return pictures
 
 
-def _moment(seconds: float) -> str:
+def _date(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,4 +1,4 @@
-"""The page as PDF, printed by a Chromium that is already there."""
+"""The page as PDF, printed by an installed Chromium."""
 
 import shutil
 import subprocess
@@ -13,23 +13,36 @@ APPLICATIONS = (
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
 )
+OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--virtual-time-budget=20000",
+    "--no-pdf-header-footer",
+)
 TIMEOUT_S = 120
+_BY_HAND = "use --format html and print the page yourself"
 
 
 def find_browser() -> str:
     """Path of a browser that can print.
 
     Raises:
-        SpecError: There is none.
+        SpecError: There is no such browser.
     """
     for name in (*BROWSERS, *APPLICATIONS):
         found = shutil.which(name)
         if found:
             return found
     raise SpecError(
-        f"a PDF report needs a browser to print it, but none of {', '.join(BROWSERS)} was found",
-        hint="install Chromium or Google Chrome (Debian and Ubuntu: `apt install chromium`; macOS: Google Chrome in "
-        "Applications), or use --format html and print the page",
+        f"a PDF report needs a browser to print it, but found none of {', '.join(BROWSERS)}",
+        code="no-browser",
+        hint=f"install Chromium or Google Chrome (`apt install chromium` on Debian and Ubuntu), or {_BY_HAND}",
+        browsers=BROWSERS,
     )
 
 
@@ -37,38 +50,30 @@ def print_pdf(page: bytes) -> bytes:
     """Print a self-contained page.
 
     Raises:
-        SpecError: No browser is there, or it fails; the message holds its last words.
+        SpecError: There is no browser, or it fails. The message has its last line of output.
     """
     browser = find_browser()
     with tempfile.TemporaryDirectory(prefix="hpsearch-pdf-", ignore_cleanup_errors=True) as folder:
         source, target = Path(folder) / "report.html", Path(folder) / "report.pdf"
         source.write_bytes(page)
-        command = [
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            f"--user-data-dir={folder}/profile",
-            "--virtual-time-budget=20000",
-            "--no-pdf-header-footer",
-            f"--print-to-pdf={target}",
-            source.as_uri(),
-        ]
+        command = [browser, *OPTIONS, f"--user-data-dir={folder}/profile", f"--print-to-pdf={target}", source.as_uri()]
         try:
             done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
         except subprocess.TimeoutExpired:
             raise SpecError(
-                f"{browser} has not printed the report within {TIMEOUT_S} s",
-                hint="use --format html and print the page",
+                f"{browser} did not print the report within {TIMEOUT_S} s",
+                code="browser-timeout",
+                hint=_BY_HAND,
+                browser=browser,
+                timeout_s=TIMEOUT_S,
             ) from None
         if not target.is_file():
-            words = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+            last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
             raise SpecError(
-                f"{browser} printed nothing (exit code {done.returncode}): {words[0]}",
-                hint="use --format html and print the page",
+                f"{browser} printed nothing (exit code {done.returncode}): {last}",
+                code="browser-failed",
+                hint=_BY_HAND,
+                browser=browser,
+                exit_code_of_browser=done.returncode,
             )
         return target.read_bytes()

@@ -1,14 +1,19 @@
-"""Still pictures for places that run no scripts, such as MLflow's artifact preview. Matplotlib comes with MLflow."""
+"""PNG pictures for places that run no scripts, such as MLflow's artifact preview."""
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hpsearch import analysis
 from hpsearch.report.style import BLUE, GREY, ORANGE
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 def curves_picture(info: analysis.CurvesInfo, trial: int) -> bytes:
-    """One trial's curves as PNG: loss left, the objective's metric right; bands are ± one sd over folds."""
+    """One trial's curves as PNG: the loss on the left axis, the objective's metric on the right, bands of ± 1 sd."""
+    from matplotlib.ticker import MaxNLocator
+
     shown = next(one for one in info.trials if one.trial == trial)
     figure = _figure(8.0, 4.2)
     left = figure.add_subplot()
@@ -30,10 +35,15 @@ def curves_picture(info: analysis.CurvesInfo, trial: int) -> bytes:
     if shown.score_epoch is not None:
         left.axvline(shown.score_epoch + 1, color=GREY, linestyle="--", linewidth=1)
     left.set_xlabel("epoch")
-    left.xaxis.get_major_locator().set_params(integer=True)
-    left.set_title(f"trial {trial}: mean over folds, band ± one standard deviation", loc="left", fontsize=11)
-    handles = [handle for axis in axes for handle in axis.get_legend_handles_labels()[0]]
-    left.legend(handles, [handle.get_label() for handle in handles], frameon=False, loc="center right")
+    left.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
+    left.set_title(f"trial {trial}: mean over folds, band of ± one standard deviation", loc="left", fontsize=11)
+    legends = [axis.get_legend_handles_labels() for axis in axes]
+    left.legend(
+        [handle for handles, _ in legends for handle in handles],
+        [label for _, labels in legends for label in labels],
+        frameon=False,
+        loc="center right",
+    )
     return _png(figure)
 
 
@@ -45,20 +55,20 @@ def importance_picture(info: analysis.ImportanceInfo) -> bytes:
     bars = axis.barh([row.name for row in rows], [100 * row.share for row in rows], color=BLUE)
     axis.bar_label(bars, fmt="%.0f %%", padding=4)
     axis.set_xlabel("share of the score's variance, %")
-    axis.set_title(f"importance, from {info.trials} complete trials", loc="left", fontsize=11)
+    axis.set_title(f"importance ({info.trials} complete trials)", loc="left", fontsize=11)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
     return _png(figure)
 
 
-def _figure(width: float, height: float) -> Any:
-    # Not pyplot: it keeps global state and may look for a display.
+def _figure(width: float, height: float) -> "Figure":
+    # Not pyplot, which has global state and may open a display.
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _png(figure: Any) -> bytes:
+def _png(figure: "Figure") -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)

@@ -1,4 +1,4 @@
-"""Figures of the champion's predictions; like :mod:`hpsearch.report.figures`, they only draw."""
+"""Figures of the champion's predictions. Like :mod:`hpsearch.report.figures`, they only draw."""
 
 from collections.abc import Sized
 from html import escape
@@ -13,7 +13,7 @@ from hpsearch.report.style import BLUE, GREY, faint, styled
 
 
 def confusion(info: analysis.PredictionsInfo) -> go.Figure:
-    """True classes against predicted ones, in counts.
+    """True classes against predicted classes, in counts.
 
     Raises:
         StudyError: There are no class predictions; the message says why.
@@ -40,7 +40,7 @@ def confusion(info: analysis.PredictionsInfo) -> go.Figure:
 
 
 def calibration(info: analysis.PredictionsInfo) -> go.Figure:
-    """Claimed probability against the share that was right; dots are as large as they have rows.
+    """Predicted probability against the share of rows that are right. The area of a dot is its number of rows.
 
     Raises:
         StudyError: There are no class predictions; the message says why.
@@ -52,7 +52,7 @@ def calibration(info: analysis.PredictionsInfo) -> go.Figure:
         y=[0, 1],
         mode="lines",
         line={"color": GREY, "dash": "dash", "width": 1},
-        name="as claimed",
+        name="perfect calibration",
         hoverinfo="skip",
     )
     figure.add_scatter(
@@ -69,15 +69,15 @@ def calibration(info: analysis.PredictionsInfo) -> go.Figure:
         },
         line={"color": BLUE, "width": 1.5},
         name="model",
-        hovertemplate="claimed %{x:.2f}, right %{y:.2f} (%{text})<extra></extra>",
+        hovertemplate="probability %{x:.2f}, right %{y:.2f} (%{text})<extra></extra>",
     )
-    figure.update_xaxes(title="claimed probability", range=[0, 1.03])
-    figure.update_yaxes(title="share right", range=[0, 1.05])
+    figure.update_xaxes(title="predicted probability", range=[0, 1.03])
+    figure.update_yaxes(title="share of rows that are right", range=[0, 1.05])
     return styled(figure, height=360)
 
 
 def residuals(info: analysis.PredictionsInfo) -> go.Figure:
-    """Predicted against true values, and how far off they are.
+    """Predicted against true values, and a histogram of the differences.
 
     Raises:
         StudyError: There are no predicted values; the message says why.
@@ -102,5 +102,5 @@ def residuals(info: analysis.PredictionsInfo) -> go.Figure:
 
 def _need(what: Sized, info: analysis.PredictionsInfo) -> None:
     if not what:
-        other = "the task is regression" if info.kind == "values" else "the task has classes, not values"
-        raise StudyError(f"there are no such predictions to draw: {info.reason or other}")
+        other = "the task is regression" if info.kind == "values" else "the task is classification"
+        raise StudyError(f"there are no predictions to draw: {info.reason or other}", code="nothing-to-draw")

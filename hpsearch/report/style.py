@@ -1,6 +1,4 @@
-"""One look for all figures, readable on light and dark pages."""
-
-from typing import Any
+"""One style for all figures, readable on light and dark pages."""
 
 import plotly.graph_objects as go
 
@@ -8,25 +6,25 @@ BLUE, ORANGE, GREEN, RED, GREY, PURPLE = "#4c7df0", "#e8871e", "#12a67c", "#e548
 SCALE = "Viridis"
 
 STATE_COLORS = {"complete": BLUE, "pruned": GREY, "diverged": ORANGE, "failed": RED, "running": PURPLE}
-"""Every state of a trial, in the order of legends."""
+"""State of a trial → color, in the order of legends."""
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
 
 
 def faint(color: str) -> str:
-    """A colour of the form ``#rrggbb`` as a light veil, for bands."""
+    """A translucent version of a color ``#rrggbb``, for bands."""
     red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.16)"
 
 
 def styled(figure: go.Figure, *, height: int, legend: bool = True, top: int = 0) -> go.Figure:
-    """The figure with the common look: see-through, a quiet grid, a legend on top.
+    """The figure in the common style: a transparent background, a faint grid, the legend at the top.
 
     Args:
         figure: Changed in place.
-        height: Pixels.
-        legend: Whether there is one, which needs room on top.
-        top: Further pixels on top.
+        height: In pixels.
+        legend: Whether the figure has a legend.
+        top: Additional margin at the top, in pixels.
     """
     figure.update_layout(
         template="none",
@@ -38,7 +36,7 @@ def styled(figure: go.Figure, *, height: int, legend: bool = True, top: int = 0)
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0.0, "xanchor": "left"},
         hoverlabel={"font": {"family": FONT}},
     )
-    grid: dict[str, Any] = {"gridcolor": "rgba(128,138,154,0.22)", "zeroline": False, "automargin": True}
+    grid = {"gridcolor": "rgba(128,138,154,0.22)", "zeroline": False, "automargin": True}
     figure.update_xaxes(**{**grid, "ticks": "outside", "tickcolor": "rgba(128,138,154,0.5)"})
     figure.update_yaxes(**grid)
     return figure

@@ -1,5 +1,6 @@
-"""The same numbers for the terminal, as rich renderables; the command line prints them."""
+"""The same numbers for the terminal, as Rich renderables that the command line prints."""
 
+import math
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -8,12 +9,13 @@ from rich.text import Text
 
 from hpsearch import analysis
 from hpsearch.analysis import words
+from hpsearch.core.trial import TrialState
 
 LEFT_BLOCKS = " ▏▎▍▌▋▊▉█"
 
 
 def verdict(info: analysis.VerdictInfo) -> RenderableType:
-    """The verdict's sentences, the winner's first and bold, then how to use it."""
+    """The verdict's sentences, the first one bold, then the winner's config and how to use it."""
     lines: list[RenderableType] = [
         Text(sentence, style="bold" if place == 0 else "") for place, sentence in enumerate(info.sentences)
     ]
@@ -25,7 +27,7 @@ def verdict(info: analysis.VerdictInfo) -> RenderableType:
 
 
 def leaderboard(info: analysis.LeaderboardInfo, *, top: int = 10) -> RenderableType:
-    """The best trials; ``=`` marks those that cannot be told from the winner."""
+    """The best trials. ``=`` marks those that cannot be told apart from the winner."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for name in ("", "trial", info.metric):
         table.add_column(Text(name), justify="right", no_wrap=True)
@@ -41,7 +43,7 @@ def leaderboard(info: analysis.LeaderboardInfo, *, top: int = 10) -> RenderableT
             *(Text(words.setting(row.config.get(name))) for name in info.columns),
             "–" if row.epoch is None else str(row.epoch + 1),
             words.whole(row.parameters),
-            words.seconds(row.seconds),
+            words.duration(row.seconds),
             style="green" if row.rank == 1 else "" if row.tied else "dim",
         )
     below = _below(info, top)
@@ -52,14 +54,14 @@ def _below(info: analysis.LeaderboardInfo, top: int) -> str:
     notes = []
     if info.total > top:
         notes.append(f"{info.total - top:,} more complete trials")
-    notes += [f"{count:,} {state}" for state, count in info.counts.items() if state != "complete"]
+    notes += [f"{count:,} {state}" for state, count in info.counts.items() if state is not TrialState.COMPLETE]
     if any(row.tied and row.rank > 1 for row in info.rows[:top]):
-        notes.append("= cannot be told from the best")
+        notes.append("= cannot be told apart from the best")
     return " · ".join(notes)
 
 
 def importance(info: analysis.ImportanceInfo, *, width: int = 30) -> RenderableType:
-    """Bars, most important first; `width` characters are 100 %."""
+    """Bars, the most important first. 100 % is `width` characters."""
     if not info.rows:
         return Text(f"no importance: {info.reason}", style="dim")
     table = Table.grid(padding=(0, 1))
@@ -70,13 +72,13 @@ def importance(info: analysis.ImportanceInfo, *, width: int = 30) -> RenderableT
 
 
 def bar(share: float, width: int) -> str:
-    """A bar of eighths of a character for a share of 0 to 1."""
+    """A bar for a share from 0 to 1, in steps of an eighth of a character."""
     eighths = round(min(max(share, 0.0), 1.0) * width * 8)
     return "█" * (eighths // 8) + LEFT_BLOCKS[eighths % 8].strip()
 
 
 def curves(info: analysis.CurvesInfo, *, width: int = 60, height: int = 10) -> RenderableType:
-    """Each trial's validation curves as small plots of text, with what they say."""
+    """Each trial's curves as small text plots, with what they show."""
     if info.reason:
         return Text(f"no curves: {info.reason}", style="dim")
     parts: list[RenderableType] = []
@@ -93,15 +95,15 @@ def curves(info: analysis.CurvesInfo, *, width: int = 60, height: int = 10) -> R
 
 
 def plot(series: Sequence[Sequence[float]], *, n_epochs: int, width: int = 60, height: int = 10) -> list[str]:
-    """Lines of a plot in characters: ``·`` is the first series, ``●`` the last, drawn on top.
+    """The lines of a text plot. ``·`` marks the first series and ``●`` the last, which is drawn on top.
 
     Args:
-        series: Values over equal steps from epoch 1 to `n_epochs`; all of one length.
+        series: Values at equal steps from epoch 1 to `n_epochs`, all of the same length.
         n_epochs: The last epoch, for the axis.
-        width: Characters of the plot without its axis.
-        height: Lines of the plot without its axis.
+        width: Number of characters without the axis.
+        height: Number of lines without the axis.
     """
-    finite = [value for one in series for value in one if value - value == 0]
+    finite = [value for one in series for value in one if math.isfinite(value)]
     if not finite:
         return ["no finite values"]
     low, high = min(finite), max(finite)
@@ -111,7 +113,7 @@ def plot(series: Sequence[Sequence[float]], *, n_epochs: int, width: int = 60, h
         mark = "●" if place == len(series) - 1 else "·"
         for column in range(width):
             value = one[round(column * (len(one) - 1) / max(width - 1, 1))]
-            if value - value == 0:
+            if math.isfinite(value):
                 cells[height - 1 - round((value - low) / span * (height - 1))][column] = mark
     labels = {0: words.number(high), height - 1: words.number(low)}
     margin = max(len(label) for label in labels.values())
@@ -120,20 +122,20 @@ def plot(series: Sequence[Sequence[float]], *, n_epochs: int, width: int = 60, h
     return [*lines, f"{'':>{margin}} └{'─' * width}", f"{'':>{margin}}  1{last:>{width - 1}}"]
 
 
-def trial(record_trial: analysis.Side) -> RenderableType:
-    """One trial's facts: state, score, folds, config."""
+def trial(summary: analysis.TrialSummary) -> RenderableType:
+    """One trial: state, score, fold scores, config."""
     table = Table.grid(padding=(0, 2))
-    folds = "  ".join(words.number(value) for value in record_trial.fold_scores)
-    facts = {
-        "state": record_trial.state,
-        "score": words.score(record_trial.score, record_trial.std),
+    folds = "  ".join(words.number(value) for value in summary.fold_scores)
+    values = {
+        "state": summary.state,
+        "score": words.score(summary.score, summary.std),
         "fold scores": folds or "–",
-        "epoch": "–" if record_trial.epoch is None else str(record_trial.epoch + 1),
-        "parameters": words.whole(record_trial.parameters),
-        "training time": words.seconds(record_trial.seconds),
-        **{name: words.setting(value) for name, value in record_trial.config.items()},
+        "epoch": "–" if summary.epoch is None else str(summary.epoch + 1),
+        "parameters": words.whole(summary.parameters),
+        "training time": words.duration(summary.seconds),
+        **{name: words.setting(value) for name, value in summary.config.items()},
     }
-    for label, value in facts.items():
+    for label, value in values.items():
         table.add_row(Text(label, style="dim"), Text(value))
     return table
 
@@ -142,7 +144,7 @@ def comparison(info: analysis.CompareInfo) -> RenderableType:
     """Two trials side by side, with the outcome of the paired test."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     same = info.a.study == info.b.study
-    names = [f"trial {side.trial}" if same else f"{side.study}, trial {side.trial}" for side in (info.a, info.b)]
+    names = [f"trial {one.trial}" if same else f"{one.study}, trial {one.trial}" for one in (info.a, info.b)]
     for name in ("", *names):
         table.add_column(Text(name), overflow="fold")
     for label, left, right in comparison_rows(info):
@@ -154,7 +156,7 @@ def comparison(info: analysis.CompareInfo) -> RenderableType:
 
 
 def comparison_rows(info: analysis.CompareInfo) -> list[tuple[str, str, str]]:
-    """(label, first, second) in words: score, folds, size, time, and where their configs differ."""
+    """(label, first, second): score, fold scores, state, size, time, and the hyperparameters that differ."""
     a, b = info.a, info.b
     rows = [
         (info.metric, words.score(a.score, a.std), words.score(b.score, b.std)),
@@ -165,6 +167,6 @@ def comparison_rows(info: analysis.CompareInfo) -> list[tuple[str, str, str]]:
         ),
         ("state", a.state, b.state),
         ("parameters", words.whole(a.parameters), words.whole(b.parameters)),
-        ("training time", words.seconds(a.seconds), words.seconds(b.seconds)),
+        ("training time", words.duration(a.seconds), words.duration(b.seconds)),
     ]
     return rows + [(name, words.setting(left), words.setting(right)) for name, left, right in info.differences]

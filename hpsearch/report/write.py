@@ -1,12 +1,13 @@
-"""Put reports into files. What draws (plotly, matplotlib, jinja2) is imported when it is needed: it costs a second."""
+"""Writes reports into files. Plotly, Matplotlib and Jinja are imported on first use, because they take a second."""
 
 import importlib
 import json
-import os
 import threading
 from contextlib import suppress
 from pathlib import Path
 
+from hpsearch.core.files import write_atomically
+from hpsearch.core.words import did_you_mean, listed
 from hpsearch.errors import SpecError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.report.artifacts import ReportArtifacts
@@ -16,26 +17,31 @@ FORMATS = ("html", "md", "pdf", "json")
 
 
 def write(record: StudyRecord, folder: Path, artifacts: ReportArtifacts | None = None, *, format: str = "html") -> Path:
-    """Write ``report.<format>`` into a folder, which is created.
+    """Write ``report.<format>`` into a folder.
 
     Args:
         record: The study.
-        folder: Where to.
+        folder: Created if it does not exist.
         artifacts: The champion's predictions and layers; see :func:`hpsearch.report.load_artifacts`.
-        format: One of :data:`FORMATS`. ``html`` is one file that needs nothing else; ``pdf`` needs a Chromium.
+        format: One of :data:`FORMATS`. ``html`` is one self-contained file; ``pdf`` needs Chromium.
 
     Returns:
         The file.
 
     Raises:
-        SpecError: The format is unknown, the folder cannot be written, or no browser is there for ``pdf``.
+        SpecError: The format is unknown, the folder cannot be written, or there is no browser for ``pdf``.
     """
     if format not in FORMATS:
-        raise SpecError(f"format must be one of {', '.join(FORMATS)}, but got {format!r}")
+        raise SpecError(
+            f"format must be one of {listed(FORMATS)}, but got {format!r}{did_you_mean(format, FORMATS)}",
+            code="unknown-report-format",
+            format=format,
+            formats=FORMATS,
+        )
     if format == "pdf":
         from hpsearch.report.pdf import find_browser
 
-        find_browser()  # before a minute of work, not after it
+        find_browser()  # fails before the work, not after it
     return _write(gather(record, artifacts), folder, artifacts, format=format)
 
 
@@ -59,11 +65,11 @@ def _write(content: Content, folder: Path, artifacts: ReportArtifacts | None, *,
 
 
 def preload() -> None:
-    """Import what :func:`write_artifacts` needs, in the background, while this process has nothing else to do."""
+    """Import the modules that :func:`write_artifacts` needs, in a background thread."""
     names = ("hpsearch.report.page", "hpsearch.report.markdown", "matplotlib.backends.backend_agg", "optuna.importance")
 
     def run() -> None:
-        with suppress(Exception):  # it is told where the report is written
+        with suppress(ImportError):  # writing the report raises it again
             for name in names:
                 importlib.import_module(name)
 
@@ -71,11 +77,11 @@ def preload() -> None:
 
 
 def write_artifacts(record: StudyRecord, folder: Path, artifacts: ReportArtifacts | None = None) -> tuple[Path, ...]:
-    """Write what belongs beside the study's MLflow run: the report, and still pictures that its UI can preview.
+    """Write the files that accompany the study's MLflow run: the report, and pictures that MLflow's UI can show.
 
     Returns:
-        ``report.html``, ``report.md``, and under ``pictures/`` ``curves.png`` and ``importance.png`` where there is
-        something to draw.
+        ``report.html``, ``report.md`` and, if there is something to draw, ``pictures/curves.png`` and
+        ``pictures/importance.png``.
 
     Raises:
         SpecError: The folder cannot be written.
@@ -93,17 +99,14 @@ def write_artifacts(record: StudyRecord, folder: Path, artifacts: ReportArtifact
 
 
 def _put(path: Path, data: bytes) -> Path:
-    """Write beside the target, then move: a killed process leaves the old file or the new one."""
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
+        write_atomically(path, lambda temporary: temporary.write_bytes(data))
     except OSError as error:
         raise SpecError(
-            f"cannot write {path}: {error.strerror or error}", hint="choose a folder that can be written"
+            f"{path} cannot be written: {error.strerror or error}",
+            code="cannot-write",
+            hint="choose a writable folder",
+            path=str(path),
         ) from None
-    finally:
-        if temporary.parent.is_dir():
-            temporary.unlink(missing_ok=True)
     return path

@@ -1,4 +1,4 @@
-"""What learning curves are read as: curves drawn to show one thing each."""
+"""What is said about learning curves, each drawn to show one thing."""
 
 import math
 
@@ -38,7 +38,7 @@ def saturating(e, f):
 
 
 def test_levelled_off():
-    assert reading(saturating) == ("Levelled off: from epoch 9 of 20 on within 2 % of all that it learned.",)
+    assert reading(saturating) == ("Levelled off: 98 % of the improvement was reached by epoch 9 of 20.",)
 
 
 def test_still_improving():
@@ -46,7 +46,7 @@ def test_still_improving():
 
 
 def test_past_its_best():
-    assert reading(lambda e, f: 0.9 - abs(e - 8) * 0.02)[0] == "Past its best: the peak was at epoch 9 of 20."
+    assert reading(lambda e, f: 0.9 - abs(e - 8) * 0.02)[0] == "Past its best: it peaked at epoch 9 of 20."
 
 
 def test_a_drop_within_the_folds_noise_is_not_past_its_best():
@@ -55,13 +55,14 @@ def test_a_drop_within_the_folds_noise_is_not_past_its_best():
 
 
 def test_never_learned():
-    assert reading(lambda e, f: 0.1 - 0.001 * e)[0].startswith("It never got better than after its first epoch")
+    assert reading(lambda e, f: 0.1 - 0.001 * e)[0].startswith("It never improved after its first epoch")
 
 
 def test_overfitting_is_named_with_its_epoch():
     found = reading(saturating, val_loss=lambda e, f: 0.3 + abs(e - 6) * 0.05 + 0.001 * f)
     assert found[1] == (
-        "Overfitting from epoch 8: the validation loss rises from 0.3020 to 0.9520 while the training loss still falls."
+        "Overfitting from epoch 8: the validation loss rises from 0.3020 to 0.9520 while the training loss keeps "
+        "falling."
     )
 
 
@@ -75,13 +76,13 @@ def test_a_rise_within_the_folds_noise_is_not_overfitting():
     assert len(reading(saturating, val_loss=noisy)) == 1
 
 
-def test_a_fold_that_stands_apart_is_named():
+def test_an_outlying_fold_is_named():
     found = reading(lambda e, f: saturating(e, f) - (0.3 if f == 3 else 0))
-    assert found[1].startswith("Unstable folds: fold 3 stands apart (0.6")
+    assert found[1].startswith("Unstable folds: fold 3 is an outlier (0.6")
 
 
 def test_folds_that_differ_widely():
-    assert "over a tenth of all that it learned" in reading(lambda e, f: saturating(e, f) + 0.1 * f)[1]
+    assert "over a tenth of the total improvement" in reading(lambda e, f: saturating(e, f) + 0.1 * f)[1]
 
 
 def test_jumps_from_epoch_to_epoch():
@@ -99,7 +100,7 @@ def test_bands_are_the_folds_own_spread():
     assert analysis.curves_info(record).pairs == (("loss", "val_loss"), ("accuracy", "val_accuracy"))
 
 
-def test_long_curves_are_thinned_with_their_last_epoch_kept():
+def test_thinning_a_long_curve_keeps_its_last_epoch():
     shown = analysis.curves_info(make_searched(3, epochs=1001)).trials[0]
     assert shown.trained == 1001
     assert len(shown.epochs) <= 401
@@ -107,4 +108,4 @@ def test_long_curves_are_thinned_with_their_last_epoch_kept():
 
 
 def test_no_curves_no_reading():
-    assert analysis.curves_info(make_record()).reason == "no fold has been trained to its end"
+    assert analysis.curves_info(make_record()).reason == "no fold has finished its training"

@@ -1,4 +1,4 @@
-"""The champion's predictions against scikit-learn's own numbers."""
+"""What is computed from the champion's predictions, against scikit-learn's own numbers."""
 
 from dataclasses import replace
 
@@ -86,6 +86,6 @@ def test_regression():
         assert interval.low < record.champion.test[metric] < interval.high
 
 
-def test_missing_predictions_are_said():
+def test_missing_predictions_have_a_reason():
     assert analysis.predictions_info(make_record(), None).reason == "no trial is complete"
     assert "deleted?" in analysis.predictions_info(make_searched(12), None).reason

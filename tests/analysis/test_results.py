@@ -1,15 +1,20 @@
-"""Leaderboard, ties, verdict, optimism, comparisons, cost: small studies whose answers are known."""
+"""Leaderboard, ties, verdict, optimism, comparisons and cost of small studies whose answers are known."""
 
 import math
 from dataclasses import replace
+from statistics import fmean
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from hpsearch import analysis
 from hpsearch.analysis import words
-from hpsearch.core.trial import TrialState
+from hpsearch.core.facts import FoldSize
+from hpsearch.core.trial import FailureKind, TrialState
 from hpsearch.errors import StudyError
+from hpsearch.pruning import make_pruner
+from hpsearch.search.monitor import PruningMonitor
 from hpsearch.testing.factories import make_champion, make_record, make_searched, make_trial, make_trials
 
 
@@ -27,7 +32,7 @@ CLOSE = scored(1, [0.95, 0.96, 0.96, 0.97, 0.955], parameters=5_000)
 TINY = scored(2, [0.90, 0.89, 0.91, 0.90, 0.90], parameters=100)
 
 
-def test_ties_hold_those_that_the_folds_cannot_tell_and_name_the_simplest():
+def test_ties_are_the_trials_that_the_folds_cannot_tell_apart():
     record = make_record([BEST, CLOSE, TINY])
     ties = analysis.ties_info(record)
     assert ties.best == 0
@@ -67,15 +72,17 @@ def test_only_complete_trials_are_ranked_and_pruned_ones_are_no_failures():
     info = analysis.leaderboard_info(record)
     assert info.total == info.counts["complete"] == 14
     assert {row.state for row in analysis.failures_info(record)} == {"diverged", "failed"}
+    assert {row.kind for row in analysis.failures_info(record)} == {FailureKind.DIVERGED, FailureKind.ERROR}
 
 
 def test_one_split_ties_nothing_and_says_why():
     record = make_record([scored(0, [0.9]), scored(1, [0.89])])
     ties = analysis.ties_info(record)
     assert ties.tied == (0,)
-    assert "one validation split" in ties.reason
-    assert "How sure that is cannot be said" in analysis.verdict_info(record).sentences[1]
-    assert analysis.optimism_info(record).reason == "one validation split gives no spread to judge by"
+    assert ties.ratio is None
+    assert ties.reason.startswith("a single validation split has no spread")
+    assert ties.reason in analysis.verdict_info(record).sentences[1]
+    assert analysis.optimism_info(record).reason == "a single validation split has no spread"
 
 
 def test_the_smaller_value_wins_where_lower_is_better():
@@ -89,13 +96,13 @@ def test_the_smaller_value_wins_where_lower_is_better():
     assert best[-1] == scores[0]
 
 
-def test_verdict_says_winner_simplest_and_test_score():
+def test_the_verdict_names_the_winner_the_simplest_trial_and_the_test_score():
     record = make_record([BEST, CLOSE, TINY], champion=make_champion(BEST))
     info = analysis.verdict_info(record)
     assert info.sentences == (
         "Trial 0 is the best of 3 complete trials: val_accuracy 0.9600 ± 0.0071 (mean ± sd over 5 folds, "
         f"read at epoch {BEST.epoch + 1}).",
-        "The folds cannot tell 1 other trial from it; the simplest within one standard error is trial 1 "
+        "The folds cannot tell 1 other trial apart from it; the simplest one within one standard error is trial 1 "
         "(5,000 parameters, 0.9590 ± 0.0074).",
         f"Refitted on all training rows for {BEST.epoch + 1} epochs, it reaches a test accuracy of 0.9778 on 359 "
         "held-out rows.",
@@ -104,7 +111,7 @@ def test_verdict_says_winner_simplest_and_test_score():
 
 
 def test_verdict_of_nothing():
-    assert analysis.verdict_info(make_record()).sentences == ("No trial has been tried yet.",)
+    assert analysis.verdict_info(make_record()).sentences == ("No trial has started yet.",)
     lost = [make_trial(0, TrialState.FAILED), make_trial(1, TrialState.DIVERGED)]
     sentences = analysis.verdict_info(make_record(lost)).sentences
     assert sentences == ("No trial is complete, so there is no winner: 1 diverged and 1 failed.",)
@@ -116,8 +123,7 @@ def test_comparing_trials_of_one_study():
     assert info.test is not None
     assert info.test.difference == pytest.approx(0.06)
     assert info.sentence == (
-        "trial 0 has the better val_accuracy, by 0.0600 over trial 2: more than chance (p < 0.001, paired over 5 "
-        "folds)."
+        "trial 0 beats trial 2 by 0.0600 in val_accuracy: more than chance (p < 0.001, paired over 5 folds)."
     )
     assert "within chance" in analysis.compare_info(record, record, trial_a=1, trial_b=0).sentence
 
@@ -126,19 +132,44 @@ def test_studies_are_paired_on_equal_folds_only():
     a = make_record([BEST])
     b = make_record([TINY], name="other")
     assert analysis.compare_info(a, b).test is not None
-    other_data = replace(b, facts={**b.facts, "data": {**b.facts["data"], "fingerprint": "ffff"}})
+    other_data = replace(b, facts=replace(b.facts, data=replace(b.facts.data, fingerprint="ffff")))
     info = analysis.compare_info(a, other_data)
     assert info.test is None
-    assert info.reason == "they saw different data"
+    assert info.reason == "they used different data"
     other_seed = replace(b, spec=b.spec.model_copy(update={"seed": 8}))
-    assert "their folds differ" in analysis.compare_info(a, other_seed).reason
+    info = analysis.compare_info(a, other_seed)
+    assert info.test is None
+    assert info.reason.startswith("their folds differ")
+
+
+def test_the_pruner_and_the_verdict_use_the_same_validation_ratio():
+    """Five steps of a time series over 120 rows: 20 rows each, after 20, 40, 60, 80 and 100 training rows."""
+    steps = tuple(FoldSize(train=20 * step, validation=20) for step in range(1, 6))
+    record = make_record([BEST, CLOSE, TINY])
+    facts = replace(record.facts, data=replace(record.facts.data, folds=steps))
+    pruning = record.spec.pruning.model_copy(update={"method": "racing"})
+    record = replace(record, facts=facts, spec=record.spec.model_copy(update={"pruning": pruning}))
+    expected = fmean([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5])
+    assert expected == pytest.approx(0.4567, abs=1e-4)
+    assert facts.data.validation_ratio == pytest.approx(expected)
+    assert analysis.ties_info(record).ratio == facts.data.validation_ratio
+    test = analysis.compare_info(record, record, trial_a=0, trial_b=2).test
+    differences = np.subtract(BEST.fold_scores, TINY.fold_scores)
+    assert test.standard_error == pytest.approx(math.sqrt((1 / 5 + expected) * differences.var(ddof=1)))
+    with patch("hpsearch.search.monitor.make_pruner", wraps=make_pruner) as made:
+        PruningMonitor(record)
+    assert made.call_args.kwargs["validation_ratio"] == facts.data.validation_ratio
 
 
 def test_comparing_what_is_not_there():
-    with pytest.raises(StudyError, match="study 'digits' has no trial 7\n  hint: its trials are 0 to 2"):
+    with pytest.raises(StudyError) as caught:
         analysis.compare_info(make_record([BEST, CLOSE, TINY]), make_record(), trial_a=7)
-    with pytest.raises(StudyError, match="study 'digits' has no complete trial"):
+    assert caught.value.code == "study.no-such-trial"
+    assert caught.value.values == {"study": "digits", "trial": 7, "n_trials": 3}
+    with pytest.raises(StudyError) as caught:
         analysis.compare_info(make_record(), make_record())
+    assert caught.value.code == "study.no-complete-trial"
+    assert caught.value.values == {"study": "digits"}
 
 
 def test_cost_adds_up():
@@ -163,4 +194,4 @@ def test_scores_show_their_spread_to_the_same_decimals():
     assert words.score(0.98123, 0.00417) == "0.9812 ± 0.0042"
     assert words.score(48213.2, 1234.5) == "48,213 ± 1,234"
     assert words.score(0.9, None) == "0.9000"
-    assert [words.seconds(s) for s in (0.42, 59.6, 200, 7500)] == ["0.42 s", "1 min 00 s", "3 min 20 s", "2 h 05 min"]
+    assert [words.duration(s) for s in (0.42, 59.6, 200, 7500)] == ["0.42 s", "1 min 00 s", "3 min 20 s", "2 h 05 min"]

@@ -1,5 +1,5 @@
-"""The formulas against independent computations and simulations. Seeds are fixed; the stated odds are those that a
-fresh seed would have of failing a correct program."""
+"""The formulas against independent computations and simulations. Seeds are fixed; the odds are those of a correct
+program failing with a fresh seed."""
 
 import math
 from statistics import fmean, variance
@@ -50,8 +50,8 @@ def test_one_fold_cannot_be_tested():
 def test_error_rate_of_the_corrected_test():
     """Two equally useless regressions on 300 data sets, ten random splits of 90 + 10 rows each.
 
-    The plain paired t-test calls far too many of them different; the corrected one keeps to its 5 %. A correct test
-    with a true rate of 5 % exceeds 10 % of 300 with odds of 1 in 5,000.
+    The plain paired t-test finds far too many of them different; the corrected one keeps to its 5 %. A test with a true
+    rate of 5 % exceeds 10 % of 300 with odds of 1 in 5,000.
     """
     rng = np.random.default_rng(11)
     plain = corrected = 0
@@ -90,8 +90,8 @@ def test_bootstrap_of_a_root_lies_around_the_root():
 def test_optimism_is_near_the_truth(spread):
     """20 trials × 5 folds, noise 1 per fold: the estimate against the known excess, averaged over 150 studies.
 
-    The estimator leans to the careful side by up to a third (Tsamardinos and others find the same). The average has a
-    standard error of about 0.035, so that a correct program leaves the bounds with odds under 1 in 1,000.
+    The estimator is conservative by up to a third, as Tsamardinos and others find too. The average has a standard error
+    of about 0.035, so a correct program leaves the bounds with odds below 1 in 1,000.
     """
     rng = np.random.default_rng(5)
     truth, estimate = [], []

@@ -1,4 +1,4 @@
-"""Figures only draw: they hold the numbers of their infos. Terminal views read well in plain text."""
+"""Figures show exactly the numbers of their infos. Terminal views are readable as plain text."""
 
 import io
 from dataclasses import replace
@@ -45,7 +45,7 @@ def test_slices_star_the_best_once_per_hyperparameter():
     assert {trace.y[0] for trace in stars} == {RECORD.best.score}
 
 
-def test_parallel_lines_turn_their_colours_where_lower_is_better():
+def test_parallel_lines_reverse_their_colors_if_lower_is_better():
     info = analysis.parallel_info(RECORD)
     assert figures.parallel(info, direction="minimize").data[0].line.reversescale is True
     line = figures.parallel(info).data[0]
@@ -59,14 +59,20 @@ def test_names_cannot_become_markup_in_figures():
     assert figures.importance(evil).data[0].y[0].startswith("&lt;a href")
 
 
-def test_no_contour_without_numbers():
-    with pytest.raises(StudyError, match="there is no contour to draw: needs the importance"):
-        figures.contour(analysis.contour_info(make_record()))
-    with pytest.raises(StudyError, match="there is no importance to draw: needs at least 8"):
-        figures.importance(analysis.importance_info(make_record()))
-    for draw in (figures.confusion, figures.calibration, figures.residuals):
-        with pytest.raises(StudyError, match="there are no such predictions to draw: no trial is complete"):
-            draw(analysis.predictions_info(make_record(), None))
+def test_without_numbers_there_is_nothing_to_draw():
+    contour, importance = analysis.contour_info(make_record()), analysis.importance_info(make_record())
+    predictions = analysis.predictions_info(make_record(), None)
+    for draw, info in (
+        (figures.contour, contour),
+        (figures.importance, importance),
+        (figures.confusion, predictions),
+        (figures.calibration, predictions),
+        (figures.residuals, predictions),
+    ):
+        with pytest.raises(StudyError) as caught:
+            draw(info)
+        assert caught.value.code == "study.nothing-to-draw"
+        assert info.reason in caught.value.what
 
 
 def test_leaderboard_in_the_terminal():
@@ -101,19 +107,19 @@ def test_bars_and_plots_of_text():
         "0.0000 ┤●",
     ]
     assert terminal.plot([(float("nan"),)], n_epochs=1) == ["no finite values"]
-    assert "no importance: needs at least 8" in shown(terminal.importance(analysis.importance_info(make_record())))
+    assert "no importance: it needs at least 8" in shown(terminal.importance(analysis.importance_info(make_record())))
 
 
 def test_curves_and_comparison_in_the_terminal():
     text = shown(terminal.curves(analysis.curves_info(RECORD, top=1)))
     assert f"trial {RECORD.best.number}: accuracy, val_accuracy (mean over folds)" in text
     assert "epoch 20" in text
-    assert "no curves: no fold has been trained" in shown(terminal.curves(analysis.curves_info(make_record())))
+    assert "no curves: no fold has finished" in shown(terminal.curves(analysis.curves_info(make_record())))
     info = analysis.compare_info(RECORD, RECORD, trial_b=RECORD.ranked[-1].number)
     assert info.sentence in shown(terminal.comparison(info)).replace("\n", " ")
 
 
-def test_everything_is_shown_of_studies_with_any_fate():
+def test_a_trial_of_any_state_can_be_shown():
     record = make_record(make_trials(10))
     for trial in record.trials:
-        assert str(trial.state) in shown(terminal.trial(analysis.side_of(record, trial)))
+        assert str(trial.state) in shown(terminal.trial(analysis.trial_summary(record, trial)))

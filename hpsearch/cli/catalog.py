@@ -1,6 +1,7 @@
 """What ``hpsearch models`` and ``hpsearch data`` print."""
 
 import json
+import sys
 
 from rich.console import Console
 from rich.markup import escape
@@ -8,36 +9,38 @@ from rich.table import Table
 
 from hpsearch.cli.check import describe_parameter
 from hpsearch.data.sources import list_sources
+from hpsearch.errors import SpecError
 from hpsearch.spec.families import FAMILIES
 
 
 def render_families(*, as_json: bool) -> None:
     """Print each family with its tasks and default space."""
+    families = FAMILIES.usable(_report)
     if as_json:
         rows = [
             {
-                "family": family.name,
+                "family": name,
                 "description": family.description,
                 "tasks": [task.value for task in family.tasks],
-                "space": {name: describe_parameter(parameter) for name, parameter in family.space.items()},
+                "space": {key: describe_parameter(parameter) for key, parameter in family.space.items()},
             }
-            for family in FAMILIES.values()
+            for name, family in families.items()
         ]
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False)
-    for family in FAMILIES.values():
+    for name, family in families.items():
         tasks = ", ".join(task.value for task in family.tasks)
-        console.print(f"[bold]{family.name}[/]  {escape(family.description)} ({tasks})")
+        console.print(f"[bold]{escape(name)}[/]  {escape(family.description)} ({tasks})")
         table = Table.grid(padding=(0, 2))
-        for name, parameter in family.space.items():
-            table.add_row(f"  {name}", escape(describe_parameter(parameter)))
+        for key, parameter in family.space.items():
+            table.add_row(f"  {escape(key)}", escape(describe_parameter(parameter)))
         console.print(table)
 
 
 def render_sources(*, as_json: bool) -> None:
     """Print each kind of data source with its options."""
-    rows = list_sources()
+    rows = list_sources(_report)
     if as_json:
         print(json.dumps(rows, indent=2))
         return
@@ -45,3 +48,7 @@ def render_sources(*, as_json: bool) -> None:
     for row in rows:
         table.add_row(*(escape(row[key]) for key in ("name", "description", "options")))
     Console(highlight=False).print(table)
+
+
+def _report(error: SpecError) -> None:
+    print(f"left out: {error}", file=sys.stderr)

@@ -8,11 +8,10 @@ registry's group::
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
 from hpsearch.core.words import did_you_mean, first_line, listed
@@ -54,10 +53,21 @@ class Registry:
     def entries(self) -> Mapping[str, Entry]:
         """All names. Built-in ones come first, and win over others of the same name."""
         found = dict(self._builtin)
-        for point in entry_points(group=self.group):
-            package = "unknown" if point.dist is None else f"{point.dist.name} {point.dist.version}"
-            found.setdefault(point.name, Entry(point.name, point.value, package))
+        for entry in self._installed:
+            found.setdefault(entry.name, entry)
         return found
+
+    @property
+    def hidden(self) -> tuple[Entry, ...]:
+        """Entries of other packages that cannot be reached, because another entry has the same name."""
+        return tuple(entry for entry in self._installed if self.entries[entry.name] is not entry)
+
+    @cached_property
+    def _installed(self) -> tuple[Entry, ...]:
+        return tuple(
+            Entry(point.name, point.value, f"{point.dist.name} {point.dist.version}" if point.dist else "unknown")
+            for point in entry_points(group=self.group)
+        )
 
     def names(self) -> tuple[str, ...]:
         """All names, built-in ones first."""
@@ -107,9 +117,8 @@ class Registry:
                 name=name,
             )
         entry = self.entries[name]
-        module, _, attribute = entry.address.partition(":")
         try:
-            found: object = getattr(import_module(module), attribute)
+            found: object = EntryPoint(name, entry.address, self.group).load()
         except Exception as error:  # another package's code may raise anything when it is imported
             raise SpecError(
                 f"{self.what} {name!r} of {entry.package} cannot be imported from {entry.address}: "
@@ -119,6 +128,7 @@ class Registry:
                 group=self.group,
                 name=name,
                 address=entry.address,
+                package=entry.package,
             ) from error
         return found
 
@@ -131,4 +141,41 @@ class Registry:
             group=self.group,
             name=name,
             address=entry.address,
+            package=entry.package,
         )
+
+
+class Objects(Mapping[str, T]):
+    """The objects of a registry by name. Each is imported when it is asked for.
+
+    Args:
+        registry: Where the names are.
+        kind: Type of the objects.
+    """
+
+    def __init__(self, registry: Registry, kind: type[T]) -> None:
+        self._registry = registry
+        self._kind = kind
+
+    def __getitem__(self, name: str) -> T:
+        """See :meth:`Registry.load_object`; an unknown name raises its error, not a ``KeyError``."""
+        return self._registry.load_object(name, self._kind)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._registry.entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._registry.names())
+
+    def __len__(self) -> int:
+        return len(self._registry.names())
+
+    def usable(self, report: Callable[[SpecError], None]) -> dict[str, T]:
+        """The objects that can be imported. `report` is called for each of the others, which are left out."""
+        found = {}
+        for name in self:
+            try:
+                found[name] = self[name]
+            except SpecError as error:
+                report(error)
+        return found

@@ -62,7 +62,7 @@ def prepare_study(spec: StudySpec, stack: ExitStack) -> PreparedStudy:
                 raise
             reason = _in_one_line(error)
         else:
-            if prepared.facts.plan.engine == "fused" or resources.backend != "auto":
+            if prepared.facts.plan.engine == "fused" or (resources.engine, resources.backend) != ("auto", "auto"):
                 stack.push(attempt.pop_all())
                 return prepared
             reason = prepared.facts.plan.reason

@@ -3,12 +3,13 @@
 The build functions import Keras; this table does not, so that the driver can read it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hpsearch.core.facts import Task
 from hpsearch.core.hyperparameters import DEFAULT_EPOCHS
 from hpsearch.core.registries import MODEL_FAMILIES
+from hpsearch.core.registry import Objects
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter
 
 TRAINING: dict[str, Parameter] = {
@@ -76,19 +77,5 @@ CNN = Family(
 )
 
 
-class _Families(Mapping[str, Family]):
-    """All families by name, those of other packages included."""
-
-    def __getitem__(self, name: str) -> Family:
-        if name not in MODEL_FAMILIES.entries:
-            raise KeyError(name)
-        return MODEL_FAMILIES.load_object(name, Family)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(MODEL_FAMILIES.names())
-
-    def __len__(self) -> int:
-        return len(MODEL_FAMILIES.names())
-
-
-FAMILIES = _Families()
+FAMILIES = Objects(MODEL_FAMILIES, Family)
+"""All families by name, those of other packages included."""

@@ -54,7 +54,8 @@ def parse_spec(text: str, *, origin: str = "study file", folder: str | Path = ".
     try:
         make_space(spec)
     except SpecError as error:
-        raise SpecError(f"{origin}: {error.what}") from None
+        code = error.code.partition(".")[2]
+        raise SpecError(f"{origin}: {error.what}", code=code, hint=error.hint, **error.values) from None
     return spec
 
 

@@ -9,26 +9,32 @@ from pydantic.fields import FieldInfo
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING, expanded
 from hpsearch.core.objective import Objective
-from hpsearch.core.registries import ENGINES, EXECUTORS, PRUNERS, TUNERS
+from hpsearch.core.registries import DATA_SOURCES, ENGINES, EXECUTORS, MODEL_FAMILIES, PRUNERS, TUNERS
 from hpsearch.core.registry import Registry
 from hpsearch.core.words import did_you_mean, listed
 from hpsearch.errors import SpecError
-from hpsearch.spec.families import FAMILIES
 from hpsearch.spec.parameters import RawParameter
 from hpsearch.tuners.base import TunerProvider
 
 READ_BACK = "read back"
-"""Validation context for a study file from the ledger. What its addresses name need not be there to look at results,
-and its folds are those that its trials have had."""
+"""Validation context for a study file from the ledger. What its addresses and names stand for need not be there to look
+at results, and its folds are those that its trials have had."""
 
 
 def _named(registry: Registry, *others: str) -> tuple[AfterValidator, FieldInfo]:
     """A string that is a name in a registry, or one of `others`."""
 
+    def check(name: str, info: ValidationInfo) -> str:
+        return name if info.context == READ_BACK else registry.check(name, *others)
+
     def offer(schema: JsonDict) -> None:
         schema["enum"] = [*others, *registry.names()]
 
-    return AfterValidator(lambda name: registry.check(name, *others)), Field(json_schema_extra=offer)
+    return AfterValidator(check), Field(json_schema_extra=offer)
+
+
+def _offer_sources(schema: JsonDict) -> None:
+    schema["examples"] = [*DATA_SOURCES.names(), "table.csv", "my_package.data:load"]
 
 
 class _Section(BaseModel):
@@ -40,7 +46,8 @@ class DataSection(_Section):
 
     source: str = Field(
         description='"keras:mnist", "sklearn:digits", a .csv/.parquet/.npz file (relative to the study file), '
-        'or "package.module:function"'
+        'or "package.module:function"',
+        json_schema_extra=_offer_sources,
     )
     test_fraction: float = Field(0.2, ge=0, lt=1, description="held-out share; ignored where the source has its own")
     target: str | list[str] | None = Field(None, description="target column(s) of a table")
@@ -111,17 +118,10 @@ class ModelSection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, protected_namespaces=())
 
-    family: str | None = Field(None, description="see `hpsearch models`")
+    family: Annotated[str, *_named(MODEL_FAMILIES)] | None = Field(None, description="see `hpsearch models`")
     build: str | None = Field(
         None, description='"package.module:function" of build(config, data), or KerasTuner\'s build(hp) or HyperModel'
     )
-
-    @field_validator("family")
-    @classmethod
-    def _known(cls, value: str | None) -> str | None:
-        if value is not None and value not in FAMILIES:
-            raise ValueError(f"must be one of {listed(FAMILIES)}{did_you_mean(value, FAMILIES)}")
-        return value
 
     @field_validator("build")
     @classmethod
@@ -153,7 +153,7 @@ class SearchSection(_Section):
     @field_validator("algorithm")
     @classmethod
     def _of_the_tuner(cls, value: str, info: ValidationInfo) -> str:
-        tuner = info.data.get("tuner")
+        tuner = None if info.context == READ_BACK else info.data.get("tuner")
         legal = () if tuner is None else TUNERS.load_class(tuner, TunerProvider).algorithms
         if tuner is not None and value not in legal:
             raise ValueError(f"must be one of {listed(legal)} with tuner = {tuner!r}{did_you_mean(value, legal)}")

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
 from hpsearch.core.files import write_atomically
+from hpsearch.core.foreign import errors_as
 from hpsearch.core.seeds import derive
 from hpsearch.core.trial import Champion, Curves
 from hpsearch.core.words import first_line
 from hpsearch.data.dataset import Array, Dataset, Part
-from hpsearch.errors import HpsearchError, LedgerError, ModelError
+from hpsearch.errors import LedgerError, ModelError
 from hpsearch.models.saving import save_model
 from hpsearch.training.engines.fit import train_on_all
 from hpsearch.training.problem import Problem
@@ -58,19 +59,18 @@ def refit(problem: Problem, order: RefitOrder) -> Champion:
 
 def _train(problem: Problem, order: RefitOrder) -> tuple["keras.Model", Curves]:
     # Plain Keras, whichever engine searched: one model, no folds.
-    try:
-        return train_on_all(problem, order.config, epochs=order.epochs, seed=derive(problem.spec.seed, "refit"))
-    except HpsearchError:
-        raise
-    except Exception as error:  # whatever the user's code raises
-        raise ModelError(
+    def refit_failed(error: Exception) -> ModelError:
+        return ModelError(
             f"the refit of trial {order.trial} failed: {type(error).__name__}: {first_line(error)}\n"
             f"{traceback.format_exc()}",
             code="refit-failed",
             hint="it trains on all development rows at once; fix the cause, then resume",
             trial=order.trial,
             error=type(error).__name__,
-        ) from None
+        )
+
+    with errors_as(refit_failed):
+        return train_on_all(problem, order.config, epochs=order.epochs, seed=derive(problem.spec.seed, "refit"))
 
 
 def _test(model: "keras.Model", dataset: Dataset, folder: Path) -> dict[str, float]:
@@ -84,7 +84,9 @@ def _test(model: "keras.Model", dataset: Dataset, folder: Path) -> dict[str, flo
         predicted = predicted[:, 0]
     arrays: dict[str, Array] = {"y_true": test.y, "y_pred": predicted, "rows": np.arange(len(test))}
     arrays |= _worst_images(test, predicted, dataset.task)
-    write_atomically(folder / "predictions.npz", lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays))
+    write_atomically(
+        folder / "predictions.npz", lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays)
+    )
     return {name: float(value) for name, value in scores.items()}
 
 

@@ -5,10 +5,11 @@ import traceback
 import numpy as np
 
 from hpsearch.core.facts import Rehearsal
+from hpsearch.core.foreign import errors_as
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.words import first_line
-from hpsearch.errors import HpsearchError, ModelError
+from hpsearch.errors import ModelError
 from hpsearch.models.saving import check_saving
 from hpsearch.models.sharing import check_apart
 from hpsearch.training.problem import Problem
@@ -21,13 +22,10 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
     check_apart(problem.builder.address, model, again)
     rows = np.arange(min(len(validation), 8))
     few = validation.take(rows)
-    try:
-        values = model.evaluate(few.x, few.y, batch_size=len(rows), verbose=0, return_dict=True)
-    except HpsearchError:
-        raise
-    except Exception as error:  # whatever the user's layers, losses and metrics raise
+
+    def cannot_evaluate(error: Exception) -> ModelError:
         inputs, targets = list(problem.dataset.input_shape), list(few.y.shape[1:])
-        raise ModelError(
+        return ModelError(
             f"the model cannot be evaluated on the data: {type(error).__name__}: {first_line(error)}\n"
             f"{traceback.format_exc()}",
             code="cannot-evaluate",
@@ -35,7 +33,10 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
             error=type(error).__name__,
             inputs=inputs,
             targets=targets,
-        ) from None
+        )
+
+    with errors_as(cannot_evaluate):
+        values = model.evaluate(few.x, few.y, batch_size=len(rows), verbose=0, return_dict=True)
     check_saving(model, problem.spec, few.x)
     names = tuple(values)
     return Rehearsal(model.count_params(), (*names, *(f"val_{name}" for name in names)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hpsearch.analysis import words
-from hpsearch.analysis.edges import describe, edges_info
+from hpsearch.analysis.edges import EdgeRow, describe, edges_info
 from hpsearch.analysis.toml import toml_document, toml_parameter
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter
 from hpsearch.core.trial import Trial
@@ -50,16 +50,17 @@ def suggested_space(record: StudyRecord) -> tuple[SuggestedRow, ...]:
             continue
         new, why = parameter, ""
         if edge is not None and edge.wider is not None:
-            new, why = (
-                edge.wider,
-                "the best trial was still improving"
-                if name == "epochs" and isinstance(edge.wider, Constant)
-                else (f"the best value, {words.setting(edge.value)}, is at the {edge.side} edge"),
-            )
+            new, why = edge.wider, _why_wider(edge)
         elif leaders and name not in conditions:
             new, why = _narrowed(name, parameter, leaders, record.trials)
         rows.append(SuggestedRow(name, describe(parameter), describe(new), why if new != parameter else "", new))
     return tuple(rows)
+
+
+def _why_wider(edge: EdgeRow) -> str:
+    if edge.name == "epochs" and isinstance(edge.wider, Constant):
+        return "the best trial was still improving"
+    return f"the best value, {words.setting(edge.value)}, is at the {'lower' if edge.side == 'low' else 'upper'} edge"
 
 
 def next_study_file(record: StudyRecord) -> str:

@@ -1,6 +1,7 @@
 """Which rows train and which validate: scikit-learn's splitters behind one function, the same folds for every trial."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +12,25 @@ from hpsearch.core.seeds import derive
 from hpsearch.errors import DataError
 
 Rows = NDArray[np.intp]
+PerRow = NDArray[np.generic]
 Method = Literal["kfold", "stratified", "group", "time-series", "holdout"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowTraits:
+    """What splitting needs to know about the rows.
+
+    Attributes:
+        count: Number of rows.
+        labels: Class number of each row; None for regression.
+        groups: Group of each row; a group is never split.
+        time: Time of each row; rows of one time step are never separated.
+    """
+
+    count: int
+    labels: PerRow | None = None
+    groups: PerRow | None = None
+    time: PerRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,156 +43,146 @@ class Fold:
 
 
 def make_folds(
-    method: Method,
-    *,
-    n_rows: int,
-    folds: int,
-    repeats: int,
-    fraction: float,
-    seed: int,
-    labels: NDArray[np.generic] | None = None,
-    groups: NDArray[np.generic] | None = None,
-    time: NDArray[np.generic] | None = None,
+    method: Method, rows: RowTraits, *, folds: int, repeats: int, fraction: float, seed: int
 ) -> tuple[Fold, ...]:
-    """Split rows 0 … n_rows - 1 into folds.
+    """Split rows 0 … ``rows.count - 1`` into folds.
 
     Args:
         method: ``kfold``; ``stratified`` keeps class shares; ``group`` keeps groups whole; ``time-series`` trains on
-            the past of each validation part; ``holdout`` is one split, made as :func:`hold_out` makes it.
-        n_rows: Number of rows.
-        folds: Number of folds per repeat; not used by ``holdout``.
-        repeats: How often to split anew (kfold and stratified).
+            the past of each validation part; ``holdout`` makes one split, in the same way as :func:`hold_out`.
+        rows: The rows. ``stratified`` needs labels and ``group`` needs groups. Without a time, ``time-series`` takes
+            the rows in their order.
+        folds: Number of folds per repeat; ``holdout`` ignores it.
+        repeats: Number of different splits (kfold and stratified).
         fraction: Share of rows that ``holdout`` validates on.
         seed: The study's seed.
-        labels: Class number of each row; needed by ``stratified``, used by ``holdout`` to keep class shares.
-        groups: Group of each row; needed by ``group``, respected by ``holdout``.
-        time: Time of each row, respected by ``time-series`` and ``holdout``; without it, ``time-series`` takes rows as
-            ordered. Rows of one time step are never parted.
 
     Raises:
-        DataError: There are fewer rows, groups, time steps or rows of a class than folds, or a needed column is
+        DataError: There are fewer rows, groups, time steps or rows of a class than folds, or a required column is
             missing.
     """
     state = derive(seed, "folds")
     if method == "holdout":
-        train, validation = _cut(
-            "[validation] fraction",
-            fraction,
-            n_rows,
-            math.ceil(n_rows * fraction),
-            state,
-            labels=labels,
-            groups=groups,
-            time=time,
-        )
+        part = _Part("[validation] fraction", fraction, math.ceil(rows.count * fraction))
+        train, validation = _split_off(part, rows, state)
         return (Fold(0, train, validation),)
-    _check(method, n_rows=n_rows, folds=folds, labels=labels, groups=groups)
+    _check(method, rows, folds)
     if method == "time-series":
-        return _time_series(np.arange(n_rows) if time is None else time, folds)
-    from sklearn import model_selection as ms  # costs half a second: not at import time
-
-    rows = np.arange(n_rows)
-    if method == "group":
-        pairs = ms.GroupKFold(n_splits=folds, shuffle=True, random_state=state).split(rows, groups=groups)
-    elif method == "stratified":
-        splitter = ms.RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=state)
-        pairs = splitter.split(rows, labels)
-    else:
-        pairs = ms.RepeatedKFold(n_splits=folds, n_repeats=repeats, random_state=state).split(rows)
+        return _time_series(np.arange(rows.count) if rows.time is None else rows.time, folds)
+    pairs = _shuffled_pairs(method, rows, folds=folds, repeats=repeats, state=state)
     return tuple(Fold(i, train, validation) for i, (train, validation) in enumerate(pairs))
 
 
-def hold_out(
-    *,
-    n_rows: int,
-    fraction: float,
-    seed: int,
-    labels: NDArray[np.generic] | None = None,
-    groups: NDArray[np.generic] | None = None,
-    time: NDArray[np.generic] | None = None,
-) -> tuple[Rows, Rows]:
+def hold_out(rows: RowTraits, *, fraction: float, seed: int) -> tuple[Rows, Rows]:
     """Split off the test part: (development rows, test rows), each ascending.
 
-    Groups stay whole; with ``time`` the latest rows are the test part, cut between two time steps where that is nearest
-    to `fraction`; class shares are kept where every class has at least two rows.
+    Groups stay whole. With a time, the latest rows are the test part, cut between the two time steps that come nearest
+    to `fraction`. Class shares are kept if every class has at least two rows.
 
     Raises:
         DataError: A part would be empty.
     """
-    return _cut(
-        "[data] test_fraction",
-        fraction,
-        n_rows,
-        round(n_rows * fraction),
-        derive(seed, "test-part"),
-        labels=labels,
-        groups=groups,
-        time=time,
-    )
+    part = _Part("[data] test_fraction", fraction, round(rows.count * fraction))
+    return _split_off(part, rows, derive(seed, "test-part"))
 
 
-def _cut(
-    key: str,
-    fraction: float,
-    n_rows: int,
-    n_part: int,
-    state: int,
-    *,
-    labels: NDArray[np.generic] | None,
-    groups: NDArray[np.generic] | None,
-    time: NDArray[np.generic] | None,
-) -> tuple[Rows, Rows]:
-    """Take `n_part` rows, or the share `fraction` of the groups, from the rest: (rest, part), each ascending.
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The part to split off.
 
-    Args:
-        key: Where `fraction` stands in the study file, for messages.
-        fraction: The share that was asked for.
-        n_rows: Number of rows.
-        n_part: The share as a number of rows; with `time`, the nearest that parts no time step.
-        state: Random state.
-        labels: As in :func:`make_folds`, as are the following.
-        groups: These stay whole.
-        time: The latest rows are taken.
-
-    Raises:
-        DataError: One of the two would be empty.
+    Attributes:
+        key: Where the study file sets its share, for messages.
+        fraction: Its share, of the rows or of the groups.
+        n_rows: Its share as a number of rows.
     """
-    if not 0 < n_part < n_rows:
-        raise DataError(
-            f"{key} = {fraction} of {n_rows} rows makes parts of {n_rows - n_part} and {n_part} rows",
-            hint="use a fraction that leaves rows in both parts, or more data",
+
+    key: str
+    fraction: float
+    n_rows: int
+
+    def empty(self, count: int, taken: int, unit: str) -> DataError:
+        """The error if one of two parts would be empty."""
+        return DataError(
+            f"{self.key} = {self.fraction} splits {count} {unit} into {count - taken} and {taken}",
+            code="empty-part",
+            hint=f"use a fraction that leaves {unit} in both parts, or more data",
+            key=self.key,
+            fraction=self.fraction,
+            unit=unit,
+            parts=(count - taken, taken),
         )
-    if time is not None:
-        order = np.argsort(time, kind="stable")
-        steps = np.flatnonzero(time[order][1:] != time[order][:-1]) + 1
-        if len(steps) == 0:
-            raise DataError(
-                f"all {n_rows} rows have the same time, so that {key} = {fraction} has no later part to take",
-                hint="check [data] time: it must tell at least two time steps apart",
-            )
-        cut = steps[np.abs(steps - (n_rows - n_part)).argmin()]
-        return np.sort(order[:cut]), np.sort(order[cut:])
+
+
+def _split_off(part: _Part, rows: RowTraits, state: int) -> tuple[Rows, Rows]:
+    """(the rest, the part), each ascending."""
+    if not 0 < part.n_rows < rows.count:
+        raise part.empty(rows.count, part.n_rows, "rows")
+    if rows.time is not None:
+        return _split_by_time(part, rows.time)
+    if rows.groups is not None:
+        return _split_by_group(part, rows.groups, state)
     from sklearn import model_selection as ms
 
-    rows = np.arange(n_rows)
-    if groups is not None:
-        n_groups = len(np.unique(groups))
-        n_taken = math.ceil(n_groups * fraction)
-        if n_taken >= n_groups:
-            raise DataError(
-                f"{key} = {fraction} of {n_groups} groups makes parts of {n_groups - n_taken} and {n_taken} groups",
-                hint="use a smaller fraction, or data with more groups",
-            )
-        splitter = ms.GroupShuffleSplit(n_splits=1, test_size=n_taken, random_state=state)
-        rest, part = next(splitter.split(rows, groups=groups))
+    stratify = rows.labels if _can_keep_shares(rows.labels, min(part.n_rows, rows.count - part.n_rows)) else None
+    rest, taken = ms.train_test_split(
+        np.arange(rows.count), test_size=part.n_rows, random_state=state, stratify=stratify
+    )
+    return np.sort(rest), np.sort(taken)
+
+
+def _split_by_time(part: _Part, time: PerRow) -> tuple[Rows, Rows]:
+    """The latest rows are the part. The cut is between two time steps."""
+    order = np.argsort(time, kind="stable")
+    steps = np.flatnonzero(time[order][1:] != time[order][:-1]) + 1
+    if len(steps) == 0:
+        raise DataError(
+            f"all {len(time)} rows have the same time, so {part.key} = {part.fraction} has no later rows to take",
+            code="one-time-step",
+            hint="check [data] time: the column needs at least two different values",
+            key=part.key,
+            rows=len(time),
+        )
+    cut = steps[np.abs(steps - (len(time) - part.n_rows)).argmin()]
+    return np.sort(order[:cut]), np.sort(order[cut:])
+
+
+def _split_by_group(part: _Part, groups: PerRow, state: int) -> tuple[Rows, Rows]:
+    """The fraction counts groups, which stay whole."""
+    from sklearn import model_selection as ms
+
+    n_groups = len(np.unique(groups))
+    n_taken = math.ceil(n_groups * part.fraction)
+    if n_taken >= n_groups:
+        raise part.empty(n_groups, n_taken, "groups")
+    splitter = ms.GroupShuffleSplit(n_splits=1, test_size=n_taken, random_state=state)
+    rest, taken = next(splitter.split(np.arange(len(groups)), groups=groups))
+    return np.sort(rest), np.sort(taken)
+
+
+def _can_keep_shares(labels: PerRow | None, smaller_part: int) -> bool:
+    return labels is not None and _smallest(labels) >= 2 and smaller_part >= len(np.unique(labels))
+
+
+def _shuffled_pairs(
+    method: Method, rows: RowTraits, *, folds: int, repeats: int, state: int
+) -> Iterable[tuple[Rows, Rows]]:
+    from sklearn import model_selection as ms  # costs half a second: not at import time
+
+    numbers = np.arange(rows.count)
+    if method == "group":
+        splitter = ms.GroupKFold(n_splits=folds, shuffle=True, random_state=state)
+    elif method == "stratified":
+        splitter = ms.RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=state)
     else:
-        keep = labels is not None and _smallest(labels) >= 2 and min(n_part, n_rows - n_part) >= len(np.unique(labels))
-        rest, part = ms.train_test_split(rows, test_size=n_part, random_state=state, stratify=labels if keep else None)
-    return np.sort(rest), np.sort(part)
+        splitter = ms.RepeatedKFold(n_splits=folds, n_repeats=repeats, random_state=state)
+    pairs: Iterable[tuple[Rows, Rows]] = splitter.split(
+        numbers, rows.labels if method == "stratified" else None, rows.groups if method == "group" else None
+    )
+    return pairs
 
 
-def _time_series(time: NDArray[np.generic], folds: int) -> tuple[Fold, ...]:
-    """Equally many time steps in each validation part, and all earlier ones to train on."""
+def _time_series(time: PerRow, folds: int) -> tuple[Fold, ...]:
+    """Every validation part has the same number of time steps, and all earlier steps train."""
     from sklearn import model_selection as ms
 
     order = np.argsort(time, kind="stable")
@@ -181,9 +190,12 @@ def _time_series(time: NDArray[np.generic], folds: int) -> tuple[Fold, ...]:
     if len(begins) <= folds:
         raise DataError(
             f"{len(begins)} time steps cannot be split into {folds} folds that each train on earlier steps",
+            code="too-few-time-steps",
             hint=f"lower [validation] folds to {len(begins) - 1}"
             if len(begins) > 2
             else "use data with more time steps",
+            steps=len(begins),
+            folds=folds,
         )
     ends = np.append(begins[1:], len(time))
     made = []
@@ -193,32 +205,44 @@ def _time_series(time: NDArray[np.generic], folds: int) -> tuple[Fold, ...]:
     return tuple(made)
 
 
-def _smallest(labels: NDArray[np.generic]) -> int:
+def _smallest(labels: PerRow) -> int:
     return int(np.unique(labels, return_counts=True)[1].min())
 
 
-def _check(
-    method: Method,
-    *,
-    n_rows: int,
-    folds: int,
-    labels: NDArray[np.generic] | None,
-    groups: NDArray[np.generic] | None,
-) -> None:
-    if n_rows < folds:
-        raise DataError(f"{n_rows} rows cannot be split into {folds} folds", hint="lower [validation] folds")
+def _check(method: Method, rows: RowTraits, folds: int) -> None:
+    if rows.count < folds:
+        raise DataError(
+            f"{rows.count} rows cannot be split into {folds} folds",
+            code="too-few-rows",
+            hint="lower [validation] folds",
+            rows=rows.count,
+            folds=folds,
+        )
     if method == "stratified":
-        if labels is None:
+        if rows.labels is None:
             raise DataError(
-                "stratified folds need class labels, but the task is regression", hint='use method = "kfold"'
+                "stratified folds need class labels, but the task is regression",
+                code="no-classes",
+                hint='use method = "kfold"',
             )
-        if (smallest := _smallest(labels)) < folds:
+        if (smallest := _smallest(rows.labels)) < folds:
             raise DataError(
-                f"stratified folds need at least {folds} rows of every class, but the rarest has {smallest}",
+                f"stratified folds need at least {folds} rows of every class, but the rarest class has {smallest}",
+                code="rare-class",
                 hint='lower [validation] folds, or use method = "kfold"',
+                rows=smallest,
+                folds=folds,
             )
     if method == "group":
-        if groups is None:
-            raise DataError("group folds need a group column", hint='name it: [data] group = "…"')
-        if (n_groups := len(np.unique(groups))) < folds:
-            raise DataError(f"{n_groups} groups cannot be split into {folds} folds", hint="lower [validation] folds")
+        if rows.groups is None:
+            raise DataError(
+                "group folds need a group column", code="no-group-column", hint='name it: [data] group = "…"'
+            )
+        if (n_groups := len(np.unique(rows.groups))) < folds:
+            raise DataError(
+                f"{n_groups} group{'s' if n_groups != 1 else ''} cannot be split into {folds} folds",
+                code="too-few-groups",
+                hint="lower [validation] folds, or use data with more groups",
+                groups=n_groups,
+                folds=folds,
+            )

@@ -1,6 +1,6 @@
-"""What a worker trains: the study's data, folds and model, put together. Keras is imported when a model is built."""
+"""What a worker trains: the study's data, folds and model. Keras is imported when the first model is built."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
-from hpsearch.core.folds import Fold, Method, hold_out, make_folds
+from hpsearch.core.folds import Fold, Method, RowTraits, hold_out, make_folds
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config, Parameter
 from hpsearch.data import load_dataset
 from hpsearch.data.dataset import Dataset, Part, TrainingData
-from hpsearch.errors import DataError
 from hpsearch.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -38,10 +37,10 @@ class Problem:
 
     @classmethod
     def load(cls, spec: StudySpec) -> "Problem":
-        """Load the data, hold out the test part, make the folds.
+        """Load the data, hold out the test part and make the folds.
 
         Raises:
-            DataError: The data cannot be read, or cannot be split as asked.
+            DataError: The data cannot be read or split.
         """
         dataset = load_dataset(spec)
         if dataset.test is None and spec.data.test_fraction > 0:
@@ -81,57 +80,47 @@ class Problem:
         return self.dataset.train.take(rows.train), self.dataset.train.take(rows.validation)
 
     def build(self, config: Config, part: Part, *, seed: int) -> "keras.Model":
-        """A compiled model for training on `part`, its initial weights decided by `seed`.
+        """A compiled model for training on `part`; `seed` decides its initial weights.
 
         Raises:
-            ModelError: The build function fails or returns something else than a Keras model.
+            ModelError: The build function fails, or does not return a Keras model.
         """
         return self.builder.build(config, self.training_data(part), seed=seed)
 
     def discover_space(self) -> dict[str, Parameter]:
-        """Hyperparameters that the model itself declares (KerasTuner code); empty for families and plain functions."""
+        """Hyperparameters that the model declares (KerasTuner code); empty for families and plain functions."""
         return self.builder.discover(self.training_data(self.dataset.train))
 
 
 def _hold_out(dataset: Dataset, spec: StudySpec) -> Dataset:
-    part = dataset.train
-    # Rows that come in the order of time, without a column of it, are tested on the last of them.
-    ordered = np.arange(len(part)) if spec.validation.method == "time-series" else None
-    rows, test_rows = hold_out(
-        n_rows=len(part),
-        fraction=spec.data.test_fraction,
-        seed=spec.seed,
-        labels=_labels(dataset),
-        groups=part.groups,
-        time=ordered if part.time is None else part.time,
-    )
+    part, traits = dataset.train, _traits(dataset)
+    if spec.validation.method == "time-series" and traits.time is None:
+        # The rows come in the order of time, so the last of them are the test part.
+        traits = replace(traits, time=np.arange(len(part)))
+    rows, test_rows = hold_out(traits, fraction=spec.data.test_fraction, seed=spec.seed)
     return dataset.with_test(part.take(rows), part.take(test_rows))
 
 
 def _folds(
     dataset: Dataset, spec: StudySpec, method: Method | None, *, folds: int, repeats: int, seed: int
 ) -> tuple[Fold, ...]:
-    part, labels = dataset.train, _labels(dataset)
+    traits = _traits(dataset)
     return make_folds(
-        method or ("kfold" if labels is None else "stratified"),
-        n_rows=len(part),
+        method or ("kfold" if traits.labels is None else "stratified"),
+        traits,
         folds=folds,
         repeats=repeats,
         fraction=spec.validation.fraction,
         seed=seed,
-        labels=labels,
-        groups=part.groups,
-        time=part.time,
     )
 
 
-def _labels(dataset: Dataset) -> NDArray[np.generic] | None:
-    return None if dataset.task is Task.REGRESSION else class_numbers(dataset.train)
+def _traits(dataset: Dataset) -> RowTraits:
+    part = dataset.train
+    labels = None if dataset.task is Task.REGRESSION else _class_numbers(part)
+    return RowTraits(len(part), labels, part.groups, part.time)
 
 
-def class_numbers(part: Part) -> NDArray[np.generic]:
+def _class_numbers(part: Part) -> NDArray[np.generic]:
     """Class number of each row, also for one-hot labels."""
     return part.y.argmax(axis=1) if part.y.ndim == 2 else part.y
-
-
-__all__ = ["DataError", "Problem", "class_numbers"]

@@ -1,7 +1,9 @@
+import hashlib
+
 import numpy as np
 import pytest
 
-from hpsearch.core.folds import Fold, hold_out, make_folds
+from hpsearch.core.folds import Fold, RowTraits, hold_out, make_folds
 from hpsearch.errors import DataError
 
 N = 60
@@ -10,9 +12,13 @@ GROUPS = np.arange(N) // 4
 TIME = np.random.default_rng(0).permutation(N)
 
 
-def folds(method: str, **changes) -> tuple[Fold, ...]:
-    options = {"n_rows": N, "folds": 5, "repeats": 1, "fraction": 0.3, "seed": 1}
-    return make_folds(method, **{**options, **changes})
+def folds(method: str, *, seed: int = 1, repeats: int = 1, count: int = N, **traits) -> tuple[Fold, ...]:
+    return make_folds(method, RowTraits(count, **traits), folds=5, repeats=repeats, fraction=0.3, seed=seed)
+
+
+def digest(made: tuple[Fold, ...]) -> str:
+    rows = [rows.astype(np.int64).tobytes() for fold in made for rows in (fold.train, fold.validation)]
+    return hashlib.blake2b(b"".join(rows), digest_size=6).hexdigest()
 
 
 @pytest.mark.parametrize("method", ["kfold", "stratified", "group"])
@@ -62,7 +68,7 @@ def test_a_time_step_is_never_on_both_sides() -> None:
     steps = np.repeat(np.arange(12), [1, 9, 2, 8, 3, 7, 4, 6, 5, 5, 5, 5])[TIME]
     made = [(fold.train, fold.validation) for fold in folds("time-series", time=steps)]
     made += [(fold.train, fold.validation) for fold in folds("holdout", time=steps)]
-    made.append(hold_out(n_rows=N, fraction=0.2, seed=1, time=steps))
+    made.append(hold_out(RowTraits(N, time=steps), fraction=0.2, seed=1))
     assert len(made) == 7
     for earlier, later in made:
         assert steps[earlier].max() < steps[later].min()
@@ -85,38 +91,58 @@ def test_holdout_keeps_groups_whole() -> None:
 
 
 def test_held_out_rows_keep_groups_whole_and_time_in_order() -> None:
-    development, test = hold_out(n_rows=N, fraction=0.2, seed=1, groups=GROUPS)
+    development, test = hold_out(RowTraits(N, groups=GROUPS), fraction=0.2, seed=1)
     assert not set(GROUPS[development]) & set(GROUPS[test])
-    development, test = hold_out(n_rows=N, fraction=0.2, seed=1, time=TIME)
+    development, test = hold_out(RowTraits(N, time=TIME), fraction=0.2, seed=1)
     assert len(test) == 12
     assert TIME[development].max() < TIME[test].min()
 
 
 @pytest.mark.parametrize(
-    ("method", "changes", "message"),
+    ("method", "traits", "code", "values"),
     [
-        ("kfold", {"n_rows": 3}, "3 rows cannot be split into 5 folds"),
-        ("stratified", {}, "need class labels, but the task is regression"),
-        (
-            "stratified",
-            {"labels": np.array([0] * 57 + [1] * 3)},
-            "at least 5 rows of every class, but the rarest has 3",
-        ),
-        ("group", {}, "group folds need a group column"),
-        ("group", {"groups": np.zeros(N)}, "1 groups cannot be split into 5 folds"),
-        ("holdout", {"n_rows": 1}, "[validation] fraction = 0.3 of 1 rows makes parts of 0 and 1 rows"),
-        ("holdout", {"time": np.zeros(N)}, "all 60 rows have the same time"),
-        ("holdout", {"groups": np.zeros(N)}, "[validation] fraction = 0.3 of 1 groups makes parts of 0 and 1 groups"),
-        ("time-series", {"time": np.arange(N) // 12}, "5 time steps cannot be split into 5 folds"),
+        ("kfold", {"count": 3}, "too-few-rows", {"rows": 3, "folds": 5}),
+        ("stratified", {}, "no-classes", {}),
+        ("stratified", {"labels": np.array([0] * 57 + [1] * 3)}, "rare-class", {"rows": 3, "folds": 5}),
+        ("group", {}, "no-group-column", {}),
+        ("group", {"groups": np.zeros(N)}, "too-few-groups", {"groups": 1, "folds": 5}),
+        ("holdout", {"count": 1}, "empty-part", {"unit": "rows", "parts": (0, 1), "fraction": 0.3}),
+        ("holdout", {"groups": np.zeros(N)}, "empty-part", {"unit": "groups", "parts": (0, 1), "fraction": 0.3}),
+        ("holdout", {"time": np.zeros(N)}, "one-time-step", {"rows": N}),
+        ("time-series", {"time": np.arange(N) // 12}, "too-few-time-steps", {"steps": 5, "folds": 5}),
     ],
 )
-def test_impossible_folds_say_why_and_what_to_do(method: str, changes: dict, message: str) -> None:
+def test_impossible_folds_say_why_and_what_to_do(method: str, traits: dict, code: str, values: dict) -> None:
     with pytest.raises(DataError) as caught:
-        folds(method, **changes)
-    assert message in str(caught.value)
+        folds(method, **traits)
+    assert caught.value.code == f"data.{code}"
+    assert caught.value.values.items() >= values.items()
     assert caught.value.hint
 
 
 def test_a_fraction_that_leaves_a_part_empty_is_refused() -> None:
-    with pytest.raises(DataError, match=r"test_fraction = 0.01 of 10 rows makes parts of 10 and 0 rows"):
-        hold_out(n_rows=10, fraction=0.01, seed=0)
+    with pytest.raises(DataError) as caught:
+        hold_out(RowTraits(10), fraction=0.01, seed=0)
+    assert caught.value.code == "data.empty-part"
+    assert str(caught.value) == (
+        "[data] test_fraction = 0.01 splits 10 rows into 10 and 0\n"
+        "  hint: use a fraction that leaves rows in both parts, or more data"
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "traits", "expected"),
+    [
+        ("kfold", {"repeats": 2}, "87bdf8c5691f"),
+        ("stratified", {"labels": LABELS}, "b1b426e69cab"),
+        ("group", {"groups": GROUPS}, "935a8e66489d"),
+        ("time-series", {"time": TIME}, "5fb05d9c2932"),
+        ("holdout", {}, "fdada575295b"),
+        ("holdout", {"labels": LABELS}, "9b1393d12b30"),
+        ("holdout", {"groups": GROUPS}, "d6ad836adebf"),
+        ("holdout", {"time": TIME}, "fc580c0bec95"),
+    ],
+)
+def test_folds_are_those_of_earlier_versions(method: str, traits: dict, expected: str) -> None:
+    """A resumed study must get the folds that its first trials had."""
+    assert digest(folds(method, **traits)) == expected

@@ -1,0 +1,51 @@
+"""Shows studies in MLflow while they are searched. The ledger is the record of truth; MLflow can be down meanwhile.
+
+Importing this room imports no MLflow.
+"""
+
+from collections.abc import Callable
+
+from hpsearch.ledger.record import StudyRecord
+from hpsearch.spec import TrackingSection
+from hpsearch.tracking.base import SyncReport, Tracker, TrackingState
+from hpsearch.tracking.settings import environment
+
+__all__ = ["SyncReport", "Tracker", "TrackingState", "environment", "make_tracker", "serve_ui", "sync"]
+
+
+def make_tracker(section: TrackingSection) -> Tracker:
+    """The tracker of a study's ``[tracking]`` section.
+
+    Raises:
+        TrackingError: An environment variable that the section names is not set.
+    """
+    from hpsearch.tracking.mlflow.tracker import MlflowTracker
+
+    return MlflowTracker(section)
+
+
+def sync(record: StudyRecord) -> SyncReport:
+    """Bring the tracker to what the ledger has: nothing lost, nothing doubled. What was deleted there comes back.
+
+    Args:
+        record: The study. Its champion is registered if its files are there.
+
+    Raises:
+        TrackingError: The server cannot be reached or refuses.
+    """
+    from hpsearch.tracking.mlflow.catching_up import sync
+
+    return sync(record)
+
+
+def serve_ui(
+    section: TrackingSection, *, study: str | None = None, port: int | None = None, ready: Callable[[str], None]
+) -> int:
+    """Show the tracker's web pages until Ctrl-C; see :func:`hpsearch.tracking.mlflow.ui.serve_ui`.
+
+    Raises:
+        TrackingError: The store does not exist, the port is taken, or the server does not start.
+    """
+    from hpsearch.tracking.mlflow.ui import serve_ui
+
+    return serve_ui(section, study=study, port=port, ready=ready)

@@ -31,6 +31,25 @@ class TrackingState:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What catching up has done.
+
+    Attributes:
+        written: How many trials were missing or stale.
+        url: The study's web page; empty if no server is known.
+        run_id: The tracker's id of the study's run.
+        model_uri: Where the champion is registered, such as ``models:/digits/1``; empty if it is not.
+        notes: What else the user should know.
+    """
+
+    written: int
+    url: str
+    run_id: str
+    model_uri: str = ""
+    notes: tuple[str, ...] = ()
+
+
 class Tracker(ABC):
     """Shows a study elsewhere while it is searched, such as in MLflow.
 
@@ -53,7 +72,7 @@ class Tracker(ABC):
 
         Returns:
             Where the model will be once it is registered, such as ``models:/digits@champion``; empty if the tracker is
-            out of reach.
+            known to be out of reach.
         """
 
     @abstractmethod
@@ -62,7 +81,7 @@ class Tracker(ABC):
 
     @abstractmethod
     def close(self, record: StudyRecord) -> TrackingState:
-        """The study has ended, was interrupted or failed; see ``record.state``. Waits for the last writes, not for ever."""
+        """The study has ended, whichever way: see ``record.state``. Waits for the last writes, but not for ever."""
 
     @property
     @abstractmethod

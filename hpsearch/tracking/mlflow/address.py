@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 from hpsearch.errors import SpecError, TrackingError
 from hpsearch.spec import TrackingSection, without_password
 
-VIEW = "study"
-"""Name of the view (see :mod:`hpsearch.tracking.mlflow.saved_view`) in the address of a study's page."""
+VIEW_NAME = "study"
+"""Name of the saved view in the address of a study's page; see :mod:`hpsearch.tracking.mlflow.saved_view`."""
 
 _SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)([^?]*)(\?.*)?")
 
@@ -44,7 +44,7 @@ class Address:
 
     def experiment_url(self, experiment_id: str) -> str:
         """The experiment's web page; empty where no server is known."""
-        return page(self.uri, experiment_id) if self.http else ""
+        return study_page_url(self.uri, experiment_id) if self.http else ""
 
     def make_folder(self) -> None:
         """Create the folder of a SQLite database.
@@ -59,41 +59,43 @@ class Address:
         except OSError as error:
             raise TrackingError(
                 f"MLflow's folder {self.file.parent} cannot be created: {error.strerror or error}",
+                code="folder-not-created",
                 hint="set [tracking] uri in the study file to a place that can be written",
+                folder=str(self.file.parent),
             ) from None
 
 
-def page(server: str, experiment_id: str) -> str:
+def study_page_url(server: str, experiment_id: str) -> str:
     """Web page of a study's experiment: all trials, best first.
 
     Left to itself, MLflow opens in its GenAI mode and shows the parent run alone, its trials folded away.
     """
-    # An order in the address would make MLflow ignore the view, which has it, too.
-    query = urlencode({"workflowType": "machine_learning", "viewStateShareKey": VIEW})
+    # An order in the address would make MLflow ignore the view, which has one.
+    query = urlencode({"workflowType": "machine_learning", "viewStateShareKey": VIEW_NAME})
     return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs?{query}"
 
 
-def resolve(tracking: TrackingSection, *, folder: Path | None = None) -> Address:
+def resolve_address(section: TrackingSection, *, folder: Path | None = None) -> Address:
     """Absolute addresses of a ``[tracking]`` section.
 
     Args:
-        tracking: The section.
+        section: The section.
         folder: Where relative paths start; the working directory if not given.
 
     Raises:
         TrackingError: An environment variable that the section names is not set.
     """
-    written = without_password(tracking.uri)
+    written = without_password(section.uri)
     try:
-        tracking = tracking.resolved()
+        section = section.resolved()
     except SpecError as error:
-        raise TrackingError(error.what, hint=error.hint) from None
+        raise TrackingError(error.what, code="unresolved-address", hint=error.hint, **error.values) from None
     folder = Path.cwd() if folder is None else folder
-    uri, file = tracking.uri, None
+    uri, file = section.uri, None
     if (match := _SQLITE.fullmatch(uri)) and match[2] not in ("", ":memory:"):
         file = Path(folder, match[2]).resolve()
         uri = f"{match[1]}{file.as_posix()}{match[3] or ''}"
-    root = tracking.artifacts
+    root = section.artifacts
     if root is None:
         # MLflow's own default would be ./mlruns or ./mlartifacts, wherever the command happens to be started.
         root = None if uri.startswith(("http://", "https://", "databricks")) else "mlruns/artifacts"

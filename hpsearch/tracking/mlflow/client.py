@@ -1,8 +1,7 @@
-"""The only door to MLflow: imported late, quietly, with short patience, and with its errors put into words."""
+"""The only door to MLflow: imported late, quiet, and with its errors in our words."""
 
 import contextlib
 import logging
-import os
 import sqlite3
 import threading
 import weakref
@@ -11,105 +10,54 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.core.locks import taking_turns
-from hpsearch.errors import TrackingError
-from hpsearch.spec import StudySpec, without_password
-from hpsearch.tracking.mlflow.address import Address, resolve
+from hpsearch.errors import HpsearchError, TrackingError
+from hpsearch.spec import TrackingSection, without_password
+from hpsearch.tracking.mlflow.address import Address, resolve_address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_DEFAULTS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    # MLflow's own defaults retry for four minutes; and a retried create_run may create two.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    # MLflow prints a line to stdout whenever a run ends.
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
-_NOISY = ("mlflow", "mlflow.store.db.utils", "mlflow.tracking", "alembic", "urllib3.connectionpool")
+_LOGGERS = ("mlflow", "mlflow.store.db.utils", "mlflow.tracking", "alembic", "urllib3.connectionpool")
 _REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
 
 _lock = threading.Lock()
 _users = 0
-_set: list[str] = []
 _levels: dict[str, int] = {}
 
 
-@contextlib.contextmanager
-def polite() -> Iterator[None]:
-    """Keep MLflow quiet and quick to give up inside the block; the user's own settings win, and come back after it.
+def import_mlflow(section: TrackingSection) -> None:
+    """Import what tracking will need. A missing or broken MLflow shows later, where it is used."""
+    with contextlib.suppress(ImportError, HpsearchError):
+        http = resolve_address(section).http
+        import mlflow.models  # noqa: F401 - brings the client along
 
-    MLflow reads these settings from the process' environment only. Blocks may overlap, also between threads.
+        if not http:
+            from hpsearch.tracking.mlflow import tables  # noqa: F401 - brings MLflow's database store along
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep MLflow from writing to the terminal inside the block: its errors come as exceptions, told in our words.
+
+    Blocks may overlap, also between threads.
     """
     global _users
+    with contextlib.suppress(ImportError):  # shows where it is used
+        import mlflow  # noqa: F401 - sets up its loggers, so it goes before their levels are noted
     with _lock:
         _users += 1
         if _users == 1:
-            _hush()
+            for logger in map(logging.getLogger, _LOGGERS):
+                _levels[logger.name] = logger.level
+                logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
         with _lock:
             _users -= 1
             if _users == 0:
-                _unhush()
-
-
-@contextlib.contextmanager
-def imported_ahead(spec: StudySpec) -> Iterator[None]:
-    """Import MLflow in the background of the block: it takes seconds, in which a driver waits for its workers anyway.
-
-    Nothing is connected to, or written. What goes wrong shows when MLflow is used. Where the worker is in this very
-    process, it has imports of its own to do, and nothing happens.
-    """
-    over = threading.Event()
-
-    def work() -> None:
-        with contextlib.suppress(Exception), polite():
-            if not resolve(spec.tracking).http:
-                from hpsearch.tracking.mlflow import tables  # noqa: F401 - brings MLflow's database store along
-            # Polite to the end: the environment must not change while a worker is started with a copy of it.
-            over.wait()
-
-    if spec.resources.executor != "inline":
-        # No daemon: Python may crash at its exit if that cuts an import short.
-        threading.Thread(target=work, name="hpsearch-import").start()
-    try:
-        yield
-    finally:
-        over.set()
-
-
-def _hush() -> None:
-    for name, value in _DEFAULTS.items():
-        if name not in os.environ:
-            os.environ[name] = value
-            _set.append(name)
-    with contextlib.suppress(Exception):  # a broken one is told where it is used
-        import mlflow  # noqa: F401 - configures its loggers, so it goes before their levels are noted
-
-    for name in _NOISY:
-        logger = logging.getLogger(name)
-        _levels[name] = logger.level
-        # Errors come as exceptions too, and are told in our words.
-        logger.setLevel(logging.CRITICAL)
-
-
-def _unhush() -> None:
-    while _set:
-        os.environ.pop(_set.pop(), None)
-    for name, level in _levels.items():
-        logging.getLogger(name).setLevel(level)
-
-
-def _quicken(file: Path) -> None:
-    """Write-ahead logging for MLflow's SQLite file: a commit takes half as long, and its pages never block us.
-
-    It stays set in the file. Where it cannot be set (a read-only file), MLflow says what is wrong in its own time.
-    """
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file, timeout=20)) as connection:
-        connection.execute("PRAGMA journal_mode=wal")
+                for name, level in _levels.items():
+                    logging.getLogger(name).setLevel(level)
 
 
 def connect(address: Address) -> "MlflowClient":
@@ -123,7 +71,7 @@ def connect(address: Address) -> "MlflowClient":
 
     with taking_turns(address.uri, None if address.file is None else address.file.parent):
         if address.file is not None:
-            _quicken(address.file)
+            _log_ahead(address.file)
         client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
     for part in (client._tracking_client, client._get_registry_client()):
         if (engine := getattr(part.store, "engine", None)) is not None:
@@ -132,39 +80,63 @@ def connect(address: Address) -> "MlflowClient":
     return client
 
 
-def refused(error: BaseException) -> bool:
+def _log_ahead(file: Path) -> None:
+    """Write-ahead logging for MLflow's SQLite file: a commit takes half as long, and its pages never block us.
+
+    It stays set in the file. If it cannot be set (a read-only file), MLflow says what is wrong in its own time.
+    """
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file, timeout=20)) as connection:
+        connection.execute("PRAGMA journal_mode=wal")
+
+
+def error_code(error: BaseException) -> str:
+    """MLflow's code of an error; empty for errors of others."""
+    return str(getattr(error, "error_code", ""))
+
+
+def is_refusal(error: BaseException) -> bool:
     """Whether MLflow is up and will say no again, rather than being out of reach for now."""
-    return str(getattr(error, "error_code", "")) in _REFUSALS
+    return error_code(error) in _REFUSALS
 
 
-def gone(error: BaseException) -> bool:
-    """Whether what was asked for has been deleted for good."""
-    return str(getattr(error, "error_code", "")) == "RESOURCE_DOES_NOT_EXIST"
+def is_gone(error: BaseException) -> bool:
+    """Whether what was asked for is not there, or has been deleted for good."""
+    return error_code(error) == "RESOURCE_DOES_NOT_EXIST"
 
 
-def explain(error: BaseException, address: Address) -> TrackingError:
+def as_tracking_error(error: BaseException, address: Address) -> TrackingError:
     """The error of an MLflow call as one of ours: what, where, and what to do."""
     if isinstance(error, TrackingError):
         return error
-    reason = _reason(error)
-    if refused(error) or gone(error):
-        return TrackingError(f"MLflow at {address.written} refuses: {reason}", hint="`hpsearch sync` tries again")
-    if address.http:
-        hint = "start the server or mend [tracking] uri, then `hpsearch sync`; the ledger has everything"
-    else:
-        hint = "check the database and the disk, then `hpsearch sync`; the ledger has everything"
-    return TrackingError(f"MLflow at {address.written} cannot be reached: {reason}", hint=hint)
+    values = {"address": address.written, "reason": _reason(error)}
+    if is_refusal(error) or is_gone(error):
+        return TrackingError(
+            f"MLflow at {address.written} refuses: {values['reason']}",
+            code="refused",
+            hint="`hpsearch sync` tries again",
+            **values,
+        )
+    mend = "start the server or fix [tracking] uri" if address.http else "check the database and the disk"
+    return TrackingError(
+        f"MLflow at {address.written} cannot be reached: {values['reason']}",
+        code="unreachable",
+        hint=f"{mend}, then `hpsearch sync`; the ledger has everything",
+        **values,
+    )
 
 
 def _reason(error: BaseException) -> str:
-    """The first telling line of an error; MLflow's wrap several others."""
+    """The line of an error that says most; MLflow's wrap several others."""
     text = str(getattr(error, "message", "") or error) or type(error).__name__
     if "Connection refused" in text:
         return "connection refused"
     if "timed out" in text.lower():
         return "no answer in time"
     # SQLAlchemy puts advice to programmers first.
-    lines: list[Any] = [
-        line.strip() for line in text.splitlines() if line.strip() and not line.startswith("(raised as a result of")
-    ]
-    return without_password(str(lines[0]))[:300] if lines else type(error).__name__
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("(raised as a result")]
+    return without_password(lines[0])[:300] if lines else type(error).__name__
+
+
+def store_of(client: "MlflowClient") -> Any:
+    """The store behind a client. MLflow has no public way to it."""
+    return client._tracking_client.store

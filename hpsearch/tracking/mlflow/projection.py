@@ -1,31 +1,26 @@
 """Writes a study into MLflow so that writing it again changes nothing.
 
 Runs are found again by tags, points are exact duplicates of themselves, and a trial whose digest tag is there has been
-written completely. Never MLflow's fluent state: run ids and one explicit client. What a run has goes straight into
-MLflow's tables where they can be reached, else by MLflow's calls.
+written completely. Never MLflow's fluent state: run ids and one explicit client.
 """
 
 import contextlib
 import getpass
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpsearch.core.trial import FoldResult, Trial
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.tracking.mlflow import study_view, trial_view
 from hpsearch.tracking.mlflow.address import Address
 from hpsearch.tracking.mlflow.client import connect
+from hpsearch.tracking.mlflow.writers import RunUpdate, open_writer
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
-
-MAX_POINTS = 800
-"""Points per call: MLflow takes 1,000 items a call, up to 100 params and 100 tags among them."""
-
-_NOTHING: Mapping[str, str] = {}
+    from mlflow.entities import Dataset, Run
 
 _PAGE = 200  # runs come with their latest metrics; a page is some hundred kilobytes
 
@@ -50,6 +45,12 @@ class Projection:
         address: Where MLflow is.
         restore: Bring back trial runs that were deleted in MLflow's pages; else they are left out.
 
+    Attributes:
+        client: MLflow's public client.
+        experiment_id: MLflow's id of the study's experiment.
+        parent_id: MLflow's id of the study's run.
+        notes: What the user should know.
+
     Raises:
         Exception: Whatever MLflow raises; see :mod:`hpsearch.tracking.mlflow.client`.
     """
@@ -57,17 +58,20 @@ class Projection:
     def __init__(self, record: StudyRecord, address: Address, *, restore: bool = False) -> None:
         self.address = address
         self.client = connect(address)
+        self.notes: list[str] = []
         self._best = trial_view.BestSoFar(record.objective)
         self._common = _common_tags(record)
-        self.notes: list[str] = []
         self.experiment_id = self._open_experiment(record)
         self.parent_id = self._open_parent(record)
         self._known = self._list_trials(restore)
+        # Only now does a fresh database have its tables.
+        self._writer, note = open_writer(self.client, address)
+        self.notes += [note] if note else []
 
     @property
-    def left_out(self) -> int:
-        """How many trials have a run that was deleted in MLflow's pages."""
-        return sum(known.deleted for known in self._known.values())
+    def url(self) -> str:
+        """The study's web page; empty if no server is known."""
+        return self.address.experiment_url(self.experiment_id)
 
     def write_trial(self, trial: Trial, *, open_status: str = "RUNNING") -> bool:
         """Write what MLflow lacks of a trial.
@@ -87,62 +91,35 @@ class Projection:
         missing = [fold for fold in trial.folds if fold.fold not in known.folds]
         if not trial.state.finished and known.has_params and not missing and known.status == status:
             return False
-        points = [point for fold in missing for point in trial_view.fold_points(fold)]
-        tags: dict[str, str] = {}
-        if trial.state.finished:
-            points += trial_view.mean_points(trial) + trial_view.summary_points(trial)
-            tags = trial_view.tags(trial)
-        elif known.digest:
-            tags = {trial_view.NAME: trial_view.run_name(trial), trial_view.DIGEST: ""}
-        self._write(
-            known.run_id,
-            points,
-            params={} if known.has_params else trial_view.params(trial),
-            tags=tags,
-            status=None if known.status == status else status,
-            end_ms=trial_view.milliseconds(trial.finished or trial.started),
-        )
-        self._learn(known, missing, status, tags)
+        update = _trial_update(trial, known, missing, status)
+        self._write(known.run_id, update)
+        known.has_params, known.status = True, status
+        known.digest = update.tags.get(trial_view.DIGEST, known.digest)
+        known.folds |= {fold.fold for fold in missing}
         return True
 
     def write_trajectory(self, trials: Iterable[Trial]) -> None:
         """Draw the best score so far on the parent run, as far as it is final."""
-        points = [point for trial in trials for point in self._best.add(trial)]
-        self._write(self.parent_id, points)
+        self._write(self.parent_id, RunUpdate([point for trial in trials for point in self._best.add(trial)]))
 
     def write_study(self, record: StudyRecord) -> None:
         """Bring the parent run to the study's state: tags, description, charts, leaderboard, status."""
         tags = study_view.study_tags(record) | _table_tag("leaderboard.json")
-        self._write(self.parent_id, study_view.study_points(record), tags=tags)
+        self._write(self.parent_id, RunUpdate(study_view.study_points(record), tags=tags))
         self.client.log_dict(self.parent_id, study_view.leaderboard(record), "leaderboard.json")
-        self.client.log_dict(self.parent_id, study_view.facts(record), "facts.json")
+        self.client.log_dict(self.parent_id, study_view.facts_json(record), "facts.json")
         self.client.log_text(self.parent_id, record.study_file, "study.toml")
         self._log_dataset(record)
         for name, value in study_view.experiment_tags(record).items():
             self.client.set_experiment_tag(self.experiment_id, name, value)
-        self._write(self.parent_id, status=study_view.STATUS[record.state], end_ms=study_view.end_ms(record))
+        end = RunUpdate(status=study_view.STATUS[record.state], end_ms=study_view.end_ms(record))
+        self._write(self.parent_id, end)
 
     def write_champion(self, record: StudyRecord) -> None:
         """Say on the parent run which registered model the champion is."""
         assert record.champion is not None
         tags = {study_view.MODEL_URI: record.champion.model_uri}
-        self._write(self.parent_id, study_view.champion_points(record), tags=tags)
-
-    def write_model_metrics(self, record: StudyRecord, model_id: str) -> None:
-        """Put the champion's test metrics, and where its refit ended, on its logged model.
-
-        The parent run has the same points and the whole curves; a model's page would list every epoch as a metric.
-        """
-        from mlflow.entities import Metric
-
-        dataset = make_dataset(record)
-        about = {} if dataset is None else {"dataset_name": dataset.name, "dataset_digest": dataset.digest}
-        metrics = [
-            Metric(*point, model_id=model_id, run_id=self.parent_id, **about)
-            for point in {point.key: point for point in study_view.champion_points(record)}.values()
-        ]
-        if metrics:
-            self.client.log_batch(self.parent_id, metrics=metrics)
+        self._write(self.parent_id, RunUpdate(study_view.champion_points(record), tags=tags))
 
     def write_file(self, path: Path, folder: str | None = None) -> None:
         """Put a file beside the parent run, in place of one of that name."""
@@ -162,7 +139,7 @@ class Projection:
         return str(found.experiment_id)
 
     def _open_parent(self, record: StudyRecord) -> str:
-        mine = study_view.identity(record)
+        mine = study_view.unique_name(record)
         found = [
             run for run in self._search(f"tags.`{study_view.KIND}` = 'study'") if _tag(run, study_view.STUDY) == mine
         ]
@@ -214,7 +191,7 @@ class Projection:
 
     def _create(self, trial: Trial) -> _Known:
         tags = self._common | {trial_view.PARENT: self.parent_id, trial_view.TRIAL: str(trial.number)}
-        name = trial_view.label(trial.number)
+        name = trial_view.trial_label(trial.number)
         run = self.client.create_run(
             self.experiment_id, start_time=trial_view.milliseconds(trial.started), tags=tags, run_name=name
         )
@@ -223,89 +200,54 @@ class Projection:
 
     # Writing
 
-    def _write(
-        self,
-        run_id: str,
-        points: Sequence[trial_view.Point] = (),
-        *,
-        params: Mapping[str, str] = _NOTHING,
-        tags: Mapping[str, str] = _NOTHING,
-        status: str | None = None,
-        end_ms: int | None = None,
-    ) -> None:
-        """Write to a run whatever is given; `end_ms` counts only with a `status` that ends it."""
-        end_ms = None if status in (None, "RUNNING") else end_ms
-        if not (points or params or tags or status):
-            return
-        if not self.address.http:
-            # Whatever goes wrong there, MLflow's own calls meet it too and say it better, or do without.
-            with contextlib.suppress(Exception):
-                from hpsearch.tracking.mlflow import tables
-
-                tables.write(self.client, run_id, points, params, tags, status=status, end_ms=end_ms)
-                return
-        self._log(run_id, points, params, tags)
-        if end_ms is not None:
-            self.client.set_terminated(run_id, status=status, end_time=end_ms)
-        elif status is not None:
-            self.client.update_run(run_id, status=status)
-
-    def _log(
-        self, run_id: str, points: Sequence[trial_view.Point], params: Mapping[str, str], tags: Mapping[str, str]
-    ) -> None:
-        """Params first, tags last: a tag that says "complete" must never be there before the points are."""
-        from mlflow.entities import Metric, Param, RunTag
-
-        texts = [Param(name, value) for name, value in params.items()]
-        while len(texts) > 100:
-            self.client.log_batch(run_id, params=texts[:100])
-            texts = texts[100:]
-        metrics = [Metric(point.key, point.value, point.timestamp_ms, point.step) for point in points]
-        starts = range(0, max(1, len(metrics)), MAX_POINTS)
-        for start in starts:
-            last = start == starts[-1]
-            labels = [RunTag(name, value) for name, value in tags.items()] if last else []
-            batch = metrics[start : start + MAX_POINTS]
-            if batch or texts or labels:
-                self.client.log_batch(run_id, metrics=batch, params=texts, tags=labels)
-            texts = []
-
-    def _learn(self, known: _Known, folds: Sequence[FoldResult], status: str, tags: Mapping[str, str]) -> None:
-        known.has_params, known.status = True, status
-        known.digest = tags.get(trial_view.DIGEST, known.digest)
-        known.folds |= {fold.fold for fold in folds}
+    def _write(self, run_id: str, update: RunUpdate) -> None:
+        if not update.is_empty:
+            self._writer.write(run_id, update)
 
     def _log_dataset(self, record: StudyRecord) -> None:
         from mlflow.entities import DatasetInput, InputTag
 
-        dataset = make_dataset(record)
-        if dataset is not None:
-            entity = dataset._to_mlflow_entity()
-            entity._profile = json.dumps(study_view.dataset_profile(record))
-            self.client.log_inputs(
-                self.parent_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])]
-            )
+        tags = [InputTag("mlflow.data.context", "training")]
+        self.client.log_inputs(self.parent_id, [DatasetInput(make_dataset(record), tags)])
 
 
-def make_dataset(record: StudyRecord) -> Any | None:
-    """The study's data as an ``mlflow.data`` dataset: where from and which digest; None before they are known."""
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
+def make_dataset(record: StudyRecord) -> "Dataset":
+    """The study's data as MLflow has data sets: where from, which digest, how large."""
+    from mlflow.entities import Dataset
 
-    data = record.facts.get("data") or {}
-    if not data.get("fingerprint"):
-        return None
-    source = CodeDatasetSource({"hpsearch.source": record.spec.data.source})
-    # MLflow allows 36 characters of digest and 500 of name.
-    return MetaDataset(source, name=record.spec.data.source[:500], digest=str(data["fingerprint"])[:36])
+    source = record.spec.data.source
+    return Dataset(
+        name=source[:500],  # MLflow allows no more, and 36 characters of digest
+        digest=record.facts.data.fingerprint[:36],
+        source_type="code",
+        source=json.dumps({"tags": {"hpsearch.source": source}}),
+        profile=json.dumps(study_view.dataset_profile(record)),
+    )
+
+
+def _trial_update(trial: Trial, known: _Known, missing: Sequence[FoldResult], status: str) -> RunUpdate:
+    points = [point for fold in missing for point in trial_view.fold_points(fold)]
+    tags: dict[str, str] = {}
+    if trial.state.finished:
+        points += trial_view.mean_points(trial) + trial_view.summary_points(trial)
+        tags = trial_view.tags(trial)
+    elif known.digest:
+        tags = {trial_view.NAME: trial_view.run_name(trial), trial_view.DIGEST: ""}
+    return RunUpdate(
+        points,
+        params={} if known.has_params else trial_view.params(trial),
+        tags=tags,
+        status=None if known.status == status else status,
+        end_ms=trial_view.milliseconds(trial.finished or trial.started),
+    )
 
 
 def _common_tags(record: StudyRecord) -> dict[str, str]:
     tags = {"mlflow.source.name": "hpsearch", "mlflow.source.type": "LOCAL"}
     with contextlib.suppress(OSError, KeyError, ImportError):  # a container's user id may have no name
         tags["mlflow.user"] = getpass.getuser()
-    if commit := record.facts.get("git_commit"):
-        tags["mlflow.source.git.commit"] = str(commit)
+    if commit := record.facts.git_commit:
+        tags["mlflow.source.git.commit"] = commit
     return tags
 
 

@@ -8,13 +8,12 @@ import base64
 import json
 import zlib
 from collections.abc import Sequence
-from typing import Any
 
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.tracking.mlflow import trial_view
-from hpsearch.tracking.mlflow.address import VIEW
+from hpsearch.tracking.mlflow.address import VIEW_NAME
 
-TAG = f"mlflow.sharedViewState.{VIEW}"
+TAG = f"mlflow.sharedViewState.{VIEW_NAME}"
 
 _MAX_PARAMS = 12
 """Hyperparameters shown as columns."""
@@ -34,8 +33,8 @@ def saved_view(record: StudyRecord) -> str:
     return json.dumps({"name": "Study", "createdAt": created, "updatedAt": created, "state": f"deflate;{state}"})
 
 
-def _state(record: StudyRecord) -> dict[str, Any]:
-    searched = list(trial_view.keys(record.space.searched()).values())[:_MAX_PARAMS]
+def _state(record: StudyRecord) -> dict[str, object]:
+    searched = list(trial_view.legal_keys(record.space.searched()).values())[:_MAX_PARAMS]
     columns = [
         *("metrics.`score`", "metrics.`score_std`"),
         *(f"params.`{name}`" for name in searched),
@@ -64,11 +63,14 @@ def _state(record: StudyRecord) -> dict[str, Any]:
     }
 
 
-def _score_charts(record: StudyRecord, params: Sequence[str]) -> list[dict[str, Any]]:
+def _score_charts(record: StudyRecord, params: Sequence[str]) -> list[dict[str, object]]:
     # MLflow leaves out a trial that lacks one of the axes, such as the momentum of Adam.
-    everywhere = [trial_view.keys(trial.config).values() for trial in record.ranked]
+    everywhere = [trial_view.legal_keys(trial.config).values() for trial in record.ranked]
     axes = [name for name in params if all(name in names for names in everywhere)]
-    cost = {"xaxis": {"key": "seconds", "type": "METRIC"}, "yaxis": {"key": "score", "type": "METRIC"}}
+    cost: dict[str, object] = {
+        "xaxis": {"key": "seconds", "type": "METRIC"},
+        "yaxis": {"key": "score", "type": "METRIC"},
+    }
     return [
         _chart("score", "BAR", "score", metricKey="score"),
         _chart("score", "PARALLEL", "axes", selectedParams=axes, selectedMetrics=["score"], showAllRuns=True),
@@ -76,15 +78,15 @@ def _score_charts(record: StudyRecord, params: Sequence[str]) -> list[dict[str, 
     ]
 
 
-def _mean_charts(record: StudyRecord) -> list[dict[str, Any]]:
+def _mean_charts(record: StudyRecord) -> list[dict[str, object]]:
     return [_line("mean", name) for name in _metrics(record)]
 
 
-def _fold_charts(record: StudyRecord) -> list[dict[str, Any]]:
-    n_folds = min(_MAX_FOLDS, len((record.facts.get("data") or {}).get("folds") or ()))
+def _fold_charts(record: StudyRecord) -> list[dict[str, object]]:
+    n_folds = min(_MAX_FOLDS, record.facts.data.n_folds)
     names = [name for name in _metrics(record) if name.startswith("val_")]
     return [
-        _line("folds", name, keys=[trial_view.key(f"fold_{fold}/{name}") for fold in range(n_folds)])
+        _line("folds", name, keys=[trial_view.legal_key(f"fold_{fold}/{name}") for fold in range(n_folds)])
         for name in names[:2]
     ]
 
@@ -97,12 +99,17 @@ def _metrics(record: StudyRecord) -> list[str]:
     return [*(name for name in first if name in known), *(name for name in known if name not in first)][:8]
 
 
-def _line(section: str, name: str, *, keys: Sequence[str] = ()) -> dict[str, Any]:
-    chosen = list(keys) or [trial_view.key(name)]
-    more = {"selectedMetricKeys": chosen, "lineSmoothness": 0, "scaleType": "linear", "xAxisScaleType": "linear"}
+def _line(section: str, name: str, *, keys: Sequence[str] = ()) -> dict[str, object]:
+    chosen = list(keys) or [trial_view.legal_key(name)]
+    more: dict[str, object] = {
+        "selectedMetricKeys": chosen,
+        "lineSmoothness": 0,
+        "scaleType": "linear",
+        "xAxisScaleType": "linear",
+    }
     return _chart(section, "LINE", name, metricKey=chosen[0], xAxisKey="step", yAxisKey="metric", range={}, **more)
 
 
-def _chart(section: str, kind: str, name: str, **more: Any) -> dict[str, Any]:
+def _chart(section: str, kind: str, name: str, **more: object) -> dict[str, object]:
     about = {"uuid": f"{section}-{name}-{kind}", "metricSectionId": section, "displayName": name}
     return {"type": kind, "runsCountToCompare": 10, "deleted": False, "isGenerated": False, **about, **more}

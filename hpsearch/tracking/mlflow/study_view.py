@@ -1,8 +1,6 @@
 """What MLflow shall show of a whole study: tags, description, leaderboard, charts of the parent run. Pure values."""
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 from hpsearch.core.space import Value
 from hpsearch.core.trial import Trial, TrialState
@@ -13,12 +11,12 @@ from hpsearch.tracking.mlflow.trial_view import (
     NOTE,
     TAG_LENGTH,
     Point,
-    iso,
-    key,
-    label,
+    finite_or_nan,
+    iso_time,
+    legal_key,
     mean_points,
     milliseconds,
-    number,
+    trial_label,
 )
 
 STUDY, KIND, MODEL_URI = "hpsearch.study", "hpsearch.kind", "hpsearch.champion"
@@ -32,9 +30,9 @@ STATUS = {
 """MLflow status of the parent run."""
 
 
-def identity(record: StudyRecord) -> str:
-    """Tells studies of one name apart, such as one begun anew after its ledger was deleted."""
-    return f"{record.name} {iso(record.created)}"[:TAG_LENGTH]
+def unique_name(record: StudyRecord) -> str:
+    """Name and time of creation: a study that is begun anew after its ledger was deleted is another one."""
+    return f"{record.name} {iso_time(record.created)}"[:TAG_LENGTH]
 
 
 def experiment_tags(record: StudyRecord) -> dict[str, str]:
@@ -51,7 +49,6 @@ def experiment_tags(record: StudyRecord) -> dict[str, str]:
 def study_tags(record: StudyRecord) -> dict[str, str]:
     """Tags of the parent run: what is needed to understand the numbers and to make them again."""
     spec, facts = record.spec, record.facts
-    plan = facts.get("plan") or {}
     found = {
         NAME: record.name,
         NOTE: describe(record)[:TAG_LENGTH],
@@ -59,11 +56,11 @@ def study_tags(record: StudyRecord) -> dict[str, str]:
         "hpsearch.seed": str(spec.seed),
         "hpsearch.tuner": f"{spec.search.tuner} {spec.search.algorithm}",
         "hpsearch.objective": f"{record.objective.direction} {record.objective.metric} ({record.objective.epoch})",
-        "hpsearch.folds": str(_folds(record)),
-        "hpsearch.engine": str(plan.get("engine", "")),
-        "hpsearch.device": str(facts.get("device") or ""),
-        "hpsearch.versions": ", ".join(f"{name} {one}" for name, one in (facts.get("versions") or {}).items()),
-        "mlflow.source.git.commit": str(facts.get("git_commit") or ""),
+        "hpsearch.folds": str(facts.data.n_folds),
+        "hpsearch.engine": facts.plan.engine,
+        "hpsearch.device": facts.machine.device,
+        "hpsearch.versions": ", ".join(f"{name} {one}" for name, one in facts.machine.versions.items()),
+        "mlflow.source.git.commit": facts.git_commit or "",
     }
     if record.best is not None:
         found["hpsearch.best_trial"] = str(record.best.number)
@@ -80,7 +77,7 @@ def study_points(record: StudyRecord) -> list[Point]:
     """
     points: list[Point] = []
     if (best := record.best) is not None:
-        points += mean_points(best, prefix=f"{label(best.number)}/")
+        points += mean_points(best, prefix=f"{trial_label(best.number)}/")
     return points + champion_points(record)
 
 
@@ -89,12 +86,15 @@ def champion_points(record: StudyRecord) -> list[Point]:
     champion = record.champion
     if champion is None:
         return []
-    # The ledger has no time of the refit, and the worker not all trials: the study's begin is known to both.
+    # The ledger has no time of the refit; the study's beginning stays what it is.
     when = milliseconds(record.created)
-    points = [Point(key(f"test_{name}"), number(value), when, champion.trial) for name, value in champion.test.items()]
+    points = [
+        Point(legal_key(f"test_{name}"), finite_or_nan(value), when, champion.trial)
+        for name, value in champion.test.items()
+    ]
     for name, curve in champion.curves.items():
-        under = key(f"refit_{label(champion.trial)}/{name}")
-        points += [Point(under, number(value), when, epoch) for epoch, value in enumerate(curve)]
+        under = legal_key(f"refit_{trial_label(champion.trial)}/{name}")
+        points += [Point(under, finite_or_nan(value), when, epoch) for epoch, value in enumerate(curve)]
     return points
 
 
@@ -103,33 +103,34 @@ def end_ms(record: StudyRecord) -> int:
     return milliseconds(max((t.finished for t in record.trials if t.finished is not None), default=record.created))
 
 
-def leaderboard(record: StudyRecord) -> dict[str, list[Any]]:
+def leaderboard(record: StudyRecord) -> dict[str, list[object]]:
     """The trials, best first, as MLflow's ``log_table`` stores a table: ``{"columns": […], "data": [[…], …]}``."""
     ranked = list(record.ranked)
     others = [trial for trial in record.trials if trial.state is not TrialState.COMPLETE]
     names = list(dict.fromkeys(name for trial in (*ranked, *others) for name in trial.config))
     n_folds = max((len(trial.fold_scores) for trial in ranked), default=0)
-    columns = ["rank", "trial", "state", "score", "std", "epoch", "seconds", "parameters"]
+    columns: list[object] = ["rank", "trial", "state", "score", "std", "epoch", "seconds", "parameters"]
     columns += [f"fold_{fold}" for fold in range(n_folds)] + names
     rows = [_row(trial, rank, n_folds, names) for rank, trial in enumerate(ranked, start=1)]
-    return {"columns": columns, "data": rows + [_row(trial, None, n_folds, names) for trial in others]}
+    return {"columns": columns, "data": [*rows, *(_row(trial, None, n_folds, names) for trial in others)]}
 
 
-def facts(record: StudyRecord) -> dict[str, Any]:
-    """All facts of the study as JSON values."""
-    return dict(json.loads(json.dumps(dict(record.facts), default=str)), notes=list(record.notes))
+def facts_json(record: StudyRecord) -> dict[str, object]:
+    """All facts and notes of the study."""
+    return {**record.facts.to_json(), "notes": list(record.notes)}
 
 
-def dataset_profile(record: StudyRecord) -> dict[str, Any]:
+def dataset_profile(record: StudyRecord) -> dict[str, object]:
     """Sizes of the data, as MLflow shows them beside the data set."""
-    data = facts(record).get("data") or {}
-    return {name: data[name] for name in ("rows", "test_rows", "task", "classes", "columns", "input") if data.get(name)}
+    data = record.facts.data.to_json()
+    shown = ("rows", "test_rows", "task", "classes", "columns", "input_shape")
+    return {name: data[name] for name in shown if data.get(name)}
 
 
 def describe(record: StudyRecord) -> str:
     """What this is and where it stands, in markdown."""
     best, champion = record.best, record.champion
-    lines = [_introduction(record), "", f"State: **{record.state.value}**, {_counts(record.trials)}."]
+    lines = [_introduction(record), "", f"State: **{record.state.value}**, {_counts(record)}."]
     if best is not None and best.score is not None:
         spread = "" if best.std is None else f" ± {best.std:.3g}"
         lines.append(
@@ -150,12 +151,12 @@ def describe(record: StudyRecord) -> str:
 
 
 def _introduction(record: StudyRecord) -> str:
-    spec, data = record.spec, record.facts.get("data") or {}
+    spec, data = record.spec, record.facts.data
     model = spec.model.family or spec.model.build
-    rows = f", {data['rows']} rows" if data.get("rows") else ""
+    rows = f", {data.rows} rows" if data.rows else ""
     return (
         f"Hyperparameter search by hpsearch: model {_code(model)} on {_code(spec.data.source)}{rows}; "
-        f"{record.objective.direction} {_code(record.objective.metric)} over {_folds(record)} folds, "
+        f"{record.objective.direction} {_code(record.objective.metric)} over {data.n_folds} folds, "
         f"{spec.search.tuner} {spec.search.algorithm}, seed {spec.seed}. "
         "The parent run is the study; below it is one run per trial. FINISHED trials are ranked by `score`, KILLED "
         "ones were pruned or interrupted, FAILED ones diverged or raised. `fold_0/…` is a fold's curve, the plain name "
@@ -163,21 +164,14 @@ def _introduction(record: StudyRecord) -> str:
     )
 
 
-def _folds(record: StudyRecord) -> int:
-    made = (record.facts.get("data") or {}).get("folds")
-    validation = record.spec.validation
-    return len(made) if made else 1 if validation.method == "holdout" else validation.folds * validation.repeats
+def _counts(record: StudyRecord) -> str:
+    return ", ".join(f"{count} {state.value}" for state, count in record.counts.items()) or "no trials yet"
 
 
-def _counts(trials: Sequence[Trial]) -> str:
-    counts = [(state, sum(trial.state is state for trial in trials)) for state in TrialState]
-    return ", ".join(f"{count} {state.value}" for state, count in counts if count) or "no trials yet"
-
-
-def _row(trial: Trial, rank: int | None, n_folds: int, names: Sequence[str]) -> list[Any]:
+def _row(trial: Trial, rank: int | None, n_folds: int, names: Sequence[str]) -> list[object]:
     scores = [*trial.fold_scores, *[None] * n_folds][:n_folds]
     config: list[Value | None] = [trial.config.get(name) for name in names]
-    cells: list[Any] = [rank, trial.number, trial.state.value, trial.score, trial.std, trial.epoch]
+    cells: list[object] = [rank, trial.number, trial.state.value, trial.score, trial.std, trial.epoch]
     cells += [round(trial.seconds, 3), trial.parameters, *scores, *config]
     # JSON has no NaN; a cell without a finite number is empty.
     return [None if isinstance(cell, float) and cell - cell != 0 else cell for cell in cells]

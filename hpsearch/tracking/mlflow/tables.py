@@ -1,20 +1,39 @@
-"""A run's points, params, tags and status, straight into MLflow's tables: as ``log_batch`` leaves them, only quicker.
+"""Updates of runs straight into MLflow's tables: as ``log_batch`` leaves them, only quicker.
 
 MLflow's store makes an object of every point and opens several sessions a call: 50 ms of CPU for a trial of 5 folds and
 20 epochs, where one transaction of plain rows takes 8. The tables, and the rules for what may go into them, are
-MLflow's own. Imported late, as all of MLflow.
+MLflow's own, so this way is taken only where :func:`unrecognised` finds exactly what it was tested with.
 """
 
 from collections.abc import Mapping, Sequence
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST
 from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.validation import _validate_metric, _validate_param, _validate_tag
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
+from hpsearch.tracking.mlflow.client import store_of
 from hpsearch.tracking.mlflow.trial_view import NAME, Point
+from hpsearch.tracking.mlflow.writers import RunUpdate, RunWriter
+
+REVISIONS = frozenset({"dc11669786a5"})
+"""Versions of MLflow's database (Alembic's revision) that this module was tested with: MLflow 3.17."""
+
+COLUMNS = {
+    "runs": (
+        *("run_uuid", "name", "source_type", "source_name", "entry_point_name", "user_id", "status", "start_time"),
+        *("end_time", "deleted_time", "source_version", "lifecycle_stage", "artifact_uri", "experiment_id"),
+    ),
+    "params": ("key", "value", "run_uuid"),
+    "tags": ("key", "value", "run_uuid"),
+    "metrics": ("key", "value", "timestamp", "step", "is_nan", "run_uuid"),
+    "latest_metrics": ("key", "value", "timestamp", "step", "is_nan", "run_uuid"),
+}
+"""The tables that are written, and all their columns."""
 
 _RUNS, _PARAMS, _TAGS = SqlRun.__table__, SqlParam.__table__, SqlTag.__table__
 _POINTS, _LATEST = SqlMetric.__table__, SqlLatestMetric.__table__
@@ -22,54 +41,69 @@ _POINTS, _LATEST = SqlMetric.__table__, SqlLatestMetric.__table__
 _ROW = ("key", "step", "timestamp", "value", "is_nan")
 
 
-def write(
-    client: MlflowClient,
-    run_id: str,
-    points: Sequence[Point],
-    params: Mapping[str, str],
-    tags: Mapping[str, str],
-    *,
-    status: str | None = None,
-    end_ms: int | None = None,
-) -> None:
-    """Write all of it, or nothing, in one transaction.
-
-    Args:
-        client: MLflow's, with a database open.
-        run_id: An active run.
-        points: As many as there are; those that the run has already change nothing.
-        params: Those that the run has already must have the same values.
-        tags: In place of those of the same names; the run's name is one of them.
-        status: The run's MLflow status from now on, if not as before.
-        end_ms: When the run ended, if it did, Unix time in milliseconds.
+def unrecognised(client: MlflowClient) -> str:
+    """What of the store behind a client is not as this module was tested with, in words; empty if all is known.
 
     Raises:
-        Exception: MLflow would refuse it, the client talks to a server, this MLflow's tables are others, or the
-            database is out of reach. MLflow's own calls find out which.
+        SQLAlchemyError: The database is out of reach.
     """
-    store = client._tracking_client.store
+    store = store_of(client)
     if type(store) is not SqlAlchemyStore:  # a subclass looks more closely at who may write what
-        raise TypeError(f"{type(store).__name__} is not MLflow's plain database store")
-    with store.ManagedSessionMaker(read_only=False) as session:
-        if session.execute(select(_RUNS.c.lifecycle_stage).where(_RUNS.c.run_uuid == run_id)).scalar_one() != "active":
-            raise ValueError(f"run {run_id} has been deleted")
-        if params:
-            _add_params(session, run_id, params)
-        if points:
-            _add_points(session, run_id, points, store)
-        if tags:
-            _set_tags(session, run_id, tags)
-        changed = {"status": status, "end_time": end_ms, "name": tags.get(NAME)}
-        if changed := {column: value for column, value in changed.items() if value is not None}:
-            session.execute(update(_RUNS).where(_RUNS.c.run_uuid == run_id).values(changed))
+        return f"the store {type(store).__name__}"
+    for table in (_RUNS, _PARAMS, _TAGS, _POINTS, _LATEST):
+        if set(table.columns.keys()) != set(COLUMNS.get(table.name, ())):
+            return f"the columns of table {table.name!r}: {', '.join(table.columns.keys())}"
+    with store.engine.connect() as connection:
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    return "" if len(found) == 1 and found[0] in REVISIONS else f"version {', '.join(found)} of the database"
+
+
+class TableWriter(RunWriter):
+    """Writes all of an update, or nothing, in one transaction.
+
+    Args:
+        client: MLflow's, of a store that :func:`unrecognised` knows.
+    """
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._store: SqlAlchemyStore = store_of(client)
+
+    def write(self, run_id: str, update: RunUpdate) -> None:
+        with self._store.ManagedSessionMaker(read_only=False) as session:
+            _check_active(session, run_id)
+            if update.params:
+                _add_params(session, run_id, update.params)
+            if update.points:
+                _add_points(session, run_id, update.points, self._store)
+            if update.tags:
+                _set_tags(session, run_id, update.tags)
+            _change_run(session, run_id, update)
+
+
+def _refusal(what: str) -> MlflowException:
+    return MlflowException(what, INVALID_PARAMETER_VALUE)
+
+
+def _check_active(session: Session, run_id: str) -> None:
+    stage = session.execute(select(_RUNS.c.lifecycle_stage).where(_RUNS.c.run_uuid == run_id)).scalar()
+    if stage is None:
+        raise MlflowException(f"there is no run {run_id}", RESOURCE_DOES_NOT_EXIST)
+    if stage != "active":
+        raise _refusal(f"run {run_id} has been deleted")
+
+
+def _change_run(session: Session, run_id: str, changes: RunUpdate) -> None:
+    values = {"status": changes.status, "end_time": changes.ended_ms, "name": changes.tags.get(NAME)}
+    if values := {column: value for column, value in values.items() if value is not None}:
+        session.execute(update(_RUNS).where(_RUNS.c.run_uuid == run_id).values(values))
 
 
 def _add_params(session: Session, run_id: str, params: Mapping[str, str]) -> None:
     known = session.execute(select(_PARAMS.c.key, _PARAMS.c.value).where(_PARAMS.c.run_uuid == run_id))
     there = {row.key: row.value for row in known}
     valid = [_validate_param(key, value) for key, value in params.items()]
-    if any(there.get(param.key, param.value) != param.value for param in valid):
-        raise ValueError(f"run {run_id} has these params already, with other values")
+    if changed := [param.key for param in valid if there.get(param.key, param.value) != param.value]:
+        raise _refusal(f"run {run_id} has these params already, with other values: {', '.join(changed)}")
     rows = [{"run_uuid": run_id, "key": param.key, "value": param.value} for param in valid if param.key not in there]
     if rows:
         session.execute(insert(_PARAMS), rows)

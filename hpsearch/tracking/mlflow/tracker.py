@@ -5,17 +5,20 @@ has and writes the difference. Nothing that MLflow does reaches the driver: an o
 """
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from hpsearch.core.trial import FoldResult, Trial
+from hpsearch.core.trial import Trial
 from hpsearch.errors import HpsearchError, TrackingError
 from hpsearch.ledger.record import StudyRecord, StudyState
-from hpsearch.search.observer import Observer
 from hpsearch.spec import TrackingSection
-from hpsearch.tracking.mlflow.address import resolve
-from hpsearch.tracking.mlflow.client import explain, gone, polite, refused
+from hpsearch.tracking.base import Tracker, TrackingState
+from hpsearch.tracking.mlflow.address import resolve_address
+from hpsearch.tracking.mlflow.champion import champion_uri, register_champion
+from hpsearch.tracking.mlflow.client import as_tracking_error, error_code, is_gone, is_refusal, quiet
 from hpsearch.tracking.mlflow.projection import Projection
 
 GATHER_SECONDS = 0.2
@@ -24,60 +27,54 @@ GATHER_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 60.0
 """Between two tries to reach MLflow."""
 
+_CHAMPION = "champion"
 
-@dataclass(frozen=True, slots=True)
-class TrackingState:
-    """Where the projection stands.
+T = TypeVar("T")
 
-    Attributes:
-        caught_up: MLflow has everything.
-        waiting: How many trials it may lack.
-        problem: Why, in plain words; empty when caught up.
-        url: The experiment's web page; empty where no server is known (`hpsearch ui` starts one).
-        parent_id: MLflow's id of the study's run; empty before MLflow has been reached.
-    """
-
-    caught_up: bool
-    waiting: int
-    problem: str
-    url: str
-    parent_id: str
+_Part = int | str | None
+"""What is being written: a trial's number, the champion, or the study."""
 
 
-class Tracker(Observer):
-    """Projects a study into MLflow as it is searched. Never raises.
+class MlflowTracker(Tracker):
+    """Shows a study in MLflow.
 
     Args:
-        tracking: Where MLflow is; relative paths start from the working directory.
-        patience_s: How long :meth:`close` waits for the last writes, seconds. What is left is for :func:`sync`.
+        section: Where MLflow is; relative paths start from the working directory.
+        patience_s: How long :meth:`close` waits for the last writes, seconds. What is left is for ``hpsearch sync``.
+
+    Raises:
+        TrackingError: An environment variable that the section names is not set.
     """
 
-    def __init__(self, tracking: TrackingSection, *, patience_s: float = 60.0) -> None:
-        self._address = resolve(tracking)
+    def __init__(self, section: TrackingSection, *, patience_s: float = 60.0) -> None:
+        self._address = resolve_address(section)
         self._patience_s = patience_s
+        self._thread: threading.Thread | None = None
+        # Shared by both threads, under the condition's lock.
         self._changed = threading.Condition()
         self._record: StudyRecord | None = None
         self._trials: dict[int, Trial] = {}
         self._dirty: set[int] = set()
+        self._crowned: StudyRecord | None = None
+        self._model_uri = ""
         self._files: dict[tuple[Path, str | None], None] = {}
         self._closing = False
         self._abandoned = False
         self._idle = False
         self._notes: list[str] = []
         self._problem: TrackingError | None = None
+        self._refused: dict[int | str, TrackingError] = {}
+        self._place = ("", "")
+        # The background thread's own.
         self._wait_s = 1.0
-        self._refused: dict[int, TrackingError] = {}
-        self._questioned: set[tuple[int | None, str]] = set()
-        self._at: int | None = None
+        self._questioned: set[tuple[_Part, str]] = set()
+        self._at: _Part = None
         self._projection: Projection | None = None
         self._described = False
-        self._place = ("", "")
-        self._thread: threading.Thread | None = None
 
     # The driver's side: a lock and a table
 
     def open(self, record: StudyRecord) -> None:
-        """Begin, or go on with, a study; trials that MLflow lacks are caught up."""
         with self._changed:
             self._record = record
             self._trials = {trial.number: trial for trial in record.trials}
@@ -86,27 +83,18 @@ class Tracker(Observer):
         self._thread = threading.Thread(target=self._serve, name="hpsearch-tracking", daemon=True)
         self._thread.start()
 
-    def trial_started(self, trial: Trial) -> None:
-        """Show the trial as running."""
-        self._put(trial)
-
-    def fold_finished(self, trial: Trial, result: FoldResult) -> None:
-        """Add a fold's curves to a running trial."""
-        before = self._trials.get(trial.number, trial)
-        folds = {one.fold: one for one in (*before.folds, *trial.folds, result)}
-        self._put(replace(trial, folds=tuple(folds[fold] for fold in sorted(folds))))
-
-    def trial_finished(self, trial: Trial) -> None:
-        """Write the trial's mean curves, final metrics and status."""
-        self._put(trial)
-
-    def refit_started(self, trial: Trial) -> None:
-        """Wait until the study's run exists: a worker logs the champion to it, and two must not create it at once."""
+    def trial_changed(self, trial: Trial) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._place[1] or self._problem, self._patience_s)
+            self._trials[trial.number] = trial
+            self._touch((trial.number,))
+
+    def champion_ready(self, record: StudyRecord) -> str:
+        with self._changed:
+            self._crowned = record
+            self._touch(())
+            return champion_uri(record.name) if self._problem is None else ""
 
     def add_file(self, path: Path, folder: str | None = None) -> None:
-        """Put a file beside the parent run, such as the report; it must stay where it is until it is written."""
         with self._changed:
             self._files[path.resolve(), folder] = None
             self._touch(())
@@ -116,10 +104,9 @@ class Tracker(Observer):
         with self._changed:
             return self._changed.wait_for(lambda: self._idle, timeout_s)
 
-    def close(self, record: StudyRecord) -> None:
-        """Write the study's end and wait for it, as long as the patience lasts; :attr:`state` says how it went."""
+    def close(self, record: StudyRecord) -> TrackingState:
         if self._thread is None:
-            return
+            return self.state
         with self._changed:
             self._record = record
             self._trials.update((trial.number, trial) for trial in record.trials)
@@ -130,31 +117,30 @@ class Tracker(Observer):
             self._abandoned = True
             self._changed.notify_all()
             if self._thread.is_alive() and self._problem is None:
-                self._problem = TrackingError(f"MLflow was still writing after {self._patience_s:g} s")
+                self._problem = TrackingError(
+                    f"MLflow was still writing after {self._patience_s:g} s",
+                    code="still-writing",
+                    seconds=self._patience_s,
+                )
+        return self.state
 
     @property
     def state(self) -> TrackingState:
-        """Where the projection stands."""
         with self._changed:
             problem = self._problem or next(iter(self._refused.values()), None)
             if problem is None and not self._idle:
-                problem = TrackingError("MLflow has not been written yet")
-            waiting = len(self._dirty | self._refused.keys())
-            return TrackingState(problem is None, waiting, problem.what if problem else "", *self._place)
+                problem = TrackingError("MLflow has not been written yet", code="not-written-yet")
+            return TrackingState(
+                caught_up=problem is None,
+                waiting=len(self._dirty | (self._refused.keys() - {_CHAMPION})),
+                problem=problem.what if problem else "",
+                url=self._place[0],
+                run_id=self._place[1],
+                model_uri=self._model_uri,
+                notes=(*self._notes, *(_refusal_note(part, error) for part, error in self._refused.items())),
+            )
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the user should know, oldest first: outages, refusals, things restored."""
-        with self._changed:
-            refusals = tuple(f"trial {number}: {error.what}" for number, error in self._refused.items())
-            return (*self._notes, *refusals)
-
-    def _put(self, trial: Trial) -> None:
-        with self._changed:
-            self._trials[trial.number] = trial
-            self._touch((trial.number,))
-
-    def _touch(self, numbers: Sequence[int] | dict[int, Trial]) -> None:
+    def _touch(self, numbers: Iterable[int]) -> None:
         self._dirty.update(numbers)
         self._idle = False
         self._changed.notify_all()
@@ -162,12 +148,12 @@ class Tracker(Observer):
     # The background thread
 
     def _serve(self) -> None:
-        with polite():
+        with quiet():
             while self._wait_for_work():
                 try:
                     self._write()
                 except Exception as error:  # whatever MLflow does, the study goes on
-                    if (refused(error) or gone(error)) and self._question(error) not in self._questioned:
+                    if (is_refusal(error) or is_gone(error)) and self._question(error) not in self._questioned:
                         # Something was deleted behind our back: look again, and believe the second refusal.
                         self._questioned.add(self._question(error))
                         self._projection = None
@@ -189,31 +175,31 @@ class Tracker(Observer):
     def _write(self) -> None:
         with self._changed:
             record, closing = self._record, self._closing
-            files = list(self._files)
         assert record is not None
         self._at = None
-        if self._projection is None:
-            self._projection = Projection(record, self._address)
-            with self._changed:
-                self._dirty |= self._trials.keys()
-                self._place = (_url(self._projection), self._projection.parent_id)
-                self._notes += self._projection.notes
-                self._changed.notify_all()
-            self._described = False
-        self._write_trials(self._projection, "RUNNING" if record.state is StudyState.RUNNING else "KILLED")
-        for path, folder in files:
-            if path.is_file():
-                self._projection.write_file(path, folder)
-            with self._changed:
-                del self._files[path, folder]
-                self._notes += [] if path.is_file() else [f"{path} is gone; it was not logged to MLflow"]
+        projection = self._connected(record)
+        self._write_trials(projection, "RUNNING" if record.state is StudyState.RUNNING else "KILLED")
+        self._write_champion(projection)
+        self._write_files(projection)
         # Last, because it needs the artifact store, which may fail on its own.
         if not self._described or (closing and not self._dirty):
-            self._projection.write_study(record)
+            projection.write_study(self._with_model_uri(record))
             self._described = True
         with self._changed:
-            self._idle = not self._dirty and not self._files and closing == self._closing
+            waiting = self._dirty or self._files or self._crowned
+            self._idle = not waiting and closing == self._closing
             self._changed.notify_all()
+
+    def _connected(self, record: StudyRecord) -> Projection:
+        if self._projection is None:
+            projection = Projection(record, self._address)
+            with self._changed:
+                self._dirty |= self._trials.keys()
+                self._place = (projection.url, projection.parent_id)
+                self._notes += [note for note in projection.notes if note not in self._notes]
+                self._changed.notify_all()
+            self._projection, self._described = projection, False
+        return self._projection
 
     def _write_trials(self, projection: Projection, open_status: str) -> None:
         with self._changed:
@@ -221,31 +207,69 @@ class Tracker(Observer):
         for trial in trials:
             if self._abandoned:
                 return
-            self._at = trial.number
-            try:
-                projection.write_trial(trial, open_status=open_status)
-            except Exception as error:
-                if not refused(error) or self._question(error) not in self._questioned:
-                    raise
-                self._refused[trial.number] = explain(error, self._address)
-            else:
-                self._refused.pop(trial.number, None)
+            self._attempt(trial.number, partial(projection.write_trial, trial, open_status=open_status))
             with self._changed:
                 if self._trials[trial.number] is trial:
                     self._dirty.discard(trial.number)
-        self._at = None
         projection.write_trajectory(trials)
 
-    def _question(self, error: Exception) -> tuple[int | None, str]:
-        """What was refused (a trial, or the study) and why; the text would not do, for it may name a fresh run's id."""
-        return self._at, str(getattr(error, "error_code", ""))
+    def _write_champion(self, projection: Projection) -> None:
+        with self._changed:
+            record = self._crowned
+            trials = tuple(self._trials[number] for number in sorted(self._trials))
+        if record is None or self._abandoned:
+            return
+        uri = self._attempt(_CHAMPION, partial(register_champion, projection, replace(record, trials=trials)))
+        with self._changed:
+            self._model_uri = uri or ""
+            if self._crowned is record:
+                self._crowned = None
+
+    def _write_files(self, projection: Projection) -> None:
+        with self._changed:
+            files = list(self._files)
+        for path, folder in files:
+            there = path.is_file()
+            if there:
+                projection.write_file(path, folder)
+            with self._changed:
+                del self._files[path, folder]
+                self._notes += [] if there else [f"{path} is gone; it was not logged to MLflow"]
+
+    def _with_model_uri(self, record: StudyRecord) -> StudyRecord:
+        """The study with its champion's address, which the driver learns last."""
+        if record.champion is None or not self._model_uri:
+            return record
+        return replace(record, champion=replace(record.champion, model_uri=self._model_uri))
+
+    def _attempt(self, part: int | str, write: Callable[[], T]) -> T | None:
+        """Write one part, unless MLflow refuses it a second time, which must not hold up the others."""
+        self._at = part
+        try:
+            result = write()
+        except Exception as error:  # MLflow raises its own errors, SQLAlchemy's and the artifact store's
+            final = is_refusal(error) and self._question(error) in self._questioned
+            if not (final or isinstance(error, TrackingError)):
+                raise
+            with self._changed:
+                self._refused[part] = as_tracking_error(error, self._address)
+            result = None
+        else:
+            with self._changed:
+                self._refused.pop(part, None)
+        self._at = None
+        return result
+
+    def _question(self, error: Exception) -> tuple[_Part, str]:
+        """What was refused and why; the text would not do, for it may name a fresh run's id."""
+        return self._at, error_code(error)
 
     def _lose(self, error: Exception) -> None:
-        told = error if isinstance(error, HpsearchError) else explain(error, self._address)
+        told = error if isinstance(error, HpsearchError) else as_tracking_error(error, self._address)
         with self._changed:
             if self._problem is None:
                 self._notes.append(f"{told.what}; the study goes on, and MLflow is caught up later")
-            self._problem = told if isinstance(told, TrackingError) else explain(error, self._address)
+            self._problem = told if isinstance(told, TrackingError) else as_tracking_error(error, self._address)
             self._projection = None
             self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_SECONDS)
             self._changed.notify_all()
@@ -257,41 +281,5 @@ class Tracker(Observer):
             self._problem, self._wait_s = None, 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class SyncReport:
-    """What :func:`sync` did.
-
-    Attributes:
-        written: How many trials were missing or stale in MLflow.
-        notes: What else the user should know.
-        url: The experiment's web page; empty where no server is known.
-        parent_id: MLflow's id of the study's run.
-    """
-
-    written: int
-    notes: tuple[str, ...]
-    url: str
-    parent_id: str
-
-
-def sync(record: StudyRecord) -> SyncReport:
-    """Bring MLflow to what the ledger has: nothing lost, nothing doubled. Runs deleted in MLflow's pages come back.
-
-    Raises:
-        TrackingError: MLflow cannot be reached or refuses; names its address and what to do.
-    """
-    address = resolve(record.spec.tracking)
-    with polite():
-        try:
-            projection = Projection(record, address, restore=True)
-            open_status = "RUNNING" if record.state is StudyState.RUNNING else "KILLED"
-            written = sum(projection.write_trial(trial, open_status=open_status) for trial in record.trials)
-            projection.write_trajectory(record.trials)
-            projection.write_study(record)
-        except Exception as error:
-            raise explain(error, address) from error
-    return SyncReport(written, tuple(projection.notes), _url(projection), projection.parent_id)
-
-
-def _url(projection: Projection) -> str:
-    return projection.address.experiment_url(projection.experiment_id)
+def _refusal_note(part: int | str, error: TrackingError) -> str:
+    return f"{part if isinstance(part, str) else f'trial {part}'}: {error.what}"

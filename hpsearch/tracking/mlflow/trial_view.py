@@ -46,18 +46,18 @@ class Point(NamedTuple):
     step: int
 
 
-def key(name: str) -> str:
+def legal_key(name: str) -> str:
     """`name` as MLflow allows keys: letters, digits and ``_-. :/``, no odd path parts, at most 250 characters."""
     cleaned = re.sub(r"[^\w\-. :/]", "_", name)[:250].strip("/ ")
     normal = posixpath.normpath(cleaned or "_")
     return re.sub(r"^\.\.?(?=/|$)", "_", normal)
 
 
-def keys(names: Iterable[str]) -> dict[str, str]:
-    """:func:`key` of every name, made different where two names would share one."""
+def legal_keys(names: Iterable[str]) -> dict[str, str]:
+    """:func:`legal_key` of every name, made different where two names would share one."""
     found: dict[str, str] = {}
     for name in names:
-        wanted = one = key(name)
+        wanted = one = legal_key(name)
         count = 1
         while one in found.values():
             count += 1
@@ -76,14 +76,14 @@ def epoch_ms(result: FoldResult, epoch: int) -> int:
     return milliseconds(result.started + result.seconds * (epoch + 1) / max(1, result.epochs))
 
 
-def number(value: float) -> float:
+def finite_or_nan(value: float) -> float:
     """`value`, with infinities as NaN: MLflow would store 1.8e308, which flattens every chart it is drawn in."""
     return float(value) if math.isfinite(value) else math.nan
 
 
 def params(trial: Trial) -> dict[str, str]:
     """Every hyperparameter of the trial; ``float(text)`` gives a number back bit for bit."""
-    names = keys(trial.config)
+    names = legal_keys(trial.config)
     return {names[name]: str(value) for name, value in trial.config.items()}
 
 
@@ -91,9 +91,9 @@ def fold_points(result: FoldResult) -> list[Point]:
     """A fold's curves as ``fold_0/val_accuracy`` …; the step is the epoch, from 0."""
     times = [epoch_ms(result, epoch) for epoch in range(result.epochs)]
     return [
-        Point(name, number(value), times[epoch], epoch)
+        Point(name, finite_or_nan(value), times[epoch], epoch)
         for metric, curve in result.curves.items()
-        for name in (key(f"fold_{result.fold}/{metric}"),)
+        for name in (legal_key(f"fold_{result.fold}/{metric}"),)
         for epoch, value in enumerate(curve)
     ]
 
@@ -107,11 +107,11 @@ def mean_points(trial: Trial, *, prefix: str = "") -> list[Point]:
         return []
     points = []
     for metric, curve in mean_curves([fold.curves for fold in trial.folds]).items():
-        name = key(prefix + (f"mean/{metric}" if not prefix and metric in _SUMMARY else metric))
+        name = legal_key(prefix + (f"mean/{metric}" if not prefix and metric in _SUMMARY else metric))
         for epoch, value in enumerate(curve):
             # A mean is known when the last fold has reached the epoch.
             when = max(epoch_ms(fold, epoch) for fold in trial.folds)
-            points.append(Point(name, number(value), when, epoch))
+            points.append(Point(name, finite_or_nan(value), when, epoch))
     return points
 
 
@@ -129,10 +129,10 @@ def summary_points(trial: Trial) -> list[Point]:
     }
     values |= {f"fold_{fold.fold}/score": score for fold, score in zip(trial.folds, trial.fold_scores, strict=False)}
     when = milliseconds(trial.finished or trial.started)
-    return [Point(name, number(value), when, 0) for name, value in values.items() if value is not None]
+    return [Point(name, finite_or_nan(value), when, 0) for name, value in values.items() if value is not None]
 
 
-def label(trial: int) -> str:
+def trial_label(trial: int) -> str:
     """Short name of a trial, which sorts as its number does."""
     return f"t{trial:03d}"
 
@@ -140,9 +140,9 @@ def label(trial: int) -> str:
 def run_name(trial: Trial) -> str:
     """``t012 · 0.981`` once complete, ``t012 · pruned`` and the like otherwise, ``t012`` while running."""
     if trial.state is TrialState.RUNNING:
-        return label(trial.number)
+        return trial_label(trial.number)
     told = f"{trial.score:.4g}" if trial.state is TrialState.COMPLETE and trial.score is not None else trial.state.value
-    return f"{label(trial.number)} · {told}"
+    return f"{trial_label(trial.number)} · {told}"
 
 
 def tags(trial: Trial) -> dict[str, str]:
@@ -197,11 +197,11 @@ class BestSoFar:
                 self._best = score
             self._time = max(self._time, time)
             if self._best is not None:
-                points.append(Point("best_score", number(self._best), milliseconds(self._time), self._next))
+                points.append(Point("best_score", finite_or_nan(self._best), milliseconds(self._time), self._next))
             self._next += 1
         return points
 
 
-def iso(seconds: float) -> str:
-    """Unix time as text, to the microsecond: the identity of a study among those of one name."""
+def iso_time(seconds: float) -> str:
+    """Unix time as text, to the microsecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")

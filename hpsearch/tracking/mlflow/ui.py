@@ -17,7 +17,7 @@ from typing import TextIO
 
 from hpsearch.errors import TrackingError
 from hpsearch.spec import TrackingSection
-from hpsearch.tracking.mlflow.address import Address, page, resolve
+from hpsearch.tracking.mlflow.address import Address, resolve_address, study_page_url
 
 HOST = "127.0.0.1"
 FIRST_PORT = 5000
@@ -39,29 +39,32 @@ class Ui:
     environment: Mapping[str, str]
 
 
-def make_ui(tracking: TrackingSection, *, port: int | None = None) -> Ui:
+def make_ui(section: TrackingSection, *, port: int | None = None) -> Ui:
     """The command for the pages of a store.
 
     Args:
-        tracking: Where the store is.
+        section: Where the store is.
         port: Port to use; the first free one from 5000 if not given.
 
     Raises:
         TrackingError: The store does not exist yet, or the port is taken.
     """
-    address = resolve(tracking)
+    address = resolve_address(section)
     if address.http:
         return Ui(address.uri, (), {})
     if address.file is not None and not address.file.is_file():
         raise TrackingError(
-            f"there is no MLflow database {address.file}", hint="`hpsearch run FILE` makes one; see [tracking] uri"
+            f"there is no MLflow database {address.file}",
+            code="no-database",
+            hint="`hpsearch run FILE` makes one; see [tracking] uri",
+            file=str(address.file),
         )
     chosen = _free_port() if port is None else _check_port(port)
     return Ui(f"http://{HOST}:{chosen}", _command(address, chosen), _ENVIRONMENT)
 
 
 def serve_ui(
-    tracking: TrackingSection,
+    section: TrackingSection,
     *,
     study: str | None = None,
     port: int | None = None,
@@ -70,7 +73,7 @@ def serve_ui(
     """Show MLflow's pages until Ctrl-C.
 
     Args:
-        tracking: Where the store is.
+        section: Where the store is.
         study: Opens this study's experiment; else the list of all.
         port: See :func:`make_ui`.
         ready: Told the address to open, once it answers.
@@ -81,9 +84,9 @@ def serve_ui(
     Raises:
         TrackingError: The store does not exist, the port is taken, or the server does not start.
     """
-    ui = make_ui(tracking, port=port)
+    ui = make_ui(section, port=port)
     if not ui.command:
-        _get(f"{ui.server}/health", tracking.uri)
+        _get(f"{ui.server}/health", section.uri)
         ready(study_page(ui.server, study))
         return 0
     # Not into a pipe: nobody reads it while the server runs, and a full pipe would stop the server.
@@ -109,7 +112,7 @@ def study_page(server: str, study: str | None) -> str:
         with contextlib.suppress(TrackingError):
             found = _get(f"{server}/api/2.0/mlflow/experiments/get-by-name?{query}", server)
             experiment = json.loads(found)["experiment"]
-            return page(server, experiment["experiment_id"])
+            return study_page_url(server, experiment["experiment_id"])
     return f"{server}/#/experiments"
 
 
@@ -129,14 +132,25 @@ def _free_port() -> int:
     for port in range(FIRST_PORT, FIRST_PORT + 100):
         if _is_free(port):
             return port
-    raise TrackingError(f"no port of {FIRST_PORT}–{FIRST_PORT + 99} is free", hint="name another one with --port")
+    raise TrackingError(
+        f"no port of {FIRST_PORT}–{FIRST_PORT + 99} is free",
+        code="no-free-port",
+        hint="name another one with --port",
+        first=FIRST_PORT,
+        last=FIRST_PORT + 99,
+    )
 
 
 def _check_port(port: int) -> int:
     if not 0 < port < 65536:
-        raise TrackingError(f"port must be between 1 and 65535, but got {port}")
+        raise TrackingError(f"port must be between 1 and 65535, but got {port}", code="port-out-of-range", port=port)
     if not _is_free(port):
-        raise TrackingError(f"port {port} is taken", hint="leave --port out: the first free one is found")
+        raise TrackingError(
+            f"port {port} is taken",
+            code="port-taken",
+            hint="leave --port out, and the first free one is used",
+            port=port,
+        )
     return port
 
 
@@ -157,7 +171,13 @@ def _get(url: str, told: str) -> str:
             return str(answer.read().decode())
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise TrackingError(f"MLflow at {told} cannot be reached: {reason}", hint="is the server up?") from None
+        raise TrackingError(
+            f"MLflow at {told} cannot be reached: {reason}",
+            code="unreachable",
+            hint="is the server up?",
+            address=told,
+            reason=str(reason),
+        ) from None
 
 
 def _wait_until_up(process: "subprocess.Popen[bytes]", server: str, said: TextIO) -> None:
@@ -166,12 +186,19 @@ def _wait_until_up(process: "subprocess.Popen[bytes]", server: str, said: TextIO
         if process.poll() is not None:
             said.seek(0)
             lines = said.read().strip().splitlines() or [f"exit code {process.returncode}"]
-            raise TrackingError(f"MLflow's server ended at once: {lines[-1]}", hint="see [tracking] uri")
+            raise TrackingError(
+                f"MLflow's server ended at once: {lines[-1]}",
+                code="server-ended",
+                hint="see [tracking] uri",
+                said=lines[-1],
+            )
         with contextlib.suppress(TrackingError):
             _get(f"{server}/health", server)
             return
         time.sleep(0.2)
-    raise TrackingError(f"MLflow's server did not answer within {START_SECONDS:g} s")
+    raise TrackingError(
+        f"MLflow's server did not answer within {START_SECONDS:g} s", code="server-silent", seconds=START_SECONDS
+    )
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

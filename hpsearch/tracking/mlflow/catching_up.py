@@ -1,0 +1,40 @@
+"""Catches MLflow up with the ledger, all at once: what ``hpsearch sync`` does."""
+
+from dataclasses import replace
+
+from hpsearch.errors import TrackingError
+from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.tracking.base import SyncReport
+from hpsearch.tracking.mlflow.address import resolve_address
+from hpsearch.tracking.mlflow.champion import register_champion
+from hpsearch.tracking.mlflow.client import as_tracking_error, quiet
+from hpsearch.tracking.mlflow.projection import Projection
+from hpsearch.tracking.settings import mlflow_settings
+
+
+def sync(record: StudyRecord) -> SyncReport:
+    """See :func:`hpsearch.tracking.sync`."""
+    address = resolve_address(record.spec.tracking)
+    with mlflow_settings(), quiet():
+        try:
+            projection = Projection(record, address, restore=True)
+            open_status = "RUNNING" if record.state is StudyState.RUNNING else "KILLED"
+            written = sum(projection.write_trial(trial, open_status=open_status) for trial in record.trials)
+            projection.write_trajectory(record.trials)
+            record, notes = _with_registered_champion(projection, record)
+            projection.write_study(record)
+        except Exception as error:  # MLflow raises its own errors, SQLAlchemy's, requests' and the artifact store's
+            raise as_tracking_error(error, address) from error
+    uri = record.champion.model_uri if record.champion else ""
+    return SyncReport(written, projection.url, projection.parent_id, uri, (*projection.notes, *notes))
+
+
+def _with_registered_champion(projection: Projection, record: StudyRecord) -> tuple[StudyRecord, list[str]]:
+    """The study with its champion's address in MLflow; a note says why there is none."""
+    if record.champion is None:
+        return record, []
+    try:
+        uri = register_champion(projection, record)
+    except TrackingError as error:
+        return record, [f"the champion was not registered: {error.what}"]
+    return replace(record, champion=replace(record.champion, model_uri=uri)), []

@@ -1,0 +1,72 @@
+"""The process' environment while MLflow is in use. Set and restored by the caller's thread; no other thread changes it.
+
+Starting a process copies the environment. A thread that changed it meanwhile would hand on half of the settings.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+
+from hpsearch.spec import StudySpec
+
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # MLflow's own defaults retry for four minutes; and a retried create_run may create two.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    # MLflow prints a line to stdout whenever a run ends.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # A uv project in the working directory is no part of a champion.
+    "MLFLOW_UV_AUTO_DETECT": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+"""What MLflow reads from the environment only. The user's own values win."""
+
+_lock = threading.Lock()
+_users = 0
+_added: list[str] = []
+
+
+@contextlib.contextmanager
+def mlflow_settings() -> Iterator[None]:
+    """Keep MLflow quiet and quick to give up inside the block. Blocks may overlap; the last one to end restores."""
+    global _users
+    with _lock:
+        if _users == 0:
+            _added.extend(name for name in SETTINGS if name not in os.environ)
+            os.environ.update((name, SETTINGS[name]) for name in _added)
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            while _users == 0 and _added:
+                os.environ.pop(_added.pop(), None)
+
+
+@contextlib.contextmanager
+def environment(spec: StudySpec) -> Iterator[None]:
+    """Prepare the process for tracking a study inside the block, and start to import MLflow in the background.
+
+    The import takes seconds, in which a driver waits for its workers anyway. Nothing is connected to, or written. What
+    goes wrong shows when MLflow is used. If the worker is this very process, it has imports of its own to do, and
+    MLflow's come later.
+
+    Args:
+        spec: The study file.
+    """
+    with mlflow_settings():
+        if spec.resources.executor == "inline":
+            yield
+            return
+        from hpsearch.tracking.mlflow.client import import_mlflow
+
+        # No daemon: Python may crash at its exit if that cuts an import short.
+        thread = threading.Thread(target=import_mlflow, args=(spec.tracking,), name="hpsearch-import")
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()  # MLflow reads the settings while it is imported

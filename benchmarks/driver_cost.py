@@ -22,10 +22,10 @@ from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.driver import Driver
-from hpsearch.search.observer import Observer, Observers
+from hpsearch.search.observer import Observer, Observers, TrackerObserver
 from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
-from hpsearch.tracking.mlflow import Tracker
-from hpsearch.tracking.mlflow.client import polite
+from hpsearch.tracking.mlflow.client import import_mlflow
+from hpsearch.tracking.mlflow.tracker import MlflowTracker
 from hpsearch.tuners import make_tuner
 from hpsearch.tuners.base import TunerSettings
 
@@ -42,7 +42,7 @@ class Reading(NamedTuple):
 class Gauge(Observer):
     """Takes a reading every hundred trials. Before the first one, it waits for MLflow to catch up."""
 
-    def __init__(self, tracker: Tracker | None) -> None:
+    def __init__(self, tracker: MlflowTracker | None) -> None:
         self.tracker = tracker
         self.readings = [read(0)]
 
@@ -71,13 +71,12 @@ def per_trial(before: Reading, after: Reading) -> str:
     return f"{wall:.1f} ms per trial, CPU of all threads {cpu:.1f} ms"
 
 
-def open_mlflow(record: StudyRecord) -> Tracker:
+def open_mlflow(record: StudyRecord) -> MlflowTracker:
     """Open a tracker as a study does, step by step, and print the cost of each step."""
     begun = read(0)
-    with polite():
-        from hpsearch.tracking.mlflow import tables  # noqa: F401 - imports MLflow's database store too
+    import_mlflow(record.spec.tracking)
     imported = read(0)
-    tracker = Tracker(record.spec.tracking)
+    tracker = MlflowTracker(record.spec.tracking)
     tracker.open(record)
     tracker.flush(60)
     made = read(0)
@@ -108,7 +107,7 @@ def main() -> None:
         ledger,
         executor=SyntheticExecutor(),
         tuner=make_tuner("optuna", options.algorithm, TunerSettings(record.space, "maximize", spec.seed)),
-        observer=Observers([tracker, gauge] if tracker else [gauge]),
+        observer=Observers([TrackerObserver(tracker), gauge] if tracker else [gauge]),
         interrupted=lambda: False,
     )
     driver.search()

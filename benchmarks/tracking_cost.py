@@ -16,11 +16,12 @@ from pathlib import Path
 
 from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.search.observer import TrackerObserver
 from hpsearch.testing.factories import make_record, make_trial
-from hpsearch.tracking.mlflow import Tracker
-from hpsearch.tracking.mlflow.address import resolve
-from hpsearch.tracking.mlflow.client import polite
+from hpsearch.tracking.mlflow.address import resolve_address
+from hpsearch.tracking.mlflow.client import quiet
 from hpsearch.tracking.mlflow.projection import Projection
+from hpsearch.tracking.mlflow.tracker import MlflowTracker
 
 
 def megabytes() -> float:
@@ -30,8 +31,8 @@ def megabytes() -> float:
 
 def fold_by_fold(record: StudyRecord, trials: tuple[Trial, ...]) -> float:
     """CPU seconds to write trials at their start, after each fold, and at their end."""
-    with polite():
-        projection = Projection(record, resolve(record.spec.tracking))
+    with quiet():
+        projection = Projection(record, resolve_address(record.spec.tracking))
         begun = time.process_time()
         for trial in trials:
             running = Trial(trial.number, trial.config, started=trial.started)
@@ -51,8 +52,9 @@ def main() -> None:
         record = make_record((), folder=Path(folder))
         before = megabytes()
         begun = time.perf_counter()
-        tracker = Tracker(record.spec.tracking)
-        tracker.open(record)
+        tracker = MlflowTracker(record.spec.tracking)
+        observer = TrackerObserver(tracker)
+        observer.open(record)
         tracker.flush(120)
         opened, memory_open = time.perf_counter() - begun, megabytes()
         told = 0.0
@@ -60,10 +62,10 @@ def main() -> None:
         for trial in trials:
             running = Trial(trial.number, trial.config, started=trial.started)
             start = time.perf_counter()
-            tracker.trial_started(running)
+            observer.trial_started(running)
             for fold in trial.folds:
-                tracker.fold_finished(running, fold)
-            tracker.trial_finished(trial)
+                observer.fold_finished(running, fold)
+            observer.trial_finished(trial)
             told += time.perf_counter() - start
         tracker.flush(600)
         wall, cpu = time.perf_counter() - begun, time.process_time() - cpu

@@ -3,100 +3,72 @@
 import itertools
 import math
 import random
+from collections.abc import Callable
 
 import pytest
 
 from hpsearch.core.objective import Objective
+from hpsearch.core.registries import PRUNERS
 from hpsearch.errors import SpecError
 from hpsearch.pruning import FoldCurves, Pruner, make_pruner
 from hpsearch.pruning.halving import HalvingPruner
 from hpsearch.pruning.median import MedianPruner
 from hpsearch.pruning.racing import RacingPruner
 from hpsearch.spec import PruningSection, parse_spec
+from hpsearch.testing.contracts import PRUNER_RULES
+from hpsearch.testing.contracts.pruners import FIELD, MAXIMIZE, VALIDATION_RATIO, PrunerCase, reasons
+from hpsearch.testing.contracts.pruners import make_curves as curves
+from hpsearch.testing.contracts.pruners import make_rising_curves as rising
 
-MAXIMIZE = Objective("val_accuracy", "maximize")
-MINIMIZE = Objective("val_loss", "minimize")
 LAST = Objective("val_accuracy", "maximize", "last")
-METHODS = ("median", "successive-halving", "racing")
-RATIO = 1 / 4
-"""Validation rows per training row of five folds."""
-
-
-def curves(trial: int, *folds, epochs: int = 20, complete: bool | None = None) -> FoldCurves:
-    return FoldCurves(
-        trial, tuple(map(tuple, folds)), len(folds[0]) == epochs if complete is None else complete, epochs
-    )
-
-
-def rising(trial: int, top: float, n: int, *, epochs: int = 20, noise: float = 0.002) -> FoldCurves:
-    """Five folds on their way to `top`, each a little off, after n epochs."""
-    rng = random.Random(trial)
-    offsets = [rng.gauss(0, noise) for _ in range(5)]
-    folds = [[top + o - 0.3 * math.exp(-e / 1.5) + rng.gauss(0, noise) for e in range(1, n + 1)] for o in offsets]
-    return curves(trial, *folds, epochs=epochs)
-
-
-def mirrored(one: FoldCurves) -> FoldCurves:
-    """The same curves as losses."""
-    return FoldCurves(one.trial, tuple(tuple(1 - v for v in fold) for fold in one.folds), one.complete, one.epochs)
+METHODS = PRUNERS.names()
 
 
 def pruner(method: str, objective: Objective = MAXIMIZE, **settings) -> Pruner:
     spec = PruningSection.model_validate({"method": method, **settings})
-    made = make_pruner(spec, objective, validation_ratio=RATIO)
+    made = make_pruner(spec, objective, validation_ratio=VALIDATION_RATIO)
     assert made is not None
     return made
 
 
-FIELD = [rising(i, 0.96 + 0.001 * i, 20) for i in range(8)]
-
-
 def test_method_none_makes_no_pruner():
-    assert make_pruner(PruningSection(), MAXIMIZE, validation_ratio=RATIO) is None
+    assert make_pruner(PruningSection(), MAXIMIZE, validation_ratio=VALIDATION_RATIO) is None
 
 
 @pytest.mark.parametrize("method", METHODS)
-class TestContract:
-    def reasons(self, rule: Pruner, top: float, others=FIELD, mirror: bool = False) -> dict[int, str | None]:
-        flip = mirrored if mirror else lambda one: one
-        field = [flip(one) for one in others]
-        return {n: rule.stop_reason(flip(rising(99, top, n)), field) for n in range(1, 20)}
+@pytest.mark.parametrize("rule", PRUNER_RULES, ids=lambda rule: rule.__name__)
+def test_rule(rule: Callable[[PrunerCase], None], method: str):
+    rule(PrunerCase(PRUNERS.load_class(method, Pruner)))
 
-    def test_stops_a_hopeless_trial_and_says_why(self, method):
-        reasons = [reason for reason in self.reasons(pruner(method), 0.5).values() if reason]
-        assert reasons
-        assert all("epoch" in reason or "rung" in reason for reason in reasons)
+
+@pytest.mark.parametrize("method", METHODS)
+class TestComparison:
+    """All built-in rules compare a trial with others."""
+
+    def test_stops_a_hopeless_trial_and_says_when(self, method):
+        found = [reason for reason in reasons(pruner(method), 0.5) if reason]
+        assert found
+        assert all("epoch" in reason or "rung" in reason for reason in found)
 
     def test_never_stops_the_best(self, method):
-        assert set(self.reasons(pruner(method), 0.99).values()) == {None}
-
-    def test_minimising_is_maximising_upside_down(self, method):
-        for top in (0.5, 0.96, 0.99):
-            up = self.reasons(pruner(method), top)
-            down = self.reasons(pruner(method, MINIMIZE), top, mirror=True)
-            assert [reason is None for reason in up.values()] == [reason is None for reason in down.values()]
+        assert set(reasons(pruner(method), 0.99)) == {None}
 
     @pytest.mark.parametrize("min_epochs", [1, 4, 7])
-    def test_nothing_before_min_epochs_and_nothing_at_the_end(self, method, min_epochs):
-        rule = pruner(method, min_epochs=min_epochs)
-        stops = [n for n, reason in self.reasons(rule, 0.3).items() if reason]
-        assert min(stops) == max(min_epochs, 2 if method == "racing" else 1)
-        assert rule.stop_reason(rising(99, 0.3, 20), FIELD) is None
+    def test_stops_as_soon_as_min_epochs_allows(self, method, min_epochs):
+        said = reasons(pruner(method, min_epochs=min_epochs), 0.3)
+        first = next(n for n, reason in enumerate(said, 1) if reason)
+        assert first == max(min_epochs, 2 if method == "racing" else 1)
 
     def test_alone_or_first_goes_on(self, method):
         rule = pruner(method)
-        assert set(self.reasons(rule, 0.5, others=[]).values()) == {None}
-        assert set(self.reasons(rule, 0.5, others=FIELD[:1]).values()) == {None}
-
-    def test_order_of_others_does_not_matter(self, method):
-        rule = pruner(method)
-        assert self.reasons(rule, 0.962) == self.reasons(rule, 0.962, others=FIELD[::-1])
+        assert set(reasons(rule, 0.5, others=[])) == {None}
+        assert set(reasons(rule, 0.5, others=FIELD[:1])) == {None}
 
     def test_others_that_diverged_do_no_harm(self, method):
         rule = pruner(method)
         broken = [curves(50, *[[math.nan] * 20] * 5), curves(51, *[[0.5, math.nan]] * 5)]
-        assert any(self.reasons(rule, 0.5, others=FIELD + broken).values())
-        assert set(self.reasons(rule, 0.99, others=FIELD + broken).values()) == {None}
+        assert any(reasons(rule, 0.5, others=[*FIELD, *broken]))
+        assert set(reasons(rule, 0.99, others=[*FIELD, *broken])) == {None}
 
 
 def test_folds_must_be_of_one_length():
@@ -162,7 +134,7 @@ def test_racing_waits_for_a_late_bloomer():
     """Behind at every epoch so far, yet climbing fast enough to win."""
     slow = [[0.585 + 0.13 * math.log(e) + o for e in range(1, 9)] for o in (-0.003, -0.001, 0.0, 0.001, 0.003)]
     stuck = [[0.86 + o for _ in fold] for fold, o in zip(slow, (-0.003, -0.001, 0.0, 0.001, 0.003), strict=True)]
-    rule = RacingPruner(MAXIMIZE, validation_ratio=RATIO)
+    rule = RacingPruner(MAXIMIZE, validation_ratio=VALIDATION_RATIO)
     assert max(curves(9, *slow).mean) < max(curves(9, *stuck).mean) < 0.96
     assert rule.stop_reason(curves(9, *slow), FIELD) is None
     assert rule.stop_reason(curves(9, *stuck), FIELD) == (
@@ -177,20 +149,20 @@ def test_racing_pairs_the_folds():
     jitter = [0.001, -0.001, 0.0, 0.001, -0.001]
     worse = curves(9, *[[0.78 + h + j] * 8 for h, j in zip(hard, jitter, strict=True)])
     unpaired = curves(9, *[[0.78 + h + j] * 8 for h, j in zip(hard[::-1], jitter, strict=True)])
-    assert RacingPruner(MAXIMIZE, validation_ratio=RATIO).stop_reason(worse, field)
-    assert RacingPruner(MAXIMIZE, validation_ratio=RATIO).stop_reason(unpaired, field) is None
+    assert RacingPruner(MAXIMIZE, validation_ratio=VALIDATION_RATIO).stop_reason(worse, field)
+    assert RacingPruner(MAXIMIZE, validation_ratio=VALIDATION_RATIO).stop_reason(unpaired, field) is None
 
 
 def test_racing_uses_running_trials_only_where_their_score_cannot_fall():
     running = [rising(i, 0.97, 8) for i in range(6)]
     hopeless = rising(9, 0.6, 8)
-    assert RacingPruner(MAXIMIZE, validation_ratio=RATIO).stop_reason(hopeless, running)
-    assert RacingPruner(LAST, validation_ratio=RATIO).stop_reason(hopeless, running) is None
+    assert RacingPruner(MAXIMIZE, validation_ratio=VALIDATION_RATIO).stop_reason(hopeless, running)
+    assert RacingPruner(LAST, validation_ratio=VALIDATION_RATIO).stop_reason(hopeless, running) is None
 
 
 def test_racing_cannot_test_one_fold():
     field = [curves(i, [0.9] * 20) for i in range(8)]
-    assert RacingPruner(MAXIMIZE, validation_ratio=RATIO).stop_reason(curves(9, [0.1] * 8), field) is None
+    assert RacingPruner(MAXIMIZE, validation_ratio=VALIDATION_RATIO).stop_reason(curves(9, [0.1] * 8), field) is None
 
 
 def test_racing_on_a_holdout_is_refused_before_anything_starts():
@@ -214,7 +186,7 @@ def test_racing_error_rate_where_its_assumptions_hold():
     """
     rng = random.Random(3)
     field = [curves(i, *[[0.9] * 20 for _ in range(5)]) for i in range(5)]
-    rule, wrong = RacingPruner(LAST, validation_ratio=RATIO, confidence=0.95), 0
+    rule, wrong = RacingPruner(LAST, validation_ratio=VALIDATION_RATIO, confidence=0.95), 0
     for _ in range(400):
         offsets = [rng.gauss(0, 0.01) for _ in range(5)]
         level = 0.9 - sum(offsets) / 5  # the mean over folds ends exactly at the best one's

@@ -13,11 +13,10 @@ import pytest
 from hpsearch.core.space import Choice, Float, Int, Space
 from hpsearch.core.trial import Trial, TrialState
 from hpsearch.errors import ExecutorError
+from hpsearch.testing.contracts.simulation import MIXED, simulate
 from hpsearch.tuners import TunerSettings, keras_tuner
 from hpsearch.tuners.dimensions import Dimensions
 from hpsearch.tuners.keras_tuner import OracleProcess, describe, make
-
-from .support import MIXED, simulate
 
 SETTINGS = TunerSettings(MIXED, "minimize", 7, grid_points=3)
 SCRIPT = """

@@ -9,13 +9,14 @@ from optuna.trial import TrialState as OptunaState
 
 from hpsearch.core.space import Float, Int, Space
 from hpsearch.core.trial import Trial, TrialState
+from hpsearch.testing.contracts.simulation import MIXED, simulate
 from hpsearch.tuners import TunerSettings, make_tuner
 from hpsearch.tuners.dimensions import Dimensions
 from hpsearch.tuners.distinct import DistinctTuner
 from hpsearch.tuners.optuna import Mirror
 from hpsearch.tuners.optuna_cmaes import CmaEs
 
-from .support import MIXED, SQUARE, best, simulate, square
+from .support import SQUARE, best, square
 
 POINT = {"x": 1.0, "y": 2.0}
 

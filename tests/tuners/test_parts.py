@@ -8,13 +8,12 @@ import pytest
 from hpsearch.core.space import Choice, Constant, Float, Int, Space
 from hpsearch.core.trial import Trial, TrialState
 from hpsearch.errors import SpecError
+from hpsearch.testing.contracts.simulation import FINITE, MIXED
 from hpsearch.tuners import TunerSettings, make_tuner
 from hpsearch.tuners.dimensions import Dimensions
 from hpsearch.tuners.enumeration import Enumeration, shuffled_index
 from hpsearch.tuners.outcome import has_diverged, penalty, score_of
 from tests.tuners.support import ALGORITHMS
-
-from .support import FINITE, MIXED
 
 CHAIN = Space(
     {

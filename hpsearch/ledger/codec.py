@@ -29,7 +29,20 @@ SPEC_UPGRADES: dict[int, Callable[[JsonObject], JsonObject]] = {}
 Removed keys need no entry: the reader drops keys that it does not know.
 """
 
-FOLD_PREFIX = "fold:"
+FOLD_PREFIX, PARAMETERS, STARTED, OUTCOME = "fold:", "parameters", "started", "outcome"
+"""User attributes of a trial."""
+
+
+class NewerFormatError(Exception):
+    """A study was written by a newer hpsearch.
+
+    Attributes:
+        found: The format it has.
+    """
+
+    def __init__(self, found: int) -> None:
+        super().__init__(found)
+        self.found = found
 
 
 # The study's head
@@ -47,27 +60,22 @@ def head_to_json(record: StudyRecord) -> JsonObject:
     }
 
 
-def format_of(head: Mapping[str, Json]) -> int:
-    """The format that a study's head was written in."""
-    found = head["format"]
-    if not isinstance(found, int):
-        raise ValueError(f"format must be a whole number, but got {found!r}")
-    return found
-
-
 def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["FrozenTrial"]) -> StudyRecord:
     """A study from its user attributes and Optuna's trials.
 
     Raises:
+        NewerFormatError: A newer hpsearch wrote it.
         ValueError: A value breaks a rule of this version.
     """
     head = _object(attrs["hpsearch"])
+    if (format := int(_number(head["format"]))) > FORMAT:
+        raise NewerFormatError(format)
     space = space_from_json(_object(head["space"]))
     champion, notes = attrs.get("champion"), attrs.get("notes") or []
     assert isinstance(notes, list)
     return StudyRecord(
         name=name,
-        spec=spec_from_json(_object(head["spec"]), format_of(head)),
+        spec=spec_from_json(_object(head["spec"]), format),
         study_file=str(head["study_file"]),
         space=space,
         facts=facts_from_json(_object(head["facts"]), _object(attrs.get("facts", {}))),
@@ -87,9 +95,10 @@ def facts_from_json(first: JsonObject, later: JsonObject) -> StudyFacts:
     return StudyFacts.from_json(later if "version" in later else {**first, **later})
 
 
-def made_by(head: Mapping[str, Json]) -> str:
+def made_by(attrs: Mapping[str, Json]) -> str:
     """The version of hpsearch that began a study, for messages."""
-    facts = head.get("facts")
+    head = attrs.get("hpsearch")
+    facts = head.get("facts") if isinstance(head, dict) else None
     machine = facts.get("machine", facts) if isinstance(facts, dict) else None
     versions = machine.get("versions") if isinstance(machine, dict) else None
     found = versions.get("hpsearch") if isinstance(versions, dict) else None
@@ -238,10 +247,10 @@ def trial_from_optuna(frozen: "FrozenTrial", space: Space) -> Trial:
     """
     attrs: Mapping[str, Json] = frozen.user_attrs
     config = {name: frozen.params[name] for name in space if name in frozen.params}
-    started, parameters = _number(attrs.get("started", 0.0)), attrs.get("parameters")
+    started, parameters = _number(attrs.get(STARTED, 0.0)), attrs.get(PARAMETERS)
     assert parameters is None or isinstance(parameters, int)
-    if "outcome" in attrs:
-        outcome = Outcome.from_json(_object(attrs["outcome"]))
+    if OUTCOME in attrs:
+        outcome = Outcome.from_json(_object(attrs[OUTCOME]))
     else:
         outcome = Outcome(TrialState.FAILED if frozen.state.is_finished() else TrialState.RUNNING)
     return Trial(

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from hpsearch.core.addresses import sqlite_path
 from hpsearch.core.locks import is_file_held, is_study_held, lock_file, lock_study
+from hpsearch.ledger.connection import explained
 from hpsearch.ledger.record import StudyRecord, StudyState
-from hpsearch.ledger.store import Ledger, explained, sqlite_path
+from hpsearch.ledger.store import Ledger
 
 
 def root_of(ledger_uri: str) -> Path:

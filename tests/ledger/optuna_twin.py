@@ -8,7 +8,8 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from hpsearch.core.trial import FoldResult, Trial, TrialState
-from hpsearch.ledger.store import Ledger, _distribution
+from hpsearch.ledger import Ledger
+from hpsearch.ledger.trial_writer import distribution_of
 from hpsearch.testing.synthetic import make_record, make_spec
 
 MEANS = (0.1 + 0.2, math.nan, math.inf, -math.inf, -1e-320)
@@ -21,6 +22,7 @@ STATES = {
 
 def check_that_optuna_reads_its_own(ledger: Ledger) -> None:
     """Compare, through ``optuna.load_study``, what both have written into the ledger's database."""
+    exact = not ledger.remarks  # Optuna's public interface takes no time for the end of a trial
     record = make_record(make_spec(ledger.uri, name="ours"))
     ledger.create(record)
     storage = optuna.storages.RDBStorage(ledger.uri)
@@ -35,7 +37,7 @@ def check_that_optuna_reads_its_own(ledger: Ledger) -> None:
         done = replace(trial, state=state, folds=(result,), score=score, finished=1_700_000_009.5)
         ledger.finish_trial("ours", done, "val_accuracy")
 
-        distributions = {name: _distribution(record.space[name]) for name in config}
+        distributions = {name: distribution_of(record.space[name]) for name in config}
         template = optuna.trial.create_trial(
             state=optuna.trial.TrialState.RUNNING, params=dict(config), distributions=distributions
         )
@@ -49,7 +51,7 @@ def check_that_optuna_reads_its_own(ledger: Ledger) -> None:
     assert [_told(one) for one in _trials(ledger, "ours")] == [_told(one) for one in _trials(ledger, "theirs")]
     for one in _trials(ledger, "ours"):
         assert one.datetime_complete is not None
-        assert one.datetime_complete.astimezone(UTC).timestamp() == 1_700_000_009.5
+        assert (one.datetime_complete.astimezone(UTC).timestamp() == 1_700_000_009.5) == exact
 
 
 def _trials(ledger: Ledger, name: str) -> list[FrozenTrial]:

@@ -104,6 +104,6 @@ def test_messages_name_the_version_that_began_a_study() -> None:
     record = make_record(SPEC)
     machine = replace(record.facts.machine, versions={"hpsearch": "0.2.0"})
     head = codec.head_to_json(replace(record, facts=replace(record.facts, machine=machine)))
-    assert codec.made_by(head) == "0.2.0"
-    assert codec.made_by({"facts": {"versions": {"hpsearch": "0.1.0"}}}) == "0.1.0"
+    assert codec.made_by({"hpsearch": head}) == "0.2.0"
+    assert codec.made_by({"hpsearch": {"facts": {"versions": {"hpsearch": "0.1.0"}}}}) == "0.1.0"
     assert codec.made_by({}) == "another version"

@@ -16,14 +16,11 @@ import pytest
 from hpsearch.core.locks import is_study_held
 from hpsearch.core.trial import TrialState
 from hpsearch.errors import LedgerError
-from hpsearch.ledger.store import Ledger
+from hpsearch.ledger import Ledger, optuna_tables
 from hpsearch.ledger.workspace import driving
 from hpsearch.testing.synthetic import SyntheticExecutor
-from hpsearch.tracking.mlflow.address import Address
-from hpsearch.tracking.mlflow.client import connect, polite
-from tests.drive import drive
 from tests.ledger.optuna_twin import check_that_optuna_reads_its_own
-from tests.mlflow_twin import GOES, check_that_the_tables_are_those_of_mlflow
+from tests.search.drive import drive
 
 
 def find_programs() -> Path | None:
@@ -81,7 +78,7 @@ def database(server: str, request: pytest.FixtureRequest) -> Callable[[str], str
 def test_kill_9_and_resume_go_on_as_an_uninterrupted_study(database: Callable[[str], str], tmp_path: Path) -> None:
     whole = drive(f"sqlite:///{tmp_path}/whole.db", SyntheticExecutor(slots=2), window=2)
     ledger, trained = database("killed"), tmp_path / "trained.json"
-    command = [sys.executable, "-m", "tests.drive", ledger, str(trained), "optuna", "tpe", "12", "22", "2"]
+    command = [sys.executable, "-m", "tests.search.drive", ledger, str(trained), "optuna", "tpe", "12", "22", "2"]
     assert subprocess.run(command, check=False).returncode == -9
     left = Ledger(ledger).load("synthetic")
     assert any(trial.state is TrialState.RUNNING for trial in left.trials)
@@ -95,11 +92,22 @@ def test_kill_9_and_resume_go_on_as_an_uninterrupted_study(database: Callable[[s
     assert len(before) + len(executor.trained) == 3 * 12
 
 
-def test_optuna_reads_a_trial_as_if_it_had_written_it(database: Callable[[str], str]) -> None:
-    check_that_optuna_reads_its_own(Ledger(database("twins")))
+@pytest.mark.parametrize("version", [optuna_tables.DATABASE_VERSION, "unknown"])
+def test_optuna_reads_a_trial_as_if_it_had_written_it(
+    database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    known = version == optuna_tables.DATABASE_VERSION
+    monkeypatch.setattr(optuna_tables, "DATABASE_VERSION", version)
+    ledger = Ledger(database(f"twins_{'fast' if known else 'public'}"))
+    assert (ledger.remarks == ()) == known
+    check_that_optuna_reads_its_own(ledger)
 
 
 def test_mlflows_tables_are_those_that_mlflow_would_leave(database: Callable[[str], str]) -> None:
+    from hpsearch.tracking.mlflow.address import Address
+    from hpsearch.tracking.mlflow.client import connect, polite
+    from tests.mlflow_twin import GOES, check_that_the_tables_are_those_of_mlflow
+
     with polite():
         client = connect(Address(database("mlflow"), "/nowhere", None, ""))
         for goes in GOES.values():
@@ -108,7 +116,7 @@ def test_mlflows_tables_are_those_that_mlflow_would_leave(database: Callable[[st
 
 def test_drivers_that_meet_an_empty_database_make_its_tables_once(database: Callable[[str], str]) -> None:
     uri = database("fresh")
-    script = "import sys; from hpsearch.ledger.store import Ledger; print(Ledger(sys.argv[1]).names())"
+    script = "import sys; from hpsearch.ledger import Ledger; print(Ledger(sys.argv[1]).names())"
     command = [sys.executable, "-c", script, uri]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(4)]
     assert [process.communicate()[0] for process in both] == ["[]\n"] * 4

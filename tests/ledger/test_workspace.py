@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.ledger import workspace
-from hpsearch.ledger.record import StudyState
-from hpsearch.ledger.store import Ledger
+from hpsearch.ledger import Ledger, StudyState, workspace
 from hpsearch.testing.synthetic import make_record, make_spec
 
 

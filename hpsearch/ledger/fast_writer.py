@@ -1,0 +1,118 @@
+"""Trials as rows of Optuna's tables, one transaction per step of a trial.
+
+Optuna's storage commits every single value on its own, after it has looked the trial up anew: 30 transactions for a
+trial of 5 folds and 20 epochs, where this writer needs 7.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from optuna.distributions import distribution_to_json
+from optuna.trial import TrialState
+from sqlalchemy import Connection, Engine, func, insert, select, update
+
+from hpsearch.core.space import Space
+from hpsearch.core.trial import Trial
+from hpsearch.core.wire import Json
+from hpsearch.ledger.codec import OUTCOME, STARTED
+from hpsearch.ledger.optuna_tables import ATTRIBUTES, PARAMS, STEPS, STUDIES, TRIALS, VALUES
+from hpsearch.ledger.trial_writer import (
+    TrialEnd,
+    TrialWriter,
+    distribution_of,
+    ended_already,
+    number_taken,
+)
+
+
+class FastWriter(TrialWriter):
+    """Writes rows.
+
+    Args:
+        engine: Of a database whose tables are those of :mod:`~hpsearch.ledger.optuna_tables`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def start(self, study_id: int, trial: Trial, space: Space) -> int:
+        with self._engine.begin() as connection:
+            # On SQLite, which has no such lock, the first insertion locks the whole file.
+            connection.execute(select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id).with_for_update())
+            row = {
+                "number": trial.number,
+                "study_id": study_id,
+                "state": TrialState.RUNNING,
+                "datetime_start": _utc(trial.started),
+            }
+            added = connection.execute(insert(TRIALS).values(row)).inserted_primary_key
+            assert added is not None
+            trial_id = int(added[0])
+            _insert_params(connection, trial_id, trial, space)
+            _insert_attrs(connection, trial_id, {STARTED: trial.started})
+            others = connection.scalar(select(func.count()).where(TRIALS.c.study_id == study_id)) or 0
+            if (found := int(others) - 1) != trial.number:
+                raise number_taken(trial.number, found)
+        return trial_id
+
+    def add(self, trial_id: int, attrs: Mapping[str, Json]) -> None:
+        with self._engine.begin() as connection:
+            _insert_attrs(connection, trial_id, attrs)
+
+    def end(self, trial_id: int, end: TrialEnd) -> None:
+        here, running = TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.RUNNING
+        ended = update(TRIALS).where(here, running).values(state=end.state, datetime_complete=_utc(end.finished))
+        with self._engine.begin() as connection:
+            if not connection.execute(ended).rowcount:
+                raise ended_already(end.number)
+            _insert_curve(connection, trial_id, end)
+            if end.value is not None:
+                stored, kind = _stored(end.value)
+                row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
+                connection.execute(insert(VALUES), row)
+            _insert_attrs(connection, trial_id, {OUTCOME: end.outcome})
+
+
+def _insert_params(connection: Connection, trial_id: int, trial: Trial, space: Space) -> None:
+    rows = []
+    for name, value in trial.config.items():
+        distribution = distribution_of(space[name])
+        rows.append(
+            {
+                "trial_id": trial_id,
+                "param_name": name,
+                "param_value": distribution.to_internal_repr(value),
+                "distribution_json": distribution_to_json(distribution),
+            }
+        )
+    if rows:
+        connection.execute(insert(PARAMS), rows)
+
+
+def _insert_attrs(connection: Connection, trial_id: int, attrs: Mapping[str, Json]) -> None:
+    rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attrs.items()]
+    connection.execute(insert(ATTRIBUTES), rows)
+
+
+def _insert_curve(connection: Connection, trial_id: int, end: TrialEnd) -> None:
+    rows = []
+    for step, mean in enumerate(end.curve):
+        stored, kind = _stored(mean)
+        rows.append({"trial_id": trial_id, "step": step, "intermediate_value": stored, "intermediate_value_type": kind})
+    if rows:
+        connection.execute(insert(STEPS), rows)
+
+
+def _stored(value: float) -> tuple[float | None, str]:
+    """A number as the tables have it: not every database knows NaN and infinities."""
+    value = float(value)
+    if math.isfinite(value):
+        return value, "FINITE"
+    return None, "NAN" if math.isnan(value) else "INF_POS" if value > 0 else "INF_NEG"
+
+
+def _utc(seconds: float) -> datetime:
+    """Unix time as the tables have it: UTC, without a time zone."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)

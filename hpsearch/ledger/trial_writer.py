@@ -1,0 +1,124 @@
+"""How trials get into Optuna's storage: the interface of its two implementations.
+
+:class:`~hpsearch.ledger.fast_writer.FastWriter` writes rows of Optuna's tables, one transaction per step of a trial;
+:class:`~hpsearch.ledger.public_writer.PublicWriter` calls Optuna's public interface, which is slower. Both leave the
+same study behind.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState as OptunaState
+
+from hpsearch.core.objective import mean_curve
+from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
+from hpsearch.core.trial import Trial, TrialState
+from hpsearch.core.wire import Json, JsonObject
+from hpsearch.errors import LedgerError
+from hpsearch.ledger.codec import Outcome
+
+_STATES = {TrialState.COMPLETE: OptunaState.COMPLETE, TrialState.PRUNED: OptunaState.PRUNED}
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnd:
+    """What the end of a trial leaves in Optuna's storage.
+
+    Attributes:
+        number: The trial's number.
+        state: Optuna's state of it from now on.
+        value: Its score; None for a trial without one.
+        curve: Intermediate values from step 0; may hold NaN and infinities.
+        outcome: The user attribute ``outcome``.
+        finished: Unix time, seconds.
+    """
+
+    number: int
+    state: OptunaState
+    value: float | None
+    curve: Sequence[float]
+    outcome: JsonObject
+    finished: float
+
+    @classmethod
+    def of(cls, trial: Trial, metric: str) -> "TrialEnd":
+        """The end of a trial whose objective is `metric`."""
+        assert trial.finished is not None
+        curves = [result.curves for result in trial.folds]
+        return cls(
+            number=trial.number,
+            state=_STATES.get(trial.state, OptunaState.FAIL),
+            value=trial.score if trial.state in _STATES else None,
+            curve=mean_curve(curves, metric) if curves and all(metric in fold for fold in curves) else (),
+            outcome=Outcome.of(trial).to_json(),
+            finished=trial.finished,
+        )
+
+
+class TrialWriter(ABC):
+    """Enters the steps of a trial. After a driver is killed in a step, the step is entered or it is not."""
+
+    @abstractmethod
+    def start(self, study_id: int, trial: Trial, space: Space) -> int:
+        """Enter a running trial.
+
+        Args:
+            study_id: Optuna's id of the study.
+            trial: The suggestion.
+            space: The study's space.
+
+        Returns:
+            Optuna's id of the trial.
+
+        Raises:
+            LedgerError: The number is not the study's next one: another driver writes it.
+        """
+
+    @abstractmethod
+    def add(self, trial_id: int, attrs: Mapping[str, Json]) -> None:
+        """Enter user attributes that a trial does not have yet. The last one is never there without the others."""
+
+    @abstractmethod
+    def end(self, trial_id: int, end: TrialEnd) -> None:
+        """Enter the end of a running trial.
+
+        Raises:
+            LedgerError: It has ended already: another driver writes the study.
+        """
+
+
+def distribution_of(parameter: Parameter) -> BaseDistribution:
+    """Optuna's distribution for a hyperparameter."""
+    match parameter:
+        case Float():
+            values = parameter.values()
+            high = parameter.high if values is None else values[-1]
+            return FloatDistribution(parameter.low, high, log=parameter.log, step=parameter.step)
+        case Int():
+            high = parameter.low + (parameter.high - parameter.low) // parameter.step * parameter.step
+            return IntDistribution(parameter.low, high, log=parameter.log, step=parameter.step)
+        case Choice() | Constant():
+            return CategoricalDistribution(parameter.values())
+
+
+def number_taken(number: int, found: int) -> LedgerError:
+    """The error for a trial whose number is not the next one."""
+    return LedgerError(
+        f"trial {number} would become trial {found}: another driver writes this study",
+        code="number-taken",
+        hint="stop the other driver, then run `hpsearch resume`",
+        trial=number,
+        number=found,
+    )
+
+
+def ended_already(number: int) -> LedgerError:
+    """The error for a trial that is ended twice."""
+    return LedgerError(
+        f"trial {number} has ended already: another driver writes this study",
+        code="ended-already",
+        hint="stop the other driver, then run `hpsearch resume`",
+        trial=number,
+    )

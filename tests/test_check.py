@@ -1,11 +1,13 @@
-"""What ``hpsearch check`` says of the data beside what the workers found. (The command itself: tests/test_cli.py.)"""
+"""Output of ``hpsearch check``. (The command itself: tests/test_cli.py.)"""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hpsearch.cli.check import render
+from hpsearch.core.facts import Column
 from hpsearch.spec import StudySpec, parse_spec
 from hpsearch.testing.factories import make_record
 
@@ -23,9 +25,9 @@ direction = "minimize"
 ROWS = "mpg,horsepower,weight,origin\n" + "".join(f"{i}.5,{i if i % 4 else ''},{i},{'ab'[i % 2]}\n" for i in range(24))
 
 
-def said(spec: StudySpec, capsys: pytest.CaptureFixture[str], *, as_json: bool = False) -> str:
-    facts = {"backend": "jax", "device": "cpu", "versions": {}, **make_record().facts}
-    facts["data"] = {**facts["data"], "columns": [{"name": "horsepower", "kind": "number"}]}
+def output(spec: StudySpec, capsys: pytest.CaptureFixture[str], *, as_json: bool = False) -> str:
+    facts = make_record().facts
+    facts = replace(facts, data=replace(facts.data, columns=(Column("horsepower", "number"),)))
     render(spec, make_record().space, facts, as_json=as_json)
     return " ".join(capsys.readouterr().out.split())
 
@@ -33,10 +35,10 @@ def said(spec: StudySpec, capsys: pytest.CaptureFixture[str], *, as_json: bool =
 def test_gaps_that_a_build_function_must_fill_are_counted(tmp_path: Path, capsys) -> None:
     (tmp_path / "cars.csv").write_text(ROWS)
     own = parse_spec(STUDY.format(source="cars.csv", model='build = "my_models:build"'), folder=tmp_path)
-    assert "empty cells in number columns: horsepower 6. my_models:build gets them as NaN" in said(own, capsys)
-    assert json.loads(said(own, capsys, as_json=True))["gaps"] == {"horsepower": 6}
+    assert "empty cells in number columns: horsepower 6. my_models:build receives them as NaN" in output(own, capsys)
+    assert json.loads(output(own, capsys, as_json=True))["gaps"] == {"horsepower": 6}
     family = parse_spec(STUDY.format(source="cars.csv", model='family = "mlp"'), folder=tmp_path)
-    assert "empty cells" not in said(family, capsys)
+    assert "empty cells" not in output(family, capsys)
 
 
 def test_a_source_that_prints_does_not_spoil_the_json(tmp_path: Path, capsys) -> None:
@@ -45,9 +47,41 @@ def test_a_source_that_prints_does_not_spoil_the_json(tmp_path: Path, capsys) ->
         f"def load():\n    print('loading')\n    return pd.read_csv(io.StringIO({ROWS!r}))\n"
     )
     own = parse_spec(STUDY.format(source="chatty_source:load", model='build = "my_models:build"'), folder=tmp_path)
-    assert json.loads(said(own, capsys, as_json=True))["gaps"] == {"horsepower": 6}
+    assert json.loads(output(own, capsys, as_json=True))["gaps"] == {"horsepower": 6}
 
 
 def test_the_method_that_a_column_asks_for_is_shown(capsys) -> None:
     spec = parse_spec(STUDY.format(source='cars.csv"\ngroup = "maker', model='family = "mlp"'))
-    assert "validation rows), group" in said(spec, capsys)
+    assert "validation rows), group" in output(spec, capsys)
+
+
+def test_the_keys_of_the_json_are_those_of_version_0_1(capsys) -> None:
+    spec = parse_spec(STUDY.format(source="cars.csv", model='family = "mlp"'))
+    printed = json.loads(output(spec, capsys, as_json=True))
+    facts = make_record().facts
+    assert list(printed) == [
+        *("study", "space", "space_size", "grid_size", "gaps", "data", "plan", "backend", "device", "versions"),
+    ]
+    assert printed["data"] == {
+        "source": facts.data.source,
+        "rows": 1438,
+        "test_rows": 359,
+        "fingerprint": facts.data.fingerprint,
+        "task": "multiclass",
+        "classes": [str(digit) for digit in range(10)],
+        "columns": [{"name": "horsepower", "kind": "number"}],
+        "input": [8, 8],
+        "folds": [[1150, 288]] * 5,
+        "extra": {},
+    }
+    assert printed["plan"] == {
+        "engine": facts.plan.engine,
+        "reason": facts.plan.reason,
+        "lifted": [],
+        "trials_per_bundle": facts.plan.trials_per_bundle,
+        "window": facts.window,
+        "backend": facts.backend,
+    }
+    assert printed["backend"] == facts.machine.backend
+    assert printed["device"] == facts.machine.device
+    assert printed["versions"] == facts.machine.versions

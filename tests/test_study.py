@@ -176,8 +176,10 @@ def test_a_deleted_study_is_gone_and_its_name_is_free_for_another(begun: Ledger,
 
 
 def test_without_yes_nothing_is_deleted(begun: Ledger) -> None:
-    with pytest.raises(SpecError, match="3 trials of study 'synthetic' and studies/synthetic would be gone") as caught:
+    with pytest.raises(SpecError) as caught:
         app(["delete", "synthetic", "--ledger", begun.uri], standalone_mode=False)
+    assert caught.value.code == "study-file.not-confirmed"
+    assert caught.value.values == {"study": "synthetic", "n_trials": 3, "folder": "studies/synthetic"}
     assert "hpsearch delete synthetic --yes" in caught.value.hint
     assert len(begun.load("synthetic").trials) == 3
     app(["delete", "synthetic", "--yes", "--ledger", begun.uri], standalone_mode=False)

@@ -1,1 +1,1 @@
-"""The command line: parse, one library call, print."""
+"""The command line. Each command parses, makes one library call and prints."""

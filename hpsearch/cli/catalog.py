@@ -1,4 +1,4 @@
-"""What ``hpsearch models`` and ``hpsearch data`` print."""
+"""Output of ``hpsearch models`` and ``hpsearch data``."""
 
 import json
 import sys
@@ -44,7 +44,7 @@ def render_sources(*, as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table("source", "what it is", "[data] options", box=None, header_style="bold")
+    table = Table("source", "description", "[data] options", box=None, header_style="bold")
     for row in rows:
         table.add_row(*(escape(row[key]) for key in ("name", "description", "options")))
     Console(highlight=False).print(table)

@@ -1,89 +1,43 @@
-"""What ``hpsearch check`` prints."""
+"""Output of ``hpsearch check``."""
 
 import json
 import sys
-from collections.abc import Mapping
 from contextlib import redirect_stdout
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hpsearch.core.facts import DataFacts, StudyFacts
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
+from hpsearch.core.wire import JsonObject
 from hpsearch.data import load_dataset
 from hpsearch.spec import StudySpec
 
 
-def render(spec: StudySpec, space: Space, facts: Mapping[str, Any], *, as_json: bool) -> None:
+def render(spec: StudySpec, space: Space, facts: StudyFacts, *, as_json: bool) -> None:
     """Print the effective values, the data, the space and its size."""
-    size = space.size()
-    grid = space.grid_size(spec.search.grid_points)
-    gaps = _unfilled(spec, facts["data"])
+    gaps = _unfilled(spec, facts.data)
     if as_json:
-        effective = {
-            "study": spec.model_dump(mode="json"),
-            "space": {name: describe_parameter(parameter) for name, parameter in space.items()},
-            "space_size": size,
-            "grid_size": grid,
-            "gaps": gaps,
-            **{key: facts[key] for key in ("data", "plan", "backend", "device", "versions")},
-        }
-        print(json.dumps(effective, indent=2, ensure_ascii=False))
+        print(json.dumps(_effective(spec, space, facts, gaps), indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False)
-    data, plan = facts["data"], facts["plan"]
-    table = Table.grid(padding=(0, 2))
-    rows = data["folds"][0]
-    for label, value in (
-        ("study", spec.name),
-        (
-            "data",
-            f"{data['source']}: {data['rows']} rows, {data['test_rows']} held out, fingerprint {data['fingerprint']}",
-        ),
-        ("task", f"{data['task']}" + (f", {len(data['classes'])} classes" if data["classes"] else "")),
-        (
-            "folds",
-            f"{len(data['folds'])} × ({rows[0]} training + {rows[1]} validation rows)"
-            + (f", {spec.validation.method}" if spec.validation.method else ""),
-        ),
-        ("model", spec.model.family or spec.model.build),
-        ("objective", f"{spec.objective.direction} {spec.objective.metric} at the {spec.objective.epoch} epoch"),
-        ("search", f"{spec.search.tuner} {spec.search.algorithm}, {spec.search.trials} trials, seed {spec.seed}"),
-        ("engine", f"{plan['engine']} on {facts['backend']} ({facts['device']}): {plan['reason']}"),
-        ("pruning", spec.pruning.method),
-        ("mlflow", spec.tracking.uri),
-        ("ledger", spec.tracking.ledger),
-    ):
-        table.add_row(f"[bold]{label}[/]", escape(str(value)))
-    console.print(table)
-    columns = data["columns"]
-    if columns:
-        listed = Table("column", "kind", title="inputs", title_justify="left")
-        for column in columns:
-            listed.add_row(escape(column["name"]), column["kind"])
-        console.print(listed)
+    console.print(_overview(spec, facts))
+    if facts.data.columns:
+        inputs = Table("column", "kind", title="inputs", title_justify="left")
+        for column in facts.data.columns:
+            inputs.add_row(escape(column.name), column.kind)
+        console.print(inputs)
     if gaps:
         counts = ", ".join(f"{name} {count}" for name, count in gaps.items())
         console.print(
-            f"[bold]empty cells[/] in number columns: {escape(counts)}. {escape(str(spec.model.build))} gets them as "
-            "NaN and must fill them, or every trial diverges: docs/models-and-data.md shows how"
+            f"[bold]empty cells[/] in number columns: {escape(counts)}. {escape(str(spec.model.build))} receives them "
+            "as NaN. It must fill them, or every trial diverges; docs/models-and-data.md shows how."
         )
-    spaces = Table("hyperparameter", "values", "when", title="space", title_justify="left")
-    for name, parameter in space.items():
-        when = ", ".join(f"{other} in {list(values)}" for other, values in parameter.when.items())
-        spaces.add_row(escape(name), escape(describe_parameter(parameter)), escape(when))
-    console.print(spaces)
+    console.print(_space_table(space))
+    size = space.size()
     total = "infinite (continuous ranges)" if size is None else f"{size:,}"
-    console.print(f"size of the space: {total}; a grid has {grid:,} configs")
-
-
-def _unfilled(spec: StudySpec, data: Mapping[str, Any]) -> dict[str, int]:
-    """Empty cells of number columns that nobody but the user's own build function can fill."""
-    if spec.model.build is None or not data["columns"]:
-        return {}
-    with redirect_stdout(sys.stderr):  # a function source may print, and stdout may be JSON
-        return load_dataset(spec).gaps()
+    console.print(f"size of the space: {total}; a grid has {space.grid_size(spec.search.grid_points):,} configs")
 
 
 def describe_parameter(parameter: Parameter) -> str:
@@ -97,3 +51,80 @@ def describe_parameter(parameter: Parameter) -> str:
             step = "" if parameter.step in (None, 1) else f", step {parameter.step:g}"
             whole = " (whole numbers)" if isinstance(parameter, Int) else ""
             return f"{parameter.low:g} … {parameter.high:g}{', log' if parameter.log else ''}{step}{whole}"
+
+
+def _effective(spec: StudySpec, space: Space, facts: StudyFacts, gaps: dict[str, int]) -> JsonObject:
+    """The object that ``--json`` prints. Its keys are public, whatever the ledger calls them."""
+    return {
+        "study": spec.model_dump(mode="json"),
+        "space": {name: describe_parameter(parameter) for name, parameter in space.items()},
+        "space_size": space.size(),
+        "grid_size": space.grid_size(spec.search.grid_points),
+        "gaps": {**gaps},
+        "data": _data(facts.data),
+        "plan": {
+            "engine": facts.plan.engine,
+            "reason": facts.plan.reason,
+            "lifted": [*sorted(facts.plan.dynamic)],
+            "trials_per_bundle": facts.plan.trials_per_bundle,
+            "window": facts.window,
+            "backend": facts.backend,
+        },
+        "backend": facts.machine.backend,
+        "device": facts.machine.device,
+        "versions": {**facts.machine.versions},
+    }
+
+
+def _data(data: DataFacts) -> JsonObject:
+    return {
+        "source": data.source,
+        "rows": data.rows,
+        "test_rows": data.test_rows,
+        "fingerprint": data.fingerprint,
+        "task": data.task.value,
+        "classes": [*data.classes],
+        "columns": [{"name": column.name, "kind": column.kind} for column in data.columns],
+        "input": [*data.input_shape],
+        "folds": [[fold.train, fold.validation] for fold in data.folds],
+        "extra": {**data.extra},
+    }
+
+
+def _overview(spec: StudySpec, facts: StudyFacts) -> Table:
+    data, plan, search = facts.data, facts.plan, spec.search
+    fold = data.folds[0]
+    rows = {
+        "study": spec.name,
+        "data": f"{data.source}: {data.rows} rows, {data.test_rows} held out, fingerprint {data.fingerprint}",
+        "task": f"{data.task}" + (f", {len(data.classes)} classes" if data.classes else ""),
+        "folds": f"{data.n_folds} × ({fold.train} training + {fold.validation} validation rows)"
+        + (f", {spec.validation.method}" if spec.validation.method else ""),
+        "model": spec.model.family or spec.model.build,
+        "objective": f"{spec.objective.direction} {spec.objective.metric} at the {spec.objective.epoch} epoch",
+        "search": f"{search.tuner} {search.algorithm}, {search.trials} trials, seed {spec.seed}",
+        "engine": f"{plan.engine} on {facts.machine.backend} ({facts.machine.device}): {plan.reason}",
+        "pruning": spec.pruning.method,
+        "mlflow": spec.tracking.uri,
+        "ledger": spec.tracking.ledger,
+    }
+    table = Table.grid(padding=(0, 2))
+    for label, value in rows.items():
+        table.add_row(f"[bold]{label}[/]", escape(str(value)))
+    return table
+
+
+def _space_table(space: Space) -> Table:
+    table = Table("hyperparameter", "values", "when", title="space", title_justify="left")
+    for name, parameter in space.items():
+        when = ", ".join(f"{other} in {list(values)}" for other, values in parameter.when.items())
+        table.add_row(escape(name), escape(describe_parameter(parameter)), escape(when))
+    return table
+
+
+def _unfilled(spec: StudySpec, data: DataFacts) -> dict[str, int]:
+    """Numbers of empty cells in number columns, if only the user's own build function can fill them."""
+    if spec.model.build is None or not data.columns:
+        return {}
+    with redirect_stdout(sys.stderr):  # the user's data function may print, and stdout may be JSON
+        return load_dataset(spec).gaps()

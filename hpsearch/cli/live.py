@@ -1,8 +1,9 @@
-"""The live view of a running study: a panel on a terminal, plain lines elsewhere. All of it goes to stderr."""
+"""The live view of a running study on stderr: a panel on a terminal, plain lines otherwise."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from hpsearch.core.events import EpochFinished
 from hpsearch.core.trial import FoldResult, Trial, TrialState
+from hpsearch.core.words import duration
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.search.observer import Observer
 
@@ -23,9 +25,15 @@ MARKS = {
     TrialState.FAILED: "✗",
 }
 
+MAX_RUNNING = 4
+"""Maximum number of running trials in the panel."""
+
+SLOW_FOLD_SECONDS = 20
+"""Plain lines report a single fold only if it took longer. A line for every fold of a fused bundle would be noise."""
+
 
 class ProgressConsole(Console):
-    """A console that falls silent once nobody reads it (``2>&1 | head``): Rich would end the study."""
+    """A console that goes silent when its reader is gone (``2>&1 | head``). Rich would end the study."""
 
     def on_broken_pipe(self) -> None:
         """Called by Rich."""
@@ -45,22 +53,22 @@ def watching() -> Iterator[Observer]:
         yield PlainLines(console)
 
 
-class Progressing(Observer):
-    """Keeps count of what both views show."""
+class ProgressView(Observer):
+    """The state that both views show."""
 
     def __init__(self) -> None:
         self.record: StudyRecord | None = None
         self.running: dict[int, dict[int, int]] = {}
-        self.done: dict[int, Trial] = {}
-        self.begun = time.monotonic()
-        self.already = 0
+        self.ended: dict[int, Trial] = {}
+        self.started = time.monotonic()
+        self.ended_before = 0
         self.stage = "preparing data, model and engine"
 
     def open(self, record: StudyRecord) -> None:
         self.record = record
-        self.done = {trial.number: trial for trial in record.trials if trial.state.finished}
-        self.already = len(self.done)
-        self.begun = time.monotonic()
+        self.ended = {trial.number: trial for trial in record.trials if trial.state.finished}
+        self.ended_before = len(self.ended)
+        self.started = time.monotonic()
         self.stage = "searching"
 
     def trial_started(self, trial: Trial) -> None:
@@ -71,7 +79,7 @@ class Progressing(Observer):
 
     def trial_finished(self, trial: Trial) -> None:
         self.running.pop(trial.number, None)
-        self.done[trial.number] = trial
+        self.ended[trial.number] = trial
 
     def refit_started(self, trial: Trial) -> None:
         self.stage = f"refitting trial {trial.number} on all development rows"
@@ -81,31 +89,34 @@ class Progressing(Observer):
         """The best complete trial so far."""
         if self.record is None:
             return None
-        complete = [trial for trial in self.done.values() if trial.state is TrialState.COMPLETE]
+        complete = [trial for trial in self.ended.values() if trial.state is TrialState.COMPLETE]
         return min(complete, key=self.record.objective.rank_key, default=None)
 
     @property
     def seconds_left(self) -> float | None:
-        """Time for the remaining trials at the pace of this start; None before the first one."""
-        fresh = len(self.done) - self.already
+        """Estimated time for the remaining trials; None before a trial has ended since the start."""
+        fresh = len(self.ended) - self.ended_before
         if self.record is None or not fresh:
             return None
-        per_trial = (time.monotonic() - self.begun) / fresh
-        return per_trial * (self.record.spec.search.trials - len(self.done))
+        per_trial = (time.monotonic() - self.started) / fresh
+        return per_trial * (self.record.spec.search.trials - len(self.ended))
 
-    def counts(self) -> str:
+    @property
+    def total(self) -> str:
+        """Number of trials of the study; ``?`` before it is known."""
+        return "?" if self.record is None else str(self.record.spec.search.trials)
+
+    def summary(self) -> str:
         """For example ``12/40 done · 2 pruned · 1 diverged · 3 running``."""
-        total = "?" if self.record is None else str(self.record.spec.search.trials)
-        parts = [f"{len(self.done)}/{total} done"]
-        for state in (TrialState.PRUNED, TrialState.DIVERGED, TrialState.FAILED):
-            if count := sum(trial.state is state for trial in self.done.values()):
-                parts.append(f"{count} {state}")
-        parts.append(f"{len(self.running)} running")
-        return " · ".join(parts)
+        parts = [f"{len(self.ended)}/{self.total} done"]
+        if self.record is not None:
+            counts = replace(self.record, trials=tuple(self.ended.values())).counts
+            parts += [f"{count} {state}" for state, count in counts.items() if state is not TrialState.COMPLETE]
+        return " · ".join([*parts, f"{len(self.running)} running"])
 
 
-class LivePanel(Progressing):
-    """A few lines, redrawn in place; what ends scrolls by above them."""
+class LivePanel(ProgressView):
+    """A few lines, redrawn in place. Trials that end are printed above them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,23 +138,21 @@ class LivePanel(Progressing):
         if record is None:
             return Group(Text(f"{self.stage} …", style="dim"))
         progress = Progress(TextColumn("{task.description}"), BarColumn(bar_width=None), expand=True)
-        progress.add_task(self.counts(), total=record.spec.search.trials, completed=len(self.done))
+        progress.add_task(self.summary(), total=record.spec.search.trials, completed=len(self.ended))
         lines = Table.grid(padding=(0, 2))
-        n_folds = len(record.facts["data"]["folds"])
-        for number, folds in sorted(self.running.items())[:4]:
+        for number, folds in sorted(self.running.items())[:MAX_RUNNING]:
             epochs = sum(folds.values())
-            lines.add_row(f"t{number:03d}", f"fold {len(folds)}/{n_folds}", f"{epochs} epochs")
-        best = self.best
-        tail = [f"{self.stage}"]
-        if best is not None:
-            tail.append(f"best {record.objective.metric} {best.score:.4f} (t{best.number:03d})")
+            lines.add_row(f"t{number:03d}", f"fold {len(folds)}/{record.facts.data.n_folds}", f"{epochs} epochs")
+        status = [self.stage]
+        if (best := self.best) is not None:
+            status.append(f"best {record.objective.metric} {best.score:.4f} (t{best.number:03d})")
         if (left := self.seconds_left) is not None and self.stage == "searching":
-            tail.append(f"about {duration(left)} left")
-        return Group(progress, lines, Text(" · ".join(tail), style="dim"))
+            status.append(f"about {duration(round(left))} left")
+        return Group(progress, lines, Text(" · ".join(status), style="dim"))
 
 
-class PlainLines(Progressing):
-    """One line per thing that happened, for logs and pipes."""
+class PlainLines(ProgressView):
+    """One line per event, for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -151,22 +160,21 @@ class PlainLines(Progressing):
 
     def open(self, record: StudyRecord) -> None:
         super().open(record)
-        plan, data = record.facts["plan"], record.facts["data"]
+        plan, data, search = record.facts.plan, record.facts.data, record.spec.search
         self._print(
-            f"study {record.name}: {data['rows']} rows + {data['test_rows']} test, {len(data['folds'])} folds, "
-            f"engine {plan['engine']} ({plan['reason']}), {record.spec.search.tuner} {record.spec.search.algorithm}"
+            f"study {record.name}: {data.rows} rows + {data.test_rows} test, {data.n_folds} folds, "
+            f"engine {plan.engine} ({plan.reason}), {search.tuner} {search.algorithm}"
         )
-        if self.already:
-            self._print(f"going on after {self.already} finished trials")
+        if self.ended_before:
+            self._print(f"continuing after {self.ended_before} finished trials")
 
     def trial_finished(self, trial: Trial) -> None:
         super().trial_finished(trial)
-        left = "" if (seconds := self.seconds_left) is None else f"  ~{duration(seconds)} left"
-        self._print(f"[{len(self.done)}/{self._total}] {describe(trial, self.record)}{left}")
+        left = "" if (seconds := self.seconds_left) is None else f"  ~{duration(round(seconds))} left"
+        self._print(f"[{len(self.ended)}/{self.total}] {describe(trial, self.record)}{left}")
 
     def fold_finished(self, trial: Trial, result: FoldResult) -> None:
-        # Only where folds are slow: a line per fold of a fused bundle would be noise.
-        if result.seconds > 20:
+        if result.seconds > SLOW_FOLD_SECONDS:
             self._print(f"t{trial.number:03d} fold {result.fold}: {result.epochs} epochs in {duration(result.seconds)}")
 
     def note(self, text: str) -> None:
@@ -178,18 +186,14 @@ class PlainLines(Progressing):
 
     def close(self, record: StudyRecord) -> None:
         if record.state is StudyState.FINISHED:
-            self._print(f"finished in {duration(time.monotonic() - self.begun)}")
-
-    @property
-    def _total(self) -> str:
-        return "?" if self.record is None else str(self.record.spec.search.trials)
+            self._print(f"finished in {duration(round(time.monotonic() - self.started))}")
 
     def _print(self, text: str) -> None:
         self._console.print(escape(text), soft_wrap=True)
 
 
 def describe(trial: Trial, record: StudyRecord | None) -> str:
-    """One line for a trial that ended."""
+    """One line for a trial that has ended."""
     mark = MARKS.get(trial.state, "?")
     if trial.score is not None:
         spread = "" if trial.std is None else f" ± {trial.std:.4f}"
@@ -206,15 +210,5 @@ def describe(trial: Trial, record: StudyRecord | None) -> str:
 
 
 def short(value: object) -> str:
-    """A value for a narrow place: four significant digits."""
+    """A value in a few characters: numbers have four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def duration(seconds: float) -> str:
-    """``42 s``, ``3 min 10 s`` or ``2 h 05 min``."""
-    seconds = max(0, round(seconds))
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02d} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

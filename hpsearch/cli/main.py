@@ -1,16 +1,19 @@
-"""The command line: each command is parse → one call → print. Errors and exit codes are in ``hpsearch.errors``."""
+"""The command line. Each command parses, makes one library call and prints. ``hpsearch.errors`` has the exit codes."""
 
 import gc
 import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hpsearch.core.addresses import DEFAULT_LEDGER
 from hpsearch.errors import HpsearchError, LedgerError, SpecError
+
+if TYPE_CHECKING:
+    from hpsearch.study import Study
 
 app = typer.Typer(
     name="hpsearch",
@@ -18,22 +21,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Search hyperparameters of Keras models on K folds; keep every trial in a ledger and in MLflow.",
+    help="Search hyperparameters of Keras models on K folds. A ledger and MLflow record every trial.",
     epilog="Exit codes: 0 done · 2 command line or study file · 3 data · 4 model · 5 ledger · 6 MLflow · "
-    "7 worker · 8 no result · 130 interrupted (resume goes on).",
+    "7 worker · 8 no result · 130 interrupted (`hpsearch resume` continues).",
 )
 
 LedgerOption = Annotated[
     str,
-    typer.Option("--ledger", envvar="HPSEARCH_LEDGER", help="Where the studies are.", metavar="URI"),
+    typer.Option("--ledger", envvar="HPSEARCH_LEDGER", help="Address of the ledger.", metavar="URI"),
 ]
-StudyArgument = Annotated[str, typer.Argument(help="Name of a study; `hpsearch list` shows them.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+StudyArgument = Annotated[str, typer.Argument(help="Name of a study, as `hpsearch list` shows it.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 FileArgument = Annotated[Path, typer.Argument(help="Study file (TOML).")]
 
 
 class ReportFormat(StrEnum):
-    """Kinds of report file."""
+    """Formats of a report."""
 
     HTML = "html"
     MD = "md"
@@ -44,7 +47,7 @@ class ReportFormat(StrEnum):
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         from hpsearch import __version__
@@ -58,10 +61,10 @@ def _root(
 @app.command()
 def init(
     path: Annotated[Path, typer.Argument(help="Study file to write.")] = Path("study.toml"),
-    data: Annotated[str, typer.Option(help="Data source, as in [data] source.")] = "sklearn:digits",
-    family: Annotated[str, typer.Option(help="Model family, see `hpsearch models`.")] = "mlp",
+    data: Annotated[str, typer.Option(help="Data source; see `hpsearch data`.")] = "sklearn:digits",
+    family: Annotated[str, typer.Option(help="Model family; see `hpsearch models`.")] = "mlp",
     from_study: Annotated[
-        str | None, typer.Option("--from", help="Suggest the next study after this one.", metavar="STUDY")
+        str | None, typer.Option("--from", help="Suggest a study that continues from this one.", metavar="STUDY")
     ] = None,
     ledger: LedgerOption = DEFAULT_LEDGER,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
@@ -80,7 +83,7 @@ def init(
 
 @app.command()
 def check(file: FileArgument, as_json: JsonOption = False) -> None:
-    """Check a study file, its data and its model; show the effective values and the size of the space."""
+    """Check a study file, its data and its model. Shows the effective values and the size of the space."""
     from hpsearch.cli.check import render
     from hpsearch.spec import load_spec
     from hpsearch.study import prepare
@@ -103,14 +106,14 @@ def schema() -> None:
 @app.command()
 def run(
     file: FileArgument,
-    name: Annotated[str | None, typer.Option(help="Takes the place of the file's name.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the study; replaces the one in the file.")] = None,
     nested: Annotated[
         int | None,
-        typer.Option(min=2, metavar="FOLDS", help="Also measure the honest score: search without each outer fold."),
+        typer.Option(min=2, metavar="FOLDS", help="Also run nested validation with this many outer folds."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Search as a study file says, refit the winner, log everything. A study that was interrupted goes on."""
+    """Run a study: search, refit the winner, write the report. Continues an interrupted study."""
     from hpsearch.cli.live import watching
     from hpsearch.study import run as run_study
     from hpsearch.study import run_nested
@@ -127,12 +130,12 @@ def run(
 def resume(
     name: StudyArgument,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Extend the study to so many trials, or end it early.")
+        int | None, typer.Option(min=1, help="New number of trials. Extends the study, or ends it early.")
     ] = None,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on with a study that was interrupted, killed, or is to have more or fewer trials; finished folds are kept."""
+    """Continue an interrupted or killed study, or change its number of trials. Keeps all finished folds."""
     from hpsearch.cli.live import watching
     from hpsearch.study import resume as resume_study
 
@@ -143,7 +146,7 @@ def resume(
 
 @app.command("list")
 def list_studies(ledger: LedgerOption = DEFAULT_LEDGER, as_json: JsonOption = False) -> None:
-    """List the studies: state, trials, best score."""
+    """List all studies with their state, trials and best score."""
     from hpsearch.cli.show import render_list
     from hpsearch.ledger import workspace
     from hpsearch.ledger.store import Ledger
@@ -161,12 +164,12 @@ def list_studies(ledger: LedgerOption = DEFAULT_LEDGER, as_json: JsonOption = Fa
 @app.command()
 def show(
     name: StudyArgument,
-    trial: Annotated[int | None, typer.Argument(help="Number of a trial, for its curves and folds.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="Rows of the leaderboard.")] = 10,
+    trial: Annotated[int | None, typer.Argument(help="Number of a trial, to show its curves and folds.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Number of leaderboard rows.")] = 10,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a study's leaderboard, verdict and importances, or one trial."""
+    """Show a study's leaderboard, verdict and importances, or a single trial."""
     from hpsearch.cli.show import render_study, render_trial
     from hpsearch.study import load
 
@@ -184,7 +187,7 @@ def compare(
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare two studies' best trials, or two trials, with a paired test over the folds."""
+    """Compare the best trials of two studies, or two trials, with a paired test over folds."""
     from hpsearch.cli.show import render_comparison, split_address
     from hpsearch.study import load
 
@@ -196,11 +199,11 @@ def compare(
 @app.command()
 def report(
     name: StudyArgument,
-    format: Annotated[ReportFormat, typer.Option(help="Kind of file.")] = ReportFormat.HTML,
-    to: Annotated[Path | None, typer.Option("--to", help="Folder; otherwise the study's own.")] = None,
+    format: Annotated[ReportFormat, typer.Option(help="File format.")] = ReportFormat.HTML,
+    to: Annotated[Path | None, typer.Option("--to", help="Folder to write into; the study's own by default.")] = None,
     ledger: LedgerOption = DEFAULT_LEDGER,
 ) -> None:
-    """Write a study's report: one page that needs nothing else."""
+    """Write a study's report as one self-contained file."""
     from hpsearch.champion.export import write_report
     from hpsearch.study import load
 
@@ -211,10 +214,10 @@ def report(
 @app.command()
 def export(
     name: StudyArgument,
-    to: Annotated[Path, typer.Option("--to", help="Folder to write into; made if it is not there.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder to write into; created if it does not exist.")],
     ledger: LedgerOption = DEFAULT_LEDGER,
 ) -> None:
-    """Write champion, SavedModel, study file, report, trials and predictions into a folder."""
+    """Write the champion, a SavedModel, the study file, the report, trials and predictions into a folder."""
     from hpsearch.champion.export import export as export_study
     from hpsearch.study import load
 
@@ -226,8 +229,8 @@ def export(
 @app.command()
 def predict(
     name: StudyArgument,
-    data: Annotated[Path, typer.Argument(help="CSV, Parquet or NPZ of raw rows, as the study's source has them.")],
-    out: Annotated[Path | None, typer.Option("--out", help="CSV to write; otherwise printed.")] = None,
+    data: Annotated[Path, typer.Argument(help="CSV, Parquet or NPZ file of raw rows, as in the study's data.")],
+    out: Annotated[Path | None, typer.Option("--out", help="CSV file to write; printed by default.")] = None,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
@@ -243,11 +246,11 @@ def predict(
 @app.command()
 def ui(
     ledger: LedgerOption = DEFAULT_LEDGER,
-    name: Annotated[str | None, typer.Argument(help="Open at this study.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; otherwise a free one.")] = None,
-    uri: Annotated[str | None, typer.Option(help="MLflow store; otherwise that of the study, or the default.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Study to open.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; a free one by default.")] = None,
+    uri: Annotated[str | None, typer.Option(help="MLflow store; the study's by default.")] = None,
 ) -> None:
-    """Serve the MLflow pages on this machine; Ctrl-C ends it."""
+    """Serve MLflow's pages on this machine until Ctrl-C."""
     from hpsearch.cli.serve import serve_ui
 
     raise typer.Exit(serve_ui(name, ledger=ledger, uri=uri, port=port))
@@ -255,7 +258,7 @@ def ui(
 
 @app.command()
 def sync(name: StudyArgument, ledger: LedgerOption = DEFAULT_LEDGER) -> None:
-    """Bring MLflow up to the ledger, after it was unreachable."""
+    """Write to MLflow what it lacks from the ledger, for example after an outage."""
     from hpsearch.study import sync as sync_study
 
     print(sync_study(name, ledger=ledger))
@@ -264,10 +267,12 @@ def sync(name: StudyArgument, ledger: LedgerOption = DEFAULT_LEDGER) -> None:
 @app.command()
 def delete(
     name: StudyArgument,
-    yes: Annotated[bool, typer.Option("--yes", help="Delete it; without, only say what would be gone.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete it. Without this option, only show what would be deleted.")
+    ] = False,
     ledger: LedgerOption = DEFAULT_LEDGER,
 ) -> None:
-    """Delete a study for good: its trials, champion and report. What MLflow has of it stays there."""
+    """Delete a study with its trials, champion and report. MLflow keeps its own copy."""
     from hpsearch import study
     from hpsearch.ledger import workspace
     from hpsearch.ledger.store import Ledger
@@ -275,16 +280,20 @@ def delete(
     if not yes:
         record, folder = workspace.read(Ledger(ledger), name), workspace.study_folder(ledger, name)
         raise SpecError(
-            f"{len(record.trials)} trials of study {name!r} and {folder} would be gone for good",
+            f"this would permanently delete study {name!r} with {len(record.trials)} trials, and {folder}",
+            code="not-confirmed",
             hint=f"`{record.command('delete', '--yes')}` deletes them",
+            study=name,
+            n_trials=len(record.trials),
+            folder=str(folder),
         )
     folder = study.delete(name, ledger=ledger)
-    print(f"deleted study {name!r} and {folder}; MLflow keeps what it has of it: `hpsearch ui` shows it")
+    print(f"deleted study {name!r} and {folder}; MLflow keeps its own copy, which `hpsearch ui` shows")
 
 
 @app.command()
 def models(as_json: JsonOption = False) -> None:
-    """List the documented model families with their default spaces."""
+    """List the model families with their default spaces."""
     from hpsearch.cli.catalog import render_families
 
     render_families(as_json=as_json)
@@ -292,35 +301,35 @@ def models(as_json: JsonOption = False) -> None:
 
 @app.command()
 def data(as_json: JsonOption = False) -> None:
-    """List the data sources that come with hpsearch."""
+    """List the data sources with their options."""
     from hpsearch.cli.catalog import render_sources
 
     render_sources(as_json=as_json)
 
 
 def main() -> None:
-    """Run the command line; the one place where errors become messages and exit codes."""
+    """Run the command line. Turns errors into messages and exit codes."""
     try:
         app(standalone_mode=True)
     except HpsearchError as error:
         print(f"error[{error.code}]: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as end:
-        # Typer and Rich end with 1 where the reader of our output (head, less) has gone; nothing is wrong.
+        # Typer and Rich exit with 1 when the reader of the output (head, less) has gone, which is no error.
         sys.exit(0 if isinstance(end.__context__, BrokenPipeError) else end.code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     finally:
-        # Python looks through everything for garbage before it ends, a second after a study: MLflow has many modules.
+        # Python collects garbage once more before it exits. With all of MLflow's modules, that would take a second.
         gc.freeze()
 
 
-def _show_result(study: Any, *, as_json: bool) -> None:
+def _show_result(study: "Study", *, as_json: bool) -> None:
     from hpsearch.cli.show import render_study
 
     render_study(study, top=10, as_json=as_json, next_steps=True)
 
 
-def _print_json(value: Any) -> None:
+def _print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""What ``hpsearch predict`` prints or writes."""
+"""Output of ``hpsearch predict``."""
 
 import sys
 from pathlib import Path
@@ -24,5 +24,10 @@ def render(table: "pd.DataFrame", *, out: Path | None, as_json: bool) -> None:
         try:
             table.to_csv(out, index=False)
         except OSError as error:
-            raise SpecError(f"{out} cannot be written: {error.strerror or error}") from None
+            raise SpecError(
+                f"{out} cannot be written: {error.strerror or error}",
+                code="cannot-write",
+                hint="choose a file in a writable folder",
+                path=str(out),
+            ) from None
         print(f"wrote {len(table)} predictions to {out}")

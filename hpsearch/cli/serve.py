@@ -1,27 +1,29 @@
-"""What ``hpsearch ui`` does: find the store, serve it, print the address."""
+"""``hpsearch ui``: finds the MLflow store, serves its pages and prints their address."""
 
+from hpsearch import tracking
 from hpsearch.errors import SpecError
 from hpsearch.ledger.store import Ledger
 from hpsearch.spec import TrackingSection
 
 
 def serve_ui(name: str | None, *, ledger: str, uri: str | None, port: int | None) -> int:
-    """Serve MLflow's pages until Ctrl-C; returns the exit code.
+    """Serve MLflow's pages until Ctrl-C.
+
+    Returns:
+        The exit code.
 
     Raises:
+        SpecError: `uri` is not a valid address.
         LedgerError: The named study is not in the ledger.
         TrackingError: The store does not exist, the port is taken, or the server does not start.
     """
-    from hpsearch.tracking.mlflow import mlflow as tracking
-
     section = TrackingSection() if name is None else Ledger(ledger).load(name).spec.tracking
     if uri is not None:
         try:
             section = TrackingSection(uri=uri, ledger=ledger)
         except ValueError as error:
-            raise SpecError(
-                f"--uri {uri!r} {str(error).partition('Value error, ')[2].partition(' [type')[0]}"
-            ) from None
+            reason = str(error).partition("Value error, ")[2].partition(" [type")[0]
+            raise SpecError(f"--uri {uri!r}: {reason}", code="bad-address", uri=uri) from None
 
     def ready(url: str) -> None:
         print(f"MLflow pages: {url}\nCtrl-C ends the server.", flush=True)

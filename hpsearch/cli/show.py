@@ -1,8 +1,8 @@
-"""What ``hpsearch list``, ``show`` and ``compare`` print."""
+"""Output of ``hpsearch list``, ``show`` and ``compare``."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import fields
 
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +17,7 @@ from hpsearch.study import Study
 
 
 def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
-    """Print a line per study: name, state, trials, best score."""
+    """Print one line per study: name, state, trials, best score."""
     rows = [
         {
             "study": record.name,
@@ -34,7 +34,7 @@ def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
         _print_json(rows)
         return
     if not rows:
-        print("no studies yet; `hpsearch init` writes a study file, `hpsearch run` searches it")
+        print("There are no studies yet. `hpsearch init` writes a study file, and `hpsearch run` runs it.")
         return
     table = Table("study", "state", "trials", "best", "metric", box=None, header_style="bold")
     for row in rows:
@@ -45,7 +45,7 @@ def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
 
 
 def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = False) -> None:
-    """Print a study's verdict, leaderboard and importances, and what to do next."""
+    """Print a study's leaderboard, verdict and importances, and what to do next."""
     record = study.record
     predictions = load_artifacts(record, study.folder).predictions
     ties = analysis.ties_info(record)
@@ -71,13 +71,13 @@ def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = Fa
         console.print()
         _print_next_steps(console, study)
     elif record.state is StudyState.INTERRUPTED:
-        _print_ways_on(console, record)
+        _print_how_to_continue(console, record)
 
 
-def _print_ways_on(console: Console, record: StudyRecord) -> None:
+def _print_how_to_continue(console: Console, record: StudyRecord) -> None:
     done, asked = len(record.trials), record.spec.search.trials
-    shorter = f"; `{record.command('resume', f'--trials {done}')}` ends the search here" if 0 < done < asked else ""
-    console.print(Text(f"interrupted after {done} of {asked} trials: `{record.command('resume')}` goes on{shorter}"))
+    end = f"; `{record.command('resume', f'--trials {done}')}` ends the search here" if 0 < done < asked else ""
+    console.print(Text(f"interrupted after {done} of {asked} trials: `{record.command('resume')}` continues{end}"))
 
 
 def _print_next_steps(console: Console, study: Study) -> None:
@@ -89,7 +89,7 @@ def _print_next_steps(console: Console, study: Study) -> None:
     for label, command in (
         ("browse", call("ui")),
         ("one trial", call("show", "TRIAL")),
-        ("go on", call("resume", f"--trials {len(study.trials) + 20}")),
+        ("continue", call("resume", f"--trials {len(study.trials) + 20}")),
         ("next study", call("init --from", "next.toml")),
     ):
         steps.add_row(Text(label, style="dim"), Text(command))
@@ -97,23 +97,23 @@ def _print_next_steps(console: Console, study: Study) -> None:
 
 
 def render_trial(study: Study, number: int, *, as_json: bool) -> None:
-    """Print one trial: facts, folds, curves, failure.
+    """Print one trial: config, folds, curves, failure.
 
     Raises:
         StudyError: There is no such trial.
     """
     record = study.record
     trial = analysis.find_trial(record, number)
-    side = analysis.side_of(record, trial)
+    summary = analysis.trial_summary(record, trial)
     curves = analysis.curves_info(record, trials=[number])
     if as_json:
-        failure = None if trial.failure is None else plain(trial.failure)
-        folds = {str(fold.fold): {name: list(values) for name, values in fold.curves.items()} for fold in trial.folds}
-        _print_json({**plain(side), "folds": folds, "failure": failure})
+        values = {field.name: plain(getattr(summary, field.name)) for field in fields(summary)}
+        folds = {str(fold.fold): {name: list(curve) for name, curve in fold.curves.items()} for fold in trial.folds}
+        _print_json({**values, "folds": folds, "failure": plain(trial.failure)})
         return
     console = _console()
     console.print(Text(f"{study.name}, trial {number}", style="bold"))
-    console.print(terminal.trial(side))
+    console.print(terminal.trial(summary))
     if curves.trials:
         console.print(terminal.curves(curves))
     if trial.failure is not None:
@@ -135,23 +135,27 @@ def split_address(address: str) -> tuple[str, int | None]:
     """``digits`` or ``digits:12`` as study name and trial number.
 
     Raises:
-        StudyError: What follows the colon is no number.
+        StudyError: The part after the colon is not a number.
     """
     name, colon, number = address.rpartition(":")
     if not colon:
         return address, None
     if not number.isdigit():
-        raise StudyError(f"{address!r}: after the colon stands the number of a trial, but got {number!r}")
+        raise StudyError(
+            f"{address!r}: a trial number must follow the colon, but got {number!r}",
+            code="bad-trial-address",
+            address=address,
+        )
     return name, int(number)
 
 
 def _console() -> Console:
     console = Console(highlight=False)
     if not console.is_terminal:
-        # Tables for a pipe or a file are not to be folded at a terminal's width that nobody has.
+        # Pipes and files have no width at which to fold a table.
         console = Console(highlight=False, width=200)
     return console
 
 
-def _print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
+def _print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -84,7 +84,9 @@ def make_trial(
         done = tuple(make_fold(number, fold, epochs=epochs, metrics=metrics) for fold in range(folds // 2))
         failure = Failure(FailureKind.DIVERGED, "loss is nan", fold=folds // 2, epoch=3)
         if state is TrialState.FAILED:
-            failure = Failure(FailureKind.ERROR, "ValueError: units must be positive", traceback="Traceback …\nValueError: units")
+            failure = Failure(
+                FailureKind.ERROR, "ValueError: units must be positive", traceback="Traceback …\nValueError: units"
+            )
         return replace(trial, folds=done, failure=failure, finished=finished, parameters=parameters)
     length = max(1, epochs // 4) if state is TrialState.PRUNED else epochs
     done = tuple(make_fold(number, fold, epochs=length, metrics=metrics) for fold in range(folds))
@@ -317,7 +319,9 @@ def _searched_trial(
     if fate < 0.08:
         trace = 'Traceback (most recent call last):\n  File "model.py", line 3, in build\nValueError: units <= 500'
         return replace(
-            trial, state=TrialState.FAILED, failure=Failure(FailureKind.ERROR, "ValueError: units <= 500", traceback=trace)
+            trial,
+            state=TrialState.FAILED,
+            failure=Failure(FailureKind.ERROR, "ValueError: units <= 500", traceback=trace),
         )
     pruned = fate < 0.2 and top < 0.95
     done = []

@@ -1,24 +1,24 @@
-"""The user's own code: ``package.module:name`` looked up beside the study file first, then as Python does."""
+"""The user's own code: ``package.module:name``, searched for next to the study file first, then like any import."""
 
-import difflib
 import hashlib
 import importlib
 import sys
 from pathlib import Path
 
+from hpsearch.core.words import closest, first_line, listed
 from hpsearch.errors import HpsearchError
 
 
 def load_object(address: str, folder: str | Path, error: type[HpsearchError]) -> object:
-    """What ``package.module:name`` names.
+    """The object that ``package.module:name`` names.
 
-    The study file's folder and the working directory are put at the front of ``sys.path`` (and stay there: the
-    user's module may import its neighbours later).
+    Puts the study file's folder and the working directory at the front of ``sys.path``. They stay there, because the
+    user's module may import its neighbours later.
 
     Args:
         address: ``package.module:name``.
         folder: The study file's folder.
-        error: The class to raise, by what is being loaded.
+        error: The class to raise; depends on what is loaded.
 
     Raises:
         HpsearchError: Of class `error`: the module cannot be imported or has no such name.
@@ -27,38 +27,60 @@ def load_object(address: str, folder: str | Path, error: type[HpsearchError]) ->
     for path in (str(Path.cwd()), str(Path(folder).resolve())):
         if path not in sys.path:
             sys.path.insert(0, path)
-    importlib.invalidate_caches()  # the file may be newer than the finder's listing of its folder
+    importlib.invalidate_caches()  # the file may be newer than Python's cached listing of its folder
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as missing:
-        if missing.name is not None and (module_name == missing.name or module_name.startswith(missing.name + ".")):
-            raise error(
-                f"{address}: there is no module {missing.name!r}",
-                hint=f"it is looked for in {Path(folder).resolve()}, the working directory and the installed packages",
-            ) from None
+        raise _no_module(address, module_name, missing, folder, error) from missing
+    except Exception as reason:  # the user's module may raise anything
         raise error(
-            f"{address}: importing {module_name} failed: {missing}", hint=f"install {missing.name}, or mend the import"
-        ) from missing
-    except Exception as reason:
-        raise error(
-            f"{address}: importing {module_name} failed: {type(reason).__name__}: {reason}",
+            f"{address}: importing {module_name} failed: {type(reason).__name__}: {first_line(reason)}",
+            code="import-failed",
             hint=f"`python -c 'import {module_name}'` shows the traceback",
+            address=address,
+            type=type(reason).__name__,
         ) from reason
     if not hasattr(module, name):
         public = [one for one in vars(module) if not one.startswith("_")]
-        close = difflib.get_close_matches(name, public, n=1)
+        near = closest(name, public)
         raise error(
             f"{address}: module {module_name!r} ({getattr(module, '__file__', 'built in')}) has no {name!r}",
-            hint=f"did you mean {close[0]!r}?" if close else f"it has {', '.join(public) or 'nothing public'}",
+            code="no-such-name",
+            hint=f"did you mean {near!r}?" if near else f"it has {listed(public) or 'no public names'}",
+            address=address,
+            name=name,
+            closest=near,
         )
     return getattr(module, name)
 
 
+def _no_module(
+    address: str, module_name: str, missing: ModuleNotFoundError, folder: str | Path, error: type[HpsearchError]
+) -> HpsearchError:
+    """The error for a module that is missing itself, or that imports another one that is missing."""
+    if missing.name is not None and (module_name == missing.name or module_name.startswith(missing.name + ".")):
+        return error(
+            f"{address}: there is no module {missing.name!r}",
+            code="no-module",
+            hint=f"hpsearch looks in {Path(folder).resolve()}, the working directory and the installed packages",
+            address=address,
+            module=missing.name,
+        )
+    return error(
+        f"{address}: importing {module_name} failed: {missing}",
+        code="import-failed",
+        hint=f"install {missing.name}, or correct the import",
+        address=address,
+        type=type(missing).__name__,
+        module=missing.name,
+    )
+
+
 def source_digest(address: str, folder: str | Path) -> str | None:
-    """SHA-256 of the file that ``package.module:name`` stands in, looked up as :func:`load_object` does, not imported.
+    """SHA-256 of the file that contains ``package.module:name``, found as :func:`load_object` does, but not imported.
 
     Returns:
-        64 hexadecimal digits; None where the module is no file of Python's path.
+        64 hexadecimal digits; None if no file on Python's path contains the module.
     """
     module = Path(*address.partition(":")[0].split("."))
     for path in (Path(folder), Path.cwd(), *map(Path, sys.path)):

@@ -1,4 +1,4 @@
-"""Data sources: from ``[data]`` in a study file to rows and targets."""
+"""Data sources: from a study file's ``[data]`` section to rows and targets."""
 
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def load_dataset(spec: "StudySpec") -> Dataset:
-    """Read the study's data source, check it, and bring rows and targets into their common form.
+    """Read the study's data source, check it, and convert rows and targets to their common form.
 
-    ``Dataset.test`` is the source's own test split, or None where it has none.
+    ``Dataset.test`` is the source's own test split, or None if it has none.
 
     Raises:
         DataError: The source is unknown, missing, unreadable or unusable for the study.

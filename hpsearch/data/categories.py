@@ -1,8 +1,8 @@
 """Texts as whole numbers that depend on nothing but the text.
 
-String tensors do not exist in JAX, and a numbering of "all categories of the file" would let a fold's training part
-know what stands in its validation part. So a category is coded by a checksum of its text, the same in every file, fold
-and process, and the model compares codes with those it met in training (:mod:`hpsearch.models.inputs`).
+JAX has no string tensors. And numbering the categories of a whole file would tell the training rows of a fold what its
+validation rows contain. So the code of a category is a checksum of its text, the same in every file, fold and process.
+The model compares codes with those of its training rows (:mod:`hpsearch.models.inputs`).
 """
 
 import zlib
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from hpsearch.errors import DataError
 
 MISSING = -1
-"""Code of an empty cell: a category of its own."""
+"""Code of an empty cell, which is a category of its own."""
 
 
 def category_code(value: object) -> int:
     """The upper 24 bits of the CRC-32 of the text's UTF-8 bytes; ``MISSING`` for None and NaN.
 
-    24 bits because float32 holds them exactly. The code of ``"USA"`` can be had anywhere:
-    ``zlib.crc32("USA".encode()) >> 8``. Whole numbers and booleans are coded by their text, ``"4"`` or ``"True"``; a
-    whole number that arrives as a real one (4.0, as pandas has it beside an empty cell) likewise.
+    float32 represents 24 bits exactly. Other programs can compute the code of ``"USA"`` as
+    ``zlib.crc32("USA".encode()) >> 8``. Whole numbers and booleans are coded by their text, ``"4"`` or ``"True"``. So
+    are whole numbers stored as floats (4.0), which pandas makes of them if the column has an empty cell.
     """
     if value is None or value != value:
         return MISSING
@@ -35,7 +35,7 @@ def category_codes(column: str, values: Iterable[object]) -> NDArray[np.int32]:
     """Codes of a whole column.
 
     Raises:
-        DataError: Two different texts share a code (of 100 texts, one set in 3,400 does).
+        DataError: Two different texts have the same code (this happens in one of 3,400 sets of 100 texts).
     """
     values = list(values)
     codes = {value: category_code(value) for value in dict.fromkeys(values) if value == value}
@@ -45,6 +45,10 @@ def category_codes(column: str, values: Iterable[object]) -> NDArray[np.int32]:
         if str(other) != str(value) and other != value:
             raise DataError(
                 f"column {column!r}: {str(other)!r} and {str(value)!r} have the same code, {code}",
+                code="category-clash",
                 hint="rename one of the two",
+                column=column,
+                texts=(str(other), str(value)),
+                checksum=code,
             )
     return np.array([codes.get(value, MISSING) for value in values], dtype=np.int32)

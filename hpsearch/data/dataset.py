@@ -1,4 +1,4 @@
-"""What a data source delivers: rows and targets, with the held-out test part kept apart from the start."""
+"""What a data source provides: rows and targets, with the test part separate from the start."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.facts import Column, Task
+from hpsearch.core.words import listed
 
 Array = NDArray[np.generic]
 
 Features = Array | Mapping[str, Array]
-"""Raw inputs: one array of shape ``(n_rows, …)``, or for tables one array of shape ``(n_rows,)`` per column."""
+"""Raw inputs: one array of shape ``(n_rows, …)``, or one array of shape ``(n_rows,)`` per column of a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,8 @@ class Part:
         x: See :data:`Features`.
         y: Targets, shape ``(n_rows,)``: float32 for regression, int32 class numbers from 0 otherwise; or shape
             ``(n_rows, n_classes)`` float32 for one-hot labels and ``(n_rows, n_targets)`` for several targets.
-        groups: Group of each row, where folds must not split groups.
-        time: Time of each row, where folds must respect order.
+        groups: Group of each row; None if rows have no groups.
+        time: Time of each row; None if order does not matter.
     """
 
     x: Features
@@ -36,7 +37,7 @@ class Part:
         return len(self.y)
 
     def take(self, rows: NDArray[np.intp]) -> "Part":
-        """The given rows, in the given order, as a new part."""
+        """A new part with the given rows, in the given order."""
         return Part(
             x=take(self.x, rows),
             y=self.y[rows],
@@ -52,12 +53,12 @@ class Dataset:
     Attributes:
         name: The source as written in the study file.
         train: What the search may see.
-        test: Held out; met once, by the refitted winner. None where nothing is held out.
+        test: The test part, used once, by the refitted winner. None without one.
         task: See :class:`Task`.
         classes: Names of the classes in order of their numbers; empty for regression.
-        columns: Columns of a table in order; empty where ``x`` is one array.
-        examples: Some rows of a table as the source has them, texts included; empty where ``x`` is one array.
-        extra: Facts about the source that a family may need, such as ``{"words": 10000}``.
+        columns: Columns of a table in order; empty if ``x`` is one array.
+        examples: Some rows of a table, unchanged, with their texts; empty if ``x`` is one array.
+        extra: What models need to know about the source, such as ``{"words": 10000}``.
     """
 
     name: str
@@ -76,11 +77,11 @@ class Dataset:
         return (len(x),) if isinstance(x, Mapping) else tuple(x.shape[1:])
 
     def with_test(self, train: Part, test: Part | None) -> "Dataset":
-        """The same source with other parts."""
+        """A copy with other parts."""
         return replace(self, train=train, test=test)
 
     def gaps(self) -> dict[str, int]:
-        """Number of empty cells (NaN) in each number column that has some, over all rows."""
+        """Number of empty cells (NaN) in all rows, for each number column that has any."""
         parts = [part.x for part in (self.train, self.test) if part is not None and isinstance(part.x, Mapping)]
         counts = {
             column.name: sum(int(np.isnan(x[column.name]).sum()) for x in parts)
@@ -90,7 +91,7 @@ class Dataset:
         return {name: count for name, count in counts.items() if count}
 
     def fingerprint(self) -> str:
-        """Digest of all rows and targets: equal exactly where the data are equal."""
+        """Digest of all rows and targets: equal if and only if the data are equal."""
         digest = hashlib.blake2b(digest_size=8)
         for part in (self.train, self.test):
             if part is None:
@@ -105,16 +106,16 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """All that a build function may know of the data: the training rows of one fold, and nothing of the others.
+    """All that a build function may know about the data: the training rows of one fold, and no other rows.
 
-    Preprocessing layers adapt on ``x``, so that no validation or test row can leak into a model.
+    Preprocessing layers adapt on ``x``, so no validation or test row can leak into a model.
 
     Attributes:
         x: Raw training rows; see :data:`Features`.
         y: Their targets, as in :class:`Part`.
         task: See :class:`Task`.
         classes: Names of the classes; empty for regression.
-        columns: Columns of a table; empty where ``x`` is one array.
+        columns: Columns of a table; empty if ``x`` is one array.
         extra: See :class:`Dataset`.
     """
 
@@ -132,14 +133,18 @@ class TrainingData:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one row of ``x``; only where ``x`` is one array."""
+        """Shape of one row of ``x``.
+
+        Raises:
+            TypeError: ``x`` is a table.
+        """
         if isinstance(self.x, Mapping):
-            raise TypeError(f"a table of columns {', '.join(self.x)} has no single input shape; use data.columns")
+            raise TypeError(f"a table has no single input shape, use data.columns; its columns are {listed(self.x)}")
         return tuple(self.x.shape[1:])
 
     @property
     def one_hot(self) -> bool:
-        """Whether the targets are one-hot rows rather than class numbers."""
+        """Whether the targets are one-hot rows, not class numbers."""
         return self.task is Task.MULTICLASS and self.y.ndim == 2
 
 

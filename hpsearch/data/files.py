@@ -1,12 +1,13 @@
-"""Files: CSV and Parquet tables, NPZ arrays; relative to the study file."""
+"""Files: CSV and Parquet tables, NPZ arrays. Relative paths start from the study file's folder."""
 
-import difflib
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpsearch.core.words import closest, first_line, listed
 from hpsearch.data.dataset import Array
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.tables import from_frame
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".tsv", ".parquet", ".npz")
 
 CSV_OPTIONS = ("sep", "decimal", "thousands", "encoding", "na_values", "comment")
-"""Options of CSV files, as in ``pandas.read_csv``; ``categories`` is ours and works with every table."""
+"""Options of CSV files, as in ``pandas.read_csv``. ``categories`` is hpsearch's own and works with every table."""
 
 
 def read_file(spec: "StudySpec") -> Loaded:
@@ -36,7 +37,11 @@ def read_file(spec: "StudySpec") -> Loaded:
 
 
 def find_file(source: str, folder: str | Path) -> Path:
-    """The file's path, relative ones starting from the study file's folder.
+    """The path of a data file.
+
+    Args:
+        source: The path as written; relative paths start from `folder`.
+        folder: The study file's folder.
 
     Raises:
         DataError: There is no such file.
@@ -44,41 +49,44 @@ def find_file(source: str, folder: str | Path) -> Path:
     path = Path(folder) / Path(source).expanduser()
     if path.is_file():
         return path
-    near = [one.name for one in path.parent.glob("*") if one.is_file()] if path.parent.is_dir() else []
-    close = difflib.get_close_matches(path.name, near, n=1)
+    names = [one.name for one in path.parent.glob("*") if one.is_file()] if path.parent.is_dir() else []
+    near = closest(path.name, names)
     raise DataError(
         f"there is no file {path.resolve()}",
-        hint=f"did you mean {close[0]}?" if close else "relative paths start from the study file's folder",
+        code="no-file",
+        hint=f"did you mean {near}?" if near else "relative paths start from the study file's folder",
+        path=str(path.resolve()),
+        closest=near,
     )
 
 
-def read_table(path: Path, options: dict[str, Any] | None = None) -> "pd.DataFrame":
+def read_table(path: Path, options: Mapping[str, object] | None = None) -> "pd.DataFrame":
     """A CSV, TSV or Parquet file as a DataFrame.
 
     Raises:
-        DataError: It cannot be read, or an option is unknown.
+        DataError: The file cannot be read, or an option is unknown.
     """
     import pandas as pd
 
-    options = dict(options or {})
-    options.pop("categories", None)
     parquet = path.suffix.lower() == ".parquet"
-    legal = () if parquet else CSV_OPTIONS
-    for name in options:
-        if name not in legal:
-            raise DataError(f"{path.name}: has no option {name!r}", hint=f"legal: {', '.join((*legal, 'categories'))}")
+    given = {name: value for name, value in (options or {}).items() if name != "categories"}
+    _check_options(path, given, () if parquet else CSV_OPTIONS)
     try:
         if parquet:
             return pd.read_parquet(path)
-        # "NA" stays text by default elsewhere in pandas' list; an empty cell is what the documents call missing.
-        return pd.read_csv(path, **({"sep": "\t"} if path.suffix.lower() == ".tsv" else {}), **options)
+        return pd.read_csv(path, **({"sep": "\t"} if path.suffix.lower() == ".tsv" else {}), **given)
     except pd.errors.EmptyDataError:
-        raise DataError(f"{path}: is empty", hint="a table needs a header row and rows") from None
-    except (ValueError, TypeError, OSError, LookupError) as error:  # parser, decoding, Arrow and option errors
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
-            f"{path}: cannot be read as {path.suffix[1:].upper()}: {reason}",
-            hint="" if parquet else f"[data] options can set {', '.join(CSV_OPTIONS)}",
+            f"{path} is empty", code="empty-file", hint="a table needs a header row and data rows", path=str(path)
+        ) from None
+    except (ValueError, TypeError, OSError, LookupError) as error:  # parser, decoding, Arrow and option errors
+        kind = path.suffix[1:].upper()
+        raise DataError(
+            f"{path} cannot be read as {kind}: {_reason(error)}",
+            code="unreadable-file",
+            hint="" if parquet else f"[data] options can set {listed(CSV_OPTIONS)}",
+            path=str(path),
+            format=kind,
         ) from None
 
 
@@ -86,26 +94,49 @@ def read_arrays(path: Path) -> dict[str, Array]:
     """All arrays of an NPZ file.
 
     Raises:
-        DataError: It cannot be read, or holds objects.
+        DataError: The file cannot be read, or contains Python objects.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
-            f"{path}: cannot be read as NPZ: {str(error).splitlines()[0]}",
-            hint="write it with numpy.savez(path, x=…, y=…), numbers or fixed-width texts only",
+            f"{path} cannot be read as NPZ: {_reason(error)}",
+            code="unreadable-file",
+            hint="write it with numpy.savez(path, x=…, y=…), with numbers or fixed-width texts only",
+            path=str(path),
+            format="NPZ",
         ) from None
 
 
 def _arrays(path: Path, spec: "StudySpec") -> Loaded:
     arrays = read_arrays(path)
-    if spec.data.options:
-        raise DataError(f"{path.name}: an NPZ file has no options, but got {', '.join(spec.data.options)}")
+    _check_options(path, spec.data.options, None)
     for suffix in ("", "_train"):
         if {f"x{suffix}", f"y{suffix}"} <= arrays.keys():
             return Loaded(arrays[f"x{suffix}"], arrays[f"y{suffix}"], arrays.get("x_test"), arrays.get("y_test"))
     raise DataError(
-        f"{path}: needs arrays x and y (or x_train and y_train), but holds {', '.join(arrays) or 'nothing'}",
-        hint="write it with numpy.savez(path, x=…, y=…); x_test and y_test may follow",
+        f"{path} needs arrays x and y (or x_train and y_train), but has {listed(arrays) or 'none'}",
+        code="missing-arrays",
+        hint="write it with numpy.savez(path, x=…, y=…); x_test and y_test are optional",
+        path=str(path),
+        arrays=tuple(arrays),
     )
+
+
+def _check_options(path: Path, options: Mapping[str, object], legal: tuple[str, ...] | None) -> None:
+    """Refuse options that are not `legal`; None if the kind of file has no options at all."""
+    for name in options:
+        if name not in (legal or ()):
+            known = () if legal is None else (*legal, "categories")
+            raise DataError(
+                f"{path.name} has no option {name!r}",
+                code="unknown-option",
+                hint=f"legal options: {listed(known)}" if known else "NPZ files have no options",
+                source=path.name,
+                option=name,
+            )
+
+
+def _reason(error: BaseException) -> str:
+    return first_line(error) if str(error).strip() else type(error).__name__

@@ -1,13 +1,14 @@
-"""Function sources: what the user's own code returns, made into rows and targets."""
+"""Function sources: rows and targets from what the user's own code returns."""
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, SupportsInt, TypeGuard, runtime_checkable
 
 import numpy as np
 
 from hpsearch.core.user_code import load_object
+from hpsearch.data.dataset import Array, Features
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.tables import from_frame, rows_of
 from hpsearch.errors import DataError
@@ -24,37 +25,48 @@ _FORMS = (
 
 
 def read_function(spec: "StudySpec") -> Loaded:
-    """Call ``package.module:function(**options)`` and take what it returns.
+    """Call ``package.module:function(**options)`` and read what it returns.
 
     Raises:
-        DataError: It cannot be imported, raises, or returns something else than rows and targets.
+        DataError: The function cannot be imported, raises, or does not return rows and targets.
     """
     address = spec.data.source
     function = load_object(address, spec.folder, DataError)
     if not callable(function):
-        raise DataError(f"{address}: is a {type(function).__name__}, not a function", hint=_FORMS)
+        raise DataError(
+            f"{address} is not a function, but of type {type(function).__name__}",
+            code="not-a-function",
+            hint=_FORMS,
+            source=address,
+            type=type(function).__name__,
+        )
     return _loaded(_call(address, function, spec.data.options), spec)
 
 
-def _call(address: str, function: Callable[..., Any], options: Mapping[str, Any]) -> Any:
+def _call(address: str, function: Callable[..., object], options: Mapping[str, object]) -> object:
     try:
         return function(**options)
     except DataError:
         raise
-    except Exception as error:
+    except Exception as error:  # the user's function may raise anything
         where = traceback.extract_tb(error.__traceback__)[-1]
         shown = ", ".join(f"{name}={value!r}" for name, value in options.items())
         raise DataError(
             f"{address}({shown}) raised {type(error).__name__}: {error} ({where.filename}, line {where.lineno})",
-            hint="[data] options are passed to it by name",
+            code="function-raised",
+            hint="hpsearch passes [data] options to it as keyword arguments",
+            source=address,
+            options=shown,
+            type=type(error).__name__,
+            line=where.lineno,
         ) from error
 
 
-def _loaded(result: Any, spec: "StudySpec") -> Loaded:
-    if hasattr(result, "columns") and hasattr(result, "dtypes"):
+def _loaded(result: object, spec: "StudySpec") -> Loaded:
+    if _is_frame(result):
         return from_frame(_frame(spec.data.source, "the table", result), spec)
-    if hasattr(result, "element_spec") and hasattr(result, "as_numpy_iterator"):
-        return _arrays(*_from_tf_data(result, spec), None, None, spec)
+    if isinstance(result, _TfDataset):
+        return _arrays(*_from_tf_data(result, spec.data.source), None, None, spec)
     if isinstance(result, tuple):
         if len(result) == 2 and all(isinstance(part, tuple) and len(part) == 2 for part in result):
             (x, y), (x_test, y_test) = result
@@ -63,86 +75,166 @@ def _loaded(result: Any, spec: "StudySpec") -> Loaded:
             return _arrays(*result, spec)
         if len(result) == 2:
             return _arrays(*result, None, None, spec)
-    size = f" of {len(result)}" if isinstance(result, tuple | list) else ""
-    raise DataError(f"{spec.data.source}: returned a {type(result).__name__}{size}", hint=_FORMS)
+    size = f" of {len(result)} values" if isinstance(result, tuple | list) else ""
+    raise DataError(
+        f"{spec.data.source} returned {type(result).__name__}{size}, not rows and targets",
+        code="bad-return-value",
+        hint=_FORMS,
+        source=spec.data.source,
+        type=type(result).__name__,
+    )
 
 
-def _arrays(x: Any, y: Any, x_test: Any, y_test: Any, spec: "StudySpec") -> Loaded:
+def _arrays(x: object, y: object, x_test: object, y_test: object, spec: "StudySpec") -> Loaded:
     source = spec.data.source
-    y, y_test = _array(source, "y", y), None if y_test is None else _array(source, "y_test", y_test)
-    if not (isinstance(x, Mapping) or hasattr(x, "dtypes")):
-        x_test = None if x_test is None else _array(source, "x_test", x_test)
-        return Loaded(_array(source, "x", x), y, x_test, y_test)
-    loaded = from_frame(_frame(source, "x", x), spec, y)
+    targets = _array(source, "y", y)
+    test_targets = None if y_test is None else _array(source, "y_test", y_test)
+    if not (isinstance(x, Mapping) or _is_frame(x)):
+        test_rows = None if x_test is None else _array(source, "x_test", x_test)
+        return Loaded(_array(source, "x", x), targets, test_rows, test_targets)
+    loaded = from_frame(_frame(source, "x", x), spec, targets)
     if x_test is None:
         return loaded
-    return replace(loaded, x_test=rows_of(source, _frame(source, "x_test", x_test), loaded.columns), y_test=y_test)
+    rows = rows_of(source, _frame(source, "x_test", x_test), loaded.columns)
+    return replace(loaded, x_test=rows, y_test=test_targets)
 
 
-def _frame(source: str, what: str, x: Any) -> "pd.DataFrame":
-    """A DataFrame, or a dict of columns of one value per row each, as a DataFrame whose names are texts."""
+def _is_frame(value: object) -> "TypeGuard[pd.DataFrame]":
+    # Not isinstance: a source of arrays need not import pandas.
+    return hasattr(value, "columns") and hasattr(value, "dtypes")
+
+
+def _frame(source: str, what: str, x: object) -> "pd.DataFrame":
+    """A DataFrame, or a dict of columns of one value per row each, as a DataFrame with column names of type str."""
     import pandas as pd
 
-    if hasattr(x, "dtypes"):
-        return x.rename(columns=str)  # type: ignore[no-any-return]
+    if _is_frame(x):
+        return x.rename(columns=str)
     if not isinstance(x, Mapping):
-        raise DataError(f"{source}: x is a table, but {what} a {type(x).__name__}", hint="return both alike")
-    columns = {}
-    for name, values in x.items():
-        column = _array(source, f"{what}[{name!r}]", values)
-        if column.ndim == 2 and column.shape[1] == 1:
-            column = column[:, 0]
-        if column.ndim != 1:
-            raise DataError(
-                f"{source}: {what}[{name!r}] is of shape {column.shape}, but a column has one value per row",
-                hint="make a column of each, or return one array x of all numbers instead of a dict",
-            )
-        columns[str(name)] = column
+        raise DataError(
+            f"{source}: x is a table, but {what} is of type {type(x).__name__}",
+            code="mixed-containers",
+            hint="return both as tables or both as arrays",
+            source=source,
+            part=what,
+            type=type(x).__name__,
+        )
+    columns = {str(name): _one_column(source, f"{what}[{name!r}]", values) for name, values in x.items()}
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name!r} {length}" for name, length in lengths.items())
-        raise DataError(f"{source}: columns of {what} have different lengths: {shown}", hint="one value per row each")
+        raise DataError(
+            f"{source}: the columns of {what} have different lengths: {shown}",
+            code="uneven-columns",
+            hint="every column needs one value per row",
+            source=source,
+            part=what,
+            lengths=lengths,
+        )
     return pd.DataFrame(columns)
 
 
-def _array(source: str, name: str, value: Any) -> Any:
+def _one_column(source: str, name: str, values: object) -> Array:
+    column = _array(source, name, values)
+    if column.ndim == 2 and column.shape[1] == 1:
+        column = column[:, 0]
+    if column.ndim != 1:
+        raise DataError(
+            f"{source}: {name} has shape {column.shape}, but a column has one value per row",
+            code="bad-column-shape",
+            hint="make several columns of it, or return one array x of all numbers instead of a dict",
+            source=source,
+            column=name,
+            shape=column.shape,
+        )
+    return column
+
+
+def _array(source: str, name: str, value: object) -> Array:
     try:
-        array = np.asarray(value)
+        array: Array = np.asarray(value)
     except (ValueError, TypeError) as error:
-        raise DataError(f"{source}: {name} cannot be made into an array: {error}", hint=_FORMS) from None
+        raise DataError(
+            f"{source}: {name} cannot be converted to an array: {error}",
+            code="not-an-array",
+            hint=_FORMS,
+            source=source,
+            part=name,
+        ) from None
     if array.ndim == 0 or (array.dtype == object and name in ("x", "x_test")):
-        kind = "rows of different lengths or kinds" if array.ndim else f"{type(value).__name__} {str(value)[:40]!r}"
-        raise DataError(f"{source}: {name} must be an array with one entry per row, but got {kind}", hint=_FORMS)
+        kind = "rows of different lengths or types" if array.ndim else f"{type(value).__name__} {str(value)[:40]!r}"
+        raise DataError(
+            f"{source}: {name} must be an array with one entry per row, but got {kind}",
+            code="not-an-array",
+            hint=_FORMS,
+            source=source,
+            part=name,
+        )
     return array
 
 
-def _from_tf_data(dataset: Any, spec: "StudySpec") -> tuple[Any, Any]:
+class _Shape(Protocol):
+    """The part of ``tf.TensorShape`` that is used here."""
+
+    rank: int | None
+
+    def __getitem__(self, axis: int, /) -> int | None: ...
+
+
+class _TensorSpec(Protocol):
+    shape: _Shape
+
+
+@runtime_checkable
+class _TfDataset(Protocol):
+    """The part of ``tf.data.Dataset`` that is used here. TensorFlow need not be imported to recognise one."""
+
+    @property
+    def element_spec(self) -> object: ...
+
+    def cardinality(self) -> SupportsInt: ...
+
+    def as_numpy_iterator(self) -> Iterator[tuple[Features, Array]]: ...
+
+
+def _from_tf_data(dataset: _TfDataset, source: str) -> tuple[Features, Array]:
     """All rows of a finite ``tf.data.Dataset`` of (x, y), batched or not."""
-    source = spec.data.source
     element = dataset.element_spec
     if not (isinstance(element, tuple) and len(element) == 2):
-        raise DataError(f"{source}: the tf.data.Dataset must yield (x, y), but yields {element}", hint=_FORMS)
+        raise DataError(
+            f"{source}: the tf.data.Dataset must yield (x, y), but yields {element}",
+            code="bad-tf-element",
+            hint=_FORMS,
+            source=source,
+            element=str(element),
+        )
     if int(dataset.cardinality()) == -1:
-        raise DataError(f"{source}: the tf.data.Dataset never ends", hint="leave out repeat(): epochs repeat the rows")
+        raise DataError(
+            f"{source}: the tf.data.Dataset never ends",
+            code="endless-dataset",
+            hint="remove repeat(): every epoch trains on all rows",
+            source=source,
+        )
     pairs = list(dataset.as_numpy_iterator())
     if not pairs:
-        raise DataError(f"{source}: the tf.data.Dataset holds no rows", hint="check its filters")
-    batched = _is_batched(element)
-    join = np.concatenate if batched else np.stack
-    first = pairs[0][0]
-    if isinstance(first, Mapping):
-        return {name: _texts(join([x[name] for x, _ in pairs])) for name in first}, _texts(join([y for _, y in pairs]))
-    return join([x for x, _ in pairs]), _texts(join([y for _, y in pairs]))
+        raise DataError(
+            f"{source}: the tf.data.Dataset has no rows", code="no-rows", hint="check its filters", source=source
+        )
+    join = np.concatenate if _is_batched(*element) else np.stack
+    y = _decoded(join([y for _, y in pairs]))
+    tables = [x for x, _ in pairs if isinstance(x, Mapping)]
+    if tables:
+        return {name: _decoded(join([x[name] for x in tables])) for name in tables[0]}, y
+    return join([x for x, _ in pairs if not isinstance(x, Mapping)]), y
 
 
-def _is_batched(element: Any) -> bool:
+def _is_batched(x: _TensorSpec | Mapping[str, _TensorSpec], y: _TensorSpec) -> bool:
     """Whether x and y share a first axis: unknown in both, or of one length."""
-    x, y = element
     shapes = [one.shape for one in (*(x.values() if isinstance(x, Mapping) else (x,)), y)]
     return all(shape.rank for shape in shapes) and len({shape[0] for shape in shapes}) == 1
 
 
-def _texts(values: Any) -> Any:
+def _decoded(values: Array) -> Array:
     """TensorFlow's strings are bytes."""
     if values.dtype == object:
         return np.array([value.decode() if isinstance(value, bytes) else value for value in values])

@@ -1,4 +1,4 @@
-"""The files that ``keras.datasets`` keeps in its cache: found, checked, or fetched by Keras itself."""
+"""The cache of ``keras.datasets``: finds a file, checks it, or lets Keras download it."""
 
 import hashlib
 import os
@@ -12,25 +12,25 @@ SHA256 = {
     "imdb.npz": "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f",
     "reuters.npz": "d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916",
 }
-"""Digests from Keras' own loaders, for the files that hold pickled lists: unpickling an unknown file runs its code."""
+"""Digests from Keras' own loaders, for the files with pickled lists: unpickling a different file could run any code."""
 
 DOWNLOAD_TIMEOUT_S = 10.0
 
 
 def keras_folder() -> Path:
-    """Where Keras keeps data sets: ``$KERAS_HOME/datasets``, else ``~/.keras/datasets``."""
+    """Where Keras caches data sets: ``$KERAS_HOME/datasets``, else ``~/.keras/datasets``."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets"
 
 
 def cached(data_set: str, file: str) -> Path:
-    """A file of Keras' data-set cache; where it is missing, Keras is asked to download it.
+    """The path of a cached file. Keras downloads it if it is missing.
 
     Args:
         data_set: Name in ``keras.datasets``.
-        file: Path below the cache folder.
+        file: Path relative to the cache folder.
 
     Raises:
-        DataError: The file is not there and cannot be downloaded, or is not what Keras would download.
+        DataError: The file is missing and cannot be downloaded, or is not the file that Keras downloads.
     """
     path = keras_folder() / file
     if not path.is_file():
@@ -38,7 +38,10 @@ def cached(data_set: str, file: str) -> Path:
     if file in SHA256 and _sha256(path, path.stat().st_mtime_ns) != SHA256[file]:
         raise DataError(
             f"keras:{data_set}: {path} differs from the file that Keras downloads (SHA-256)",
-            hint="it holds pickled lists, which are only read where the digest agrees: replace it by Keras' file",
+            code="changed-file",
+            hint="it contains pickled objects, which are read only if the digest matches: replace it with Keras' file",
+            source=f"keras:{data_set}",
+            path=str(path),
         )
     return path
 
@@ -50,16 +53,19 @@ def _download(data_set: str, path: Path) -> None:
         import keras
 
         getattr(keras.datasets, data_set).load_data()
-        reason = "Keras put it elsewhere"
-    except Exception as error:  # urllib wraps whatever the network does in errors of many classes
+        reason = "Keras put it somewhere else"
+    except Exception as error:  # network errors have many classes
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
     finally:
         socket.setdefaulttimeout(timeout)
     if not path.is_file():
         raise DataError(
             f"keras:{data_set}: {path} is missing, and Keras could not download it: {reason}",
-            hint=f"place {path.name} in {path.parent}, or set KERAS_HOME to the folder that has "
+            code="no-download",
+            hint=f"put {path.name} into {path.parent}, or set KERAS_HOME to a folder that contains "
             f"{path.relative_to(keras_folder().parent)}",
+            source=f"keras:{data_set}",
+            path=str(path),
         )
 
 

@@ -1,11 +1,9 @@
-"""The data sets of ``keras.datasets``, read from Keras' cache in the order in which Keras delivers them.
+"""The data sets of ``keras.datasets``, read from Keras' cache in the order in which Keras returns them.
 
-The files are read with NumPy: neither Keras nor TensorFlow is imported, and texts never pass through Python lists of
-the whole data set.
+NumPy reads the files: neither Keras nor TensorFlow is imported, and no Python list holds all texts of a data set.
 """
 
 import gzip
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +44,9 @@ def imdb(*, words: int = 10_000) -> Loaded:
     """25,000 + 25,000 film reviews as rows of word numbers; 0 is a bad review, 1 a good one.
 
     Args:
-        words: Word numbers below this are kept; rarer words become 2, as in Keras.
+        words: Word numbers from this on become 2 ("unknown"), as in Keras.
     """
-    _check_words(words)
+    _check_words("keras:imdb", words)
     with np.load(cached("imdb", "imdb.npz"), allow_pickle=True) as file:
         parts = [(file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")]
     random = np.random.RandomState(_SEED)  # one generator for both parts, as Keras shuffles
@@ -61,7 +59,7 @@ def imdb(*, words: int = 10_000) -> Loaded:
 
 def reuters(*, words: int = 10_000) -> Loaded:
     """8,982 + 2,246 newswires as rows of word numbers; 46 topics. See :func:`imdb`."""
-    _check_words(words)
+    _check_words("keras:reuters", words)
     with np.load(cached("reuters", "reuters.npz"), allow_pickle=True) as file:
         x, y = file["x"], file["y"]
     x, y, x_test, y_test = _split(x, y.astype(np.int32))
@@ -80,14 +78,12 @@ def california_housing(*, version: str = "large", unit: float = 1.0) -> Loaded:
 
     Args:
         version: ``large`` (16,512 + 4,128 rows) or ``small`` (480 + 120).
-        unit: Targets are divided by it: 100,000 gives values near 1, which train well.
+        unit: Targets are divided by this. With 100,000 they are near 1, which trains well.
     """
     if version not in ("large", "small"):
-        raise DataError(
-            f"keras:california_housing: option version = {version!r} is not known", hint='use "large" or "small"'
-        )
+        raise _bad_option("keras:california_housing", "version", 'be "large" or "small"', version)
     if isinstance(unit, bool) or not isinstance(unit, int | float) or not unit > 0:
-        raise DataError(f"keras:california_housing: option unit > 0 must hold, but got {unit!r}")
+        raise _bad_option("keras:california_housing", "unit", "be a number above 0", unit)
     with np.load(cached("california_housing", "california_housing.npz"), allow_pickle=False) as file:
         rows = slice(600 if version == "small" else None)
         return Loaded(*_split(file["x"][rows], file["y"][rows] / np.float32(unit)))
@@ -106,11 +102,20 @@ def _shuffled(random: np.random.RandomState, count: int) -> NDArray[np.intp]:
     return order
 
 
-def _check_words(words: Any) -> None:
+def _check_words(source: str, words: object) -> None:
     if isinstance(words, bool) or not isinstance(words, int) or not 3 < words <= 65_535:
-        raise DataError(
-            f"option words must be a whole number in 4 … 65535, but got {words!r}", hint="the documents use 10000"
-        )
+        raise _bad_option(source, "words", "be a whole number from 4 to 65535", words)
+
+
+def _bad_option(source: str, option: str, rule: str, received: object) -> DataError:
+    return DataError(
+        f"{source}: option {option} must {rule}, but got {received!r}",
+        code="bad-option",
+        hint="`hpsearch data` lists the options of every source",
+        source=source,
+        option=option,
+        value=received,
+    )
 
 
 MNIST = Source("keras:mnist", "70,000 handwritten digits, 28 x 28", mnist)

@@ -1,4 +1,4 @@
-"""What a reader of one kind of source hands on, before targets are coded and rows are checked."""
+"""What a reader returns, before rows are checked and targets are coded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from hpsearch.data.dataset import Array, Features
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Rows and targets as the source has them.
+    """Rows and targets as they are in the source.
 
     Attributes:
         x: See :data:`~hpsearch.data.dataset.Features`.
@@ -18,10 +18,10 @@ class Loaded:
         y_test: Their targets.
         groups: Group of each row of `x`.
         time: Time of each row of `x`.
-        classes: Names of classes 0, 1, … where the source knows them.
+        classes: Names of classes 0, 1, … if the source knows them.
         columns: Columns of a table.
-        examples: The first rows of a table, as the source has them.
-        extra: Facts for the models, such as ``{"words": 10000}``.
+        examples: The first rows of a table, unchanged.
+        extra: What models need to know about the source, such as ``{"words": 10000}``.
     """
 
     x: Features

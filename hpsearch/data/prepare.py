@@ -1,4 +1,4 @@
-"""From a source's rows and targets to a :class:`Dataset`: checks, dtypes, task, class numbers, row samples."""
+"""From a source's rows and targets to a :class:`Dataset`: checks, dtypes, tasks, class numbers and samples."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.core.seeds import derive
+from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array, Dataset, Features, Part
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.targets import code_targets
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
-    """Check rows and targets and bring them into their common form.
+    """Check rows and targets, and convert them to their common form.
 
     Raises:
-        DataError: There is nothing to learn from, or values that no model can take.
+        DataError: There is nothing to learn from, or a model cannot take the values.
     """
     source = spec.data.source
     x, x_test = loaded.x, loaded.x_test
@@ -48,26 +49,44 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
 
 
 def _check_roles_found(loaded: Loaded, spec: "StudySpec") -> None:
-    """Folds must not be made as if nobody had said what belongs together."""
+    """Folds must not silently ignore a group or time column that the study file names."""
     data = spec.data
     for role, name, found in (("group", data.group, loaded.groups), ("time", data.time, loaded.time)):
         if name is not None and found is None:
             raise DataError(
-                f"{data.source}: {role} names column {name!r}, but the source is arrays without named columns",
-                hint="deliver a table (CSV, Parquet, DataFrame, dict of columns) that has it",
+                f"{data.source}: {role} names column {name!r}, but the source has arrays without named columns",
+                code="role-without-columns",
+                hint="provide a table with this column (CSV, Parquet, DataFrame or dict of columns)",
+                source=data.source,
+                role=role,
+                column=name,
             )
 
 
 def _check_lengths(source: str, x: Features, y: Array) -> None:
     if isinstance(x, Mapping) and not x:
-        raise DataError(f"{source}: no column is left to learn from", hint="check [data] target and ignore")
+        raise DataError(
+            f"{source}: no input column is left",
+            code="no-inputs",
+            hint="check [data] target and ignore",
+            source=source,
+        )
     lengths = {len(column) for column in x.values()} if isinstance(x, Mapping) else {len(x)}
     if 0 in lengths or len(y) == 0:
-        raise DataError(f"{source}: holds no rows", hint="check the file, and the filters of a function source")
+        raise DataError(
+            f"{source} has no rows",
+            code="no-rows",
+            hint="check the file, or the filters of the function",
+            source=source,
+        )
     if lengths != {len(y)}:
         raise DataError(
-            f"{source}: {', '.join(map(str, sorted(lengths)))} rows of inputs, but {len(y)} targets",
-            hint="inputs and targets need one entry per row each",
+            f"{source} has {listed(sorted(lengths))} rows of inputs, but {len(y)} targets",
+            code="length-mismatch",
+            hint="every row needs one target",
+            source=source,
+            rows=tuple(sorted(lengths)),
+            targets=len(y),
         )
 
 
@@ -76,33 +95,46 @@ def _check_same_shape(source: str, x: Features, x_test: Features) -> None:
         return
     if x.shape[1:] != x_test.shape[1:]:
         raise DataError(
-            f"{source}: rows are of shape {x.shape[1:]}, but test rows of shape {x_test.shape[1:]}",
+            f"{source}: rows have shape {x.shape[1:]}, but test rows have shape {x_test.shape[1:]}",
+            code="shape-mismatch",
             hint="both parts need the same inputs",
+            source=source,
+            shape=x.shape[1:],
+            test_shape=x_test.shape[1:],
         )
 
 
 def _rows(source: str, x: Features, what: str, *, words: bool) -> Features:
-    """Inputs in the dtypes that models take; columns of tables already are."""
+    """Inputs in the dtypes that models take. The columns of tables already have them."""
     if isinstance(x, Mapping):
         return x
     if x.ndim == 1:
         x = x.reshape(-1, 1)
     if x.dtype.kind not in "biuf":
         raise DataError(
-            f"{source}: {what} are of dtype {x.dtype}, such as {x.reshape(-1)[0]!r}, where numbers are needed",
-            hint="deliver numbers, or a table (CSV, Parquet, DataFrame), whose text columns become categories",
+            f"{source}: {what} must be numbers, but have dtype {x.dtype}; the first value is {str(x.reshape(-1)[0])!r}",
+            code="not-numbers",
+            hint="provide numbers, or a table (CSV, Parquet, DataFrame): its text columns become categories",
+            source=source,
+            part=what,
+            dtype=str(x.dtype),
         )
     if x.dtype.kind == "f":
         x = x.astype(np.float32, copy=False)
         bad = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
         if bad.any():
+            count, first = int(bad.sum()), int(bad.argmax())
             raise DataError(
-                f"{source}: {int(bad.sum())} of {len(x)} {what} hold NaN or infinite values, the first is row "
-                f"{int(bad.argmax())}",
-                hint="fill or drop them, or deliver a table (CSV, Parquet, DataFrame), where gaps are filled per fold",
+                f"{source}: {count} of {len(x)} {what} have NaN or infinite values, first in row {first}",
+                code="not-finite",
+                hint="fill or drop them, or provide a table (CSV, Parquet, DataFrame): models fill its gaps",
+                source=source,
+                part=what,
+                count=count,
+                row=first,
             )
         return x
-    # Pixels and word numbers stay small: a quarter or half of their size as float32.
+    # Pixels and word numbers keep their small dtype: a quarter or half of float32.
     pixels = x.dtype == np.uint8 and x.ndim >= 3
     return x if pixels or words else x.astype(np.float32)
 

@@ -1,9 +1,11 @@
-"""The data sets that scikit-learn carries in its package: nothing is downloaded."""
+"""The data sets that come with scikit-learn: nothing is downloaded."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Protocol
 
 import numpy as np
 
+from hpsearch.data.dataset import Array
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.source import Source
 
@@ -45,11 +47,19 @@ def diabetes() -> Loaded:
     return Loaded(bunch.data, bunch.target.astype(np.float64))
 
 
-def _classes(bunch: Any) -> Loaded:
+class _Bunch(Protocol):
+    """The part of ``sklearn.utils.Bunch`` that is used here."""
+
+    data: Array
+    target: Array
+    target_names: Iterable[object]
+
+
+def _classes(bunch: _Bunch) -> Loaded:
     return Loaded(bunch.data, bunch.target, classes=_names(bunch))
 
 
-def _names(bunch: Any) -> tuple[str, ...]:
+def _names(bunch: _Bunch) -> tuple[str, ...]:
     return tuple(str(name) for name in bunch.target_names)
 
 

@@ -13,8 +13,8 @@ class Source:
     Attributes:
         name: As study files write it in ``[data] source``.
         description: One line.
-        read: Its reader; takes ``[data] options``.
-        options: Names that ``[data] options`` may have.
+        read: Called with ``[data] options`` as keyword arguments.
+        options: Legal names in ``[data] options``.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Which reader a source's name calls for."""
+"""From the name of a source to its reader."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.core.registries import DATA_SOURCES
 from hpsearch.core.registry import Objects
-from hpsearch.core.words import did_you_mean, listed
+from hpsearch.core.words import closest, did_you_mean, listed
 from hpsearch.data.files import CSV_OPTIONS, SUFFIXES, read_file
 from hpsearch.data.functions import read_function
 from hpsearch.data.loaded import Loaded
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 SOURCES = Objects(DATA_SOURCES, Source)
-"""All named sources, those of other packages included."""
+"""All named sources, including those of other packages."""
 
 
 def read_source(spec: "StudySpec") -> Loaded:
@@ -42,7 +42,7 @@ def _read_named(source: Source, spec: "StudySpec") -> Loaded:
     for option in spec.data.options:
         if option not in source.options:
             raise DataError(
-                f"{source.name}: has no option {option!r}{did_you_mean(option, source.options)}",
+                f"{source.name} has no option {option!r}{did_you_mean(option, source.options)}",
                 code="unknown-option",
                 hint=f"its [data] options: {listed(source.options) or 'none'}",
                 source=source.name,
@@ -52,13 +52,13 @@ def _read_named(source: Source, spec: "StudySpec") -> Loaded:
 
 
 def unknown_source(name: str) -> DataError:
-    """The error for a source that is none of the four kinds."""
+    """The error for a name that is not a source of any kind."""
     return DataError(
         f"there is no data source {name!r}{did_you_mean(name, SOURCES)}",
         code="unknown-source",
         source=name,
-        hint='use one of `hpsearch data`, a .csv, .parquet or .npz file, or "package.module:function"; '
-        "relative files start from the study file's folder",
+        hint="`hpsearch data` lists all sources; relative paths start from the study file's folder",
+        closest=closest(name, SOURCES),
     )
 
 
@@ -80,7 +80,7 @@ def list_sources(report: Callable[[SpecError], None]) -> list[dict[str, str]]:
             "options": ", ".join((*CSV_OPTIONS, "categories")),
         },
         {"name": "FILE.parquet", "description": "a table", "options": "categories"},
-        {"name": "FILE.npz", "description": "arrays x and y, and x_test and y_test if there are", "options": ""},
+        {"name": "FILE.npz", "description": "arrays x and y; optionally x_test and y_test", "options": ""},
         {
             "name": "module:function",
             "description": "your own function: arrays, a DataFrame or a tf.data.Dataset",

@@ -1,12 +1,12 @@
-"""Tables: which column plays which role, what each is made into, and the checks that go with it."""
+"""Tables: the role of each column, what it becomes, and the checks that go with it."""
 
-import difflib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpsearch.core.facts import Column
+from hpsearch.core.words import did_you_mean, listed
 from hpsearch.data.categories import category_codes
 from hpsearch.data.dataset import Array
 from hpsearch.data.loaded import Loaded
@@ -18,32 +18,35 @@ if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
 
 MAX_CATEGORIES = 200
-"""A text column with more different texts than this, or more than half as many as rows, counts as free text."""
+"""A text column with more distinct texts than this, or with more than half as many as rows, counts as free text."""
 
 EXAMPLES = 5
-"""Rows of a table that are kept as they are, to show what a model takes."""
+"""Number of rows that are kept unchanged, as examples of what a model takes."""
 
 
 def from_frame(frame: "pd.DataFrame", spec: "StudySpec", y: Array | None = None) -> Loaded:
     """Inputs, targets, groups and time of a table, by the roles that ``[data]`` gives its columns.
 
-    Columns that are no target, group, time or ignored become inputs: numbers and booleans as float32 (empty cells stay
-    NaN, for the model to fill), texts as category codes.
+    All columns without a role become inputs: numbers and booleans as float32 (empty cells stay NaN, and the model fills
+    them), texts as category codes.
 
     Args:
         frame: The table.
         spec: The study file.
-        y: Targets, where they come beside the table; None where they are columns of it.
+        y: The targets if they are not columns of the table.
 
     Raises:
-        DataError: A column is unknown, missing or of no use.
+        DataError: A column is unknown, missing or unusable.
     """
     data, source = spec.data, spec.data.source
     _check_names(source, frame)
     if y is None and data.target is None:
         raise DataError(
-            f"{source}: which column is the target? It has {_listed(frame.columns)}",
+            f"{source}: which column is the target? The table has {listed(frame.columns)}",
+            code="no-target",
             hint=f'name it: [data] target = "{frame.columns[-1]}"',
+            source=source,
+            columns=_names(frame),
         )
     targets = [] if y is not None or data.target is None else data.target
     targets = [targets] if isinstance(targets, str) else list(targets)
@@ -56,7 +59,7 @@ def from_frame(frame: "pd.DataFrame", spec: "StudySpec", y: Array | None = None)
     return Loaded(
         x,
         y,
-        groups=None if data.group is None else _whole(source, frame, data.group).astype(str),
+        groups=None if data.group is None else _without_gaps(source, frame, data.group).astype(str),
         time=None if data.time is None else _time(source, frame, data.time),
         columns=columns,
         examples={name: frame[name].head(EXAMPLES).to_numpy() for name in names},
@@ -71,13 +74,18 @@ def inputs_of(
     Args:
         source: For messages.
         frame: Input columns only.
-        categories: Columns that hold categories although they look like numbers.
+        categories: Columns to treat as categories although they look like numbers.
 
     Raises:
-        DataError: A column is free text, dates, empty or infinite; or `categories` names an unknown one.
+        DataError: A column is empty, infinite, free text or dates; or `categories` names an unknown one.
     """
     if len(frame) == 0:
-        raise DataError(f"{source}: holds no rows", hint="check the file, and the filters of a function source")
+        raise DataError(
+            f"{source} has no rows",
+            code="no-rows",
+            hint="check the file, or the filters of the function",
+            source=source,
+        )
     for name in categories:
         if name not in frame.columns:
             raise _unknown(source, "option categories", name, frame)
@@ -86,28 +94,31 @@ def inputs_of(
 
 
 def rows_of(source: str, frame: "pd.DataFrame", columns: Sequence[Column]) -> dict[str, Array]:
-    """A table with known columns, as ``hpsearch predict`` gets it: extra columns are left out.
+    """The inputs of a table whose columns are known, as ``hpsearch predict`` reads it. Extra columns are ignored.
 
-    Categories that training never met get their code like any other; the model treats them as unknown.
+    A category that training never met gets its code like any other; the model treats it as unknown.
 
     Raises:
-        DataError: A column is missing, or holds text where the model needs numbers.
+        DataError: A column is missing, or has text where the model needs numbers.
     """
     missing = [column.name for column in columns if column.name not in frame.columns]
     if missing:
         raise DataError(
-            f"{source}: the model needs the columns {_listed(column.name for column in columns)}, but "
-            f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} missing",
-            hint=f"the file has {_listed(frame.columns)}",
+            f"{source}: the model needs the columns {listed(column.name for column in columns)}, but "
+            f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} missing",
+            code="missing-columns",
+            hint=f"the file has {listed(frame.columns)}",
+            source=source,
+            missing=tuple(missing),
         )
     return {column.name: values_of(source, frame[column.name], column) for column in columns}
 
 
-def values_of(source: str, values: "pd.Series[Any]", column: Column) -> Array:
-    """One column as numbers (float32, NaN where empty) or category codes (int32).
+def values_of(source: str, values: "pd.Series", column: Column) -> Array:
+    """One column as numbers (float32, NaN for empty cells) or category codes (int32).
 
     Raises:
-        DataError: Text, or an infinite value, where numbers are needed.
+        DataError: The column needs numbers, but has a text or an infinite value.
     """
     import pandas as pd
 
@@ -119,99 +130,150 @@ def values_of(source: str, values: "pd.Series[Any]", column: Column) -> Array:
         raise _text(source, values, bad)
     result: Array = numbers.to_numpy(dtype=np.float32, na_value=np.nan)
     if np.isinf(result).any():
+        row = int(np.isinf(result).argmax())
         raise DataError(
-            f"{source}: column {column.name!r} holds an infinite value in row {int(np.isinf(result).argmax())}",
-            hint="replace it by a number or an empty cell (float32 ends at 3.4e38)",
+            f"{source}: column {column.name!r} has an infinite value in row {row}",
+            code="not-finite",
+            hint="replace it with a number or an empty cell (the largest float32 is 3.4e38)",
+            source=source,
+            column=column.name,
+            row=row,
         )
     return result
 
 
-def _column(source: str, values: "pd.Series[Any]", *, forced: bool) -> Column:
-    """What a column is made into, by what pandas found in it."""
+def _column(source: str, values: "pd.Series", *, forced: bool) -> Column:
+    """What a column becomes, judged by what pandas found in it."""
     import pandas as pd
 
     name = str(values.name)
     filled = values.dropna()
     if filled.empty:
-        raise DataError(f"{source}: column {name!r} is empty", hint=f'leave it out: [data] ignore = ["{name}"]')
+        raise DataError(
+            f"{source}: column {name!r} is empty",
+            code="empty-column",
+            hint=f'leave it out: [data] ignore = ["{name}"]',
+            source=source,
+            column=name,
+        )
     if forced:
         return Column(name, "category")
     if pd.api.types.is_bool_dtype(filled) or pd.api.types.is_numeric_dtype(filled):
         return Column(name, "number")
     if pd.api.types.is_datetime64_any_dtype(filled):
         raise DataError(
-            f"{source}: column {name!r} holds dates, which no model takes as they are",
-            hint=f'[data] time = "{name}" orders rows by it; or leave it out: ignore = ["{name}"]',
+            f"{source}: column {name!r} has dates, which models cannot take",
+            code="date-column",
+            hint=f'order the rows by it: [data] time = "{name}"; or leave it out: ignore = ["{name}"]',
+            source=source,
+            column=name,
         )
     texts = filled.astype(str)
-    numbers = pd.to_numeric(texts, errors="coerce")
-    if numbers.notna().mean() > 0.5:
+    if pd.to_numeric(texts, errors="coerce").notna().mean() > 0.5:
         raise _text(source, values, values.notna() & pd.to_numeric(values, errors="coerce").isna())
-    different = texts.nunique()
-    if different > MAX_CATEGORIES or (different > 20 and different > len(values) / 2):
-        raise DataError(
-            f"{source}: column {name!r} holds {different} different texts in {len(values)} rows, such as "
-            f"{texts.iloc[0]!r}: free text, not categories",
-            hint=f'leave it out: [data] ignore = ["{name}"]; or force it: options = {{ categories = ["{name}"] }}',
-        )
+    _check_categories(source, name, texts, len(values))
     return Column(name, "category")
 
 
-def _text(source: str, values: "pd.Series[Any]", bad: "pd.Series[bool]") -> DataError:
+def _check_categories(source: str, name: str, texts: "pd.Series", rows: int) -> None:
+    distinct = texts.nunique()
+    if distinct > MAX_CATEGORIES or (distinct > 20 and distinct > rows / 2):
+        raise DataError(
+            f"{source}: column {name!r} has {distinct} distinct texts in {rows} rows, such as {texts.iloc[0]!r}. "
+            "This looks like free text, not categories",
+            code="free-text",
+            hint=f'leave it out: [data] ignore = ["{name}"]; or force it: options = {{ categories = ["{name}"] }}',
+            source=source,
+            column=name,
+            distinct=distinct,
+            rows=rows,
+        )
+
+
+def _text(source: str, values: "pd.Series", bad: "pd.Series") -> DataError:
     row = int(bad.to_numpy().argmax())
     count = int(bad.sum())
     return DataError(
-        f"{source}: column {values.name!r} needs numbers, but row {row} holds {values.iloc[row]!r} "
-        f"({count} of {len(values)} rows {'is' if count == 1 else 'are'} text)",
-        hint=f'if it stands for an empty cell: [data] options = {{ na_values = ["{values.iloc[row]}"] }}',
+        f"{source}: column {values.name!r} needs numbers, but row {row} has {values.iloc[row]!r} "
+        f"({count} of {len(values)} rows {'has' if count == 1 else 'have'} text)",
+        code="text-in-numbers",
+        hint=f'if it means an empty cell: [data] options = {{ na_values = ["{values.iloc[row]}"] }}',
+        source=source,
+        column=str(values.name),
+        row=row,
+        value=str(values.iloc[row]),
+        count=count,
     )
 
 
 def _check_names(source: str, frame: "pd.DataFrame") -> None:
-    names = [str(name) for name in frame.columns]
+    names = _names(frame)
     for name in names:
         if names.count(name) > 1:
-            raise DataError(f"{source}: two columns are called {name!r}", hint="rename one")
+            raise DataError(
+                f"{source}: two columns are called {name!r}",
+                code="duplicate-column",
+                hint="rename one of them",
+                source=source,
+                column=name,
+            )
         if not name.strip() or "/" in name:
             raise DataError(
                 f"{source}: {name!r} cannot be the name of a model's input",
+                code="bad-column-name",
                 hint="rename the column: not blank, and without a slash",
+                source=source,
+                column=name,
             )
 
 
 def _check_roles(source: str, frame: "pd.DataFrame", spec: "StudySpec", targets: list[str]) -> None:
-    roles: list[tuple[str, list[Any]]] = [
+    roles = [
         ("target", targets),
         ("ignore", spec.data.ignore),
-        ("group", [spec.data.group]),
-        ("time", [spec.data.time]),
+        ("group", [] if spec.data.group is None else [spec.data.group]),
+        ("time", [] if spec.data.time is None else [spec.data.time]),
     ]
     for role, names in roles:
         for name in names:
-            if name is not None and name not in frame.columns:
+            if name not in frame.columns:
                 raise _unknown(source, role, name, frame)
     for role, names in roles[1:]:
         for name in names:
             if name in targets:
-                raise DataError(f"{source}: column {name!r} is both target and {role}", hint="one role is enough")
+                raise DataError(
+                    f"{source}: column {name!r} is both target and {role}",
+                    code="two-roles",
+                    hint="give it one role only",
+                    source=source,
+                    column=name,
+                    roles=("target", role),
+                )
 
 
 def _unknown(source: str, role: str, name: str, frame: "pd.DataFrame") -> DataError:
-    close = difflib.get_close_matches(str(name), [str(one) for one in frame.columns], n=1)
     return DataError(
-        f"{source}: {role} names column {name!r}, which is not there"
-        + (f" (did you mean {close[0]!r}?)" if close else ""),
-        hint=f"it has {_listed(frame.columns)}",
+        f"{source}: {role} names column {name!r}, which does not exist{did_you_mean(name, frame.columns)}",
+        code="unknown-column",
+        hint=f"the table has {listed(frame.columns)}",
+        source=source,
+        role=role,
+        column=name,
     )
 
 
-def _whole(source: str, frame: "pd.DataFrame", name: str) -> Array:
+def _without_gaps(source: str, frame: "pd.DataFrame", name: str) -> Array:
     missing = frame[name].isna().to_numpy()
     if missing.any():
+        count, first = int(missing.sum()), int(missing.argmax())
         raise DataError(
-            f"{source}: column {name!r} is empty in {int(missing.sum())} rows, the first is row "
-            f"{int(missing.argmax())}",
-            hint="folds are made by it: fill or drop those rows",
+            f"{source}: column {name!r} is empty in {count} row{'s' if count > 1 else ''}, first in row {first}",
+            code="gaps-in-role",
+            hint="it decides the folds: fill these cells or drop the rows",
+            source=source,
+            column=name,
+            count=count,
+            row=first,
         )
     return np.asarray(frame[name])
 
@@ -219,17 +281,21 @@ def _whole(source: str, frame: "pd.DataFrame", name: str) -> Array:
 def _time(source: str, frame: "pd.DataFrame", name: str) -> Array:
     import pandas as pd
 
-    values = _whole(source, frame, name)
+    values = _without_gaps(source, frame, name)
     if values.dtype.kind in "iufM":
         return values
     try:
         return np.asarray(pd.to_datetime(pd.Series(values), format="ISO8601"))
     except (ValueError, TypeError):
         raise DataError(
-            f"{source}: time column {name!r} holds {values[0]!r}, which is neither a number nor a date",
+            f"{source}: time column {name!r} has {values[0]!r}, which is neither a number nor a date",
+            code="bad-time",
             hint="use numbers, or dates such as 2024-05-31",
+            source=source,
+            column=name,
+            value=str(values[0]),
         ) from None
 
 
-def _listed(names: Any) -> str:
-    return ", ".join(str(name) for name in names)
+def _names(frame: "pd.DataFrame") -> list[str]:
+    return [str(name) for name in frame.columns]

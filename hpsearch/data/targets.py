@@ -1,4 +1,4 @@
-"""Targets: which task they ask for, and their coding as class numbers, one-hot rows or float32 values."""
+"""Targets: the task that they imply, and their coding as class numbers, one-hot rows or float32 values."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
+from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
 from hpsearch.data.loaded import Loaded
 from hpsearch.errors import DataError
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
 
 MAX_INTEGER_CLASSES = 100
-"""Whole-number targets with more distinct values than this are taken as amounts (regression), not as classes."""
+"""Whole-number targets with more distinct values than this are amounts (regression), not classes."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodedTargets:
-    """Targets as :class:`~hpsearch.data.dataset.Part` wants them."""
+    """Targets in the form of :class:`~hpsearch.data.dataset.Part`."""
 
     y: Array
     y_test: Array | None
@@ -32,8 +33,8 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
     """Code the targets of both parts.
 
     Raises:
-        DataError: Targets are missing, are texts where numbers are needed, or hold a single class; or test targets
-            hold a class that training lacks.
+        DataError: Targets are missing, are texts instead of numbers, or have a single class; or the test targets have a
+            class that the training targets lack.
     """
     source, data = spec.data.source, spec.data
     y = _tidy(source, loaded.y, "targets")
@@ -45,17 +46,8 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
         y, y_test = _from_one_hot(source, y), None if y_test is None else _from_one_hot(source, y_test)
     values = np.unique(y)
     if y_test is not None:
-        _check_met(source, values, y_test)
-    if len(values) < 2:
-        raise DataError(
-            f"{source}: all {len(y)} targets are of one class, {_name(y[0])!r}",
-            hint='a classifier needs at least two classes; check [data] target, or set task = "regression"',
-        )
-    if task is Task.BINARY and len(values) != 2:
-        raise DataError(
-            f'{source}: task = "binary" needs 2 classes, but the targets hold {len(values)}',
-            hint='use task = "multiclass"',
-        )
+        _check_seen(source, values, y_test)
+    _check_count(source, y, values, task)
     if data.task is None and len(values) == 2 and data.labels != "one-hot":
         task = Task.BINARY
     classes = _class_names(values, loaded.classes)
@@ -65,23 +57,45 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
     return CodedTargets(codes, codes_test, task, classes)
 
 
-def _check_met(source: str, values: Array, y_test: Array) -> None:
-    """Every class of the source's own test split must have been met in training."""
-    unmet = ~np.isin(y_test, values)
-    if unmet.any():
-        names = np.unique(y_test[unmet])
-        shown = ", ".join(repr(_name(name)) for name in names[:5]) + (", …" if len(names) > 5 else "")
+def _check_count(source: str, y: Array, values: Array, task: Task) -> None:
+    if len(values) < 2:
         raise DataError(
-            f"{source}: {int(unmet.sum())} of {len(y_test)} test targets are of classes that no training row has: "
-            f"{shown}",
-            hint="no model can learn them: mend the spelling, drop those rows, or add training rows of these classes",
+            f"{source}: all {len(y)} targets have the same class, {_name(y[0])!r}",
+            code="one-class",
+            hint='a classifier needs at least two classes: check [data] target, or set task = "regression"',
+            source=source,
+            classes=tuple(_name(value) for value in values),
+        )
+    if task is Task.BINARY and len(values) != 2:
+        raise DataError(
+            f'{source}: task = "binary" needs 2 classes, but the targets have {len(values)}',
+            code="not-binary",
+            hint='use task = "multiclass"',
+            source=source,
+            classes=len(values),
+        )
+
+
+def _check_seen(source: str, values: Array, y_test: Array) -> None:
+    """Every class in the source's own test split must occur in training."""
+    unseen = ~np.isin(y_test, values)
+    if unseen.any():
+        names = [_name(name) for name in np.unique(y_test[unseen])]
+        raise DataError(
+            f"{source}: {int(unseen.sum())} of {len(y_test)} test targets have classes that no training row has: "
+            f"{listed(map(repr, names), most=5)}",
+            code="unseen-classes",
+            hint="no model can learn them: check the spelling, drop these rows, or add training rows of these classes",
+            source=source,
+            classes=tuple(names),
+            count=int(unseen.sum()),
         )
 
 
 def infer_task(y: Array) -> Task:
-    """Real numbers ask for regression; texts, booleans and a few whole numbers for classes.
+    """The task that targets imply: real numbers mean regression; texts, booleans and few whole numbers mean classes.
 
-    Real numbers that are one-hot rows are classes too. Two classes are refined to ``binary`` by the caller.
+    One-hot rows are classes too. The caller refines two classes to ``binary``.
     """
     if y.ndim == 2:
         return Task.MULTICLASS if _is_one_hot(y) else Task.REGRESSION
@@ -93,21 +107,30 @@ def infer_task(y: Array) -> Task:
 
 
 def _tidy(source: str, y: Array, what: str) -> Array:
-    """One dtype, no gaps, no needless second axis."""
+    """One dtype, no gaps, and no second axis of length 1."""
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim not in (1, 2):
         raise DataError(
-            f"{source}: {what} are of shape {y.shape}, where (n_rows,) or (n_rows, n_targets) is needed",
-            hint="deliver one target, class number or one-hot row per row",
+            f"{source}: {what} must have shape (n_rows,) or (n_rows, n_targets), but have {y.shape}",
+            code="bad-target-shape",
+            hint="provide one target, class number or one-hot row per row",
+            source=source,
+            part=what,
+            shape=y.shape,
         )
     missing = _missing(y)
     if missing.any():
+        count, first = int(missing.sum()), int(missing.argmax())
         raise DataError(
-            f"{source}: {int(missing.sum())} of {len(y)} {what} are missing (NaN), the first in row "
-            f"{int(missing.argmax())}",
-            hint="drop those rows: nothing can be learnt from them",
+            f"{source}: {count} of {len(y)} {what} {'is' if count == 1 else 'are'} missing (NaN), first in row {first}",
+            code="missing-targets",
+            hint="drop these rows: nothing can be learned from them",
+            source=source,
+            part=what,
+            count=count,
+            row=first,
         )
     return y.astype(str) if y.dtype.kind in "OSU" else y
 
@@ -127,7 +150,10 @@ def _amounts(source: str, y: Array) -> Array:
     except ValueError:
         raise DataError(
             f"{source}: regression needs numbers as targets, but got {_name(y.reshape(-1)[0])!r}",
+            code="text-targets",
             hint='check [data] target, or use task = "multiclass"',
+            source=source,
+            value=_name(y.reshape(-1)[0]),
         ) from None
 
 
@@ -138,8 +164,11 @@ def _is_one_hot(y: Array) -> bool:
 def _from_one_hot(source: str, y: Array) -> Array:
     if not _is_one_hot(y):
         raise DataError(
-            f"{source}: targets of shape {y.shape} are not one-hot rows, where classes are asked for",
-            hint='deliver class numbers, or use task = "regression"',
+            f"{source}: classification needs class numbers or one-hot rows, but targets of shape {y.shape} are neither",
+            code="not-one-hot",
+            hint='provide class numbers, or use task = "regression"',
+            source=source,
+            shape=y.shape,
         )
     return np.asarray(y.argmax(axis=1))
 

@@ -1,4 +1,4 @@
-"""Named sources, NPZ files and functions: shapes, dtypes, tasks, samples, and every error with its text."""
+"""Named sources, NPZ files and functions: shapes, dtypes, tasks, samples, and every error."""
 
 import gzip
 import hashlib
@@ -11,7 +11,7 @@ from hpsearch.core.facts import Task
 from hpsearch.data import keras_cache
 from hpsearch.data.sources import SOURCES, list_sources
 from hpsearch.data.word_rows import word_rows
-from hpsearch.errors import DataError
+from tests.raising import raises
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,8 @@ def test_sets_of_keras_are_read_from_its_cache(keras_home, load):
 
 def test_a_changed_pickle_is_not_opened(keras_home, load, monkeypatch):
     monkeypatch.setattr(keras_cache, "SHA256", {"imdb.npz": "0" * 64})
-    with pytest.raises(DataError, match="differs from the file that Keras downloads") as caught:
+    with raises("data.changed-file", source="keras:imdb", path=str(keras_home / "imdb.npz")):
         load("keras:imdb")
-    assert "replace it" in caught.value.hint
 
 
 def test_missing_file_says_where_to_place_it(tmp_path, load, monkeypatch):
@@ -89,11 +88,11 @@ def test_missing_file_says_where_to_place_it(tmp_path, load, monkeypatch):
         raise OSError("Network is unreachable")
 
     monkeypatch.setattr(keras.datasets.mnist, "load_data", refuse)
-    with pytest.raises(
-        DataError, match=r"mnist\.npz is missing, and Keras could not download it: Network is"
-    ) as caught:
+    folder = tmp_path / "empty" / "datasets"
+    with raises("data.no-download", source="keras:mnist", path=str(folder / "mnist.npz")) as caught:
         load("keras:mnist")
-    assert f"place mnist.npz in {tmp_path / 'empty' / 'datasets'}" in caught.value.hint
+    assert "Network is unreachable" in caught.value.what
+    assert f"put mnist.npz into {folder}" in caught.value.hint
 
 
 def test_word_rows_hold_distinct_words():
@@ -115,11 +114,27 @@ def test_npz_with_and_without_test_part(tmp_path, load):
     assert load("one.npz").classes == ("a", "b")
     assert len(load("two.npz").test) == 2
     np.savez(tmp_path / "bad.npz", rows=x)
-    with pytest.raises(DataError, match=r"needs arrays x and y \(or x_train and y_train\), but holds rows"):
+    with raises("data.missing-arrays", arrays=("rows",)):
         load("bad.npz")
     np.savez(tmp_path / "objects.npz", x=np.array([{}, {}]), y=y[:2])
-    with pytest.raises(DataError, match="cannot be read as NPZ"):
+    with raises("data.unreadable-file", format="NPZ"):
         load("objects.npz")
+    with raises("data.unknown-option", source="one.npz", option="sep"):
+        load("one.npz", options={"sep": ";"})
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "option"),
+    [
+        ("keras:imdb", {"words": 3}, "words"),
+        ("keras:imdb", {"words": True}, "words"),
+        ("keras:california_housing", {"version": "medium"}, "version"),
+        ("keras:california_housing", {"unit": 0}, "unit"),
+    ],
+)
+def test_options_of_named_sources_are_checked(load, source, options, option):
+    with raises("data.bad-option", source=source, option=option, value=options[option]):
+        load(source, options=options)
 
 
 FUNCTIONS = """
@@ -142,6 +157,7 @@ def uneven(): return {"a": x[:, 0], "b": x[:5, 1]}, y
 def one_table(): return {"a": x[:, 0]}, y, x, y
 def grouped(): return {"a": x[:, 0], "g": y // 1, "junk": x[:, 1]}, y
 def new_class(): return x, np.array(list("ab") * 10), x[:4], np.array(["a", "b", "c", "c "])
+def series(): return pd.Series(x[:, 0]), pd.Series(y)
 def one_hot(): return x, np.eye(3)[np.arange(20) % 3]
 def nothing(): return None
 def three(): return x, y, x
@@ -151,6 +167,7 @@ def short(): return x, y[:-1]
 def other_shape(): return x, y, x[:, :1], y
 def texts(): return np.array([["a", "b"]] * 20), y
 def empty(): return x[:0], y[:0]
+def two_targets(): return x, np.ones((20, 2))
 def cube(): return x, np.zeros((20, 2, 2))
 def broken(): return 1 / 0
 def hidden(): return x, np.where(y == 1, np.nan, 0.5)
@@ -173,6 +190,7 @@ def test_what_functions_may_return(user):
     assert [one.kind for one in user("columns").columns] == ["number", "category"]
     assert user("tall").fingerprint() == user("columns").fingerprint()
     assert list(user("numbered").train.x) == ["0", "1"]
+    assert user("series").train.x.shape == (20, 1)
     assert user("tall_test").test.x["a"].shape == (4,)
     grouped = user("grouped", group="g", ignore=["junk"]).train
     assert (list(grouped.x), grouped.groups.tolist()) == (["a"], [0, 1] * 10)
@@ -181,47 +199,58 @@ def test_what_functions_may_return(user):
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "message"),
+    ("name", "data", "code", "values"),
     [
-        ("nothing", {}, "returned a NoneType"),
-        ("three", {}, "returned a tuple of 3"),
-        ("ragged", {}, "x cannot be made into an array"),
-        ("gaps", {}, "1 of 20 rows hold NaN or infinite values, the first is row 3"),
-        ("wide", {}, "x['b'] is of shape (20, 3), but a column has one value per row"),
-        ("uneven", {}, "columns of x have different lengths: 'a' 20, 'b' 5"),
-        ("one_table", {}, "x is a table, but x_test a ndarray"),
-        ("grouped", {"group": "h"}, "group names column 'h', which is not there"),
-        ("two", {"group": "g"}, "group names column 'g', but the source is arrays without named columns"),
-        ("two", {"time": "t"}, "time names column 't', but the source is arrays without named columns"),
-        ("new_class", {}, "2 of 4 test targets are of classes that no training row has: 'c', 'c '"),
-        ("short", {}, "20 rows of inputs, but 19 targets"),
-        ("other_shape", {}, "rows are of shape (2,), but test rows of shape (1,)"),
-        ("texts", {}, "rows are of dtype <U1, such as np.str_('a'), where numbers are needed"),
-        ("empty", {}, "holds no rows"),
-        ("cube", {}, "targets are of shape (20, 2, 2)"),
-        ("broken", {}, "user_source_functions:broken() raised ZeroDivisionError: division by zero ("),
-        ("hidden", {}, "10 of 20 targets are missing (NaN), the first in row 1"),
-        ("constant", {}, "is a int, not a function"),
-        ("two", {"options": {"size": 3}}, "(size=3) raised TypeError"),
-        ("too", {}, "has no 'too'"),
-        ("one_hot", {"task": "binary"}, 'task = "binary" needs 2 classes, but the targets hold 3'),
+        ("nothing", {}, "bad-return-value", {"type": "NoneType"}),
+        ("three", {}, "bad-return-value", {"type": "tuple"}),
+        ("ragged", {}, "not-an-array", {"part": "x"}),
+        ("gaps", {}, "not-finite", {"part": "rows", "count": 1, "row": 3}),
+        ("wide", {}, "bad-column-shape", {"column": "x['b']", "shape": (20, 3)}),
+        ("uneven", {}, "uneven-columns", {"part": "x", "lengths": {"a": 20, "b": 5}}),
+        ("one_table", {}, "mixed-containers", {"part": "x_test", "type": "ndarray"}),
+        ("grouped", {"group": "h"}, "unknown-column", {"role": "group", "column": "h"}),
+        ("two", {"group": "g"}, "role-without-columns", {"role": "group", "column": "g"}),
+        ("two", {"time": "t"}, "role-without-columns", {"role": "time", "column": "t"}),
+        ("new_class", {}, "unseen-classes", {"count": 2, "classes": ("c", "c ")}),
+        ("short", {}, "length-mismatch", {"rows": (20,), "targets": 19}),
+        ("other_shape", {}, "shape-mismatch", {"shape": (2,), "test_shape": (1,)}),
+        ("texts", {}, "not-numbers", {"part": "rows", "dtype": "<U1"}),
+        ("empty", {}, "no-rows", {}),
+        ("cube", {}, "bad-target-shape", {"part": "targets", "shape": (20, 2, 2)}),
+        ("broken", {}, "function-raised", {"type": "ZeroDivisionError", "options": ""}),
+        ("hidden", {}, "missing-targets", {"count": 10, "row": 1}),
+        ("constant", {}, "not-a-function", {"type": "int"}),
+        ("two", {"options": {"size": 3}}, "function-raised", {"type": "TypeError", "options": "size=3"}),
+        ("too", {}, "no-such-name", {"name": "too", "closest": "two"}),
+        ("one_hot", {"task": "binary"}, "not-binary", {"classes": 3}),
+        ("two_targets", {"task": "multiclass"}, "not-one-hot", {"shape": (20, 2)}),
     ],
 )
-def test_errors_of_functions(user, name, data, message):
-    with pytest.raises(DataError) as caught:
+def test_errors_of_functions(user, name, data, code, values):
+    with raises(f"data.{code}", **values) as caught:
         user(name, **data)
-    assert message in caught.value.what
     assert caught.value.hint
 
 
-def test_names_that_are_no_source(load):
-    with pytest.raises(DataError, match=r"there is no data source 'keras:minst' \(did you mean 'keras:mnist'\?\)"):
+def test_an_error_in_the_users_function_says_where(user):
+    with raises("data.function-raised") as caught:
+        user("broken")
+    line = next(number for number, text in enumerate(FUNCTIONS.splitlines(), 1) if "def broken" in text)
+    assert caught.value.values["line"] == line
+    start = "user_source_functions:broken() raised ZeroDivisionError: division by zero ("
+    assert caught.value.what.startswith(start)
+    assert caught.value.what.endswith(f"user_source_functions.py, line {line})")
+
+
+def test_names_that_are_no_source(load, tmp_path):
+    with raises("data.unknown-source", source="keras:minst", closest="keras:mnist"):
         load("keras:minst")
-    with pytest.raises(DataError, match=r"there is no data source 'rows\.xlsx'"):
+    with raises("data.unknown-source", source="rows.xlsx"):
         load("rows.xlsx")
-    with pytest.raises(DataError, match="no_such_module_at_all:load: there is no module 'no_such_module_at_all'"):
+    with raises("data.no-module", module="no_such_module_at_all") as caught:
         load("no_such_module_at_all:load")
-    with pytest.raises(DataError, match=r"keras:imdb: has no option 'word' \(did you mean 'words'\?\)"):
+    assert str(tmp_path) in caught.value.hint
+    with raises("data.unknown-option", source="keras:imdb", option="word"):
         load("keras:imdb", options={"word": 3})
 
 
@@ -252,10 +281,11 @@ def test_tf_data_batched_and_not(tmp_path, load, monkeypatch):
         assert dataset.train.x.tolist() == x.tolist()
         assert dataset.train.y.tolist() == y.tolist()
     assert [one.kind for one in load("user_tf_data:table").columns] == ["number", "category"]
-    with pytest.raises(DataError, match=r"the tf\.data\.Dataset never ends"):
+    with raises("data.endless-dataset"):
         load("user_tf_data:endless")
-    with pytest.raises(DataError, match=r"must yield \(x, y\), but yields TensorSpec"):
+    with raises("data.bad-tf-element") as caught:
         load("user_tf_data:inputs_only")
+    assert caught.value.values["element"].startswith("TensorSpec(")
 
 
 @pytest.mark.parametrize("name", ["boston_housing", "california_housing", "reuters", "mnist"])

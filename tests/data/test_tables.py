@@ -1,4 +1,4 @@
-"""Tables: roles, types, categories, missing cells, and every error with its text."""
+"""Tables: roles, types, categories, missing cells, and every error."""
 
 import numpy as np
 import pandas as pd
@@ -6,8 +6,10 @@ import pytest
 
 from hpsearch.core.facts import Column, Task
 from hpsearch.data.categories import MISSING, category_code, category_codes
-from hpsearch.data.tables import rows_of
-from hpsearch.errors import DataError
+from hpsearch.data.tables import from_frame, rows_of
+from tests.raising import raises
+
+from .conftest import make_spec
 
 CARS = """mpg,cylinders,horsepower,origin,diesel,maker
 18.0,8,130,USA,False,a
@@ -54,7 +56,7 @@ def test_two_texts_with_one_code_are_refused():
     seen: dict[int, str] = {}
     texts = (str(i * i * 2_654_435_761 % 2**48) for i in range(100_000))
     pair = next((seen[code], text) for text in texts if seen.setdefault(code := category_code(text), text) != text)
-    with pytest.raises(DataError, match=f"column 'c': '{pair[0]}' and '{pair[1]}' have the same code, {code}"):
+    with raises("data.category-clash", column="c", texts=pair, checksum=code):
         category_codes("c", pair)
 
 
@@ -93,64 +95,75 @@ def test_prediction_rows_take_unseen_categories_and_name_missing_columns(cars):
     rows = rows_of("new.csv", pd.DataFrame({"origin": ["Mars"], "horsepower": [None], "extra": [1]}), columns)
     assert rows["origin"].tolist() == [category_code("Mars")]
     assert np.isnan(rows["horsepower"]).all()
-    with pytest.raises(DataError, match=r"needs the columns horsepower, origin, but origin is missing"):
+    with raises("data.missing-columns", missing=("origin",)):
         rows_of("new.csv", pd.DataFrame({"horsepower": [1]}), columns)
-    with pytest.raises(DataError, match=r"column 'horsepower' needs numbers, but row 1 holds 'many'"):
+    with raises("data.text-in-numbers", column="horsepower", row=1, value="many", count=1):
         rows_of("new.csv", pd.DataFrame({"horsepower": [1, "many"], "origin": "a"}), columns)
 
 
+MANY_NAMES = "n,y\n" + "".join(f"name {i},{i}.5\n" for i in range(30))
+
+
 @pytest.mark.parametrize(
-    ("text", "data", "message", "hint"),
+    ("text", "data", "code", "values"),
     [
-        (CARS, {}, "which column is the target? It has mpg, cylinders", '[data] target = "maker"'),
-        (CARS, {"target": "mgp"}, "target names column 'mgp', which is not there (did you mean 'mpg'?)", "it has mpg"),
-        (CARS, {"target": "mpg", "ignore": ["makers"]}, "ignore names column 'makers'", "it has"),
-        (CARS, {"target": "mpg", "group": "mpg"}, "column 'mpg' is both target and group", "one role"),
-        (CARS, {"target": "horsepower"}, "1 of 5 targets are missing (NaN), the first in row 1", "drop those rows"),
-        (CARS, {"target": "maker", "task": "regression"}, "regression needs numbers as targets, but got 'a'", "target"),
-        (CARS, {"target": "mpg", "group": "origin"}, "column 'origin' is empty in 1 rows, the first is row 4", "fill"),
-        (CARS, {"target": "mpg", "time": "maker"}, "time column 'maker' holds 'a'", "dates such as"),
-        (CARS, {"target": "mpg", "options": {"seb": ";"}}, "has no option 'seb'", "sep"),
-        ("x,y\n", {"target": "y"}, "holds no rows", "check the file"),
-        ("", {"target": "y"}, "is empty", "header row"),
-        ("y\n1.5\n2.5\n", {"target": "y"}, "holds no rows", ""),
-        ("x,y\n1,a\n2,a\n", {"target": "y"}, "all 2 targets are of one class, 'a'", "at least two classes"),
+        (CARS, {}, "no-target", {"columns": ["mpg", "cylinders", "horsepower", "origin", "diesel", "maker"]}),
+        (CARS, {"target": "mgp"}, "unknown-column", {"role": "target", "column": "mgp"}),
+        (CARS, {"target": "mpg", "ignore": ["makers"]}, "unknown-column", {"role": "ignore", "column": "makers"}),
         (
-            "x,y\n1,2.5\n2,3.5\n?,4.5\n",
-            {"target": "y"},
-            "column 'x' needs numbers, but row 2 holds '?' (1 of 3 rows is text)",
-            'na_values = ["?"]',
+            CARS,
+            {"target": "mpg", "options": {"categories": ["color"]}},
+            "unknown-column",
+            {"role": "option categories", "column": "color"},
         ),
-        ("x,e,y\n1,,2.5\n2,,3.5\n", {"target": "y"}, "column 'e' is empty", 'ignore = ["e"]'),
-        ("x,y\n1,2.5\ninf,3.5\n", {"target": "y"}, "column 'x' holds an infinite value in row 1", "replace"),
-        ("a/b,y\n1,2.5\n2,3.5\n", {"target": "y"}, "'a/b' cannot be the name of a model's input", "rename"),
-        (
-            "n,y\n" + "".join(f"name {i},{i}.5\n" for i in range(30)),
-            {"target": "y"},
-            "column 'n' holds 30 different texts in 30 rows, such as 'name 0': free text, not categories",
-            'ignore = ["n"]',
-        ),
+        (CARS, {"target": "mpg", "group": "mpg"}, "two-roles", {"column": "mpg", "roles": ("target", "group")}),
+        (CARS, {"target": "horsepower"}, "missing-targets", {"count": 1, "row": 1}),
+        (CARS, {"target": "maker", "task": "regression"}, "text-targets", {"value": "a"}),
+        (CARS, {"target": "mpg", "group": "origin"}, "gaps-in-role", {"column": "origin", "count": 1, "row": 4}),
+        (CARS, {"target": "mpg", "time": "maker"}, "bad-time", {"column": "maker", "value": "a"}),
+        (CARS, {"target": "mpg", "options": {"seb": ";"}}, "unknown-option", {"source": "cars.csv", "option": "seb"}),
+        ("x,y\n", {"target": "y"}, "no-rows", {}),
+        ("", {"target": "y"}, "empty-file", {}),
+        ("y\n1.5\n2.5\n", {"target": "y"}, "no-inputs", {}),
+        ("x,y\n1,a\n2,a\n", {"target": "y"}, "one-class", {"classes": ("a",)}),
+        ("x,y\n1,2.5\n2,3.5\n?,4.5\n", {"target": "y"}, "text-in-numbers", {"column": "x", "row": 2, "value": "?"}),
+        ("x,e,y\n1,,2.5\n2,,3.5\n", {"target": "y"}, "empty-column", {"column": "e"}),
+        ("x,y\n1,2.5\ninf,3.5\n", {"target": "y"}, "not-finite", {"column": "x", "row": 1}),
+        ("a/b,y\n1,2.5\n2,3.5\n", {"target": "y"}, "bad-column-name", {"column": "a/b"}),
+        (MANY_NAMES, {"target": "y"}, "free-text", {"column": "n", "distinct": 30, "rows": 30}),
     ],
 )
-def test_errors_of_tables(tmp_path, load, text, data, message, hint):
+def test_errors_of_tables(tmp_path, load, text, data, code, values):
     (tmp_path / "cars.csv").write_text(text)
-    if text == "y\n1.5\n2.5\n":
-        message, hint = "no column is left to learn from", "target and ignore"
-    with pytest.raises(DataError) as caught:
+    with raises(f"data.{code}", **values) as caught:
         load("cars.csv", **data)
-    assert message in caught.value.what
-    assert hint in caught.value.hint
+    assert caught.value.hint
+
+
+def test_an_error_is_one_sentence_and_a_hint(tmp_path, load):
+    (tmp_path / "cars.csv").write_text(CARS)
+    with raises("data.unknown-column") as caught:
+        load("cars.csv", target="mgp")
+    assert str(caught.value) == (
+        "cars.csv: target names column 'mgp', which does not exist (did you mean 'mpg'?)\n"
+        "  hint: the table has mpg, cylinders, horsepower, origin, diesel, maker"
+    )
+
+
+def test_two_columns_of_one_name():
+    frame = pd.DataFrame([[1, 2]], columns=["x", "x"])
+    with raises("data.duplicate-column", column="x"):
+        from_frame(frame, make_spec("rows.csv"))
 
 
 def test_dates_and_missing_files(tmp_path, load):
     pd.DataFrame({"when": pd.to_datetime(["2024-05-02", "2024-05-03"]), "y": [1.5, 2.5]}).to_parquet(
         tmp_path / "d.parquet"
     )
-    with pytest.raises(DataError, match="column 'when' holds dates"):
+    with raises("data.date-column", column="when"):
         load("d.parquet", target="y")
-    with pytest.raises(DataError, match=r"there is no file .*d\.parquett?") as caught:
+    with raises("data.no-file", path=str(tmp_path / "dd.parquet"), closest="d.parquet"):
         load("dd.parquet", target="y")
-    assert "did you mean d.parquet?" in caught.value.hint
     (tmp_path / "broken.parquet").write_text("no parquet")
-    with pytest.raises(DataError, match="cannot be read as PARQUET"):
+    with raises("data.unreadable-file", format="PARQUET"):
         load("broken.parquet", target="y")

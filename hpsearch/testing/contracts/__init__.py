@@ -6,11 +6,26 @@ is enough::
     def test_my_tuner():
         check_tuner(MyTuners, "climb")
 
-The checks of executors, engines and families import Keras.
+The checks of executors, engines and families train small Keras models.
 """
 
+from hpsearch.testing.contracts.engines import ENGINE_RULES, check_engine
+from hpsearch.testing.contracts.executors import EXECUTOR_RULES, check_executor
+from hpsearch.testing.contracts.families import check_family
 from hpsearch.testing.contracts.pruners import PRUNER_RULES, check_pruner
 from hpsearch.testing.contracts.sources import check_source
 from hpsearch.testing.contracts.tuners import TUNER_RULES, TunerCase, check_tuner
 
-__all__ = ["PRUNER_RULES", "TUNER_RULES", "TunerCase", "check_pruner", "check_source", "check_tuner"]
+__all__ = [
+    "ENGINE_RULES",
+    "EXECUTOR_RULES",
+    "PRUNER_RULES",
+    "TUNER_RULES",
+    "TunerCase",
+    "check_engine",
+    "check_executor",
+    "check_family",
+    "check_pruner",
+    "check_source",
+    "check_tuner",
+]

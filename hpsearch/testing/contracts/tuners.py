@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hpsearch.core.space import Choice, Config, Constant, Float, Int, Space, config_key
 from hpsearch.core.trial import Trial, TrialState
-from hpsearch.testing.contracts.simulation import FINITE, LATE, MIXED, SMALL, simulate
+from hpsearch.testing.contracts.simulation import FINITE, LATE, MIXED, SMALL, Suggest, simulate
 from hpsearch.tuners.base import Tuner, TunerProvider, TunerSettings
 
 
@@ -170,7 +170,7 @@ TUNER_RULES: tuple[Callable[[TunerCase], None], ...] = (
 """All rules for tuners."""
 
 
-def _rebuilding(case: TunerCase, space: Space) -> Callable[[list[Trial]], Config | None]:
+def _rebuilding(case: TunerCase, space: Space) -> Suggest:
     return lambda history: case.build(space).suggest(history)
 
 

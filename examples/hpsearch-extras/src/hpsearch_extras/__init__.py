@@ -1,0 +1,1 @@
+"""One plugin of each kind for hpsearch. The entry points in ``pyproject.toml`` make them known."""

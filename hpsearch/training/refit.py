@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,10 @@ from hpsearch.core.seeds import derive
 from hpsearch.core.trial import Champion, Curves
 from hpsearch.core.words import first_line
 from hpsearch.data.dataset import Array, Dataset, Part
-from hpsearch.errors import LedgerError, ModelError
-from hpsearch.models.saving import save_model
+from hpsearch.errors import LedgerError, ModelError, TrackingError
+from hpsearch.models.saving import load_model, save_model
 from hpsearch.training.engines.fit import train_on_all
+from hpsearch.training.mlflow_model import mlflow_imported_ahead, write_mlflow_model
 from hpsearch.training.problem import Problem
 from hpsearch.training.protocol import RefitOrder
 
@@ -34,9 +36,10 @@ _BATCH = 256
 
 def refit(problem: Problem, order: RefitOrder) -> Champion:
     """See :meth:`~hpsearch.training.protocol.WorkerProtocol.refit`."""
-    begun = time.perf_counter()
-    model, curves = _train(problem, order)
-    seconds = time.perf_counter() - begun
+    with mlflow_imported_ahead():
+        begun = time.perf_counter()
+        model, curves = _train(problem, order)
+        seconds = time.perf_counter() - begun
     with _saving_in(order.folder):
         order.folder.mkdir(parents=True, exist_ok=True)
         path = order.folder / "champion.keras"
@@ -54,7 +57,23 @@ def refit(problem: Problem, order: RefitOrder) -> Champion:
             seconds=seconds,
         )
         _save_card(model, problem, champion, order.folder / "champion.json")
-    return champion
+        return _with_mlflow_model(problem, model, champion, order.folder)
+
+
+def add_mlflow_model(problem: Problem, champion: Champion, folder: Path) -> Champion:
+    """See :meth:`~hpsearch.training.protocol.WorkerProtocol.write_mlflow_model`."""
+    model = load_model(champion.path, problem.spec)
+    with _saving_in(folder):
+        return _with_mlflow_model(problem, model, champion, folder)
+
+
+def _with_mlflow_model(problem: Problem, model: "keras.Model", champion: Champion, folder: Path) -> Champion:
+    """The champion with its MLflow model, or as it is if MLflow cannot write that: the Keras file is complete."""
+    try:
+        written = write_mlflow_model(problem, model, champion, folder / "mlflow_model")
+    except TrackingError:
+        return champion  # the tracker notes that the folder is missing, and `hpsearch sync` tries again
+    return replace(champion, mlflow_model=str(written))
 
 
 def _train(problem: Problem, order: RefitOrder) -> tuple["keras.Model", Curves]:

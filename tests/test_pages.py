@@ -1,4 +1,4 @@
-"""What a person sees: MLflow's pages of real and of unlucky studies, and the report, in a real browser."""
+"""What users see in a real browser: MLflow's pages of a real study and of one with failed trials, and the report."""
 
 import subprocess
 import sys
@@ -15,12 +15,14 @@ from hpsearch.ledger.record import StudyRecord
 from hpsearch.report.pdf import find_browser
 from hpsearch.testing.browsing import new_page, opened_browser, served
 from hpsearch.testing.synthetic import SyntheticExecutor
-from hpsearch.tracking.mlflow import sync
+from hpsearch.tracking import sync
 from hpsearch.tracking.mlflow.trial_view import run_name
 from hpsearch.tracking.mlflow.ui import study_page
 from tests.search.drive import drive
 
-EVIL = "<script>alert(1)<img src=x onerror=alert(2)>"  # a name may hold no slash
+pytestmark = pytest.mark.slow
+
+EVIL = "<script>alert(1)<img src=x onerror=alert(2)>"  # a name cannot contain a slash
 
 STUDY = """
 name = "flowers"
@@ -45,13 +47,13 @@ direction = "maximize"
 [search]
 trials = 4
 [resources]
-engine = "fused"               # all trials in one program: compiled once
+engine = "fused"
 """
 
 
 @dataclass
 class Site:
-    """Two studies on one server: a real finished one, and one where trials failed, diverged and were pruned."""
+    """Two studies on one server: a finished one with real training, and one with failed, diverged and pruned trials."""
 
     flowers: StudyRecord
     evil: StudyRecord
@@ -61,11 +63,11 @@ class Site:
     browser: Any
 
     def open(self, address: str, **options: Any) -> Any:
-        """A page; alerts, which would be somebody's script, are kept in ``page.harm``."""
+        """A page. ``page.alerts`` has the alerts that it shows, which only a foreign script would cause."""
         page = new_page(self.browser, **options)
         page.set_default_timeout(20_000)
-        page.harm = []
-        page.on("dialog", lambda dialog: (page.harm.append(dialog.message), dialog.dismiss()))
+        page.alerts = []
+        page.on("dialog", lambda dialog: (page.alerts.append(dialog.message), dialog.dismiss()))
         page.goto(address if "://" in address else f"{self.server}/#{address}")
         return page
 
@@ -82,7 +84,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("pages")
     (folder / "flowers.toml").write_text(STUDY)
     command = [sys.executable, "-m", "hpsearch", "run", "flowers.toml"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=200)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     evil = make_evil(folder)
     flowers = hpsearch.load("flowers", ledger=f"sqlite:///{folder}/mlruns/ledger.db").record
@@ -113,7 +115,7 @@ def make_evil(folder: Path) -> StudyRecord:
 
 
 def cells(page: Any, column: str) -> list[str]:
-    """A column's texts from top to bottom, for MLflow's table keeps its rows in any order."""
+    """A column's texts from top to bottom. In the document, MLflow's table has its rows in any order."""
     page.wait_for_selector(f".ag-row [col-id='{column}']")
     script = """column => [...document.querySelectorAll(`.ag-row [col-id='${column}']`)]
         .map(cell => [+cell.closest('.ag-row').getAttribute('row-index'), cell.innerText.trim().split("\\n").pop()])
@@ -140,7 +142,7 @@ def test_trials_are_readable_without_setting_anything_up(site: Site) -> None:
     page.close()
 
 
-def test_charts_come_in_groups_and_are_drawn(site: Site) -> None:
+def test_charts_are_drawn_in_groups(site: Site) -> None:
     page = site.open(site.pages["flowers"] + "&compareRunsMode=CHART", height=2400)
     page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 6")
     groups = ("Score", "Mean over folds", "Every fold")
@@ -172,6 +174,8 @@ def test_from_the_study_to_a_trial_and_back(site: Site) -> None:
     page.locator(parent).click()
     page.get_by_role("heading", name="flowers").wait_for()
     page.get_by_text("Child runs", exact=True).wait_for()
+    assert page.url.endswith(run_path(site, site.flowers, "flowers"))
+    assert page.alerts == []
     page.close()
 
 
@@ -187,14 +191,16 @@ def test_the_studys_run_carries_description_charts_report_and_leaderboard(site: 
     page.get_by_text("leaderboard.json").click()
     page.get_by_role("columnheader", name="rank").wait_for()
     page.get_by_text("report.html").click()
-    page.frame_locator("iframe").get_by_role("heading", name="flowers").wait_for()
+    report = page.frame_locator("iframe")
+    report.get_by_role("heading", name="flowers").wait_for()
+    assert report.get_by_text(f"Trial {site.flowers.best.number} is the best").first.is_visible()
     page.close()
 
 
 def test_the_champion_is_registered_with_signature_alias_and_metrics(site: Site) -> None:
     page = site.open("/models/flowers")
     page.get_by_text("@ champion").wait_for()
-    assert page.get_by_text("running").count() == 0, "the model's description tells of a study that still runs"
+    assert page.get_by_text("running").count() == 0, "the model's description must not say that the study is running"
     page.get_by_role("link", name="Version 1").click()
     page.get_by_text("Schema").wait_for()
     page.get_by_text("Inputs (1)").wait_for()
@@ -207,7 +213,7 @@ def test_the_champion_is_registered_with_signature_alias_and_metrics(site: Site)
     page.close()
 
 
-def test_unlucky_trials_are_told_apart_and_a_name_of_html_harms_nothing(site: Site) -> None:
+def test_trials_without_a_result_are_marked_and_html_in_names_is_harmless(site: Site) -> None:
     page = site.open(site.pages["evil"])
     names = cells(page, "attributes.`Run Name`")
     ranked = len(site.evil.ranked)
@@ -216,13 +222,13 @@ def test_unlucky_trials_are_told_apart_and_a_name_of_html_harms_nothing(site: Si
     assert {name.split(" · ")[1] for name in names[ranked:] if " · " in name} == {"failed", "diverged", "pruned"}
     assert EVIL in names
     page.wait_for_timeout(500)
-    assert page.harm == []
+    assert page.alerts == []
     page.close()
     page = site.open(run_path(site, site.evil, "t003 · failed"))
     page.get_by_text("ValueError: <script>").first.wait_for()
     page.get_by_text("Failed", exact=True).first.wait_for()
     page.wait_for_timeout(500)
-    assert page.harm == []
+    assert page.alerts == []
     page.close()
 
 
@@ -231,7 +237,7 @@ def test_the_report_opens_from_its_file(site: Site, scheme: str) -> None:
     path = site.folder / "mlruns/studies/flowers/report.html"
     trouble: list[str] = []
     page = new_page(site.browser, color_scheme=scheme)
-    page.on("console", lambda said: trouble.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("request", lambda request: trouble.append(request.url) if request.url.startswith("http") else None)
     page.goto(path.as_uri())

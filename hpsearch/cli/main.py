@@ -307,6 +307,23 @@ def data(as_json: JsonOption = False) -> None:
     render_sources(as_json=as_json)
 
 
+@app.command()
+def doctor(
+    keras: Annotated[bool, typer.Option("--keras", help="Also import Keras: engines and private parts.")] = False,
+    storage: Annotated[bool, typer.Option("--storage", help="Also import Optuna and MLflow: fast paths.")] = False,
+    ledger: LedgerOption = DEFAULT_LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """Show versions, devices, plugins and storage. The exit code is 2 if something is broken."""
+    from hpsearch.cli.diagnosis import examine, is_broken
+    from hpsearch.cli.doctor import render
+
+    findings = examine(ledger=ledger, keras=keras, storage=storage)
+    render(findings, as_json=as_json)
+    if is_broken(findings):
+        raise typer.Exit(2)
+
+
 def main() -> None:
     """Run the command line. Turns errors into messages and exit codes."""
     try:

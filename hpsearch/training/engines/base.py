@@ -11,15 +11,32 @@ Stopped = Callable[[], frozenset[int]]
 """Asked between epochs: numbers of the trials that shall train no further epoch."""
 
 
+class CannotTrainError(Exception):
+    """An engine cannot train a problem. The text says why, in the user's words."""
+
+
 class Engine(ABC):
-    """Trains bundles for one :class:`~hpsearch.training.problem.Problem`, in a worker."""
+    """Trains bundles for one :class:`~hpsearch.training.problem.Problem`, in a worker.
+
+    Args:
+        problem: The study's data, folds and model.
+
+    Raises:
+        CannotTrainError: This engine cannot train the problem.
+    """
 
     @abstractmethod
     def __init__(self, problem: Problem) -> None: ...
 
     @abstractmethod
     def plan(self) -> EnginePlan:
-        """How bundles for this problem should look. May trace or compile a small model to find out."""
+        """How bundles for this problem should look. May trace or compile a small model to find out.
+
+        The plan names the engine as study files do: a resumed study asks for it by that name.
+
+        Raises:
+            CannotTrainError: This engine cannot train the problem.
+        """
 
     @abstractmethod
     def train(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:

@@ -144,6 +144,6 @@ def _column(
         middle = math.sqrt(low * high) if parameter.log else (low + high) / 2
         filled = [middle if value is None else float(value) for value in values]
         return FloatDistribution(low, high, log=parameter.log), filled
-    # The text of a value tells it from others: Optuna takes 1, 1.0 and True for the same choice.
+    # Optuna takes 1, 1.0 and True for the same choice. Their texts differ.
     texts = ["" if value is None else repr(value) for value in values]
     return CategoricalDistribution(tuple(dict.fromkeys(texts))), texts

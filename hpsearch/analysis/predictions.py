@@ -176,8 +176,8 @@ _ROOTS = {"rmse", "root_mean_squared_error"}
 def _per_row(predictions: Predictions, metric: str) -> tuple[Floats, Callable[[Floats], Floats]] | None:
     """Values per row, and a function that turns their mean into the metric; None for a metric not known here."""
     if metric in _ACCURACIES:
-        said = class_probabilities(predictions.y_pred).argmax(axis=1)
-        return (said == class_numbers(predictions.y_true)).astype(float), _same
+        predicted = class_probabilities(predictions.y_pred).argmax(axis=1)
+        return (predicted == class_numbers(predictions.y_true)).astype(float), _same
     if metric in {"mae", "mean_absolute_error", "mse", "mean_squared_error", *_ROOTS}:
         errors = _residuals(predictions)
         power = np.abs(errors) if metric in {"mae", "mean_absolute_error"} else errors**2
@@ -199,13 +199,13 @@ def _residuals(predictions: Predictions) -> Floats:
 
 def _classes(record: StudyRecord, predictions: Predictions) -> PredictionsInfo:
     probabilities = class_probabilities(np.asarray(predictions.y_pred, dtype=float))
-    truth, said = class_numbers(predictions.y_true), probabilities.argmax(axis=1)
+    truth, predicted = class_numbers(predictions.y_true), probabilities.argmax(axis=1)
     n_classes = max(probabilities.shape[1], int(truth.max()) + 1)
     names = _names(record.facts.data.classes, n_classes)
     matrix = np.zeros((n_classes, n_classes), dtype=int)
-    np.add.at(matrix, (truth, said), 1)
+    np.add.at(matrix, (truth, predicted), 1)
     shown = _worst_classes(matrix)
-    bins, error = _calibration(probabilities.max(axis=1), said == truth)
+    bins, error = _calibration(probabilities.max(axis=1), predicted == truth)
     return PredictionsInfo(
         "classes",
         n_rows=len(truth),
@@ -213,7 +213,7 @@ def _classes(record: StudyRecord, predictions: Predictions) -> PredictionsInfo:
         confusion=tuple(tuple(int(matrix[i, j]) for j in shown) for i in shown),
         class_scores=_class_scores(matrix, names),
         confused=_confused(matrix, names),
-        most_wrong=_most_wrong_classes(probabilities, truth, said, predictions.rows, names),
+        most_wrong=_most_wrong_classes(probabilities, truth, predicted, predictions.rows, names),
         calibration=bins,
         calibration_error=error,
     )
@@ -251,16 +251,16 @@ def _confused(matrix: NDArray[np.int_], names: list[str]) -> tuple[tuple[str, st
 def _most_wrong_classes(
     probabilities: Floats,
     truth: NDArray[np.intp],
-    said: NDArray[np.intp],
+    predicted: NDArray[np.intp],
     rows: NDArray[np.intp],
     names: list[str],
 ) -> tuple[WrongRow, ...]:
     every = np.arange(len(truth))
     known = np.minimum(truth, probabilities.shape[1] - 1)
-    excess = probabilities[every, said] - probabilities[every, known]
-    wrong = every[said != truth]
+    excess = probabilities[every, predicted] - probabilities[every, known]
+    wrong = every[predicted != truth]
     worst = wrong[np.argsort(-excess[wrong], kind="stable")][:MOST_WRONG]
-    return tuple(WrongRow(int(rows[i]), names[truth[i]], names[said[i]], float(excess[i])) for i in worst)
+    return tuple(WrongRow(int(rows[i]), names[truth[i]], names[predicted[i]], float(excess[i])) for i in worst)
 
 
 def _calibration(claimed: Floats, right: NDArray[np.bool_]) -> tuple[tuple[CalibrationBin, ...], float]:
@@ -281,7 +281,7 @@ def _values(predictions: Predictions) -> PredictionsInfo:
     truth = predictions.y_true.astype(float).reshape(n, -1)
     worst = np.argsort(-np.abs(residuals), axis=None, kind="stable")[:MOST_WRONG]
     cells = [divmod(int(flat), n_targets) for flat in worst]
-    flat_truth, flat_said = truth.ravel(), (truth + residuals).ravel()
+    flat_truth, flat_predicted = truth.ravel(), (truth + residuals).ravel()
     step = max(1, math.ceil(len(flat_truth) / 2000))
     return PredictionsInfo(
         "values",
@@ -297,7 +297,7 @@ def _values(predictions: Predictions) -> PredictionsInfo:
             for i, j in cells
         ),
         truth=tuple(flat_truth[::step].tolist()),
-        predicted=tuple(flat_said[::step].tolist()),
+        predicted=tuple(flat_predicted[::step].tolist()),
         residual_mean=float(residuals.mean()),
         residual_std=float(residuals.std(ddof=1)) if residuals.size > 1 else 0.0,
     )

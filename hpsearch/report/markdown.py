@@ -21,7 +21,7 @@ def render_markdown(content: Content) -> str:
 
 
 def text(value: object) -> str:
-    """Any text on one line, escaped so that Markdown shows it literally."""
+    """A text on one line, escaped so that Markdown shows it literally."""
     one_line = re.sub(r"\s+", " ", str(value))
     return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", one_line).replace("&", "&amp;")
 
@@ -143,7 +143,7 @@ def _model(content: Content) -> list[str]:
     ]
     parts.append(table(("class", "rows", "precision", "recall", "F1"), scores))
     if found.confused:
-        pairs = [f"{text(true)} predicted as {text(said)} ({count})" for true, said, count in found.confused]
+        pairs = [f"{text(true)} predicted as {text(predicted)} ({count})" for true, predicted, count in found.confused]
         parts.append(f"Most often confused: {', '.join(pairs)}.")
     if found.residual_std is not None:
         parts.append(

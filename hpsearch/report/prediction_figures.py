@@ -90,7 +90,7 @@ def residuals(info: analysis.PredictionsInfo) -> go.Figure:
     figure.add_scatter(
         x=ends, y=ends, mode="lines", line={"color": GREY, "dash": "dash", "width": 1}, showlegend=False, row=1, col=1
     )
-    off = [said - true for said, true in zip(info.predicted, info.truth, strict=True)]
+    off = [predicted - true for predicted, true in zip(info.predicted, info.truth, strict=True)]
     figure.add_histogram(x=off, marker={"color": BLUE}, nbinsx=40, showlegend=False, row=1, col=2)
     figure.add_vline(x=0, line={"color": GREY, "dash": "dash", "width": 1}, row=1, col=2)
     figure.update_xaxes(title="true value", row=1, col=1)

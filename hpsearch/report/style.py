@@ -1,5 +1,6 @@
 """One style for all figures, readable on light and dark pages."""
 
+import pandas as pd  # noqa: F401 - plotly looks at it in sys.modules, where another thread's import may be half done
 import plotly.graph_objects as go
 
 BLUE, ORANGE, GREEN, RED, GREY, PURPLE = "#4c7df0", "#e8871e", "#12a67c", "#e5484d", "#8b95a5", "#9a6ee8"

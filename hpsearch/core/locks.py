@@ -1,4 +1,4 @@
-"""Locks between processes. The system, or the database, releases them when their holder dies, however it dies."""
+"""Locks between processes. When a holder dies, however it dies, the system or the database releases its locks."""
 
 import fcntl
 import hashlib
@@ -8,13 +8,16 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hpsearch.errors import LedgerError
 
+if TYPE_CHECKING:
+    import sqlalchemy
+
 _TABLES = "/tables"  # no study's name has a slash
-_GLANCE_SECONDS = 0.1
-"""Waited before a lock counts as taken: :func:`is_file_held` takes it for a moment."""
+_GLANCE_S = 0.1
+"""Waited before a lock counts as taken, because :func:`is_file_held` takes it for a moment."""
 _HOLDER = """
 SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)
 WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32 | objid::bigint) = %(key)s AND objsubid = 1
@@ -23,7 +26,11 @@ WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32 | objid::bigi
 
 @contextmanager
 def lock_file(path: Path, study: str) -> Iterator[None]:
-    """Hold a file's lock, which keeps a second driver on this machine out.
+    """Hold the lock of a file. It keeps out a second driver on this machine.
+
+    Args:
+        path: The file; it is made if it is missing.
+        study: The study's name, for the message.
 
     Raises:
         LedgerError: Another process holds it, or the folder cannot be written.
@@ -33,14 +40,18 @@ def lock_file(path: Path, study: str) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise LedgerError(
-            f"cannot write in {path.parent}: {error.strerror}", hint="make the folder writable, or start elsewhere"
+            f"cannot write in {path.parent}: {error.strerror}",
+            code="folder-not-writable",
+            hint="make the folder writable, or start in another one",
+            folder=str(path.parent),
+            reason=error.strerror,
         ) from None
     try:
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                time.sleep(_GLANCE_SECONDS)
+                time.sleep(_GLANCE_S)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
@@ -54,10 +65,10 @@ def lock_file(path: Path, study: str) -> Iterator[None]:
 
 @contextmanager
 def lock_study(uri: str, study: str) -> Iterator[None]:
-    """Keep drivers on other machines and in other folders out: on PostgreSQL, which has locks for it.
+    """Keep out drivers on other machines and in other folders.
 
     Args:
-        uri: The ledger's address; other databases are left to :func:`lock_file`.
+        uri: The ledger's address. Only PostgreSQL has locks for this; elsewhere :func:`lock_file` has to do.
         study: The study's name.
 
     Raises:
@@ -74,13 +85,13 @@ def lock_study(uri: str, study: str) -> Iterator[None]:
 
 
 def is_file_held(path: Path) -> bool:
-    """Whether a process on this machine has the lock of :func:`lock_file`. Nothing is written."""
+    """Whether a process on this machine has the lock of :func:`lock_file`. Writes nothing."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     except OSError:
-        return True  # it cannot be told
+        return True  # nobody can know
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
@@ -91,7 +102,7 @@ def is_file_held(path: Path) -> bool:
 
 
 def is_study_held(uri: str, study: str) -> bool:
-    """Whether a process on any machine has the lock of :func:`lock_study`; False for databases without locks."""
+    """Whether a process on any machine has the lock of :func:`lock_study`; False on databases without locks."""
     if not uri.startswith("postgresql"):
         return False
     with _session(uri) as session:
@@ -100,11 +111,11 @@ def is_study_held(uri: str, study: str) -> bool:
 
 @contextmanager
 def taking_turns(uri: str, folder: Path | None) -> Iterator[None]:
-    """Wait until no other process is in this block for the same database: two must not make its tables at once.
+    """Wait until no other process is in this block for the same database. Two must not make its tables at once.
 
     Args:
         uri: The database's SQLAlchemy address.
-        folder: Where a SQLite file lies or will lie; None for servers.
+        folder: The folder of a SQLite file, which may not exist yet; None for servers.
     """
     if folder is not None:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -123,8 +134,8 @@ def taking_turns(uri: str, folder: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def _session(uri: str) -> Iterator[Any]:
-    """A connection of its own to PostgreSQL, named after this process; its end releases its locks."""
+def _session(uri: str) -> Iterator["sqlalchemy.Connection"]:
+    """A separate connection to PostgreSQL, named after this process. Its end releases its locks."""
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(
@@ -137,12 +148,15 @@ def _session(uri: str) -> Iterator[Any]:
 
 
 def _key(name: str) -> int:
-    """PostgreSQL's locks have numbers for names."""
+    """A number for a name, because PostgreSQL's locks have numbers."""
     return int.from_bytes(hashlib.blake2b(f"hpsearch {name}".encode(), digest_size=8).digest(), "big", signed=True)
 
 
 def _taken(study: str, holder: str) -> LedgerError:
     return LedgerError(
-        f"study {study!r} is being driven by {holder} already",
-        hint="wait for it, or stop it with Ctrl-C there; `hpsearch show` can be used meanwhile",
+        f"{holder} is already running study {study!r}",
+        code="study-taken",
+        hint="wait for it, or stop it with Ctrl-C there; `hpsearch show` works in the meantime",
+        study=study,
+        holder=holder,
     )

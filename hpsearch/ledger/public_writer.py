@@ -38,13 +38,21 @@ class PublicWriter(TrialWriter):
         self._storage = storage
 
     def start(self, study_id: int, trial: Trial, space: Space) -> int:
-        if (found := self._storage.get_n_trials(study_id)) != trial.number:
-            raise number_taken(trial.number, found)
+        if self._is_taken(study_id, trial.number):
+            raise number_taken(trial.number, self._storage.get_n_trials(study_id))
         trial_id = self._storage.create_new_trial(study_id, _template(trial, space))
         if (found := self._storage.get_trial_number_from_id(trial_id)) != trial.number:
             self._give_up(trial_id, trial, found)
             raise number_taken(trial.number, found)
         return trial_id
+
+    def _is_taken(self, study_id: int, number: int) -> bool:
+        # Optuna counts the trials of a study by reading them all; looking one up is cheap.
+        try:
+            self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        except KeyError:
+            return False
+        return True
 
     def _give_up(self, trial_id: int, trial: Trial, number: int) -> None:
         """Fail a trial that came just after another driver's: Optuna has no way to remove it."""

@@ -1,4 +1,4 @@
-"""Everything that is known of a study, as one frozen value: what tracking, analysis and reports work from."""
+"""Everything known about a study, as one frozen value. Tracking, analysis and reports work from it."""
 
 import re
 import shlex
@@ -7,15 +7,19 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
+from hpsearch.core.addresses import DEFAULT_LEDGER, without_password
 from hpsearch.core.facts import StudyFacts
 from hpsearch.core.objective import Objective
 from hpsearch.core.space import Space
 from hpsearch.core.trial import Champion, Trial, TrialState
-from hpsearch.spec import DEFAULT_LEDGER, StudySpec, without_password
+from hpsearch.spec import StudySpec
 
 
 class StudyState(StrEnum):
-    """Where a study stands. In the ledger RUNNING is a claim: a killed driver leaves it behind (`workspace.read`)."""
+    """Where a study stands. In the ledger, RUNNING is only a claim: a killed driver leaves it behind.
+
+    :func:`hpsearch.ledger.workspace.read` checks it.
+    """
 
     RUNNING = "running"
     INTERRUPTED = "interrupted"
@@ -73,7 +77,7 @@ class StudyRecord:
         return {state: n for state in TrialState if (n := sum(trial.state is state for trial in self.trials))}
 
     def undriven(self) -> "StudyRecord":
-        """The study as it stands where nobody drives it: interrupted, if it claims to be running."""
+        """The study as it stands when no driver runs it: interrupted if it claims to be running."""
         return replace(self, state=StudyState.INTERRUPTED) if self.state is StudyState.RUNNING else self
 
     def command(self, verb: str, *arguments: str) -> str:
@@ -81,7 +85,7 @@ class StudyRecord:
         words = ["hpsearch", verb, shlex.quote(self.name), *arguments]
         ledger = without_password(self.spec.tracking.ledger)
         if ledger != DEFAULT_LEDGER:
-            # Left bare, ${NAME} is filled in by the shell.
+            # Without quotes, the shell fills in ${NAME}.
             bare = re.fullmatch(r"([\w:/.+@%-]|\$\{\w+\})+", ledger)
             words += ["--ledger", ledger if bare else shlex.quote(ledger)]
         return " ".join(words)

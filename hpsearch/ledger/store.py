@@ -44,11 +44,11 @@ class Ledger:
 
     Args:
         uri: Any SQLAlchemy address that Optuna takes, such as ``sqlite:///mlruns/ledger.db``.
-        create: Whether a missing SQLite file is made; reading commands want an error instead.
+        create: Whether a missing SQLite file is made. Commands that read pass False and get an error.
 
     Attributes:
         uri: The address.
-        remarks: What the user should know about this ledger, such as that trials are entered the slow way.
+        remarks: What the user should know about this ledger, such as that writing to it is slow.
 
     Raises:
         LedgerError: The database is missing, damaged, or cannot be reached.
@@ -96,7 +96,7 @@ class Ledger:
             self._storage.set_study_user_attr(study_id, _STATE, record.state.value)
 
     def _clear_stillborn(self, name: str) -> None:
-        """Remove an entry without content, which a driver leaves that is killed between Optuna's entry and ours."""
+        """Remove an empty entry: a driver leaves one if it is killed between Optuna's entry and ours."""
         for found in self._storage.get_all_studies():
             empty = not found.user_attrs and found.study_name == name
             if empty and not self._storage.get_n_trials(found._study_id):
@@ -146,17 +146,17 @@ class Ledger:
         self._trial_ids = {key: one for key, one in self._trial_ids.items() if key[0] != name}
 
     def set_state(self, name: str, state: StudyState) -> None:
-        """Say where the study stands."""
+        """Enter where the study stands."""
         self._set_attr(name, _STATE, state.value)
 
     def set_facts(self, name: str, facts: StudyFacts) -> None:
-        """Enter all that the study knows by now."""
+        """Enter everything that the study knows so far."""
         self._set_attr(name, _FACTS, facts.to_json())
 
     def set_spec(self, name: str, spec: StudySpec) -> StudyRecord:
-        """Put another study file in the place of a study's, such as one with more trials; returns the study then."""
+        """Replace a study's spec, for example by one with more trials; returns the study as it is then."""
         record = replace(self.load(name), spec=spec)
-        # First the facts, which win over the head's: a driver that is killed in between leaves a readable study.
+        # The facts come first, because they win over the head's: the study stays readable if the driver is killed here.
         self.set_facts(name, record.facts)
         self._set_attr(name, _HEAD, codec.head_to_json(record))
         return self.load(name)
@@ -166,7 +166,7 @@ class Ledger:
         self._set_attr(name, _CHAMPION, champion.to_json())
 
     def add_note(self, name: str, note: str) -> None:
-        """Keep a remark for the user; one that is there already is not repeated."""
+        """Keep a remark for the user, once."""
         with explained(self.uri):
             notes = self._storage.get_study_user_attrs(self._study_id(name)).get(_NOTES, [])
         if note not in notes:
@@ -175,7 +175,7 @@ class Ledger:
     # Trials
 
     def start_trial(self, name: str, trial: Trial, space: Space) -> None:
-        """Enter a suggestion, before anything of it is trained.
+        """Enter a suggestion before it is trained.
 
         Raises:
             LedgerError: The trial's number is not the next one: another driver writes this study.
@@ -184,13 +184,13 @@ class Ledger:
             self._trial_ids[name, trial.number] = self._writer.start(self._study_id(name), trial, space)
 
     def add_fold(self, name: str, number: int, result: FoldResult, parameters: int | None) -> None:
-        """Enter a finished fold: from here on it is never trained again.
+        """Enter a finished fold. It is never trained again.
 
         Args:
             name: The study.
             number: The trial.
             result: The fold.
-            parameters: Number of weights, where the ledger does not have it yet.
+            parameters: Number of weights; None if the ledger has it already.
         """
         attrs: JsonObject = {} if parameters is None else {codec.PARAMETERS: parameters}
         attrs[f"{codec.FOLD_PREFIX}{result.fold}"] = result.to_json()
@@ -198,7 +198,7 @@ class Ledger:
             self._writer.add(self._trial_id(name, number), attrs)
 
     def finish_trial(self, name: str, trial: Trial, metric: str) -> None:
-        """Enter a trial's end. Its folds are in the ledger already, apart from those that were stopped early.
+        """Enter the end of a trial. Its finished folds are in the ledger already.
 
         Raises:
             LedgerError: It has ended already: another driver writes this study.
@@ -249,13 +249,13 @@ class Ledger:
 
 
 def _choose_writer(storage: "optuna.storages.RDBStorage") -> "tuple[TrialWriter, tuple[str, ...]]":
-    """The fast writer where Optuna's tables are those it was tested with, else the public one and a remark."""
+    """The fast writer if Optuna's tables are the tested ones, else the public writer and a remark."""
     from hpsearch.ledger import fast_writer, optuna_tables, public_writer
 
     difference = optuna_tables.find_difference(storage)
     if difference is None:
         return fast_writer.FastWriter(storage.engine), ()
-    remark = f"trials are entered through Optuna's public interface, which is slower: {difference}"
+    remark = f"hpsearch uses Optuna's public interface to enter trials, which is slower: {difference}"
     return public_writer.PublicWriter(storage), (remark,)
 
 

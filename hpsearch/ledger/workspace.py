@@ -1,6 +1,6 @@
-"""Where a study's files lie, and the lock that keeps a second driver out.
+"""Where a study's files are, and the lock that keeps a second driver out.
 
-``mlruns/`` beside the working directory holds everything: ``ledger.db``, ``mlflow.db``, ``artifacts/``, ``cache/``
+``mlruns/`` in the working directory holds everything: ``ledger.db``, ``mlflow.db``, ``artifacts/``, ``cache/``
 (compiled programs) and ``studies/<name>/`` (the champion, its predictions, the report).
 """
 
@@ -16,18 +16,18 @@ from hpsearch.ledger.store import Ledger
 
 
 def root_of(ledger_uri: str) -> Path:
-    """The folder of a ledger: where its SQLite file lies, else ``mlruns``."""
+    """The folder of a ledger: that of its SQLite file, else ``mlruns``."""
     path = sqlite_path(ledger_uri)
     return path.parent if path is not None else Path("mlruns")
 
 
 def study_folder(ledger_uri: str, name: str) -> Path:
-    """Folder of one study's files; not created here."""
+    """Folder of one study's files. It is not made here."""
     return root_of(ledger_uri) / "studies" / name
 
 
 def cache_folder(ledger_uri: str) -> Path:
-    """Folder of compiled programs, shared by all studies; not created here."""
+    """Folder of compiled programs, shared by all studies. It is not made here."""
     return root_of(ledger_uri) / "cache"
 
 
@@ -45,21 +45,21 @@ def driving(ledger_uri: str, name: str) -> Iterator[None]:
 
 
 def read(ledger: Ledger, name: str) -> StudyRecord:
-    """A study as it stands: interrupted where its driver was killed, whatever that left in the ledger. Writes nothing.
+    """A study as it stands. It is interrupted if its driver was killed, whatever the ledger says. Writes nothing.
 
     Raises:
         LedgerError: There is none of that name, or it cannot be read.
     """
     record = ledger.load(name)
     if record.state is StudyState.RUNNING and not _is_driven(ledger.uri, name):
-        # Read again: between the two looks, the driver may have come to its end.
+        # Read again: the driver may have finished between the two looks.
         return ledger.load(name).undriven()
     return record
 
 
 def _is_driven(ledger_uri: str, name: str) -> bool:
     if sqlite_path(ledger_uri) is None and not ledger_uri.startswith("postgresql"):
-        return True  # other databases have no lock to ask after drivers on other machines: the ledger's word stands
+        return True  # other databases have no locks that drivers on other machines would hold: believe the ledger
     with explained(ledger_uri):
         return is_file_held(_lock_path(ledger_uri, name)) or is_study_held(ledger_uri, name)
 

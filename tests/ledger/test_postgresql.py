@@ -138,7 +138,8 @@ def test_a_second_driver_is_refused_in_any_folder_until_the_first_has_gone(
     assert first.stdout.readline() == b"driving\n"
     with pytest.raises(LedgerError) as caught, driving(uri, "synthetic"):
         pass
-    assert f"study 'synthetic' is being driven by hpsearch process {first.pid} on " in str(caught.value)
+    assert caught.value.code == "ledger.study-taken"
+    assert str(caught.value.values["holder"]).startswith(f"hpsearch process {first.pid} on ")
     assert is_study_held(uri, "synthetic")
     assert not is_study_held(uri, "another")
     with driving(uri, "another"):

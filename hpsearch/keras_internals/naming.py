@@ -10,16 +10,16 @@ _COUNTERS = "object_name_uids"
 
 
 def names_given() -> dict[str, int]:
-    """How many of each name Keras has given in this thread so far; empty where it does not tell."""
+    """How often Keras has given each name in this thread so far; empty if Keras does not say."""
     state = _state()
     return {} if state is None else dict(state.get_global_attribute(_COUNTERS) or {})
 
 
 def count_names_from(given: Mapping[str, int]) -> None:
-    """Number the next names in this thread as if those `given` were all so far.
+    """Number the next names in this thread as if those in `given` were all so far.
 
-    Keras counts per thread and process, so that the same code would name its metrics by what was built before it, and
-    curves would be called otherwise from fold to fold.
+    Keras counts per thread and process. Metrics would be named after what was built before, and curves would change
+    their names from fold to fold. Without access to the counters, that is what happens.
     """
     state = _state()
     if state is not None:
@@ -27,8 +27,9 @@ def count_names_from(given: Mapping[str, int]) -> None:
 
 
 def _state() -> Any:
-    """Keras has no public handle for its counters (read in 3.12 … 3.15); None where they are gone."""
+    """The module with the counters, which have no public handle; None if it is gone."""
     try:
-        return keras.src.backend.common.global_state
+        state = keras.src.backend.common.global_state
     except AttributeError:
         return None
+    return state if hasattr(state, "get_global_attribute") and hasattr(state, "set_global_attribute") else None

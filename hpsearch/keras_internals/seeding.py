@@ -2,26 +2,41 @@
 
 import random
 import sys
+from typing import Any
 
 import keras
 import numpy as np
 
 
 def seed_everything(seed: int) -> None:
-    """As ``keras.utils.set_random_seed``, but TensorFlow is seeded only where it is in use.
+    """As ``keras.utils.set_random_seed``, but TensorFlow is seeded only if it is in use.
 
-    Keras' own function imports TensorFlow wherever it is installed, to seed ``tf.data``; in a worker on the JAX
-    backend that costs some 5 s and 600 MB for nothing.
+    Keras' own function imports TensorFlow wherever it is installed, to seed ``tf.data``. In a worker on the JAX backend
+    that costs some 5 s and 600 MB for nothing.
     """
-    if keras.backend.backend() != "jax" or "tensorflow" in sys.modules:
+    generator = unseeded_generator() if keras.backend.backend() == "jax" and "tensorflow" not in sys.modules else None
+    if generator is None:
         keras.utils.set_random_seed(seed)
         return
-    random.seed(seed)  # layers, initialisers and seed generators draw their default seeds here
+    random.seed(seed)  # layers, initializers and seed generators draw their default seeds from here
     np.random.seed(seed)
-    # The generator behind unseeded `keras.random` calls; Keras has no public handle for it (read in 3.12 … 3.15).
-    from keras.src.backend.common import global_state
-    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
-    from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
+    state, seed_name, generator_name = generator
+    state.set_global_attribute(seed_name, seed)
+    state.set_global_attribute(generator_name, None)
 
-    global_state.set_global_attribute(GLOBAL_RANDOM_SEED, seed)
-    global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, None)
+
+def unseeded_generator() -> tuple[Any, str, str] | None:
+    """Where Keras keeps the generator behind unseeded ``keras.random`` calls, which has no public handle.
+
+    Returns:
+        The module that holds its state, the name of its seed and the name of the generator; None if they are gone.
+    """
+    try:
+        from keras.src.backend.common import global_state
+        from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+        from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
+    except ImportError:
+        return None
+    if not hasattr(global_state, "set_global_attribute"):
+        return None
+    return global_state, GLOBAL_RANDOM_SEED, GLOBAL_SEED_GENERATOR

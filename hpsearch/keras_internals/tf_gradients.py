@@ -10,17 +10,14 @@ from typing import Any
 def tie_gradients_to_graphs() -> None:
     """Let custom gradients go with the graphs they belong to.
 
-    TensorFlow (2.21) enters every custom gradient it meets while tracing in a registry, for good, and the gradient
-    holds its graph: some 4 MB for each small model trained, as Keras' optimizers add up gradients in a step that has
-    one. Here the graph gets to hold its gradients, and the registry only finds them: a function of the user's module
-    that outlives the model keeps the gradients that later models ask it for.
-    """
-    try:
-        from tensorflow.python.framework.ops import gradient_registry
+    TensorFlow (2.21) enters every custom gradient that it meets while tracing in a registry, for good. The gradient
+    holds its graph: some 4 MB for each small model trained, because Keras' optimizers add up gradients in a step that
+    has one. Here the graph gets to hold its gradients, and the registry only finds them. A function of the user's
+    module that outlives the model keeps the gradients that later models ask it for.
 
-        entries = gradient_registry._registry
-    except (ImportError, AttributeError):  # a later TensorFlow, which may no longer need it
-        return
+    Without access to the registry nothing happens, and memory grows with every model.
+    """
+    entries = registered_gradients()
     for name, entry in list(entries.items()):
         if not name.startswith("CustomGradient-"):
             continue
@@ -31,8 +28,19 @@ def tie_gradients_to_graphs() -> None:
             entry["type"] = _found(weakref.ref(gradient, partial(entries.pop, name)))
 
 
+def registered_gradients() -> dict[str, Any]:
+    """TensorFlow's registry of gradients, which has no public handle; empty if it is gone."""
+    try:
+        from tensorflow.python.framework.ops import gradient_registry
+
+        entries: dict[str, Any] = gradient_registry._registry
+    except (ImportError, AttributeError):
+        return {}
+    return entries
+
+
 def _graph_of(gradient: Callable[..., Any]) -> Any:
-    """The graph that a registered gradient belongs to; None where that cannot be told, or is tied already."""
+    """The graph that a registered gradient belongs to; None if that is unknown, or if it is tied already."""
     import tensorflow as tf
 
     inner = inspect.getclosurevars(gradient).nonlocals.get("tape_grad_fn")
@@ -44,6 +52,6 @@ def _graph_of(gradient: Callable[..., Any]) -> Any:
 
 def _found(gradient: Callable[[], Any]) -> Callable[..., Any]:
     def call(op: Any, *results: Any) -> Any:
-        return gradient()(op, *results)  # asked for by its graph, so it is there
+        return gradient()(op, *results)  # its graph asks, so it is there
 
     return call

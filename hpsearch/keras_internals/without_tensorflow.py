@@ -1,20 +1,22 @@
-"""Keeps Keras on another backend from importing TensorFlow for a look at its types."""
+"""Keeps Keras on another backend from importing TensorFlow only to compare types."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 
 
 @contextmanager
 def without_tensorflow() -> Iterator[None]:
-    """Let Keras take TensorFlow for missing, where nobody has imported it yet.
+    """Let Keras take TensorFlow for missing, unless somebody has imported it already.
 
-    Serialising a model asks of every value whether it is one of TensorFlow's, and imports it to find out: 3 s, 600 MB.
+    When Keras serializes a model, it asks of every value whether it is one of TensorFlow's, and imports TensorFlow to
+    find out. That takes 3 s and 600 MB.
     """
-    lazy = getattr(keras.src.utils.module_utils, "tensorflow", None)
-    if lazy is None or "tensorflow" in sys.modules or getattr(lazy, "_available", True) is not None:
+    lazy = lazy_tensorflow()
+    if lazy is None or "tensorflow" in sys.modules or lazy._available is not None:
         yield
         return
     lazy._available = False
@@ -22,3 +24,12 @@ def without_tensorflow() -> Iterator[None]:
         yield
     finally:
         lazy._available = None
+
+
+def lazy_tensorflow() -> Any:
+    """Keras' stand-in for the TensorFlow package, which notes whether it can be imported; None if it is gone."""
+    try:
+        lazy = keras.src.utils.module_utils.tensorflow
+    except AttributeError:
+        return None
+    return lazy if "_available" in vars(lazy) else None

@@ -4,6 +4,7 @@ import inspect
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import keras
 import numpy as np
@@ -12,10 +13,11 @@ from hpsearch.core.facts import Task
 from hpsearch.core.space import Config, Parameter
 from hpsearch.core.user_code import load_object
 from hpsearch.data.dataset import TrainingData, take
-from hpsearch.errors import HpsearchError, ModelError
+from hpsearch.errors import ModelError
 from hpsearch.keras_internals.draws import quick_draws
 from hpsearch.keras_internals.naming import count_names_from, names_given
 from hpsearch.keras_internals.seeding import seed_everything
+from hpsearch.models.failures import as_model_errors
 from hpsearch.models.kerastuner import KerasTunerModel, as_keras_tuner
 from hpsearch.models.training import compile_model
 from hpsearch.spec import StudySpec
@@ -33,10 +35,10 @@ class ModelBuilder:
     Attributes:
         address: ``module:function`` of the build function, for messages.
         function: The build function itself.
-        policy: Keras' global dtype policy for its models, by default that of now: Keras keeps one for each thread, and
-            forgets it whenever a session is cleared.
-        names: How often Keras had given each name when the builder was made, as to layers of the user's module. Every
-            model is named from there on, so that all models of a study name their metrics alike.
+        policy: Keras' global dtype policy for its models; by default the current one. Keras keeps one per thread, and
+            forgets it when a session is cleared.
+        names: How often Keras had given each name when the builder was made, such as to layers of the user's module.
+            Every model starts to count from there, so that all models of a study name their metrics alike.
     """
 
     address: str
@@ -49,23 +51,30 @@ class ModelBuilder:
         """The builder that a study file asks for.
 
         Raises:
-            ModelError: The build function cannot be imported, or is no build function.
+            ModelError: The build function cannot be imported, or is not a build function.
         """
         address = FAMILIES[spec.model.family].build if spec.model.family else str(spec.model.build)
         found = load_object(address, spec.folder, ModelError)
         function = None if spec.model.family else as_keras_tuner(address, found)
         if function is None and not (callable(found) and _takes_two(found)):
-            raise ModelError(f"{address}: is no build function, but {_kind(found)}", hint=_FORMS)
+            kind = _kind(found)
+            raise ModelError(
+                f"{address} is {kind}, not a build function",
+                code="not-a-build-function",
+                hint=_FORMS,
+                address=address,
+                found=kind,
+            )
         return cls(address, function or found)  # type: ignore[arg-type]
 
     def build(self, config: Config, data: TrainingData, *, seed: int) -> keras.Model:
         """A compiled model with all its weights; their initial values depend on config, data shapes and `seed` only.
 
-        A model that the build function compiled stays as it is; any other gets optimizer, loss and metrics from the
+        A model that the build function compiled stays as it is. Any other gets optimizer, loss and metrics from the
         config and the task.
 
         Raises:
-            ModelError: The build function fails or returns something else than a Keras model that fits the data.
+            ModelError: The build function fails, or returns something other than a Keras model that fits the data.
         """
         with quick_draws():
             return self._build(config, data, seed)
@@ -74,22 +83,15 @@ class ModelBuilder:
         seed_everything(seed)
         keras.config.set_dtype_policy(self.policy)
         count_names_from(self.names)
-        try:
+        with as_model_errors(partial(_failed, self.address, "build", config)):
             model = self.function(config, data)
-        except HpsearchError:
-            raise
-        except Exception as error:
-            raise _failed(self.address, "build", config, error) from error
         _check_model(self.address, model)
         if not model.built:
-            _make_weights(self.address, model, config, data)
+            with as_model_errors(partial(_failed, self.address, "the model, on the first row,", config)):
+                _make_weights(model, data)
         if not model.compiled:
-            try:
+            with as_model_errors(partial(_failed, self.address, "the optimizer", config)):
                 compile_model(model, config, data)
-            except HpsearchError:
-                raise
-            except Exception as error:
-                raise _failed(self.address, "the optimizer", config, error) from error
         _check_outputs(self.address, model, data)
         return model
 
@@ -97,16 +99,12 @@ class ModelBuilder:
         """Hyperparameters that the model declares itself (KerasTuner code); empty for families and plain functions.
 
         Raises:
-            ModelError: The code fails with its own defaults, or does what folds cannot follow.
+            ModelError: The code fails with its own defaults, or does something that folds cannot follow.
         """
         if not isinstance(self.function, KerasTunerModel):
             return {}
-        try:
+        with as_model_errors(partial(_failed, self.address, "build", {})):
             return self.function.discover(data)
-        except HpsearchError:
-            raise
-        except Exception as error:
-            raise _failed(self.address, "build", {}, error) from error
 
 
 def _takes_two(function: Callable[..., object]) -> bool:
@@ -122,7 +120,12 @@ def _failed(address: str, what: str, config: Config, error: Exception) -> ModelE
     values = ", ".join(f"{name}={value!r}" for name, value in config.items()) or "its own defaults"
     return ModelError(
         f"{address}: {what} raised {type(error).__name__}: {error} ({where.filename}, line {where.lineno})",
-        hint=f"with {values}",
+        code="build-failed",
+        hint=f"the configuration was {values}",
+        address=address,
+        step=what,
+        error=type(error).__name__,
+        config=dict(config),
     )
 
 
@@ -138,29 +141,28 @@ def _kind(found: object) -> str:
 def _check_model(address: str, model: object) -> None:
     if isinstance(model, keras.Model):
         return
-    what = "None (is a `return` missing?)" if model is None else f"a {type(model).__module__}.{type(model).__name__}"
-    legacy = "tf_keras" in type(model).__module__
+    module, name = type(model).__module__, type(model).__name__
+    what = "None (is a `return` missing?)" if model is None else f"a {module}.{name}"
     raise ModelError(
         f"{address}: the build function returned {what}, not a keras.Model",
-        hint="legacy tf_keras models are not supported: import keras (version 3)" if legacy else _FORMS,
+        code="not-a-model",
+        hint="legacy tf_keras models are not supported: import keras (version 3)" if "tf_keras" in module else _FORMS,
+        address=address,
+        found=f"{module}.{name}",
     )
 
 
-def _make_weights(address: str, model: keras.Model, config: Config, data: TrainingData) -> None:
+def _make_weights(model: keras.Model, data: TrainingData) -> None:
     """Build a model that was defined without an input shape, so that the seed decides its weights now."""
-    try:
-        if isinstance(model, keras.Sequential) and not isinstance(data.x, Mapping):
-            model.build((None, *data.input_shape))
-        else:
-            rows = take(data.x, np.arange(1))
-            model(keras.tree.map_structure(keras.ops.convert_to_tensor, rows))
-    except Exception as error:
-        raise _failed(address, "the model, on the first row,", config, error) from error
+    if isinstance(model, keras.Sequential) and not isinstance(data.x, Mapping):
+        model.build((None, *data.input_shape))
+    else:
+        rows = take(data.x, np.arange(1))
+        model(keras.tree.map_structure(keras.ops.convert_to_tensor, rows))
 
 
 def _check_outputs(address: str, model: keras.Model, data: TrainingData) -> None:
     """Catch what Keras would only show as a wrong or infinite loss."""
-    shape = getattr(model, "output_shape", None)
     loss = model.loss if isinstance(model.loss, str) else type(model.loss).__name__
     loss = loss.replace("_", "").lower()
     if data.task is Task.MULTICLASS and loss.endswith("categoricalcrossentropy"):
@@ -170,8 +172,13 @@ def _check_outputs(address: str, model: keras.Model, data: TrainingData) -> None
             raise ModelError(
                 f"{address}: the model is compiled with {model.loss!r}, but the labels are "
                 f"{'one-hot rows' if data.one_hot else 'class numbers'}",
+                code="wrong-loss",
                 hint=f'set [data] labels = "{labels}", or change the loss',
+                address=address,
+                loss=loss,
+                labels="one-hot" if data.one_hot else "integer",
             )
+    shape = getattr(model, "output_shape", None)
     if not isinstance(shape, tuple) or not isinstance(shape[-1], int):
         return
     needed = data.n_classes if data.task is Task.MULTICLASS else 1 if data.y.ndim == 1 else data.y.shape[1]
@@ -180,5 +187,9 @@ def _check_outputs(address: str, model: keras.Model, data: TrainingData) -> None
         what = f"{data.n_classes} classes" if data.task is Task.MULTICLASS else f"{needed} target(s) per row"
         raise ModelError(
             f"{address}: the model ends in {shape[-1]} output(s), but the data have {what}",
-            hint="make the last layer's units fit: data.n_classes tells how many" if data.n_classes else "",
+            code="wrong-outputs",
+            hint="give the last layer data.n_classes units" if data.n_classes else f"give the last layer {needed}",
+            address=address,
+            outputs=shape[-1],
+            needed=needed,
         )

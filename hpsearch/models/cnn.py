@@ -1,4 +1,4 @@
-"""Convolution, pooling and dropout on images: the documents' convolutional networks."""
+"""The family ``cnn``: convolution, pooling and dropout on images."""
 
 import keras
 
@@ -13,18 +13,22 @@ def build(config: Config, data: TrainingData) -> keras.Model:
     """``blocks`` of convolutions, pooling and dropout, then one Dense layer and the output.
 
     Each block has ``convolutions`` layers of ``filters`` (doubled from block to block) with ``kernel_size``, then 2 × 2
-    max pooling and dropout of rate ``dropout``; the Dense layer has ``dense_units`` and dropout ``dense_dropout``.
+    max pooling and dropout of rate ``dropout``. The Dense layer has ``dense_units`` and dropout ``dense_dropout``.
 
     Raises:
-        ModelError: Rows are no images, or too small for so many blocks.
+        ModelError: Rows are not images, or are too small for so many blocks.
     """
     inputs, x = encode(data)
     x = _as_images(x)
     for block in range(1, int(config.get("blocks", 1)) + 1):
         if min(x.shape[1:3]) < 2:
             raise ModelError(
-                f"blocks = {config.get('blocks')}: images of {data.input_shape} are used up after {block - 1}",
+                f"blocks = {config.get('blocks')}, but images of shape {data.input_shape} have room for {block - 1}",
+                code="too-many-blocks",
                 hint="lower blocks in [space]",
+                blocks=config.get("blocks"),
+                shape=data.input_shape,
+                most=block - 1,
             )
         x = _block(x, config, block)
     x = keras.layers.Flatten(name="flatten")(x)
@@ -34,22 +38,24 @@ def build(config: Config, data: TrainingData) -> keras.Model:
 
 
 def _as_images(x: keras.KerasTensor) -> keras.KerasTensor:
-    """``(batch, height, width, channels)``; grey images get their one channel."""
+    """Shape ``(batch, height, width, channels)``; grayscale images get their one channel."""
     shape = x.shape[1:]
     if len(shape) == 2:
         return keras.layers.Reshape((*shape, 1), name="channel")(x)
     if len(shape) == 3:
         return x
     raise ModelError(
-        f"family cnn needs images, (height, width) or (height, width, channels), but a row is of shape {shape}",
+        f"the family cnn needs images, (height, width) or (height, width, channels), but a row has shape {shape}",
+        code="not-images",
         hint='use [model] family = "mlp"',
+        shape=tuple(shape),
     )
 
 
 def _block(x: keras.KerasTensor, config: Config, block: int) -> keras.KerasTensor:
     filters = int(config.get("filters", 32)) * 2 ** (block - 1)
     size = int(config.get("kernel_size", 3))
-    # The documents' convolutions lose the border ("valid"); small images keep it, so that several blocks fit.
+    # Small images keep their border, so that several blocks fit.
     for number in range(1, int(config.get("convolutions", 1)) + 1):
         name = f"conv_{block}_{number}"
         layer = keras.layers.Conv2D(

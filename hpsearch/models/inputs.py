@@ -1,11 +1,10 @@
 """Raw rows to model inputs: preprocessing as stock Keras layers, adapted on the training rows of one fold.
 
-Only ``Normalization`` holds adapted state. Nothing here is a class of ours, so a saved model loads without hpsearch, on
+Only ``Normalization`` has adapted state. All classes are Keras' own, so a saved model loads without hpsearch, on
 TensorFlow and on JAX.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 import numpy as np
@@ -16,22 +15,23 @@ from hpsearch.core.facts import Column
 from hpsearch.data.dataset import Array, TrainingData
 from hpsearch.errors import ModelError
 
-Encoded = tuple[Any, keras.KerasTensor]
-"""A model's inputs (one tensor, or a dict of one per column) and the tensor that they become."""
+Encoded = tuple[keras.KerasTensor | dict[str, keras.KerasTensor], keras.KerasTensor]
+"""A model's inputs (one tensor, or one per column) and the tensor that they become."""
 
-NO_CODE = -2.0  # of a slot that no category has taken; codes are -1 … 2**24 - 1
+NO_CODE = -2.0
+"""Stands in a one-hot row where there is no category; codes are -1 … 2**24 - 1."""
 
-SLOT_STEP = 4
-"""One-hot widths are multiples of this: folds whose training parts lack a rare category mostly keep one shape."""
+WIDTH_STEP = 4
+"""One-hot widths are multiples of this, so that folds without a rare category mostly keep the same shape."""
 
 
 def encode(data: TrainingData) -> Encoded:
     """Inputs for raw rows, and the float32 tensor that they become.
 
     - Images (uint8) are divided by their largest value.
-    - Other numbers are standardised; a column that never varies is only centred.
-    - Empty cells of a table become the column's mean; categories become one-hot rows, all zero for a category that
-      training did not meet.
+    - Other numbers are standardized; a constant column is only centered.
+    - Empty cells of a table become the column's mean.
+    - Categories become one-hot rows, all zero for a category that is not in the training rows.
 
     Raises:
         ModelError: The rows are texts, which :func:`word_layer` takes.
@@ -40,7 +40,9 @@ def encode(data: TrainingData) -> Encoded:
         return encode_table(data.x, data.columns)
     if is_text(data):
         raise ModelError(
-            "rows of word numbers need a family whose first layer takes words", hint='use [model] family = "mlp"'
+            "rows of word numbers need a family whose first layer takes words",
+            code="no-word-layer",
+            hint='use [model] family = "mlp"',
         )
     return encode_array(data.x, data.extra.get("scale"))
 
@@ -57,7 +59,7 @@ def encode_array(x: Array, scale: object = None) -> Encoded:
         top = float(scale) if isinstance(scale, int | float) else 255.0
         return inputs, keras.layers.Rescaling(1.0 / top, name="rescaling")(inputs)
     inputs = keras.Input(x.shape[1:], dtype="float32", name="rows")
-    # Columns differ in unit; the values of an image or a signal share one.
+    # Columns have different units. The values of an image or a signal share one.
     axis = -1 if x.ndim == 2 else None
     mean, variance = moments(x, axis=0 if x.ndim == 2 else None)
     return inputs, normalization("normalization", inputs, mean, variance, axis=axis)
@@ -72,15 +74,15 @@ def encode_table(x: Mapping[str, Array], columns: tuple[Column, ...]) -> Encoded
         values = np.stack([x[name] for name in numbers], axis=1)
         joined = ops.concatenate([inputs[name] for name in numbers], axis=1) if len(numbers) > 1 else inputs[numbers[0]]
         standard = normalization("normalization", joined, *moments(values, axis=0), axis=-1)
-        parts.append(ops.nan_to_num(standard, nan=0.0))  # 0 is the mean, once standardised
+        parts.append(ops.nan_to_num(standard, nan=0.0))  # standardized, the mean is 0
     parts += [_one_hot(inputs[one.name], x[one.name], one.name) for one in columns if one.kind == "category"]
     return inputs, ops.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
 def moments(values: Array, *, axis: int | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and variance without NaN; 0 and 1 where there is no value, variance 1 where all values are equal.
+    """Mean and variance without NaN: 0 and 1 if there is no value, and variance 1 if all values are equal.
 
-    ``Normalization`` divides by at least 1e-7: a constant column would turn the first other value into millions.
+    ``Normalization`` divides by at least 1e-7, so that a constant column would turn another value into millions.
     """
     values = np.asarray(values, dtype=np.float64)
     known = ~np.isnan(values)
@@ -100,7 +102,7 @@ def normalization(
     *,
     axis: int | None,
 ) -> keras.KerasTensor:
-    """Apply a ``Normalization`` layer whose adapted state is given."""
+    """Apply a ``Normalization`` layer with the given adapted state."""
     layer = keras.layers.Normalization(axis=axis, dtype="float32", name=name)
     result = layer(x)
     layer.set_weights([mean, variance, np.zeros((), dtype=layer.weights[2].dtype)])
@@ -109,24 +111,24 @@ def normalization(
 
 
 def _one_hot(x: keras.KerasTensor, codes: Array, name: str) -> keras.KerasTensor:
-    """A column of codes as a one-hot row over the categories met in training.
+    """A column of codes as a one-hot row over the categories in the training rows.
 
-    The codes of those categories are the ``mean`` of a ``Normalization`` with variance 1: it subtracts them, and where
-    0 remains the category is met. (Keras' own lookup layers need TensorFlow and cannot be compiled by JAX.)
+    The codes of those categories are the ``mean`` of a ``Normalization`` with variance 1. It subtracts them, and 0
+    remains at the row's own category. (Keras' lookup layers need TensorFlow, and JAX cannot compile them.)
     """
     met = np.unique(codes).astype(np.float32)
-    slots = np.full(-(-len(met) // SLOT_STEP) * SLOT_STEP, NO_CODE, dtype=np.float32)
-    slots[: len(met)] = met
-    wide = ops.repeat(ops.cast(x, "float32"), len(slots), axis=1)
-    away = normalization(f"{name}_codes", wide, slots, np.ones_like(slots), axis=-1)
+    codes_in_order = np.full(-(-len(met) // WIDTH_STEP) * WIDTH_STEP, NO_CODE, dtype=np.float32)
+    codes_in_order[: len(met)] = met
+    wide = ops.repeat(ops.cast(x, "float32"), len(codes_in_order), axis=1)
+    away = normalization(f"{name}_codes", wide, codes_in_order, np.ones_like(codes_in_order), axis=-1)
     return ops.cast(ops.equal(away, 0.0), "float32")
 
 
 def word_layer(data: TrainingData, units: int, *, use_bias: bool = True) -> Encoded:
     """Input for rows of word numbers, and what a Dense layer of `units` makes of their multi-hot rows.
 
-    A Dense layer on a multi-hot row sums its kernel's rows for the words that are there; an ``Embedding`` holds the
-    same kernel and the sum is taken directly, so a multi-hot matrix never exists. One more row, on for every text, is
+    A Dense layer on a multi-hot row sums its kernel's rows for the words in the text. An ``Embedding`` holds the same
+    kernel, and the sum is taken directly, so there is never a multi-hot matrix. One more row, part of every text, is
     the bias. Weights and gradients are those of ``Dense(units)``.
     """
     words = int(data.extra["words"])  # type: ignore[call-overload]

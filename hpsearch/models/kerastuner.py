@@ -1,22 +1,30 @@
-"""KerasTuner code, unchanged: ``build(hp)`` functions and ``HyperModel`` classes as build functions of ours.
+"""KerasTuner code, unchanged: ``build(hp)`` functions and ``HyperModel`` classes as build functions of a study.
 
 Their space is discovered by building: once with all defaults, then once per further value of every hyperparameter that
-can steer the code, so that hyperparameters behind an ``if``, a loop or a ``conditional_scope`` are found with the
-condition they stand under.
+the code can branch on. So hyperparameters behind an ``if``, a loop or a ``conditional_scope`` are found, with their
+condition.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import keras
 
 from hpsearch.core.space import Config, Parameter, Value
 from hpsearch.data.dataset import TrainingData, take
-from hpsearch.errors import ModelError
+from hpsearch.errors import HpsearchError, ModelError
+from hpsearch.models.failures import as_model_errors
 from hpsearch.models.kerastuner_fit import discover_fit
 from hpsearch.models.kerastuner_space import to_parameter, values_to_try
+
+if TYPE_CHECKING:
+    import keras_tuner
+
+    from hpsearch.models.kerastuner_space import Declaration
+
+    Hyperparameters: TypeAlias = keras_tuner.HyperParameters
 
 _ENUMERATE_AT_MOST = 64
 
@@ -31,10 +39,10 @@ class KerasTunerModel:
     """
 
     address: str
-    model: Any
+    model: "keras_tuner.HyperModel | Callable[[Hyperparameters], keras.Model]"
 
     def __call__(self, config: Config, _data: TrainingData) -> keras.Model:
-        """Build with a config's values; KerasTuner code knows its data itself."""
+        """Build with a config's values. KerasTuner code knows its data itself."""
         return self._build(_hyperparameters(config))
 
     def discover(self, data: TrainingData) -> dict[str, Parameter]:
@@ -53,17 +61,17 @@ class KerasTunerModel:
             space |= discover_fit(self.address, self.model, take(data.x, rows), data.y[rows])
         return space
 
-    def _build(self, hyperparameters: Any) -> Any:
+    def _build(self, hyperparameters: "Hyperparameters") -> keras.Model:
         function = self.model.build if hasattr(self.model, "build") else self.model
         if hasattr(self.model, "declare_hyperparameters"):
             self.model.declare_hyperparameters(hyperparameters)
         return function(hyperparameters)
 
-    def _declared(self, values: Mapping[str, Value]) -> dict[str, list[Any]]:
-        """Every hyperparameter that the code asks for when it is given `values`, by name, in order."""
+    def _declared(self, values: Mapping[str, Value]) -> "dict[str, list[Declaration]]":
+        """All hyperparameters that the code asks for when it gets `values`, by name, in order."""
         hyperparameters = _hyperparameters(values)
         self._build(hyperparameters)
-        declared: dict[str, list[Any]] = {}
+        declared: dict[str, list[Declaration]] = {}
         for one in hyperparameters.space:
             declared.setdefault(one.name, []).append(one)
         return declared
@@ -76,10 +84,10 @@ class KerasTunerModel:
 
 
 def as_keras_tuner(address: str, found: object) -> KerasTunerModel | None:
-    """What the user's address names, if it is KerasTuner code: a ``HyperModel`` (class or object) or ``build(hp)``.
+    """The object at the user's address, if it is KerasTuner code: a ``HyperModel`` (class or object) or ``build(hp)``.
 
     Raises:
-        ModelError: A ``HyperModel`` class cannot be made without arguments.
+        ModelError: A ``HyperModel`` class cannot be instantiated without arguments.
     """
     if inspect.isclass(found):
         if not hasattr(found, "build"):
@@ -88,15 +96,17 @@ def as_keras_tuner(address: str, found: object) -> KerasTunerModel | None:
             return KerasTunerModel(address, found())
         except TypeError as error:
             raise ModelError(
-                f"{address}: the HyperModel class cannot be made without arguments: {error}",
-                hint=f"make the object in its module, such as `model = {found.__name__}(…)`, and name that",
+                f"{address}: the HyperModel class cannot be instantiated without arguments: {error}",
+                code="needs-arguments",
+                hint=f"create an object in its module, such as `model = {found.__name__}(…)`, and name that",
+                address=address,
             ) from None
     if callable(getattr(found, "build", None)):
         return KerasTunerModel(address, found)
     return KerasTunerModel(address, found) if callable(found) and _takes_one(found) else None
 
 
-def _takes_one(function: Callable[..., Any]) -> bool:
+def _takes_one(function: Callable[..., object]) -> bool:
     needed = [
         one
         for one in inspect.signature(function).parameters.values()
@@ -105,8 +115,8 @@ def _takes_one(function: Callable[..., Any]) -> bool:
     return len(needed) == 1
 
 
-def _hyperparameters(values: Mapping[str, Value]) -> Any:
-    """KerasTuner's object, holding these values; what it is not given has the code's default."""
+def _hyperparameters(values: Mapping[str, Value]) -> "Hyperparameters":
+    """KerasTuner's object with these values. Other hyperparameters have the code's defaults."""
     import keras_tuner
 
     hyperparameters = keras_tuner.HyperParameters()
@@ -114,22 +124,22 @@ def _hyperparameters(values: Mapping[str, Value]) -> Any:
     return hyperparameters
 
 
-Declared = Callable[[Mapping[str, Value]], dict[str, list[Any]]]
+Declared = Callable[[Mapping[str, Value]], "dict[str, list[Declaration]]"]
 
 
 @dataclass
 class _Exploration:
-    """Builds with one value changed at a time, and notes which hyperparameters then exist.
+    """Builds with one value changed at a time, and records which hyperparameters then exist.
 
     Attributes:
         declared: Runs the code with given values.
-        found: Name → all declarations seen; in order of discovery.
-        context: Name → values under which it was first seen.
+        found: Name → all its declarations, in order of discovery.
+        context: Name → values with which it was first found.
         when: Name → parent → values of the parent under which it exists.
     """
 
     declared: Declared
-    found: dict[str, list[Any]] = field(default_factory=dict)
+    found: "dict[str, list[Declaration]]" = field(default_factory=dict)
     context: dict[str, dict[str, Value]] = field(default_factory=dict)
     when: dict[str, dict[str, tuple[Value, ...]]] = field(default_factory=dict)
 
@@ -141,7 +151,7 @@ class _Exploration:
             self._vary(names[0])
 
     def parameters(self, address: str) -> dict[str, Parameter]:
-        """All that was found, in the order in which it was found."""
+        """All that was found, in order of discovery."""
         return {
             name: to_parameter(address, name, declarations, self.when.get(name, {}))
             for name, declarations in self.found.items()
@@ -159,27 +169,28 @@ class _Exploration:
         if set(seen) == set(every):
             self._conclude(name, {value: set(one) for value, one in seen.items() if one is not None})
 
-    def _try(self, name: str, value: Value) -> dict[str, list[Any]] | None:
-        """None where the code cannot be built with this value: a trial that draws it will say so."""
+    def _try(self, name: str, value: Value) -> "dict[str, list[Declaration]] | None":
+        """None if the code cannot be built with this value. A trial that draws it will say so."""
         values = {**self.context[name], name: value}
         try:
-            declared = self.declared(values)
-        except Exception:  # the user's code, with a value that its own tuner would also have tried
+            with as_model_errors(lambda error: ModelError(str(error), code="refused-value")):
+                declared = self.declared(values)
+        except HpsearchError:  # KerasTuner's own tuners, too, would meet this value only later
             return None
         self._note(declared, values)
         return declared
 
-    def _note(self, declared: dict[str, list[Any]], values: dict[str, Value]) -> None:
+    def _note(self, declared: "Mapping[str, Sequence[Declaration]]", values: dict[str, Value]) -> None:
         for name, declarations in declared.items():
             if name not in self.found:
-                # Behind a scope that is not active, the code is explored as if it were.
+                # A scope that is not active is explored as if it were.
                 needed = {one.name: one.values[0] for one in declarations[0].conditions}
                 self.found[name], self.context[name] = [], {**values, **needed}
             known = [(one.get_config(), one.conditions) for one in self.found[name]]
             self.found[name] += [one for one in declarations if (one.get_config(), one.conditions) not in known]
 
     def _conclude(self, name: str, seen: dict[Value, set[str]]) -> None:
-        """What exists for some values only, stands under the condition of having one of them."""
+        """What exists only for some values gets the condition of having one of them."""
         for other in self.found:
             present = tuple(value for value, names in seen.items() if other in names)
             in_play = other != name and present and other not in self.context[name]

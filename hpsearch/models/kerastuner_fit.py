@@ -1,19 +1,28 @@
-"""``HyperModel.fit`` overrides: what they may tune, found by calling them with a model that only takes notes."""
+"""``HyperModel.fit`` overrides: what they tune, found by calling them with a model that only records the call."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
 from hpsearch.core.space import Parameter
+from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array, Features
 from hpsearch.errors import ModelError
+from hpsearch.models.failures import as_model_errors
 from hpsearch.models.kerastuner_space import to_parameter
 
+if TYPE_CHECKING:
+    import keras_tuner
+
 _TUNABLE = ("batch_size", "epochs")
-_HINT = "fit may set batch_size and epochs, from hyperparameters of these names, and pass everything else on unchanged"
+_HINT = (
+    "fit may set batch_size and epochs from hyperparameters of these names; it must pass everything else on unchanged"
+)
 
 
-class NoteTaker:
-    """Stands in for the model in ``HyperModel.fit`` and notes how its ``fit`` is called.
+class CallRecorder:
+    """Stands in for the model in ``HyperModel.fit`` and records how its ``fit`` is called.
 
     Args:
         address: For messages.
@@ -21,75 +30,94 @@ class NoteTaker:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self.positional: tuple[Any, ...] = ()
-        self.named: dict[str, Any] | None = None
+        self.positional: tuple[object, ...] = ()
+        self.named: dict[str, object] | None = None
 
-    def fit(self, *args: Any, **kwargs: Any) -> None:
-        """Take note."""
+    def fit(self, *args: object, **kwargs: object) -> None:
+        """Record the call."""
         self.positional, self.named = args, kwargs
 
-    def __getattr__(self, name: str) -> Any:
-        raise ModelError(f"{self._address}: HyperModel.fit uses model.{name}: its own training loop", hint=_HINT)
+    def __getattr__(self, name: str) -> NoReturn:
+        raise _refused(f"{self._address}: HyperModel.fit has its own training loop: it uses model.{name}", name)
 
 
-def discover_fit(address: str, model: Any, x: Features, y: Array) -> dict[str, Parameter]:
+def _refused(what: str, name: str, *, code: str = "changes-training", hint: str = _HINT) -> ModelError:
+    return ModelError(what, code=code, hint=hint, name=name)
+
+
+def discover_fit(address: str, model: "keras_tuner.HyperModel", x: Features, y: Array) -> dict[str, Parameter]:
     """Hyperparameters that ``model.fit`` declares.
 
     Args:
         address: For messages.
         model: A ``HyperModel`` with a ``fit`` of its own.
-        x: A few rows to hand in.
+        x: A few rows to pass in.
         y: Their targets.
 
     Raises:
-        ModelError: It changes the data or the training in a way that folds could not follow.
+        ModelError: It changes the data or the training in a way that folds cannot follow.
     """
     import keras_tuner
 
-    given = {"validation_data": (x, y), "callbacks": [], "epochs": -1, "verbose": 0}
+    given: dict[str, object] = {"validation_data": (x, y), "callbacks": [], "epochs": -1, "verbose": 0}
     while True:
-        hyperparameters, notes = keras_tuner.HyperParameters(), NoteTaker(address)
+        hyperparameters, recorder = keras_tuner.HyperParameters(), CallRecorder(address)
         try:
-            model.fit(hyperparameters, notes, x, y, **given)
+            with as_model_errors(partial(_raised, address)):
+                model.fit(hyperparameters, recorder, x, y, **given)
             break
-        except ModelError:
-            raise
-        except Exception as error:
-            # KerasTuner hands these two on only where `tuner.search` was given them: fit may set them beside **kwargs.
-            twice = re.search(r"multiple values for keyword argument '(epochs|verbose)'", str(error))
-            if twice and given.pop(twice[1], None) is not None:
-                continue
-            raise ModelError(f"{address}: HyperModel.fit raised {type(error).__name__}: {error}", hint=_HINT) from error
-    if notes.named is None:
-        raise ModelError(f"{address}: HyperModel.fit does not call model.fit", hint=_HINT)
-    called = {**dict(zip(("x", "y"), notes.positional, strict=False)), **notes.named}
+        except ModelError as error:
+            # KerasTuner passes these two on only if `tuner.search` got them, so fit may set them beside **kwargs.
+            twice = re.search(r"multiple values for keyword argument '(epochs|verbose)'", error.what)
+            if not twice or given.pop(twice[1], None) is None:
+                raise
+    if recorder.named is None:
+        raise _refused(f"{address}: HyperModel.fit does not call model.fit", "fit", code="fit-not-called")
+    called = {**dict(zip(("x", "y"), recorder.positional, strict=False)), **recorder.named}
     _check_call(address, called, {"x": x, "y": y, **given}, set(hyperparameters.values))
     return {
         one.name: to_parameter(address, one.name, [one], {}) for one in hyperparameters.space if one.name in _TUNABLE
     }
 
 
-def _check_call(address: str, called: dict[str, Any], given: dict[str, Any], declared: set[str]) -> None:
+def _raised(address: str, error: Exception) -> ModelError:
+    return ModelError(
+        f"{address}: HyperModel.fit raised {type(error).__name__}: {error}",
+        code="fit-failed",
+        hint=_HINT,
+        error=type(error).__name__,
+    )
+
+
+def _check_call(address: str, called: Mapping[str, object], given: Mapping[str, object], declared: set[str]) -> None:
     for name, value in called.items():
         if name in _TUNABLE:
             if value != given.get(name) and name not in declared:
-                raise ModelError(
+                raise _refused(
                     f"{address}: HyperModel.fit sets {name} = {value!r}, but declares no hyperparameter {name!r}",
-                    hint=f"set it in the study file, [space] {name}, or name the hyperparameter so",
+                    name,
+                    code="undeclared",
+                    hint=f"set [space] {name} in the study file, or rename the hyperparameter to {name}",
                 )
         elif name == "callbacks":
             if value:
-                added = type(value[0] if isinstance(value, list | tuple) else value).__name__
-                raise ModelError(
-                    f"{address}: HyperModel.fit adds the callback {added}, which would not run: "
-                    "the engines train all folds of a trial together",
-                    hint="[pruning] stops poor trials, and the refit trains to the best epoch of the mean curve, in "
-                    "place of EarlyStopping and ModelCheckpoint; a learning-rate schedule belongs into the optimizer: "
-                    "keras.optimizers.schedules",
-                )
+                raise _with_callback(address, value)
         elif name not in given or value is not given[name]:
             harmless = (name == "shuffle" and value is True and name not in declared) or name == "verbose"
             if not harmless:
-                raise ModelError(f"{address}: HyperModel.fit changes {name!r}, which the engines set", hint=_HINT)
+                raise _refused(f"{address}: HyperModel.fit changes {name!r}, which is up to the engines", name)
     if unknown := sorted(declared - set(_TUNABLE)):
-        raise ModelError(f"{address}: HyperModel.fit declares {', '.join(unknown)}", hint=_HINT)
+        names = listed(unknown)
+        raise _refused(f"{address}: HyperModel.fit declares {names}", names, code="declares-others")
+
+
+def _with_callback(address: str, callbacks: object) -> ModelError:
+    added = type(callbacks[0] if isinstance(callbacks, list | tuple) else callbacks).__name__
+    return _refused(
+        f"{address}: HyperModel.fit adds the callback {added}, which would not run, because the engines train all "
+        "folds of a trial together",
+        added,
+        code="adds-callback",
+        hint="in place of EarlyStopping and ModelCheckpoint, [pruning] stops poor trials, and the refit trains to the "
+        "best epoch of the mean curve; put a learning-rate schedule into the optimizer: keras.optimizers.schedules",
+    )

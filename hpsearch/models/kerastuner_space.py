@@ -1,25 +1,31 @@
-"""KerasTuner's hyperparameters as ours."""
+"""KerasTuner's hyperparameters as parameters of a study's space."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Value
 from hpsearch.errors import ModelError
+
+if TYPE_CHECKING:
+    from keras_tuner.engine.hyperparameters import HyperParameter
+
+    Declaration: TypeAlias = HyperParameter
+    """A hyperparameter as KerasTuner code declares it."""
 
 _TRY_AT_MOST = 4
 
 
 def to_parameter(
-    address: str, name: str, declarations: list[Any], observed: Mapping[str, tuple[Value, ...]]
+    address: str, name: str, declarations: "Sequence[Declaration]", observed: Mapping[str, tuple[Value, ...]]
 ) -> Parameter:
-    """One hyperparameter, which the code may declare in several scopes.
+    """One hyperparameter. The code may declare it in several scopes.
 
     Args:
         address: For messages.
         name: Its name.
-        declarations: KerasTuner's objects of that name: same range, perhaps different conditions.
-        observed: Conditions seen by trying (see :mod:`hpsearch.models.kerastuner`).
+        declarations: KerasTuner's objects of that name. Ranges are the same; conditions may differ.
+        observed: Conditions found by trying (see :mod:`hpsearch.models.kerastuner`).
 
     Raises:
         ModelError: The declarations differ in their ranges.
@@ -29,13 +35,16 @@ def to_parameter(
         shown = " and ".join(dict.fromkeys(str(one) for one in parameters))
         raise ModelError(
             f"{address}: hyperparameter {name!r} is declared with different ranges: {shown}",
+            code="declared-twice",
             hint="give them different names",
+            address=address,
+            name=name,
         )
     return _convert(declarations[0], {**observed, **_scopes(declarations)})
 
 
-def values_to_try(declaration: Any) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
-    """(some values to try first, all values): of a range with many, its ends and its middle; none of a real range."""
+def values_to_try(declaration: "Declaration") -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """Some values to try first, and all values. Of a long range, the ends and the middle; none of a real range."""
     if type(declaration).__name__ == "Float":
         return (), ()
     every: tuple[Value, ...] = tuple(_convert(declaration, {}).values() or ())
@@ -44,8 +53,8 @@ def values_to_try(declaration: Any) -> tuple[tuple[Value, ...], tuple[Value, ...
     return every, every
 
 
-def _scopes(declarations: list[Any]) -> dict[str, tuple[Value, ...]]:
-    """The ``conditional_scope`` of all declarations together; none where one stands outside of any."""
+def _scopes(declarations: "Sequence[Declaration]") -> dict[str, tuple[Value, ...]]:
+    """The ``conditional_scope`` of all declarations together; none if one is outside of any."""
     conditions = [{one.name: tuple(one.values) for one in declaration.conditions} for declaration in declarations]
     shared = set.intersection(*(set(one) for one in conditions))
     return {
@@ -53,7 +62,7 @@ def _scopes(declarations: list[Any]) -> dict[str, tuple[Value, ...]]:
     }
 
 
-def _convert(one: Any, when: Mapping[str, tuple[Value, ...]]) -> Parameter:
+def _convert(one: "Declaration", when: Mapping[str, tuple[Value, ...]]) -> Parameter:
     kind = type(one).__name__
     if kind == "Fixed":
         return Constant(one.value, when=when)
@@ -61,7 +70,7 @@ def _convert(one: Any, when: Mapping[str, tuple[Value, ...]]) -> Parameter:
         return Choice((False, True), when=when)
     if kind == "Choice":
         return Choice(tuple(dict.fromkeys(one.values)), when=when)
-    # "reverse_log" only shifts where samples fall; the range is the same.
+    # "reverse_log" only changes how samples are spread; the range is the same.
     log = one.sampling == "log"
     if one.step is not None and one.sampling != "linear":
         return Choice(_multiples(one, whole=kind == "Int"), when=when)
@@ -70,8 +79,8 @@ def _convert(one: Any, when: Mapping[str, tuple[Value, ...]]) -> Parameter:
     return Float(float(one.min_value), float(one.max_value), log=log, step=one.step, when=when)
 
 
-def _multiples(one: Any, *, whole: bool) -> tuple[Value, ...]:
-    """A logarithmic range with a step: each value is the step times the one before."""
+def _multiples(one: "Declaration", *, whole: bool) -> tuple[Value, ...]:
+    """Values of a logarithmic range with a step: each is the one before times the step."""
     count = int(math.log(one.max_value / one.min_value, one.step) + 1e-8) + 1
     powers = [one.min_value * one.step**i for i in range(count)]
     if one.sampling == "reverse_log":

@@ -1,4 +1,4 @@
-"""Dense layers on images, arrays, tables or texts: the documents' densely connected networks."""
+"""The family ``mlp``: dense layers on images, arrays, tables or texts."""
 
 import keras
 
@@ -10,10 +10,10 @@ from hpsearch.models.training import output_layer
 
 
 def build(config: Config, data: TrainingData) -> keras.Model:
-    """``layers`` hidden Dense layers of ``units``, each followed by batch normalisation and dropout if asked for.
+    """``layers`` hidden Dense layers of ``units``, each followed by batch normalization and dropout if asked for.
 
-    ``units_2``, ``dropout_2`` … set a layer apart from the others. No hidden layer gives a linear model. Rows of word
-    numbers enter as multi-hot rows.
+    ``units_2``, ``dropout_2`` and so on override the value for one layer. Without hidden layers, the model is linear.
+    Rows of word numbers enter as multi-hot rows.
 
     Raises:
         ModelError: ``layers`` is 0 with rows of word numbers.
@@ -22,7 +22,12 @@ def build(config: Config, data: TrainingData) -> keras.Model:
     first = 1
     if is_text(data):
         if layers < 1:
-            raise ModelError(f"rows of word numbers need layers >= 1, but got layers = {layers}")
+            raise ModelError(
+                f"rows of word numbers need layers >= 1, but got layers = {layers}",
+                code="too-few-layers",
+                hint="raise layers in [space]",
+                layers=layers,
+            )
         inputs, x = word_layer(data, _units(config, 1), use_bias=not config.get("batch_norm", False))
         x = after_dense(x, config, 1)
         first = 2
@@ -35,18 +40,18 @@ def build(config: Config, data: TrainingData) -> keras.Model:
 
 
 def dense(x: keras.KerasTensor, config: Config, number: int) -> keras.KerasTensor:
-    """One hidden layer with what follows it. Batch normalisation brings its own shift in place of the bias."""
+    """One hidden layer with what follows it. Batch normalization has a shift of its own, so there is no bias."""
     use_bias = not config.get("batch_norm", False)
     layer = keras.layers.Dense(_units(config, number), use_bias=use_bias, name=f"dense_{number}")
     return after_dense(layer(x), config, number)
 
 
 def after_dense(x: keras.KerasTensor, config: Config, number: int) -> keras.KerasTensor:
-    """Batch normalisation if asked for, activation, dropout."""
+    """Batch normalization if asked for, activation, dropout."""
     if config.get("batch_norm", False):
         x = keras.layers.BatchNormalization(name=f"batch_norm_{number}")(x)
     x = keras.layers.Activation(str(config.get("activation", "relu")), name=f"activation_{number}")(x)
-    # A rate of 0 keeps the layer: configs that differ in rates only are one program for the fused engine.
+    # A rate of 0 keeps the layer, so that configs that differ only in rates share a program of the fused engine.
     rate = float(config.get(f"dropout_{number}", config.get("dropout", 0.0)))
     return keras.layers.Dropout(rate, name=f"dropout_{number}")(x)
 

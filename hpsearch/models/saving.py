@@ -1,6 +1,6 @@
-"""Champions to files and back, also where the user's own layers, models, losses or functions are in them.
+"""Saves and loads champions, also with the user's own layers, models, losses or functions in them.
 
-A file names what is not Keras' own without a module, so it is looked up where the study's build function is.
+A file names what is not Keras' own without its module. It is looked up beside the study's build function.
 """
 
 import json
@@ -8,29 +8,28 @@ import re
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import Any
 
 import keras
 import numpy as np
 
 from hpsearch.core.user_code import load_object
-from hpsearch.data.dataset import Features
-from hpsearch.errors import HpsearchError, ModelError
+from hpsearch.data.dataset import Array, Features
+from hpsearch.errors import ModelError
 from hpsearch.keras_internals.without_tensorflow import without_tensorflow
+from hpsearch.models.failures import as_model_errors
 from hpsearch.spec import StudySpec
 
 _HINT = (
-    "define classes and functions at the top level of their module, decorate them with "
-    "@keras.saving.register_keras_serializable(), and give a class whose __init__ takes arguments a get_config that "
-    "returns them all; write such a function in place of a lambda"
+    "define classes and functions at the top level of their module, not as lambdas; decorate them with "
+    "@keras.saving.register_keras_serializable(); if a class takes arguments, let its get_config return all of them"
 )
 
 _ADVICE = "Make sure custom|Full object config|Arguments received|Please |Example:"
-"""Where an error of Keras stops saying what happened."""
+"""What follows in an error of Keras is advice."""
 
 
 def save_model(model: keras.Model, path: str | Path) -> None:
@@ -40,25 +39,25 @@ def save_model(model: keras.Model, path: str | Path) -> None:
         ModelError: A class in it has no ``get_config`` or one that cannot be written.
         OSError: The file cannot be written.
     """
-    with without_tensorflow(), _told(f"the model {model.name!r} cannot be saved"):
+    with without_tensorflow(), _explained(f"the model {model.name!r} cannot be saved", "cannot-save"):
         model.save(path)
 
 
 def load_model(path: str | Path, spec: StudySpec, *, compile: bool = True) -> keras.Model:
-    """Read a study's ``.keras`` file, with what is the user's own in it from the study's build module.
+    """Read a study's ``.keras`` file. What is the user's own in it comes from the study's build module.
 
     Args:
-        path: A file that the study wrote: it may hold code (``Lambda`` layers), as the build module does.
+        path: A file that the study wrote. It may contain code (``Lambda`` layers), like the build module.
         spec: The study file.
         compile: Whether to compile it as it was saved.
 
     Raises:
-        ModelError: It needs something that the build module does not have, or cannot be made from its file.
+        ModelError: It needs something that the build module does not have, or Keras cannot read it.
     """
     with without_tensorflow():
         named = custom_names(path)
         objects = _find(named, spec) if named else {}
-        with _told(f"{spec.model.build or spec.model.family}: the saved model cannot be loaded"):
+        with _explained(f"{spec.model.build or spec.model.family}: the saved model cannot be loaded", "cannot-load"):
             return keras.saving.load_model(path, custom_objects=objects, compile=compile, safe_mode=False)
 
 
@@ -69,7 +68,7 @@ def custom_names(path: str | Path) -> set[str]:
 
 
 def check_saving(model: keras.Model, spec: StudySpec, x: Features) -> None:
-    """Save and load a model that is not made of Keras' own classes alone: it must come back as what it was.
+    """Save and load a model that has classes other than Keras' own. It must come back unchanged.
 
     Args:
         model: Compiled, with weights.
@@ -79,20 +78,25 @@ def check_saving(model: keras.Model, spec: StudySpec, x: Features) -> None:
     Raises:
         ModelError: It cannot be saved or loaded, or predicts something else once loaded.
     """
-    with without_tensorflow(), _told(f"the model {model.name!r} cannot be saved"):
+    with without_tensorflow(), _explained(f"the model {model.name!r} cannot be saved", "cannot-save"):
         if not set(_not_of_keras(keras.saving.serialize_keras_object(model))):
             return
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         save_model(model, path)
         loaded = load_model(path, spec)
-    with _told(f"{spec.model.build}: the model cannot be used once saved and loaded"):
+    with _explained(f"{spec.model.build}: the model cannot be used once saved and loaded", "unusable-once-loaded"):
         first, again, after = (_predicted(one, x) for one in (model, model, loaded))
     if _equal(first, again) and not _equal(first, after):
-        raise ModelError(f"{spec.model.build}: the model predicts something else once saved and loaded", hint=_HINT)
+        raise ModelError(
+            f"{spec.model.build}: the model predicts something else once saved and loaded",
+            code="changed-by-saving",
+            hint=_HINT,
+            address=spec.model.build,
+        )
 
 
-def _not_of_keras(config: Any) -> Iterator[str]:
+def _not_of_keras(config: object) -> Iterator[str]:
     """Registered names of the classes and functions in a model's config that are not Keras' own."""
     if isinstance(config, dict):
         module, kind = str(config.get("module")), config.get("class_name")
@@ -109,25 +113,31 @@ def _is_of_keras(module: str) -> bool:
     return module == "keras" or module.startswith("keras.")
 
 
-def _find(names: Iterable[str], spec: StudySpec) -> Mapping[str, Any]:
-    """What these names stand for; those that Keras knows itself once the build module is imported are left out."""
+def _find(names: Iterable[str], spec: StudySpec) -> Mapping[str, object]:
+    """What these names stand for, without those that Keras knows itself once the build module is imported."""
     address = spec.model.build
     if address is None:
         return {}
     load_object(address, spec.folder, ModelError)
-    modules, found = users_modules(address.partition(":")[0]), {}
+    modules, found = users_modules(address.partition(":")[0]), dict[str, object]()
     for name in names:
         known = keras.saving.get_registered_object(name)
         if "<locals>" in getattr(known, "__qualname__", ""):
-            raise ModelError(f"{address}: {name} is defined inside a function, where nobody finds it again", hint=_HINT)
-        held = [vars(module)[name] for module in modules if name in vars(module)]
-        if known is None and held:
-            found[name] = held[0]
+            raise ModelError(
+                f"{address}: {name} is defined inside a function, where it cannot be found again",
+                code="defined-inside-function",
+                hint=_HINT,
+                address=address,
+                name=name,
+            )
+        candidates = [vars(module)[name] for module in modules if name in vars(module)]
+        if known is None and candidates:
+            found[name] = candidates[0]
     return found
 
 
 def users_modules(name: str) -> list[ModuleType]:
-    """A build module, then the imported modules that lie beside or below it, or elsewhere in its package."""
+    """A build module, then all imported modules beside or below it, or elsewhere in its package."""
     module, top = sys.modules[name], sys.modules[name.partition(".")[0]]
     folder = (_file(top) or _file(module) or Path()).parent
     others = []
@@ -143,23 +153,22 @@ def _file(module: ModuleType) -> Path | None:
     return Path(path) if isinstance(path, str) else None
 
 
-def _predicted(model: keras.Model, x: Features) -> list[Any]:
+def _predicted(model: keras.Model, x: Features) -> list[Array]:
     return [np.asarray(one) for one in keras.tree.flatten(model.predict(x, batch_size=32, verbose=0))]
 
 
-def _equal(some: list[Any], others: list[Any]) -> bool:
+def _equal(some: list[Array], others: list[Array]) -> bool:
     return all(np.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True) for a, b in zip(some, others, strict=True))
 
 
-@contextmanager
-def _told(what: str) -> Iterator[None]:
+def _explained(what: str, code: str) -> AbstractContextManager[None]:
     """Say what Keras, or the user's code that it calls, raised."""
-    try:
-        yield
-    except (HpsearchError, OSError):
-        raise
-    except Exception as error:
-        words = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
-        innermost = words.rpartition("Exception encountered: ")[2]
+
+    def explain(error: Exception) -> ModelError:
+        text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
+        innermost = text.rpartition("Exception encountered: ")[2]
         happened = re.split(_ADVICE, innermost)[0].strip()[:300]
-        raise ModelError(f"{what}: {type(error).__name__}: {happened}", hint=_HINT) from None
+        kind = type(error).__name__
+        return ModelError(f"{what}: {kind}: {happened}", code=code, hint=_HINT, error=kind, message=happened)
+
+    return as_model_errors(explain, let_through=(OSError,))

@@ -2,7 +2,6 @@
 
 import keyword
 import re
-from typing import Any
 
 import keras
 
@@ -10,20 +9,20 @@ from hpsearch.core.facts import DataFacts
 
 
 def write_saved_model(model: keras.Model, target: str, data: DataFacts) -> dict[str, str]:
-    """Write a SavedModel; needs the TensorFlow backend.
+    """Write a SavedModel. Needs the TensorFlow backend.
 
-    Its signature takes names that Python could have for arguments, in ASCII, that differ in more than case.
+    The names in its signature are ASCII, legal as names of Python arguments, and differ in more than case.
 
     Args:
         model: With one input, or a dict of inputs.
         target: The folder to write.
-        data: The study's data, for a subclassed model, which does not say what it takes.
+        data: The study's data, for a subclassed model, which does not know its inputs.
 
     Returns:
-        Name in the model → name in the signature, of all inputs where at least one had to be renamed; else empty.
+        Name in the model → name in the signature, if at least one input had to be renamed; else empty.
     """
-    told = getattr(model, "input", None)
-    inputs = _inputs_of(data) if told is None else told
+    own = getattr(model, "input", None)
+    inputs = _inputs_of(data) if own is None else own
     names = signature_names(list(inputs)) if isinstance(inputs, dict) else {}
     renamed = names if any(old != new for old, new in names.items()) else {}
     if renamed:
@@ -32,14 +31,14 @@ def write_saved_model(model: keras.Model, target: str, data: DataFacts) -> dict[
             for old, new in names.items()
         }
         model = keras.Model({names[old]: one for old, one in outer.items()}, model(outer))
-    elif told is None:
+    elif own is None:
         model = keras.Model(inputs, model(inputs))
     model.export(target, format="tf_saved_model", verbose=False)
     return renamed
 
 
-def _inputs_of(data: DataFacts) -> Any:
-    """What models are trained on: rows of one shape, or one value per row of each column."""
+def _inputs_of(data: DataFacts) -> keras.KerasTensor | dict[str, keras.KerasTensor]:
+    """What models are trained on: rows of one shape, or one value per row and column."""
     if not data.columns:
         return keras.Input(data.input_shape, name="rows")
     kinds = {"number": "float32", "category": "int32"}
@@ -47,7 +46,7 @@ def _inputs_of(data: DataFacts) -> Any:
 
 
 def signature_names(names: list[str]) -> dict[str, str]:
-    """Legal names for these, all different; a legal one stays, unless it differs from another in case only."""
+    """Legal names, all different. A legal one stays, unless it differs from another only in case."""
     found: dict[str, str] = {}
     taken: set[str] = set()
     for name in sorted(names, key=lambda one: _legal(one) != one):

@@ -1,22 +1,21 @@
-"""Layers that a build function hands to more than one model, as where a pretrained base is made beside the function."""
+"""Layers that a build function puts into more than one model, such as a pretrained base made outside the function."""
 
 import keras
 
 from hpsearch.errors import ModelError
+from hpsearch.keras_internals.layers import flatten_layers
 
 
 def shared_layers(one: keras.Model, other: keras.Model) -> list[keras.layers.Layer]:
-    """Layers that are the same objects in both models; inputs, which only tell a shape, are left out."""
-    others = {id(layer) for layer in other._flatten_layers()}
+    """Layers that are the same objects in both models. Inputs are left out: they only describe a shape."""
+    others = {id(layer) for layer in flatten_layers(other)}
     return [
-        layer
-        for layer in one._flatten_layers()
-        if id(layer) in others and not isinstance(layer, keras.layers.InputLayer)
+        layer for layer in flatten_layers(one) if id(layer) in others and not isinstance(layer, keras.layers.InputLayer)
     ]
 
 
 def check_apart(address: str, one: keras.Model, other: keras.Model) -> None:
-    """Training one of two models that a build function returned must not change the other.
+    """Make sure that training one of two models from a build function does not change the other.
 
     Args:
         address: ``module:function``, for messages.
@@ -29,13 +28,18 @@ def check_apart(address: str, one: keras.Model, other: keras.Model) -> None:
     found = next((layer for layer in shared_layers(one, other) if layer.trainable and layer.variables), None)
     if found is not None:
         raise ModelError(
-            f"{address}: all models that it builds share the {type(found).__name__} {found.name!r}, so that what one "
-            "fold teaches it leaks into the next",
+            f"{address}: all its models share the {type(found).__name__} layer {found.name!r}, so that what it learns "
+            "on one fold leaks into the next",
+            code="shared-layer",
             hint="make layers inside the build function, clone a pretrained model with keras.models.clone_model and "
             "set_weights, or freeze it (trainable = False)",
+            address=address,
+            layer=found.name,
         )
     if one.optimizer is other.optimizer is not None:
         raise ModelError(
-            f"{address}: all models that it builds share one optimizer, whose state would go from fold to fold",
+            f"{address}: all its models share one optimizer, whose state would leak from fold to fold",
+            code="shared-optimizer",
             hint="make the optimizer inside the build function",
+            address=address,
         )

@@ -1,12 +1,13 @@
-"""What every family shares once its layers stand: optimizer, loss and metrics, from the config and the task."""
+"""What all families share: optimizer, loss and metrics, from the config and the task."""
 
-from typing import Any
+from typing import TypedDict
 
 import keras
 
 from hpsearch.core.facts import Task
 from hpsearch.core.hyperparameters import ANY_OPTIMIZER, OPTIMIZERS
 from hpsearch.core.space import Config
+from hpsearch.core.words import listed
 from hpsearch.data.dataset import TrainingData
 from hpsearch.errors import ModelError
 
@@ -16,22 +17,24 @@ _OPTIMIZER_CLASSES: dict[str, type[keras.optimizers.Optimizer]] = {
 
 
 def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
-    """The optimizer of a config; what it does not name keeps Keras' default.
+    """The optimizer of a config. Settings that the config does not name keep Keras' defaults.
 
-    ``optimizer`` is ``rmsprop`` where not given, as in the documents. A hyperparameter that the optimizer does not
-    know (momentum with Adam) has no effect.
+    Without ``optimizer``, it is ``rmsprop``. A hyperparameter that the optimizer does not have, such as momentum with
+    Adam, has no effect.
 
     Raises:
-        ModelError: ``optimizer`` is none of those known here.
+        ModelError: ``optimizer`` is not one of :data:`OPTIMIZERS`.
     """
     name = str(config.get("optimizer", "rmsprop"))
     if name not in OPTIMIZERS:
         raise ModelError(
             f"optimizer = {name!r} is not known, and the build function returned a model that is not compiled",
-            hint=f"compile the model in the build function, or use one of {', '.join(OPTIMIZERS)}",
+            code="unknown-optimizer",
+            hint=f"compile the model in the build function, or use one of {listed(OPTIMIZERS)}",
+            optimizer=name,
         )
     known = (*ANY_OPTIMIZER, *OPTIMIZERS[name])
-    # 0 means "without": Keras reads weight_decay=0.0 the same, but would refuse clipnorm=0.
+    # 0 means "without". Keras reads weight_decay=0.0 the same way, but refuses clipnorm=0.
     off = {one for one in ("weight_decay", "clipnorm") if not config.get(one)}
     settings = {one: config[one] for one in known if one in config and one not in off}
     return _OPTIMIZER_CLASSES[name](**settings)
@@ -46,16 +49,22 @@ def compile_model(model: keras.Model, config: Config, data: TrainingData) -> Non
     model.compile(optimizer=make_optimizer(config), **loss_and_metrics(data))
 
 
-def loss_and_metrics(data: TrainingData) -> dict[str, Any]:
-    """``loss`` and ``metrics`` as ``keras.Model.compile`` takes them."""
+class LossAndMetrics(TypedDict):
+    """Arguments of ``keras.Model.compile``."""
+
+    loss: str
+    metrics: list[str | keras.metrics.Metric]
+
+
+def loss_and_metrics(data: TrainingData) -> LossAndMetrics:
+    """``loss`` and ``metrics`` for a task, as ``keras.Model.compile`` takes them."""
     if data.task is Task.REGRESSION:
-        mean = keras.metrics
         return {
             "loss": "mean_squared_error",
             "metrics": [
-                mean.MeanSquaredError(name="mse"),
-                mean.MeanAbsoluteError(name="mae"),
-                mean.RootMeanSquaredError(name="rmse"),
+                keras.metrics.MeanSquaredError(name="mse"),
+                keras.metrics.MeanAbsoluteError(name="mae"),
+                keras.metrics.RootMeanSquaredError(name="rmse"),
             ],
         }
     if data.task is Task.BINARY:

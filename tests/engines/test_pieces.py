@@ -11,8 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from hpsearch.keras_internals.convolution import convolution_of, max_pool, quick_pooling
-from hpsearch.keras_internals.draws import is_exact, quick_draws, threefry_bits, uniform
+from hpsearch.keras_internals.draws import quick_draws
+from hpsearch.keras_internals.threefry import is_exact, threefry_bits, uniform
+from hpsearch.training.engines.convolution import convolution_of, max_pool, quick_pooling
 from hpsearch.training.engines.fused.layers import RowMask, patch_layers, random_bits
 
 

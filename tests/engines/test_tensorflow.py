@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.func_graph import FuncGraph
 from hpsearch.training.engines.fit import FitEngine
-from hpsearch.core.trial import Lane
+from hpsearch.core.events import Lane
 from tests.engines.conftest import make_problem, results
 
 @tf.function

@@ -13,12 +13,13 @@ import pandas as pd
 import pytest
 
 from hpsearch.champion.predict import predict
+from hpsearch.core.trial import Champion
 from hpsearch.errors import ModelError
 from hpsearch.models import saving
 from hpsearch.models.serving import signature_names
 from hpsearch.study import Study
 from hpsearch.testing.factories import make_record
-from hpsearch.tracking.mlflow.registration import _load
+from hpsearch.training.protocol import RefitOrder
 from hpsearch.training.worker import Worker
 from tests.models.conftest import make_problem
 
@@ -165,33 +166,35 @@ def test_a_rehearsal_saves_and_loads_what_is_the_users_own(folder, name, monkeyp
     loaded = []
     real = saving.load_model
     monkeypatch.setattr(saving, "load_model", lambda *args: loaded.append(real(*args)) or loaded[0])
-    facts = worker_of(folder, name).rehearse({})
-    assert loaded[0].count_params() == facts["parameters"]
+    rehearsal = worker_of(folder, name).rehearse({})
+    assert loaded[0].count_params() == rehearsal.parameters
 
 
 def test_a_rehearsal_spends_no_time_on_saving_stock_models(folder, monkeypatch):
     monkeypatch.delattr(saving, "save_model")
-    assert worker_of(folder, "stock").rehearse({})["parameters"] == 650
+    assert worker_of(folder, "stock").rehearse({}).parameters == 650
     with pytest.raises(NameError):
         worker_of(folder, "scaled").rehearse({})
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("name", "code", "message"),
     [
-        ("subclassed", "cannot be saved: NotImplementedError: Object Subclassed was created by passing non-serial"),
-        ("forgetful", "models_for_saving_tests:forgetful: the model predicts something else once saved and loaded"),
-        ("local", "local: the saved model cannot be loaded: TypeError: Could not locate class 'Local'."),
-        ("local_registered", "Custom>LocalRegistered is defined inside a function"),
+        ("subclassed", "cannot-save", "NotImplementedError: Object Subclassed was created by passing non-serial"),
+        ("forgetful", "changed-by-saving", "models_for_saving_tests:forgetful: the model predicts something else"),
+        ("local", "cannot-load", "TypeError: Could not locate class 'Local'."),
+        ("local_registered", "defined-inside-function", "Custom>LocalRegistered"),
         (
             "with_a_global",
-            "once saved and loaded: NameError: Exception encountered when calling Lambda.call(). name 'ops'",
+            "unusable-once-loaded",
+            "NameError: Exception encountered when calling Lambda.call(). name 'ops'",
         ),
     ],
 )
-def test_a_rehearsal_finds_out_what_would_not_come_back(folder, name, message):
+def test_a_rehearsal_finds_out_what_would_not_come_back(folder, name, code, message):
     with pytest.raises(ModelError) as caught:
         worker_of(folder, name).rehearse({})
+    assert caught.value.code == f"model.{code}"
     assert message in caught.value.what
     assert "Traceback" not in caught.value.what
     assert "\n" not in caught.value.what
@@ -199,44 +202,52 @@ def test_a_rehearsal_finds_out_what_would_not_come_back(folder, name, message):
     assert "get_config" in caught.value.hint
 
 
+def refit(worker: Worker, folder: Path) -> Champion:
+    return worker.refit(RefitOrder(trial=0, config={"epochs": 1}, epochs=1, folder=folder))
+
+
 def test_a_champion_that_cannot_be_saved_is_the_models_error_and_leaves_no_file(folder):
-    with pytest.raises(ModelError, match="cannot be saved: NotImplementedError"):
-        worker_of(folder, "subclassed").refit(0, {"epochs": 1}, 1, str(folder / "study"))
+    with pytest.raises(ModelError) as caught:
+        refit(worker_of(folder, "subclassed"), folder / "study")
+    assert (caught.value.code, caught.value.values["error"]) == ("model.cannot-save", "NotImplementedError")
     assert list((folder / "study").iterdir()) == []
 
 
 def test_a_class_that_has_left_the_build_module_is_named(folder):
     worker = worker_of(folder, "scaled")
-    champion = worker.refit(0, {"epochs": 1}, 1, str(folder / "study"))
+    champion = refit(worker, folder / "study")
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "later_models_for_saving_tests.py").write_text("def build(config, data): pass\n")
     spec = make_problem(elsewhere, model={"build": "later_models_for_saving_tests:build"}).spec
-    with pytest.raises(
-        ModelError,
-        match=r"tests:build: the saved model cannot be loaded: TypeError: Could not locate class 'Scale'\.\n",
-    ):
+    with pytest.raises(ModelError) as caught:
         saving.load_model(champion.path, spec)
+    assert caught.value.code == "model.cannot-load"
+    assert caught.value.values["message"] == "Could not locate class 'Scale'."
 
 
 SERVED = """
 import json, sys
+from dataclasses import replace
+from pathlib import Path
 import numpy as np
 import tensorflow as tf
+from hpsearch.core.facts import Column, DataFacts
 from hpsearch.models.saving import load_model
 from hpsearch.models.serving import write_saved_model
 from hpsearch.spec import StudySpec
 from hpsearch.training.worker import Worker
 
 spec = StudySpec.model_validate({**json.loads(sys.argv[1]), "folder": sys.argv[2]})
-renamed = Worker(spec).export_saved_model(sys.argv[3], sys.argv[4], json.loads(sys.argv[5]))
+facts = DataFacts.from_json(json.loads(sys.argv[5]))
+renamed = Worker(spec).export_saved_model(Path(sys.argv[3]), Path(sys.argv[4]), facts)
 serve = tf.saved_model.load(sys.argv[4]).signatures["serving_default"]
 rows = {renamed[name]: tf.constant(json.loads(sys.argv[6])) for name in ("größe", "body height", "class")}
 models = sys.modules["models_for_saving_tests"]
-plain = [{"name": name, "kind": "number"} for name in ("a", "b")]
+plain = tuple(Column(name, "number") for name in ("a", "b"))
 for number, (model, x, data) in enumerate([
-    (models.Configured(2), tf.zeros((1, 4)), {"columns": [], "input": [4]}),
-    (models.OfColumns(2), {"a": tf.zeros(1), "b": tf.zeros(1)}, {"columns": plain}),
+    (models.Configured(2), tf.zeros((1, 4)), replace(facts, columns=(), input_shape=(4,))),
+    (models.OfColumns(2), {"a": tf.zeros(1), "b": tf.zeros(1)}, replace(facts, columns=plain)),
 ]):
     wanted = model(x)
     model.save(f"{number}.keras")
@@ -256,20 +267,21 @@ def test_a_champion_is_predicted_with_served_and_loaded_where_only_its_study_is_
         "validation": {"method": "kfold", "folds": 2},
     }
     worker = worker_of(folder, name, **sections)
-    champion = worker.refit(0, {"epochs": 1}, 1, str(folder / "study"))
+    champion = refit(worker, folder / "study")
     assert champion.sha256 == hashlib.sha256(Path(champion.path).read_bytes()).hexdigest()
-    record = replace(make_record(), spec=worker.spec, facts={"data": worker.data_facts()}, champion=champion)
+    record = make_record()
+    facts = replace(record.facts, data=worker.describe_data())
+    record = replace(record, spec=worker.spec, facts=facts, champion=champion)
 
     model = Study(record, "sqlite:///ledger.db").best_model()
     two = {column: np.array(values, np.float32) for column in ("größe", "body height", "class")}
     wanted = model.predict(two, verbose=0).ravel()
-    assert _load(champion.path, record).count_params() == model.count_params()
     (folder / "new.csv").write_text("größe,body height,class\n1,1,1\n2,2,2\n")
     assert predict(record, folder / "new.csv")["prediction"].tolist() == pytest.approx(wanted.tolist())
 
     command = [sys.executable, "-c", SERVED, worker.spec.model_dump_json(exclude_none=True), str(folder)]
     done = subprocess.run(
-        [*command, champion.path, str(folder / "served"), json.dumps(worker.data_facts()), json.dumps(values)],
+        [*command, champion.path, str(folder / "served"), json.dumps(facts.data.to_json()), json.dumps(values)],
         env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
         cwd=folder / "study",
         capture_output=True,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from hpsearch.core.hyperparameters import batch_size_of
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Curves
-from hpsearch.data.dataset import Features, Part
+from hpsearch.data.dataset import Array, Features, Part
 
 if TYPE_CHECKING:
     import keras
@@ -22,7 +22,7 @@ Order = Callable[[int, int], NDArray[np.intp]]
 
 
 class DivergedError(Exception):
-    """The loss is no finite number.
+    """The loss is not a finite number.
 
     Attributes:
         epoch: From 0.
@@ -50,10 +50,10 @@ def order_of(seed: int, *address: int) -> Order:
 def train_epochs(
     model: "keras.Model", train: Part, *, validation: Part | None, config: Config, epochs: int, order: Order
 ) -> Iterator[dict[str, float]]:
-    """Train with Keras ``fit``, and hand out every epoch's metrics before the next one begins.
+    """Train with Keras ``fit``, and yield every epoch's metrics before the next one begins.
 
     Curves and final weights are those of one ``fit`` over all epochs. An optimizer with ``use_ema`` puts its averages
-    in place of the weights after the last epoch only, once all metrics have been taken.
+    in place of the weights only after the last epoch, after all metrics have been taken.
 
     Args:
         model: Compiled.
@@ -69,7 +69,9 @@ def train_epochs(
     Raises:
         DivergedError: A loss is not finite.
     """
-    with _quick_pooling(model), _finalized_once(model):
+    from hpsearch.keras_internals.optimizers import finalized_once
+
+    with _quick_pooling(model), finalized_once(model):
         for epoch in range(epochs):
             rows = train.take(order(len(train), epoch))
             history = model.fit(
@@ -94,44 +96,24 @@ def _quick_pooling(model: "keras.Model") -> Iterator[None]:
     if keras.backend.backend() != "jax":
         yield
         return
-    from hpsearch.keras_internals.convolution import quick_pooling
+    from hpsearch.training.engines.convolution import quick_pooling
 
     with quick_pooling(model):
         yield
 
 
-@contextmanager
-def _finalized_once(model: "keras.Model") -> Iterator[None]:
-    """Keep ``fit`` from finalizing the weights after every epoch.
-
-    With ``use_ema`` it would train on from the averages; on JAX, weights and averages would then be one buffer, which
-    the next step cannot give away twice.
-    """
-    optimizer = model.optimizer
-    finalize = getattr(optimizer, "finalize_variable_values", None)
-    if finalize is None:
-        yield
-        return
-    vars(optimizer)["finalize_variable_values"] = lambda _: None
-    try:
-        yield
-    finally:
-        del vars(optimizer)["finalize_variable_values"]
-    finalize(model.trainable_weights)
-
-
 def check_finite(metrics: Mapping[str, float], epoch: int) -> None:
-    """Raise where training has diverged.
+    """Raise if training has diverged.
 
     Raises:
-        DivergedError: ``loss`` or ``val_loss`` is not finite; its text names value and epoch.
+        DivergedError: ``loss`` or ``val_loss`` is not finite; its text has value and epoch.
     """
     for name in ("loss", "val_loss"):
         if not math.isfinite(metrics.get(name, 0.0)):
             raise DivergedError(name, metrics[name], epoch)
 
 
-def keras_inputs(x: Features) -> Any:
+def keras_inputs(x: Features) -> Array | dict[str, Array]:
     """Features as Keras takes them: an array, or a plain dict of columns."""
     return dict(x) if isinstance(x, Mapping) else x
 

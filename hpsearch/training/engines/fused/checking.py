@@ -1,26 +1,52 @@
-"""Steps on padded batches must give what Keras' own steps give on the real rows: checked by numbers, not guessed."""
+"""Steps on padded batches must give what Keras' own steps give on the real rows. Numbers are compared."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 
-from hpsearch.training.engines.fused.layers import RATES
-from hpsearch.training.engines.fused.program import validate
+from hpsearch.data.dataset import Array, Part
+from hpsearch.keras_internals.layers import flatten_layers, set_untracked
+from hpsearch.keras_internals.numbers import RATE_LAYERS, NumberSlot
+from hpsearch.keras_internals.steps import build_lazily_built, keras_step
+from hpsearch.training.engines.fused.data import to_device
+from hpsearch.training.engines.fused.epoch import validate
+from hpsearch.training.engines.fused.errors import UnfusableError
+from hpsearch.training.engines.fused.layers import strength_name
+from hpsearch.training.engines.fused.pytree import Inputs, PyTree, Values
 from hpsearch.training.engines.fused.recipe import Recipe
-from hpsearch.training.engines.fused.template import Slot, UnfusableError
+from hpsearch.training.engines.fused.template import Template
 from hpsearch.training.problem import Problem
 
 ROWS, PADDED = 61, 64
 """Rows that count, and rows of the padded batch."""
 
+_COMPARED = ("loss", "gradient", "state", "metrics", "validation", "validation in batches of another size")
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    x: Inputs
+    y: jax.Array
+
+    @classmethod
+    def of(cls, part: Part) -> "_Batch":
+        few = part.take(np.arange(PADDED) % len(part))
+        return cls(to_device(few.x), jnp.array(few.y))
+
+    def real(self) -> "_Batch":
+        """The rows that count."""
+        return _Batch(*jax.tree.map(lambda column: column[:ROWS], (self.x, self.y)))
+
 
 def check_step(recipe: Recipe, problem: Problem, fold: int) -> None:
-    """Compare a template with the model it was made from: loss, metrics, gradients and statistics of a training step,
-    loss and metrics of a validation step, and of one in halves.
+    """Compare a template with the model it was made from.
+
+    Compared are loss, metrics, gradients and statistics of a training step, and loss and metrics of a validation step,
+    also in batches of half the size.
 
     Layers that the template replaces by noise of its own are switched off on both sides. All others draw by position,
     so that padding at the end changes no real row's noise.
@@ -28,69 +54,67 @@ def check_step(recipe: Recipe, problem: Problem, fold: int) -> None:
     Raises:
         UnfusableError: They differ, so that a fused result would not be Keras' result.
     """
-    template = recipe.template
+    batch = _Batch.of(problem.dataset.train)
+    head = batch.real()
     model = recipe.build(recipe.config, fold, seed=1)
-    part = problem.dataset.train
-    batch = part.take(np.arange(PADDED) % len(part))
-    x = {k: jnp.array(v) for k, v in batch.x.items()} if isinstance(batch.x, Mapping) else jnp.array(batch.x)
-    y = jnp.array(batch.y)
-    head = jax.tree.map(lambda column: column[:ROWS], (x, y))
-    model._symbolic_build(data_batch=(*head, None))
+    build_lazily_built(model, head.x, head.y)
     _silence(model)
-    silent = [Slot("layer", i, (_strength(one),)) for i, one in enumerate(template.layers) if type(one) in RATES]
-    mask = (jnp.arange(PADDED) < ROWS).astype(jnp.float32)
 
-    def fused(trainable: Any, fixed: Any) -> Any:
-        with template.with_values(silent, [0.0] * len(silent)):
-            (loss, (predicted, after)), gradients = template.gradients(trainable, fixed, x, y, mask)
-            metrics = template.update_metrics(template.metrics, loss, y, predicted, mask)
-            state = trainable, fixed, template.optimizer
-            whole, halves = (
-                validate(template, state, jnp.arange(PADDED).reshape(steps, -1), jnp.int32(ROWS), x, y)
-                for steps in (1, 2)
-            )
-        return loss, gradients, after, template.results(metrics), whole, halves
+    def fused(trainable: Values, non_trainable: Values) -> PyTree:
+        return _fused_step(recipe.template, trainable, non_trainable, batch)
 
-    def keras_step(trainable: Any, fixed: Any) -> Any:
-        metrics = [v.value for v in model.metrics_variables]
-        optimizer = [v.value for v in model.optimizer.variables]
-        (loss, aux), gradients = jax.value_and_grad(model.compute_loss_and_updates, has_aux=True)(
-            trainable, fixed, metrics, *head, None, training=True, optimizer_variables=optimizer
-        )
-        logs, _ = model._update_metrics_variables(aux[3], loss, *head, aux[1], None)
-        validated, _ = model.test_step((trainable, fixed, metrics), (*head, None))
-        return loss, gradients, aux[2], logs, validated, validated
+    def keras_own(trainable: Values, non_trainable: Values) -> PyTree:
+        step = keras_step(model, trainable, non_trainable, head.x, head.y)
+        return *step, step.validation_metrics
 
-    start = (template.trainable, template.fixed)
+    start = (recipe.template.trainable, recipe.template.non_trainable)
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     ours = jax.jit(fused).lower(*start).compile(compiler_options=options)(*start)
-    theirs = jax.jit(keras_step).lower(*start).compile(compiler_options=options)(*start)
-    kinds = ("loss", "gradient", "state", "metrics", "validation", "validation in batches of another size")
-    for what, a, b in zip(kinds, ours, theirs, strict=True):
-        pairs = [
-            (np.asarray(one), np.asarray(two))
-            for one, two in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-            if jnp.issubdtype(one.dtype, jnp.floating)
-        ]
-        # Rounding is as large as the largest numbers make it: a gradient that is 0 in truth comes out as 1e-8.
-        largest = max((float(np.abs(two).max(initial=0.0)) for _, two in pairs), default=0.0)
-        for one, two in pairs:
-            if not _close(one, two, largest):
-                raise UnfusableError(
-                    f"a fused step would differ from Keras' own in its {what} (by {np.abs(one - two).max():.3g}): "
-                    "the rows of a batch act on each other, or its loss is not the mean over its rows"
-                )
+    theirs = jax.jit(keras_own).lower(*start).compile(compiler_options=options)(*start)
+    for what, mine, wanted in zip(_COMPARED, ours, theirs, strict=True):
+        _check_close(what, jax.tree.leaves(mine), jax.tree.leaves(wanted))
 
 
-def _close(a: np.ndarray, b: np.ndarray, largest: float) -> bool:
-    return bool(np.allclose(a, b, rtol=1e-3, atol=1e-4 * max(largest, 1e-6), equal_nan=True))
+def _fused_step(template: Template, trainable: Values, non_trainable: Values, batch: _Batch) -> PyTree:
+    """A training step, and validation of the same rows: all at once, and in halves."""
+    x, y = batch.x, batch.y
+    silent = [
+        NumberSlot("layer", i, (strength_name(layer),))
+        for i, layer in enumerate(template.layers)
+        if type(layer) in RATE_LAYERS
+    ]
+    mask = (jnp.arange(PADDED) < ROWS).astype(jnp.float32)
+    with template.with_numbers(silent, [0.0] * len(silent)):
+        (loss, (predicted, after)), gradients = template.gradients(trainable, non_trainable, x, y, mask)
+        metrics = template.update_metrics(template.metrics, loss, y, predicted, mask)
+        state = trainable, non_trainable, template.optimizer
+        whole, halves = (
+            validate(template, state, jnp.arange(PADDED).reshape(steps, -1), jnp.int32(ROWS), x, y) for steps in (1, 2)
+        )
+    return loss, gradients, after, template.results(metrics), whole, halves
 
 
-def _strength(layer: keras.layers.Layer) -> str:
-    return "stddev" if isinstance(layer, keras.layers.GaussianNoise) else "rate"
+def _check_close(what: str, ours: Sequence[jax.Array], theirs: Sequence[jax.Array]) -> None:
+    pairs = [
+        (np.asarray(mine), np.asarray(wanted))
+        for mine, wanted in zip(ours, theirs, strict=True)
+        if jnp.issubdtype(mine.dtype, jnp.floating)
+    ]
+    # Rounding is as large as the largest numbers make it: a gradient that is truly 0 is computed as 1e-8.
+    largest = max((float(np.abs(wanted).max(initial=0.0)) for _, wanted in pairs), default=0.0)
+    for mine, wanted in pairs:
+        if not _close(mine, wanted, largest):
+            raise UnfusableError(
+                f"a fused step would differ from Keras' own in its {what} (by {np.abs(mine - wanted).max():.3g}): "
+                "the rows of a batch act on each other, or its loss is not the mean over its rows"
+            )
+
+
+def _close(mine: Array, wanted: Array, largest: float) -> bool:
+    return bool(np.allclose(mine, wanted, rtol=1e-3, atol=1e-4 * max(largest, 1e-6), equal_nan=True))
 
 
 def _silence(model: keras.Model) -> None:
-    for layer in model._flatten_layers():
-        if type(layer) in RATES:
-            object.__setattr__(layer, _strength(layer), 0.0)
+    for layer in flatten_layers(model):
+        if type(layer) in RATE_LAYERS:
+            set_untracked(layer, strength_name(layer), 0.0)

@@ -1,17 +1,19 @@
-"""The study's rows on the device, once; lanes pick theirs by number."""
+"""The study's rows on the device, once. Lanes pick theirs by number."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.training.engines.fused.template import to_device
+from hpsearch.data.dataset import Features
+from hpsearch.training.engines.fused.errors import UnfusableError
+from hpsearch.training.engines.fused.pytree import Inputs
 from hpsearch.training.problem import Problem
 
 VALIDATION_BATCH = 256
-"""Rows per validation step, at the most."""
+"""Rows per validation step at most."""
 
 
 class DeviceData:
@@ -36,11 +38,11 @@ class DeviceData:
         return sum(array.nbytes for array in jax.tree.leaves((self.x, self.y)))
 
     def n_train(self, fold: int) -> int:
-        """Training rows of a fold."""
+        """Number of training rows of a fold."""
         return len(self.folds[fold].train)
 
     def n_validation(self, fold: int) -> int:
-        """Validation rows of a fold."""
+        """Number of validation rows of a fold."""
         return len(self.folds[fold].validation)
 
     def steps(self, batch: int) -> int:
@@ -48,26 +50,40 @@ class DeviceData:
         return max(-(-self.n_train(fold) // batch) for fold in range(len(self.folds)))
 
     def even(self, batch: int) -> bool:
-        """Whether all folds have equally many batches: then no lane needs to wait for another."""
+        """Whether all folds have the same number of batches. Then no lane waits for another."""
         return len({-(-self.n_train(fold) // batch) for fold in range(len(self.folds))}) == 1
 
     def epoch_rows(self, fold: int, order: NDArray[np.intp], batch: int) -> NDArray[np.int32]:
-        """Row numbers of an epoch's batches, shape ``(steps, batch)``; what is beyond the fold repeats row 0."""
+        """Row numbers of an epoch's batches, shape ``(steps, batch)``; padding repeats row 0."""
         return _padded(self.folds[fold].train[order], self.steps(batch) * batch).reshape(-1, batch)
 
     def validation_rows(self, fold: int) -> NDArray[np.int32]:
-        """Row numbers of the validation batches, shape ``(steps, rows)``."""
+        """Row numbers of the validation batches, shape ``(steps, rows)``; padding repeats row 0."""
         steps = -(-self._most_validation // VALIDATION_BATCH)
         rows = -(-self._most_validation // steps)
         return _padded(self.folds[fold].validation, steps * rows).reshape(steps, rows)
 
 
-def take(x: Any, rows: jax.Array) -> Any:
+def take(x: Inputs, rows: jax.Array) -> Inputs:
     """Rows of an array or of every column."""
-    return jax.tree.map(lambda column: column[rows], x)
+    taken: Inputs = jax.tree.map(lambda column: column[rows], x)
+    return taken
 
 
-def _padded(rows: NDArray[Any], length: int) -> NDArray[np.int32]:
+def to_device(x: Features) -> Inputs:
+    """An array, or a dict of columns, on the device.
+
+    Raises:
+        UnfusableError: A column holds text, which XLA cannot handle.
+    """
+    columns = x if isinstance(x, Mapping) else {"": x}
+    for name, column in columns.items():
+        if np.asarray(column).dtype.kind not in "biuf":
+            raise UnfusableError(f"column {name!r} holds text, which XLA programs cannot take")
+    return {k: jnp.array(v) for k, v in x.items()} if isinstance(x, Mapping) else jnp.array(x)
+
+
+def _padded(rows: NDArray[np.intp], length: int) -> NDArray[np.int32]:
     result = np.zeros(length, dtype=np.int32)
     result[: len(rows)] = rows
     return result

@@ -1,17 +1,34 @@
-"""Initial weights of a lane without building its model: the same initialisers, run with the lane's seeds.
+"""Initial weights of a lane without building its model: the same initializers, run with the lane's seeds.
 
-Keras draws the seed of every initialiser and seed generator from Python's ``random`` while a model is built. So a
-model's weights are a function of that sequence; which place in it belongs to which variable is read off one model.
+Keras draws the seed of every initializer and seed generator from Python's ``random`` while a model is built. So a
+model's weights are a function of that sequence. Which place in it belongs to which variable is read off one model.
 """
 
 import copy
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, TypeAlias
 
+import jax
 import keras
 import numpy as np
 from numpy.typing import NDArray
+
+from hpsearch.keras_internals.layers import flatten_layers, initializers_of
+
+ArrayOnHost: TypeAlias = NDArray[np.generic]
+
+Value: TypeAlias = ArrayOnHost | jax.Array
+
+
+class RandomInitializer(Protocol):
+    """A Keras initializer with a seed."""
+
+    seed: int
+
+    def __call__(self, shape: tuple[int, ...], *, dtype: str) -> Value: ...
+
 
 _DRAWS = 4096
 
@@ -21,14 +38,14 @@ class Source:
     """Where a variable's initial value comes from.
 
     Attributes:
-        place: Place of its seed in the sequence; None where the value does not depend on the seed.
+        place: Place of its seed in the sequence; None if the value does not depend on the seed.
         initializer: Run with that seed; None for a seed generator, whose state is the seed itself.
     """
 
     place: int | None = None
-    initializer: Any = None
+    initializer: RandomInitializer | None = None
 
-    def value(self, seeds: list[int], variable: keras.Variable) -> Any:
+    def value(self, seeds: Sequence[int], variable: keras.Variable) -> Value:
         """The initial value under another sequence of seeds."""
         if self.place is None:
             raise ValueError("a constant has no seed")
@@ -39,7 +56,11 @@ class Source:
 
 
 def seed_sequence(seed: int) -> list[int]:
-    """The seeds that a model built after ``random.seed(seed)`` draws, in order (``make_default_seed`` of Keras)."""
+    """The seeds that a model draws when it is built after ``random.seed(seed)``, in order.
+
+    The same as Keras' own ``make_default_seed``. Should Keras change it, no variable is explained any more, and every
+    lane's model is built.
+    """
     source = random.Random(seed)
     return [source.randint(1, int(1e9)) for _ in range(_DRAWS)]
 
@@ -47,14 +68,14 @@ def seed_sequence(seed: int) -> list[int]:
 def sources(model: keras.Model, seed: int) -> list[Source]:
     """The source of every variable of a fresh model, in the order of ``model.variables``.
 
-    A variable whose value cannot be reproduced counts as constant; comparing two models tells (:func:`explained`).
+    A variable whose value cannot be reproduced counts as constant. :func:`explained` shows whether it is.
     """
     places = {value: place for place, value in reversed(list(enumerate(seed_sequence(seed))))}
     initializers = _initializers_of(model)
     return [_source(variable, places, initializers.get(id(variable), ())) for variable in model.variables]
 
 
-def _source(variable: keras.Variable, places: dict[int, int], initializers: tuple[Any, ...]) -> Source:
+def _source(variable: keras.Variable, places: dict[int, int], initializers: tuple[RandomInitializer, ...]) -> Source:
     value = np.asarray(variable.value)
     if variable.path.endswith("seed_generator_state"):
         return Source(places.get(int(value[0])))
@@ -64,7 +85,7 @@ def _source(variable: keras.Variable, places: dict[int, int], initializers: tupl
     return Source()
 
 
-def _reproduces(initializer: Any, variable: keras.Variable, value: NDArray[Any]) -> bool:
+def _reproduces(initializer: RandomInitializer, variable: keras.Variable, value: ArrayOnHost) -> bool:
     if value.ndim == 0 or value.size == 0 or (value == value.flat[0]).all():
         return False
     try:
@@ -73,19 +94,19 @@ def _reproduces(initializer: Any, variable: keras.Variable, value: NDArray[Any])
         return False
 
 
-def _initializers_of(model: keras.Model) -> dict[int, tuple[Any, ...]]:
-    """Variable id → random initialisers of the layer that owns it."""
-    found: dict[int, tuple[Any, ...]] = {}
-    for layer in model._flatten_layers():
-        held = [one for one in vars(layer).values() if isinstance(one, keras.initializers.Initializer)]
-        mine = tuple(one for one in held if hasattr(one, "seed"))
-        if mine:
+def _initializers_of(model: keras.Model) -> dict[int, tuple[RandomInitializer, ...]]:
+    """Variable id → random initializers of the layer that owns it."""
+    found: dict[int, tuple[RandomInitializer, ...]] = {}
+    for layer in flatten_layers(model):
+        if mine := initializers_of(layer):
             for variable in layer.variables:
                 found[id(variable)] = mine + found.get(id(variable), ())
     return found
 
 
-def explained(model: keras.Model, seed: int, found: list[Source], constants: list[Any], skip: frozenset[int]) -> bool:
+def explained(
+    model: keras.Model, seed: int, found: Sequence[Source], constants: Sequence[ArrayOnHost], skip: frozenset[int]
+) -> bool:
     """Whether `found` predicts the variables of a model built with another seed.
 
     Args:

@@ -1,39 +1,31 @@
-"""Stock Keras layers made fit for a fused program: rates that are inputs, statistics that skip padding rows.
+"""Stock Keras layers adapted to a fused program: rates that are inputs, statistics that skip padding rows.
 
-The layers of a template model are patched in place, on the instance; the class, and every other model, stays as it
-is. A patched layer computes what the original computes; only what is constant in the original may be traced here.
+The layers of a template model are patched in place, on the instance. The class, and every other model, stays as it is.
+A patched layer computes what the original computes, but what is constant in the original may be traced here.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 import keras
 
-from hpsearch.keras_internals.convolution import convolution_of, pooling_of
-
-RATES = (
-    keras.layers.Dropout,
-    keras.layers.SpatialDropout1D,
-    keras.layers.SpatialDropout2D,
-    keras.layers.SpatialDropout3D,
-    keras.layers.GaussianDropout,
-    keras.layers.GaussianNoise,
-)
-"""Layers whose strength becomes an input of the program; Keras' own code branches on it."""
+from hpsearch.keras_internals.layers import flatten_layers, noise_shape, set_untracked
+from hpsearch.keras_internals.numbers import RATE_LAYERS
+from hpsearch.training.engines.convolution import convolution_of, pooling_of
 
 
 class RowMask:
-    """Which rows of the batch being traced are real; shared by a program and its patched layers."""
+    """Which rows of the batch being traced are real. A template and its patched layers share it."""
 
     def __init__(self) -> None:
         self._mask: jax.Array | None = None
 
     @contextmanager
     def set_to(self, mask: jax.Array) -> Iterator[None]:
-        """Make `mask`, shape ``(batch,)`` of 0 and 1, known to the layers that are called inside."""
+        """Tell the layers that are called inside of `mask`, shape ``(batch,)`` of 0 and 1."""
         self._mask = mask
         try:
             yield
@@ -41,7 +33,7 @@ class RowMask:
             self._mask = None
 
     def for_inputs(self, inputs: jax.Array) -> jax.Array | None:
-        """The mask as batch normalisation takes it: one value per row and position."""
+        """The mask in the shape that batch normalization takes: one value per row and position."""
         if self._mask is None:
             return None
         shape = inputs.shape[:-1]
@@ -51,60 +43,64 @@ class RowMask:
 def patch_layers(model: keras.Model, rows: RowMask) -> None:
     """Patch all layers of a template model that need it."""
     on_cpu = jax.default_backend() == "cpu"
-    for layer in model._flatten_layers():
+    for layer in flatten_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
-            _patch(layer, _masked_normalization(layer, rows))
+            set_untracked(layer, "call", _masked_normalization(layer, rows))
         elif isinstance(layer, keras.layers.Normalization) and hasattr(layer, "adapt_mean"):
-            _patch(layer, _adapted_normalization(layer))
-        elif type(layer) in RATES:
-            _patch(layer, _noise(layer))
+            set_untracked(layer, "call", _adapted_normalization(layer))
+        elif type(layer) in RATE_LAYERS:
+            set_untracked(layer, "call", _noise(layer))
         elif on_cpu and (convolve := convolution_of(layer)) is not None:
-            object.__setattr__(layer, "convolution_op", convolve)
+            set_untracked(layer, "convolution_op", convolve)
         elif on_cpu and (pool := pooling_of(layer)) is not None:
-            _patch(layer, pool)
+            set_untracked(layer, "call", pool)
 
 
-def _patch(layer: keras.layers.Layer, call: Callable[..., Any]) -> None:
-    # Past Keras' attribute tracking, which is for layers and variables.
-    object.__setattr__(layer, "call", call)
+def strength_name(layer: keras.layers.Layer) -> str:
+    """The attribute that holds the strength of one of :data:`RATE_LAYERS`."""
+    return "stddev" if isinstance(layer, keras.layers.GaussianNoise) else "rate"
 
 
-def _masked_normalization(layer: keras.layers.BatchNormalization, rows: RowMask) -> Callable[..., Any]:
-    original = layer.call
+class _Normalize(Protocol):
+    def __call__(self, inputs: jax.Array, training: bool | None = None, mask: jax.Array | None = None) -> jax.Array: ...
 
-    def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+
+def _masked_normalization(layer: keras.layers.BatchNormalization, rows: RowMask) -> _Normalize:
+    original: _Normalize = layer.call
+
+    def call(inputs: jax.Array, training: bool | None = None, mask: jax.Array | None = None) -> jax.Array:
         axis = layer.axis % len(inputs.shape)
         if training and axis == len(inputs.shape) - 1 and (real := rows.for_inputs(inputs)) is not None:
-            # Keras may have a mask of its own, as behind an embedding that marks padding.
+            # Keras may have a mask of its own, as after an embedding that marks padding.
             mask = real if mask is None else real * jnp.broadcast_to(jnp.asarray(mask, real.dtype), real.shape)
         return original(inputs, training=training, mask=mask)
 
     return call
 
 
-def _adapted_normalization(layer: Any) -> Callable[..., Any]:
-    """Keras keeps the adapted moments as constants; every lane has its own, so they are read from the variables."""
-    original = layer.call
+def _adapted_normalization(layer: keras.layers.Normalization) -> Callable[[jax.Array], jax.Array]:
+    """Keras keeps the adapted moments as constants. Every lane has its own, so they are read from the variables."""
+    original: Callable[[jax.Array], jax.Array] = layer.call
 
-    def call(inputs: Any) -> Any:
+    def call(inputs: jax.Array) -> jax.Array:
         constants = layer.mean, layer.variance
         shape = constants[0].shape
-        object.__setattr__(layer, "mean", jnp.reshape(layer.adapt_mean.value, shape))
-        object.__setattr__(layer, "variance", jnp.reshape(layer.adapt_variance.value, shape))
+        set_untracked(layer, "mean", jnp.reshape(layer.adapt_mean.value, shape))
+        set_untracked(layer, "variance", jnp.reshape(layer.adapt_variance.value, shape))
         try:
             return original(inputs)
         finally:
-            object.__setattr__(layer, "mean", constants[0])
-            object.__setattr__(layer, "variance", constants[1])
+            set_untracked(layer, "mean", constants[0])
+            set_untracked(layer, "variance", constants[1])
 
     return call
 
 
-def _noise(layer: Any) -> Callable[..., Any]:
-    """Dropout and its kin with a rate that may be traced; 0 gives the inputs back, as in Keras."""
+def _noise(layer: keras.layers.Layer) -> Callable[..., jax.Array]:
+    """Dropout and its kin with a rate that may be traced. A rate of 0 returns the inputs, as in Keras."""
 
-    def call(inputs: Any, training: bool = False) -> Any:
-        strength = layer.stddev if isinstance(layer, keras.layers.GaussianNoise) else layer.rate
+    def call(inputs: jax.Array, training: bool = False) -> jax.Array:
+        strength: float | jax.Array = getattr(layer, strength_name(layer))
         if not training or (isinstance(strength, int | float) and strength == 0):
             return inputs
         key = layer.seed_generator.next()
@@ -113,13 +109,13 @@ def _noise(layer: Any) -> Callable[..., Any]:
         if isinstance(layer, keras.layers.GaussianDropout):
             stddev = jnp.sqrt(strength / (1.0 - strength))
             return inputs * (1.0 + stddev * jax.random.normal(key, inputs.shape, inputs.dtype))
-        return _drop(inputs, strength, key, _noise_shape(layer, inputs))
+        return _drop(inputs, strength, key, noise_shape(layer, inputs))
 
     return call
 
 
-def _drop(inputs: jax.Array, rate: Any, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    # 24 bits decide about a value: exact in float32, and a rate is met to within 6e-8.
+def _drop(inputs: jax.Array, rate: float | jax.Array, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    # 24 bits decide about a value. They are exact in float32, and meet a rate to within 6e-8.
     kept = (random_bits(key, shape) >> 8).astype(jnp.float32) >= rate * 16777216.0
     scale = jnp.where(rate < 1.0, 1.0 / jnp.maximum(1.0 - rate, 1e-6), 0.0)
     return jnp.where(kept, inputs * scale.astype(inputs.dtype), jnp.zeros((), inputs.dtype))
@@ -128,9 +124,9 @@ def _drop(inputs: jax.Array, rate: Any, key: jax.Array, shape: tuple[int, ...]) 
 def random_bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """32 random bits per value, from a hash of its position and the key.
 
-    Threefry, JAX's own, takes 20 rounds; with dropout it was a third of the compile time and of the training time.
-    Masks do not need a generator of that strength: this is the ``lowbias32`` integer hash (C. Wellons, "Prospecting
-    for Hash Functions", 2018), once for each half of the key.
+    JAX's own generator, Threefry, takes 20 rounds. With dropout it was a third of the compile time and of the training
+    time. Masks do not need a generator of that strength. This is the ``lowbias32`` integer hash (C. Wellons,
+    "Prospecting for Hash Functions", 2018), once for each half of the key.
 
     Args:
         key: State of a Keras seed generator, uint32 of shape ``(2,)``.
@@ -147,11 +143,3 @@ def _hash(x: jax.Array) -> jax.Array:
     x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
     x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
     return x ^ (x >> 16)
-
-
-def _noise_shape(layer: Any, inputs: jax.Array) -> tuple[int, ...]:
-    if hasattr(layer, "_get_noise_shape"):  # spatial dropout: whole channels
-        wanted = layer._get_noise_shape(inputs)
-    else:
-        wanted = layer.noise_shape or (None,) * len(inputs.shape)
-    return tuple(size if one is None else int(one) for one, size in zip(wanted, inputs.shape, strict=True))

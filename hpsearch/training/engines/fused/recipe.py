@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import keras
@@ -11,38 +10,49 @@ import numpy as np
 from hpsearch.core.events import Lane
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config, Space, config_key
+from hpsearch.data.dataset import Array
+from hpsearch.errors import HpsearchError
+from hpsearch.keras_internals.layers import flatten_layers
+from hpsearch.keras_internals.numbers import NumberSlot, numbers_in
+from hpsearch.keras_internals.optimizers import learning_rate_of
 from hpsearch.models.sharing import shared_layers
-from hpsearch.training.engines.fused.identity import Identity, identity
-from hpsearch.training.engines.fused.initial import Source, explained, seed_sequence, sources
-from hpsearch.training.engines.fused.lifting import numbers_in, telling_config
-from hpsearch.training.engines.fused.template import Slot, Template, UnfusableError
+from hpsearch.training.engines.fused.dynamic import probe_config
+from hpsearch.training.engines.fused.errors import NotDynamicError, UnfusableError, tracing
+from hpsearch.training.engines.fused.initial import ArrayOnHost, Source, Value, explained, seed_sequence, sources
+from hpsearch.training.engines.fused.program_digest import ProgramDigest, program_digest
+from hpsearch.training.engines.fused.pytree import HostInputs
+from hpsearch.training.engines.fused.template import Template
 from hpsearch.training.problem import Problem
-
-
-class NotLiftedError(Exception):
-    """Hyperparameters that were taken for mere numbers decide the program after all."""
-
-    def __init__(self, names: frozenset[str]) -> None:
-        super().__init__(", ".join(sorted(names)))
-        self.names = names
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a lane starts: values of the trainable, the other and the optimizer's variables, and of the slots."""
+    """Where a lane starts.
 
-    trainable: list[Any]
-    fixed: list[Any]
-    optimizer: list[Any]
-    slots: list[float]
+    Attributes:
+        trainable: Values of the trainable variables.
+        non_trainable: Values of the non-trainable variables.
+        optimizer: Values of the optimizer's variables.
+        numbers: Values for the recipe's slots.
+    """
+
+    trainable: list[Value]
+    non_trainable: list[Value]
+    optimizer: list[Value]
+    numbers: list[float]
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What a lane's own model has where the program takes inputs."""
+    """What a lane's own model has where the program takes inputs.
 
-    slots: tuple[float, ...]
-    rate: float | None
+    Attributes:
+        in_slots: One per slot.
+        learning_rate: None if it is no variable, as with a schedule.
+    """
+
+    in_slots: tuple[float, ...]
+    learning_rate: float | None
 
 
 class Recipe:
@@ -53,68 +63,69 @@ class Recipe:
         config: A config of the signature.
         folds: Folds whose models are one program.
         space: The study's space.
-        lifted: Hyperparameters to lift.
+        dynamic: Hyperparameters that are to be inputs of the program.
 
     Attributes:
         slots: Where models of the signature have numbers that differ from config to config: the program's inputs.
-        structure: See :class:`~hpsearch.training.engines.fused.identity.Identity`.
+        structure: See :class:`~hpsearch.training.engines.fused.program_digest.ProgramDigest`.
 
     Raises:
         UnfusableError: The model cannot be trained by a fused program.
-        NotLiftedError: Some of `lifted` decide the program.
+        NotDynamicError: Some of `dynamic` decide the program.
     """
 
     def __init__(
-        self, problem: Problem, config: Config, *, folds: Sequence[int], space: Space, lifted: frozenset[str]
+        self, problem: Problem, config: Config, *, folds: Sequence[int], space: Space, dynamic: frozenset[str]
     ) -> None:
         self._problem = problem
         self._folds = tuple(folds)
-        self._lifted = lifted & config.keys()
+        self._dynamic = dynamic & config.keys()
         self._numbers: dict[object, Numbers | None] = {}
         self._patterns: dict[frozenset[int], list[Source] | None] = {}
-        self.config = telling_config(config, space, self._lifted, which=0)
-        other = telling_config(config, space, self._lifted, which=1)
+        self.config = probe_config(config, space, self._dynamic, which=0)
+        other = probe_config(config, space, self._dynamic, which=1)
         model = self.build(self.config, folds[0], seed=1)
-        # The twin differs in everything that must not matter: lifted values, fold and seed.
+        # The twin differs in everything that must not matter: dynamic hyperparameters, fold and seed.
         twin = self.build(other, folds[-1], seed=2)
         check_unshared(model, twin)
         self.parameters = int(model.count_params())
         here, there = dict(numbers_in(model)), dict(numbers_in(twin))
-        self.slots: list[Slot] = [slot for slot, value in here.items() if there.get(slot, value) != value]
+        self.slots: list[NumberSlot] = [slot for slot, value in here.items() if there.get(slot, value) != value]
         self._constants = {slot: value for slot, value in here.items() if slot not in self.slots}
         self._layers = _layers(model)
         self._read_sources(model, twin)
         self.template = Template(model, *few_rows(problem))
-        rate = model.optimizer._learning_rate
+        rate = learning_rate_of(model.optimizer)
         self._rate_index = next((i for i, v in enumerate(model.optimizer.variables) if v is rate), None)
-        found = self._identity(self.template)
-        if _layers(twin) != self._layers or self._identity(Template(twin, *few_rows(problem))) != found:
+        found = self._digest(self.template)
+        if _layers(twin) != self._layers or self._digest(Template(twin, *few_rows(problem))) != found:
             raise self._difference(found, other)
         self.structure = found.structure
 
-    def _identity(self, template: Template) -> Identity:
-        """See :func:`identity`.
+    def _digest(self, template: Template) -> ProgramDigest:
+        """See :func:`program_digest`.
 
         Raises:
-            NotLiftedError: Code somewhere branches on a number that is to be an input.
+            NotDynamicError: Code somewhere branches on a number that is to be an input.
         """
         try:
-            return identity(template, self.slots, *few_rows(self._problem))
+            return program_digest(template, self.slots, *few_rows(self._problem))
         except (jax.errors.JAXTypeError, AttributeError) as error:
-            if not self._lifted:
+            if not self._dynamic:
                 raise
-            raise NotLiftedError(self._lifted) from error
+            raise NotDynamicError(self._dynamic) from error
 
-    def _difference(self, wanted: Identity, other: Config) -> Exception:
+    def _difference(self, wanted: ProgramDigest, other: Config) -> UnfusableError | NotDynamicError:
         """Why two models that should be one program are two."""
 
         def same(config: Config, fold: int, seed: int) -> bool:
             try:
-                model = self.build(config, fold, seed=seed)
-                if _layers(model) != self._layers:
-                    return False
-                return self._identity(Template(model, *few_rows(self._problem))) == wanted
-            except Exception:  # the build function need not take such a value at all
+                with tracing():
+                    model = self.build(config, fold, seed=seed)
+                    if _layers(model) != self._layers:
+                        return False
+                    return self._digest(Template(model, *few_rows(self._problem))) == wanted
+            except (HpsearchError, UnfusableError, NotDynamicError):  # the build function may refuse such a value
                 return False
 
         first = self._folds[0]
@@ -122,19 +133,21 @@ class Recipe:
             return UnfusableError("a model built anew, with another seed, is another program")
         if not same(self.config, self._folds[-1], 1):
             return UnfusableError("its program depends on the rows of the fold")
-        bad = {name for name in self._lifted if not same({**self.config, name: other[name]}, first, 1)}
-        return NotLiftedError(frozenset(bad or self._lifted))
+        bad = {name for name in self._dynamic if not same({**self.config, name: other[name]}, first, 1)}
+        return NotDynamicError(frozenset(bad or self._dynamic))
 
     def _read_sources(self, model: keras.Model, twin: keras.Model) -> None:
         """Find out where initial values come from: seeds, the fold's data, or neither."""
         values = [np.asarray(v.value) for v in model.variables]
         places = {id(v): i for i, v in enumerate(model.variables)}
         self._trainable = [places[id(v)] for v in model.trainable_variables]
-        self._fixed = [places[id(v)] for v in model.non_trainable_variables]
+        self._non_trainable = [places[id(v)] for v in model.non_trainable_variables]
         found = sources(model, 1)
-        # Untouched statistics are all 0 or all 1; anything else was adapted to the fold's rows.
+        # Untouched statistics are all 0 or all 1. Anything else was adapted to the fold's rows.
         adapted = frozenset(
-            i for i in self._fixed if found[i].place is None and not ((values[i] == 0).all() or (values[i] == 1).all())
+            i
+            for i in self._non_trainable
+            if found[i].place is None and not ((values[i] == 0).all() or (values[i] == 1).all())
         )
         self._sources = found if explained(twin, 2, found, values, adapted) else None
         self._by_fold = dict.fromkeys(self._folds, values)
@@ -152,17 +165,17 @@ class Recipe:
         """Numbers of a config for the slots and the learning rate, read off a model of its own.
 
         Returns:
-            None where that model is another program after all, such as one that leaves a layer out for a rate of 0.
+            None if that model is another program after all, such as one that leaves a layer out for a rate of 0.
         """
-        address = config_key({name: value for name, value in config.items() if name in self._lifted})
+        address = config_key({name: value for name, value in config.items() if name in self._dynamic})
         if address not in self._numbers:
             model = self.build(config, self._folds[0], seed=1)
             found = dict(numbers_in(model))
             same = _layers(model) == self._layers and found.keys() <= {*self.slots, *self._constants}
             same = same and all(found.get(slot) == value for slot, value in self._constants.items())
             same = same and self._has_constants(model)
-            rate = model.optimizer._learning_rate
-            # What is left out, a regularizer or a weight decay, is one of strength 0.
+            rate = learning_rate_of(model.optimizer)
+            # What is left out, such as a regularizer or a weight decay, is one of strength 0.
             self._numbers[address] = (
                 Numbers(
                     tuple(found.get(slot, 0.0) for slot in self.slots),
@@ -179,7 +192,7 @@ class Recipe:
             return True
         values = self._by_fold[self._folds[0]]
         known = _values_by(model, self.template.model)
-        constant = [i for i in self._fixed if self._sources[i].place is None]
+        constant = [i for i in self._non_trainable if self._sources[i].place is None]
         return all(np.array_equal(known.get(i, values[i]), values[i]) for i in constant)
 
     def start(self, lane: Lane) -> Start:
@@ -187,41 +200,40 @@ class Recipe:
         seed = derive(self._problem.spec.seed, "weights", lane.trial, lane.fold)
         numbers = self.numbers(lane.config)
         assert numbers is not None, "asked before"
-        slots = list(numbers.slots)
-        optimizer = list(self.template.optimizer)
-        if numbers.rate is not None and self._rate_index is not None:
-            optimizer[self._rate_index] = np.asarray(numbers.rate, optimizer[self._rate_index].dtype)
-        found = self._sources_for(lane.config, numbers)
-        if found is None:
-            trainable, fixed = self._from_model(lane, seed)
-            return Start(trainable, fixed, optimizer, slots)
+        optimizer: list[Value] = list(self.template.optimizer)
+        if numbers.learning_rate is not None and self._rate_index is not None:
+            optimizer[self._rate_index] = np.asarray(numbers.learning_rate, optimizer[self._rate_index].dtype)
+        drawn = self._sources_for(lane.config, numbers)
+        if drawn is None or self._sources is None:
+            trainable, non_trainable = self._from_model(lane, seed)
+            return Start(trainable, non_trainable, optimizer, list(numbers.in_slots))
         seeds = seed_sequence(seed)
         base = self._by_fold[lane.fold]
         variables = self.template.model.variables
 
-        def value(source: Source, index: int) -> Any:
+        def value(source: Source, index: int) -> Value:
             return base[index] if source.place is None else source.value(seeds, variables[index])
 
-        trainable = [value(source, index) for source, index in zip(found, self._trainable, strict=True)]
-        fixed = [value(self._sources[index], index) for index in self._fixed]  # type: ignore[index]
-        return Start(trainable, fixed, optimizer, slots)
+        trainable = [value(source, index) for source, index in zip(drawn, self._trainable, strict=True)]
+        non_trainable = [value(self._sources[index], index) for index in self._non_trainable]
+        return Start(trainable, non_trainable, optimizer, list(numbers.in_slots))
 
     @property
     def lane_bytes(self) -> int:
         """Device memory of one lane's state."""
         template = self.template
-        return sum(v.nbytes for v in (*template.trainable, *template.fixed, *template.optimizer))
+        return sum(v.nbytes for v in (*template.trainable, *template.non_trainable, *template.optimizer))
 
     def _sources_for(self, config: Config, numbers: Numbers) -> list[Source] | None:
-        """Sources of the trainable variables for a config; None where they are not understood.
+        """Sources of the trainable variables for a config; None if they are not understood.
 
-        A rate of 0 makes no seed generator in Keras, so that later layers draw other seeds.
+        For a rate of 0, Keras makes no seed generator, so that later layers draw other seeds.
         """
         if self._sources is None:
             return None
         zeros = frozenset(
             index
-            for index, (slot, value) in enumerate(zip(self.slots, numbers.slots, strict=True))
+            for index, (slot, value) in enumerate(zip(self.slots, numbers.in_slots, strict=True))
             if slot.owner == "layer" and value == 0
         )
         if not zeros:
@@ -241,19 +253,19 @@ class Recipe:
         mine = [found[places[id(v)]] for v in model.trainable_variables]
         return mine if len(mine) == len(self._trainable) else None
 
-    def _from_model(self, lane: Lane, seed: int) -> tuple[list[Any], list[Any]]:
+    def _from_model(self, lane: Lane, seed: int) -> tuple[list[Value], list[Value]]:
         """The slow way: build the lane's own model."""
         model = self.build(lane.config, lane.fold, seed=seed)
         mine = self.template.model.variables
         known = _values_by(model, self.template.model)
-        trainable = [v.value for v in model.trainable_variables]
+        trainable: list[Value] = [v.value for v in model.trainable_variables]
         if [t.shape for t in trainable] != [t.shape for t in self.template.trainable]:
             raise UnfusableError("models of one signature differ in their shapes")
-        return trainable, [known.get(i, np.asarray(mine[i].value)) for i in self._fixed]
+        return trainable, [known.get(i, np.asarray(mine[i].value)) for i in self._non_trainable]
 
 
 def check_unshared(one: keras.Model, other: keras.Model) -> None:
-    """A template's layers are patched, and traced by several threads at once: they must be no other model's.
+    """Refuse models that share layers: a template's layers are patched, and several threads trace them.
 
     Raises:
         UnfusableError: With the name of a layer.
@@ -262,7 +274,7 @@ def check_unshared(one: keras.Model, other: keras.Model) -> None:
         raise UnfusableError(f"its models share layers with each other, such as {shared[0].name!r}")
 
 
-def few_rows(problem: Problem) -> tuple[Any, Any]:
+def few_rows(problem: Problem) -> tuple[HostInputs, Array]:
     """Two rows and their targets, to build and to trace with."""
     part = problem.dataset.train.take(np.arange(2))
     x = {k: np.asarray(v) for k, v in part.x.items()} if isinstance(part.x, Mapping) else part.x
@@ -273,17 +285,17 @@ def _layers(model: keras.Model) -> list[tuple[str, list[tuple[int, ...]]]]:
     """Kind of every layer, and the shapes of its weights that train."""
     return [
         (type(layer).__name__, [tuple(v.shape) for v in layer.trainable_variables])
-        for layer in model._flatten_layers(include_self=False)
+        for layer in flatten_layers(model, include_self=False)
     ]
 
 
-def _values_by(model: keras.Model, like: keras.Model) -> dict[int, Any]:
+def _values_by(model: keras.Model, like: keras.Model) -> dict[int, ArrayOnHost]:
     """Values of a model's variables, by the places of those of another model with the same layers.
 
     A layer with a rate of 0 lacks its seed generator's state.
     """
-    found: dict[int, Any] = {}
-    for one, other in zip(model._flatten_layers(), like._flatten_layers(), strict=True):
+    found: dict[int, ArrayOnHost] = {}
+    for one, other in zip(flatten_layers(model), flatten_layers(like), strict=True):
         alike = len(one.variables) == len(other.variables)
         mine, theirs = (layer.variables if alike else _undrawn(layer) for layer in (one, other))
         found |= {id(to): np.asarray(v.value) for v, to in zip(mine, theirs, strict=True)}

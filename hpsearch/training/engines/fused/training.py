@@ -1,14 +1,14 @@
-"""Training lanes of one signature: groups of lanes in lock step, one dispatch per group and epoch."""
+"""Training lanes of one signature: groups of lanes in lockstep, one dispatch per group and epoch."""
 
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from hpsearch.core.events import EpochFinished, Event, Lane, LaneFinished, LaneStopped
 from hpsearch.core.hyperparameters import epochs_of
@@ -16,8 +16,12 @@ from hpsearch.core.trial import FoldResult
 from hpsearch.training.engines.base import Stopped
 from hpsearch.training.engines.failures import diverged
 from hpsearch.training.engines.fused.data import DeviceData
-from hpsearch.training.engines.fused.program import Program, State
+from hpsearch.training.engines.fused.epoch import State
+from hpsearch.training.engines.fused.program import Metrics, Program
+from hpsearch.training.engines.fused.pytree import Values
 from hpsearch.training.engines.loop import DivergedError, append, check_finite, freeze, order_of
+
+Dispatched = Future[tuple[State, Metrics]]
 
 
 @dataclass(slots=True)
@@ -42,20 +46,20 @@ class Group:
 
     lanes: list[Progress]
     state: State
-    slots: list[jax.Array]
+    numbers: Values
     counts: jax.Array
-    held: jax.Array
+    validation_rows: jax.Array
 
 
 class Training:
-    """Trains lanes of one signature from their start to their end.
+    """Trains lanes of one signature from start to end.
 
     Args:
         program: Compiled.
         data: Rows and targets.
         seed: The study's seed, for the row orders.
         lanes: To train.
-        dispatch: Runs the groups' epochs, as many at once as it has threads.
+        dispatch: Runs the groups' epochs, as many at a time as it has threads.
     """
 
     def __init__(
@@ -70,7 +74,7 @@ class Training:
         """Epoch by epoch until every lane has ended.
 
         Raises:
-            Exception: As JAX does, when memory runs out.
+            Exception: JAX's own, when memory runs out.
         """
         yield from self._stop(stopped)
         epoch = 0
@@ -90,9 +94,8 @@ class Training:
 
     def _group(self, lanes: list[Progress]) -> Group:
         starts = [self._program.recipe.start(one.lane) for one in lanes]
-        return Group(
-            lanes, self._program.stack(starts), self._program.slots(starts), self._counts(lanes), self._held(lanes)
-        )
+        state, numbers = self._program.stack(starts), self._program.numbers(starts)
+        return Group(lanes, state, numbers, self._counts(lanes), self._validation_rows(lanes))
 
     def _padded(self, lanes: list[Progress]) -> list[Progress]:
         return [*lanes, *[lanes[-1]] * (self._program.width - len(lanes))]
@@ -101,21 +104,23 @@ class Training:
         folds = [one.lane.fold for one in self._padded(lanes)]
         return jnp.array(np.array([[self._data.n_train(f), self._data.n_validation(f)] for f in folds], np.int32))
 
-    def _held(self, lanes: list[Progress]) -> jax.Array:
+    def _validation_rows(self, lanes: list[Progress]) -> jax.Array:
         return jnp.array(np.stack([self._data.validation_rows(one.lane.fold) for one in self._padded(lanes)]))
 
-    def _rows(self, epoch: int) -> list[np.ndarray]:
+    def _rows(self, epoch: int) -> list[NDArray[np.int32]]:
         return [np.stack([self._order(one, epoch) for one in self._padded(group.lanes)]) for group in self._groups]
 
-    def _order(self, one: Progress, epoch: int) -> np.ndarray:
+    def _order(self, one: Progress, epoch: int) -> NDArray[np.int32]:
         lane = one.lane
         order = order_of(self._seed, lane.trial, lane.fold)(self._data.n_train(lane.fold), epoch)
         return self._data.epoch_rows(lane.fold, order, self._program.batch)
 
-    def _dispatch(self, group: Group, rows: np.ndarray) -> "Future[Any]":
-        return self._executor.submit(self._program.run, group.state, group.slots, rows, group.counts, group.held)
+    def _dispatch(self, group: Group, rows: NDArray[np.int32]) -> Dispatched:
+        return self._executor.submit(
+            self._program.run, group.state, group.numbers, rows, group.counts, group.validation_rows
+        )
 
-    def _collect(self, group: Group, ran: "Future[Any]", epoch: int) -> Iterator[Event]:
+    def _collect(self, group: Group, ran: Dispatched, epoch: int) -> Iterator[Event]:
         group.state, metrics = ran.result()
         values = {name: np.asarray(value) for name, value in metrics.items()}
         for place, one in enumerate(group.lanes):
@@ -153,7 +158,7 @@ class Training:
                 yield LaneStopped(one.lane.trial, one.result())
 
     def _repack(self) -> bool:
-        """Move the lanes that go on into as few groups as hold them; whether anything moved."""
+        """Move the lanes that go on into as few groups as possible; returns whether anything moved."""
         needed = -(-len(self._running()) // self._program.width)
         if needed >= len(self._groups):
             return False
@@ -166,10 +171,10 @@ class Training:
         lanes = [group.lanes[place] for group, place in places]
         full = [*places, *[places[-1]] * (self._program.width - len(places))]
 
-        def gather(*leaves: Any) -> jax.Array:
+        def gather(*leaves: jax.Array) -> jax.Array:
             return jnp.array(np.stack([leaf[place] for leaf, (_, place) in zip(leaves, full, strict=True)]))
 
-        # By way of the host: no program to compile for every way of picking lanes.
-        states = [jax.tree.map(np.asarray, (group.state, group.slots)) for group, _ in full]
-        state, slots = jax.tree.map(gather, *states)
-        return Group(lanes, state, slots, self._counts(lanes), self._held(lanes))
+        # Through the host, so that no program is compiled for every way of picking lanes.
+        states = [jax.tree.map(np.asarray, (group.state, group.numbers)) for group, _ in full]
+        state, numbers = jax.tree.map(gather, *states)
+        return Group(lanes, state, numbers, self._counts(lanes), self._validation_rows(lanes))

@@ -1,27 +1,29 @@
-"""Gradients of convolutions and of max pooling that are quick on a CPU.
+"""Gradients of convolutions and of max pooling that are fast on a CPU.
 
-XLA has a quick convolution for CPUs, but compiles its gradient for the kernel to scalar loops as soon as it stands
-inside a loop, and that of max pooling always. Here they are slices and matrix products, and the gradient for the
-inputs is a convolution again. Measured on one core, a step of 128 images of 14 × 14 × 32 with 64 filters inside a
-loop: 970 ms with XLA's gradients, 45 ms with these. Sums are taken in another order, nothing else differs.
+XLA has a fast convolution for CPUs. Inside a loop, it compiles the gradient for the kernel to scalar loops; for max
+pooling it always does. Here, gradients are slices and matrix products, and the gradient for the inputs is a convolution
+again. A step of 128 images of 14 × 14 × 32 with 64 filters, inside a loop, on one core: 970 ms with XLA's gradients,
+45 ms with these. Sums are taken in another order; nothing else differs.
 """
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import keras
+from jax.typing import ArrayLike
+
+from hpsearch.keras_internals.layers import flatten_layers, set_untracked, unset_untracked
 
 _FEW_CHANNELS = 8
-"""Below, one matrix product over all positions of the kernel is quicker than one for each."""
+"""Below this, one matrix product over all positions of the kernel is faster than one for each."""
 
 
-def convolution_of(layer: Any) -> Callable[[Any, Any], jax.Array] | None:
-    """A replacement for the layer's ``convolution_op``, or None where the layer is of another kind."""
+def convolution_of(layer: keras.layers.Layer) -> Callable[[ArrayLike, ArrayLike], jax.Array] | None:
+    """A replacement for the layer's ``convolution_op``; None for layers of other kinds."""
     plain = type(layer) in (keras.layers.Conv1D, keras.layers.Conv2D) and layer.groups == 1
     if not plain or layer.data_format != "channels_last" or layer.padding not in ("valid", "same"):
         return None
@@ -29,7 +31,7 @@ def convolution_of(layer: Any) -> Callable[[Any, Any], jax.Array] | None:
         return None
     strides, same = tuple(layer.strides), layer.padding == "same"
 
-    def convolve(inputs: Any, kernel: Any) -> jax.Array:
+    def convolve(inputs: ArrayLike, kernel: ArrayLike) -> jax.Array:
         x, weights = jnp.asarray(inputs), jnp.asarray(kernel)
         weights = weights.astype(x.dtype)
         if all(one == 1 for one in strides):
@@ -50,17 +52,21 @@ def _same_padding(sizes: Sequence[int]) -> Padding:
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolve(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """Convolution with strides of 1, its gradients as operations that are quick inside a compiled loop as well."""
+    """Convolution with strides of 1, its gradients as operations that are fast inside a compiled loop, too."""
     axes = "NHWC"[: x.ndim - 1] + "C", "HW"[: x.ndim - 2] + "IO", "NHWC"[: x.ndim - 1] + "C"
     return jax.lax.conv_general_dilated(x, kernel, (1,) * (x.ndim - 2), padding, dimension_numbers=axes)
 
 
-def _convolve_forward(x: jax.Array, kernel: jax.Array, padding: Padding) -> tuple[jax.Array, Any]:
+def _convolve_forward(
+    x: jax.Array, kernel: jax.Array, padding: Padding
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     return _convolve(x, kernel, padding), (x, kernel)
 
 
-def _convolve_backward(padding: Padding, kept: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-    x, kernel = kept
+def _convolve_backward(
+    padding: Padding, saved: tuple[jax.Array, jax.Array], gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = saved
     sizes, channels = kernel.shape[:-2], x.shape[-1]
     spatial = tuple(range(len(sizes)))
     flipped = jnp.flip(kernel, spatial).swapaxes(-1, -2)
@@ -111,8 +117,8 @@ def patches(x: jax.Array, sizes: Sequence[int], strides: Sequence[int], *, same:
     return jnp.concatenate(views, axis=-1)
 
 
-def pooling_of(layer: Any) -> Callable[[Any], jax.Array] | None:
-    """A replacement for the layer's ``call``, or None where windows overlap or the layer is of another kind."""
+def pooling_of(layer: keras.layers.Layer) -> Callable[[jax.Array], jax.Array] | None:
+    """A replacement for the layer's ``call``; None if its windows overlap, and for layers of other kinds."""
     if type(layer) not in (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D):
         return None
     sizes, strides = tuple(layer.pool_size), tuple(layer.strides)
@@ -123,23 +129,23 @@ def pooling_of(layer: Any) -> Callable[[Any], jax.Array] | None:
 
 @contextmanager
 def quick_pooling(model: keras.Model) -> Iterator[None]:
-    """Let a model's pooling layers run :func:`max_pool` inside the block, where Keras runs JAX on a CPU.
+    """Let a model's pooling layers run :func:`max_pool` inside the block, if Keras runs JAX on a CPU.
 
-    Convolutions stay as they are: outside a compiled loop, XLA's own gradients are the quicker ones.
+    Convolutions stay as they are: outside a compiled loop, XLA's own gradients are faster.
     """
     on_cpu = keras.backend.backend() == "jax" and jax.default_backend() == "cpu"
-    pools = [(layer, pool) for layer in model._flatten_layers() if on_cpu and (pool := pooling_of(layer))]
+    pools = [(layer, pool) for layer in flatten_layers(model) if on_cpu and (pool := pooling_of(layer))]
     for layer, pool in pools:
-        object.__setattr__(layer, "call", pool)
+        set_untracked(layer, "call", pool)
     try:
         yield
     finally:
         for layer, _ in pools:
-            vars(layer).pop("call", None)  # a layer that models share may be in several blocks
+            unset_untracked(layer, "call")  # a layer that models share may be in several blocks
 
 
 def max_pool(x: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
-    """The largest value of every window; windows do not overlap, and what fills none is left out."""
+    """The largest value of every window. Windows do not overlap; rows and columns that fill none are left out."""
     outs = [n // k for n, k in zip(x.shape[1:-1], sizes, strict=True)]
     x = x[(slice(None), *(slice(0, n * k) for n, k in zip(outs, sizes, strict=True)))]
     return _pool(x, sizes)
@@ -162,10 +168,10 @@ def _pool_forward(x: jax.Array, sizes: tuple[int, ...]) -> tuple[jax.Array, tupl
 
 
 def _pool_backward(
-    sizes: tuple[int, ...], kept: tuple[list[jax.Array], jax.Array], gradient: jax.Array
+    sizes: tuple[int, ...], saved: tuple[list[jax.Array], jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array]:
     """The gradient goes to the first place that holds the largest value, as in XLA."""
-    views, largest = kept
+    views, largest = saved
     taken = jnp.zeros(largest.shape, bool)
     parts = []
     for view in views:

@@ -1,7 +1,7 @@
-"""What the fused engine takes for a mere number must be one: every lane is trained as Keras ``fit`` trains it.
+"""A dynamic hyperparameter must be a mere number: every lane is trained as Keras ``fit`` trains it.
 
-Build functions let a hyperparameter act in all the places where users let it act; wrong ones showed as lanes that
-trained with another value than their own.
+Build functions let a hyperparameter act in all the places where users let it act. A wrong decision shows as a lane that
+trained with another lane's value.
 """
 
 import keras
@@ -12,7 +12,7 @@ from hpsearch.core.events import Bundle, Lane, LaneFailed, LaneFinished
 from hpsearch.training.engines import make_engine
 from hpsearch.training.engines.fit import FitEngine
 from hpsearch.training.engines.fused.engine import FusedEngine
-from hpsearch.training.engines.fused.identity import identity
+from hpsearch.training.engines.fused.program_digest import program_digest
 from hpsearch.training.engines.fused.template import Template
 
 from .conftest import make_problem, never, results
@@ -101,7 +101,7 @@ A = "a = { low = 0.1, high = 1.0 }\n"
 
 
 @pytest.mark.parametrize(
-    ("build", "lifted"),
+    ("build", "dynamic"),
     [
         (in_a_layer, set()),
         (in_statistics, set()),
@@ -116,20 +116,20 @@ A = "a = { low = 0.1, high = 1.0 }\n"
     ],
     ids=lambda one: one.__name__ if callable(one) else "",
 )
-def test_every_lane_has_its_own_value(build, lifted):
-    space = A + ("b = { low = 0.1, high = 1.0 }\n" if "b" in lifted else "")
+def test_every_lane_has_its_own_value(build, dynamic):
+    space = A + ("b = { low = 0.1, high = 1.0 }\n" if "b" in dynamic else "")
     problem = make_problem('build = "nowhere:build"', space + "batch_size = 64\nepochs = 1", build)
     engine = make_engine(problem)
     assert isinstance(engine, FusedEngine), engine.plan().reason
-    # What is not lifted has a program for every value: one will do.
-    configs = [{**FIXED, "a": 0.15}, {**FIXED, "a": 0.95}] if lifted else [{**FIXED, "a": 0.95}]
-    if "b" in lifted:
+    # A hyperparameter that is not dynamic has a program for every value: one will do.
+    configs = [{**FIXED, "a": 0.15}, {**FIXED, "a": 0.95}] if dynamic else [{**FIXED, "a": 0.95}]
+    if "b" in dynamic:
         configs = [{**one, "b": 1.1 - one["a"]} for one in configs]
     lanes = [Lane(0, 2, config) for config in configs]
     for lane in lanes:
         fused, fit = results(engine, [lane])[0, 2], results(FitEngine(problem), [lane])[0, 2]
         assert_same(fused.curves, fit.curves, tolerance=1e-5)
-    assert engine.lifted == lifted
+    assert engine.dynamic == dynamic
     assert not engine.take_notes()
 
 
@@ -139,7 +139,7 @@ def test_lanes_of_different_values_share_a_program_and_differ():
     engine = make_engine(problem)
     low, high = (results(engine, [Lane(0, 2, {**FIXED, "a": a})])[0, 2].curves["loss"] for a in (0.15, 0.95))
     assert low != high
-    assert len(engine._programs._values) == 1
+    assert len(engine.programs) == 1
 
 
 def weighted_by_fold(config, data):
@@ -175,8 +175,8 @@ def test_a_config_whose_model_has_other_layers_gets_a_program_of_its_own():
     lanes = [Lane(0, 2, {**FIXED, "a": 0.0}), Lane(1, 2, {**FIXED, "a": 0.5})]
     fused, fit = results(engine, lanes), results(FitEngine(problem), lanes[:1])
     assert_same(fused[0, 2].curves, fit[0, 2].curves, tolerance=1e-5)
-    assert engine.lifted == {"a"}
-    assert len(engine._programs._values) == 2
+    assert engine.dynamic == {"a"}
+    assert len(engine.programs) == 2
 
 
 def structure_of(shape, units=12):
@@ -184,7 +184,7 @@ def structure_of(shape, units=12):
     model = keras.Sequential([keras.Input((8,)), *hidden, keras.layers.Dense(4)])
     model.compile("sgd", loss="mse")
     x, y = np.zeros((2, 8), np.float32), np.zeros((2, 4), np.float32)
-    return identity(Template(model, x, y), (), x, y).structure
+    return program_digest(Template(model, x, y), (), x, y).structure
 
 
 def test_structures_are_alike_whatever_their_sizes_but_not_whatever_their_axes():

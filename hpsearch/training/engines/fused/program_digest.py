@@ -1,27 +1,29 @@
-"""When two models are one program: XLA is given the same text for both."""
+"""When two models are one program: XLA gets the same text for both."""
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 
-from hpsearch.training.engines.fused.template import Slot, Template, Values
+from hpsearch.keras_internals.numbers import NumberSlot
+from hpsearch.keras_internals.optimizers import learning_rate_of
+from hpsearch.training.engines.fused.pytree import HostInputs, Inputs, PyTree, Values
+from hpsearch.training.engines.fused.template import Template
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """Digests of all that a lane's training depends on, beside its variables' values and the numbers in its slots.
+class ProgramDigest:
+    """Digests of all that a lane's training depends on, except its variables' values and the numbers in its slots.
 
     Attributes:
         step: A training and a validation step, as text for XLA with every constant in it, and the optimizer's update.
         structure: The steps alone, whatever their sizes: which operations, in which order, over which axes.
-        optimizer: Values that the optimizer starts with, the learning rate aside.
+        optimizer: Values that the optimizer starts with, without the learning rate.
     """
 
     step: str
@@ -29,12 +31,12 @@ class Identity:
     optimizer: str
 
 
-def identity(template: Template, slots: Sequence[Slot], x: Any, y: Any) -> Identity:
-    """The identity of a template whose numbers in `slots` are inputs.
+def program_digest(template: Template, slots: Sequence[NumberSlot], x: HostInputs, y: PyTree) -> ProgramDigest:
+    """The digest of a template whose numbers in `slots` are inputs.
 
     Args:
         template: Fresh.
-        slots: Places of numbers that the program takes as inputs.
+        slots: Where the program takes numbers as inputs.
         x: Some rows.
         y: Their targets.
 
@@ -43,41 +45,44 @@ def identity(template: Template, slots: Sequence[Slot], x: Any, y: Any) -> Ident
     """
     model = template.model
 
-    def step(numbers: Any, trainable: Values, fixed: Values, x: Any, y: Any, mask: Any) -> Any:
-        with template.with_values(slots, numbers):
-            (loss, (predicted, after)), gradients = template.gradients(trainable, fixed, x, y, mask)
+    def step(
+        numbers: Values, trainable: Values, non_trainable: Values, x: Inputs, y: jax.Array, mask: jax.Array
+    ) -> PyTree:
+        with template.with_numbers(slots, numbers):
+            (loss, (predicted, after)), gradients = template.gradients(trainable, non_trainable, x, y, mask)
             trained = template.results(template.update_metrics(template.metrics, loss, y, predicted, mask))
-            loss, (predicted, _) = template.loss(trainable, fixed, x, y, mask, training=False)
+            loss, (predicted, _) = template.loss(trainable, non_trainable, x, y, mask, training=False)
             validated = template.results(template.update_metrics(template.metrics, loss, y, predicted, mask))
         return gradients, after, trained, validated
 
-    def update(numbers: Any, optimizer: Values, trainable: Values) -> Any:
-        with template.with_values(slots, numbers):
+    def update(numbers: Values, optimizer: Values, trainable: Values) -> PyTree:
+        with template.with_numbers(slots, numbers):
             return template.apply(optimizer, trainable, trainable)
 
     numbers = [jnp.float32(0.5)] * len(slots)
     mask = jnp.ones(len(y), jnp.float32)
-    steps = _text(step, numbers, template.trainable, template.fixed, jax.tree.map(jnp.asarray, x), jnp.asarray(y), mask)
+    inputs, targets = jax.tree.map(jnp.asarray, x), jnp.asarray(y)
+    steps = _text(step, numbers, template.trainable, template.non_trainable, inputs, targets, mask)
     updates = _text(update, numbers, template.optimizer, template.trainable)
     scaling = f"{type(model.optimizer).__name__} {model.optimizer.loss_scale_factor}"
-    rate = model.optimizer._learning_rate
+    rate = learning_rate_of(model.optimizer)
     values = [np.asarray(v.value).tobytes() for v in model.optimizer.variables if v is not rate]
-    return Identity(
+    return ProgramDigest(
         step=_digest(steps, updates),
         structure=_digest(_without_sizes(steps, rows=len(y)), scaling if _scales(model.optimizer) else ""),
         optimizer=_digest(*values),
     )
 
 
-def _text(function: Any, *arguments: Any) -> str:
+def _text(function: Callable[..., PyTree], *arguments: PyTree) -> str:
     traced = jax.jit(function).trace(*arguments)
     constants = [np.asarray(one).tobytes() for one in jax.tree.leaves(traced.jaxpr.consts)]
-    # Constants are in the text, too, unless JAX hands large ones over as inputs.
+    # Constants are in the text, too, unless JAX turns large ones into inputs.
     return f"{traced.lower().as_text()}\n{_digest(*constants)}"
 
 
 def _without_sizes(text: str, *, rows: int) -> str:
-    """A program's text without the sizes of its arrays; how many axes they have, and which is the rows', stays."""
+    """A program's text without the sizes of its arrays; the number of axes stays, and which of them is the rows'."""
     return re.sub(r"(?<=[<x])\d+(?=x)", lambda size: size[0] if size[0] == str(rows) else "n", text)
 
 

@@ -1,0 +1,64 @@
+"""The layers of a model, and what a layer does not say in public."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+SPATIAL_DROPOUT = (keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D, keras.layers.SpatialDropout3D)
+
+
+def flatten_layers(model: keras.layers.Layer, *, include_self: bool = True) -> list[keras.layers.Layer]:
+    """All layers in a model, also those inside other layers, in an order that is the same for models built alike.
+
+    ``Model.layers`` lists only the outermost ones. Without Keras' own function, layers inside other layers than models
+    are left out.
+    """
+    flatten = getattr(model, "_flatten_layers", None)
+    if flatten is not None:
+        return list(flatten(include_self=include_self))
+    return [layer for layer in _walk(model) if include_self or layer is not model]
+
+
+def _walk(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    yield layer
+    for inner in getattr(layer, "layers", ()):
+        yield from _walk(inner)
+
+
+def takes_training(model: keras.Model) -> bool:
+    """Whether the model's ``call`` takes the argument ``training``; Keras passes it only then."""
+    return bool(model._call_has_training_arg)
+
+
+def noise_shape(layer: keras.layers.Dropout, inputs: Any) -> tuple[int, ...]:
+    """The shape of a dropout layer's mask for these inputs.
+
+    Spatial dropout drops whole channels. Which axes these are stands in a private method of its three classes.
+    """
+    sizes = tuple(inputs.shape)
+    if isinstance(layer, SPATIAL_DROPOUT):
+        wanted = layer._get_noise_shape(inputs)
+    else:
+        wanted = layer.noise_shape or (None,) * len(sizes)
+    return tuple(size if one is None else int(one) for one, size in zip(wanted, sizes, strict=True))
+
+
+def initializers_of(layer: keras.layers.Layer) -> tuple[keras.initializers.Initializer, ...]:
+    """The random initializers that a layer keeps. Layers list them nowhere, so its attributes are searched."""
+    kept = (one for one in vars(layer).values() if isinstance(one, keras.initializers.Initializer))
+    return tuple(one for one in kept if hasattr(one, "seed"))
+
+
+def set_untracked(holder: object, name: str, value: object) -> None:
+    """Set an attribute of one layer, regularizer or optimizer, past Keras' tracking of attributes.
+
+    Tracking is for layers and variables. It wraps other values, and refuses new ones in a model that is built. Setting
+    ``call`` or ``convolution_op`` this way replaces the method of this one layer; its class stays as it is.
+    """
+    object.__setattr__(holder, name, value)
+
+
+def unset_untracked(holder: object, name: str) -> None:
+    """Take back :func:`set_untracked` of a method; no error if it is gone already."""
+    vars(holder).pop(name, None)

@@ -1,0 +1,94 @@
+"""Parts of a Keras training step, in JAX, that Keras runs only as a whole.
+
+The fused engine leaves padding rows out of loss and metrics. Keras' own step has no place for that, so the engine calls
+the step's parts. :func:`keras_step` is the whole step, to compare with.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import keras
+
+
+def build_lazily_built(model: keras.Model, x: Any, y: Any) -> None:
+    """Build what Keras otherwise builds in the first call of ``fit``: metrics, losses and optimizer variables.
+
+    Args:
+        model: Compiled.
+        x: Some rows; only shapes and dtypes matter.
+        y: Their targets.
+    """
+    model._symbolic_build(data_batch=(x, y, None))
+
+
+@contextmanager
+def penalties(model: keras.Model, losses: Sequence[Any]) -> Iterator[None]:
+    """Let ``stateless_compute_loss`` add these `losses`, which ``stateless_call(return_losses=True)`` returned.
+
+    Keras' JAX trainer hands penalties of regularizers from the one to the other through this private list.
+    """
+    if not losses:
+        yield
+        return
+    model._losses_override.clear()
+    model._losses_override = losses
+    yield
+    model._losses_override.clear()
+
+
+def update_metrics(model: keras.Model, loss: Any, y: Any, predicted: Any, mask: Any) -> None:
+    """Update the mean loss and all compiled metrics with the rows of a batch whose `mask` is 1.
+
+    ``compute_metrics`` passes sample weights to weighted metrics only, and the mean loss counts all rows of the batch.
+    Here both leave out padding rows.
+
+    Args:
+        model: Compiled and built; must be inside a ``keras.StatelessScope``.
+        loss: Mean over the rows that count.
+        y: Targets.
+        predicted: Predictions.
+        mask: Shape ``(batch,)`` of 0 and 1.
+    """
+    model._loss_tracker.update_state(loss, sample_weight=mask.sum())
+    compiled = model._compile_metrics
+    if compiled is None:
+        return
+    for group in (*compiled._flat_metrics, *compiled._flat_weighted_metrics):
+        for metric in group.metrics if group else ():
+            metric.update_state(y, predicted, sample_weight=mask)
+
+
+class StepResult(NamedTuple):
+    """What :func:`keras_step` computes."""
+
+    loss: Any
+    gradients: Any
+    non_trainable: Any
+    metrics: Any
+    validation_metrics: Any
+
+
+def keras_step(model: keras.Model, trainable: Any, non_trainable: Any, x: Any, y: Any) -> StepResult:
+    """Keras' own training step, short of the optimizer, and its own validation step.
+
+    ``train_step`` does not return loss and gradients, so its parts are called.
+
+    Args:
+        model: Compiled and built.
+        trainable: Values of the trainable variables.
+        non_trainable: Values of the other variables.
+        x: A batch of rows.
+        y: Their targets.
+    """
+    import jax
+
+    metrics = [v.value for v in model.metrics_variables]
+    optimizer = [v.value for v in model.optimizer.variables]
+    differentiated = jax.value_and_grad(model.compute_loss_and_updates, has_aux=True)
+    (loss, (_, predicted, after, updated)), gradients = differentiated(
+        trainable, non_trainable, metrics, x, y, None, training=True, optimizer_variables=optimizer
+    )
+    logs, _ = model._update_metrics_variables(updated, loss, x, y, predicted, None)
+    validated, _ = model.test_step((trainable, non_trainable, metrics), (x, y, None))
+    return StepResult(loss, gradients, after, logs, validated)

@@ -1,0 +1,71 @@
+"""One lane's epoch as a pure function: steps over padded batches, each of them Keras' own."""
+
+import jax
+import jax.numpy as jnp
+
+from hpsearch.training.engines.fused.data import take
+from hpsearch.training.engines.fused.pytree import Inputs, Values
+from hpsearch.training.engines.fused.template import Template
+
+State = tuple[Values, Values, Values]
+"""Trainable, non-trainable and optimizer values."""
+
+Carry = tuple[State, Values]
+"""What goes from step to step: the state, and the states of the metrics."""
+
+
+def train_epoch(
+    template: Template, state: State, rows: jax.Array, count: jax.Array, x: Inputs, y: jax.Array, *, even: bool
+) -> tuple[State, dict[str, jax.Array]]:
+    """All steps of one lane's epoch.
+
+    Args:
+        template: The model's code.
+        state: Of one lane.
+        rows: Shape ``(steps, batch)``.
+        count: How many of these rows are real; the rest is padding.
+        x: All rows of the study.
+        y: All targets.
+        even: Whether every lane needs all the steps. If not, a lane that has no rows left keeps its state.
+    """
+    batch = rows.shape[1]
+
+    def step(carry: Carry, at: tuple[jax.Array, jax.Array]) -> tuple[Carry, None]:
+        (trainable, non_trainable, optimizer), metrics = carry
+        number, picked = at
+        mask = (number * batch + jnp.arange(batch) < count).astype(jnp.float32)
+        inputs, targets = take(x, picked), y[picked]
+
+        (loss, (predicted, after)), gradients = template.gradients(trainable, non_trainable, inputs, targets, mask)
+        new_trainable, new_optimizer = template.apply(optimizer, gradients, trainable)
+        new_metrics = template.update_metrics(metrics, loss, targets, predicted, mask)
+        new: Carry = (new_trainable, after, new_optimizer), new_metrics
+        if not even:
+            goes_on = number * batch < count
+            new = jax.tree.map(lambda after, before: jnp.where(goes_on, after, before), new, carry)
+        return new, None
+
+    numbers = jnp.arange(rows.shape[0], dtype=jnp.int32)
+    (state, metrics), _ = jax.lax.scan(step, (state, template.metrics), (numbers, rows))
+    return state, template.results(metrics)
+
+
+def validate(
+    template: Template, state: State, rows: jax.Array, count: jax.Array, x: Inputs, y: jax.Array
+) -> dict[str, jax.Array]:
+    """Metrics of one lane over its validation rows. Arguments are those of :func:`train_epoch`."""
+    trainable, non_trainable, _ = state
+    batch = rows.shape[1]
+
+    def step(metrics: Values, at: tuple[jax.Array, jax.Array]) -> tuple[Values, None]:
+        number, picked = at
+        mask = (number * batch + jnp.arange(batch) < count).astype(jnp.float32)
+        targets = y[picked]
+        loss, (predicted, _) = template.loss(trainable, non_trainable, take(x, picked), targets, mask, training=False)
+        new = template.update_metrics(metrics, loss, targets, predicted, mask)
+        # A batch of padding alone must not count: its loss still contains the penalties.
+        return jax.tree.map(lambda after, before: jnp.where(mask[0] > 0, after, before), new, metrics), None
+
+    numbers = jnp.arange(rows.shape[0], dtype=jnp.int32)
+    metrics, _ = jax.lax.scan(step, template.metrics, (numbers, rows))
+    return template.results(metrics)

@@ -17,7 +17,7 @@ def make_tuner(tuner: str, algorithm: str, settings: TunerSettings) -> Tuner:
         settings: Space, direction and seed.
 
     Raises:
-        SpecError: The tuner or algorithm is unknown, or needs a package that is not installed.
+        SpecError: The tuner, algorithm or direction is unknown, or a required package is not installed.
     """
     provider = TUNERS.load_class(tuner, TunerProvider)()
     if algorithm not in provider.algorithms:

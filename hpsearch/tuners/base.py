@@ -11,13 +11,13 @@ from hpsearch.core.trial import Trial
 
 @dataclass(frozen=True, slots=True)
 class TunerSettings:
-    """What a tuner is made of; equal settings and equal history give equal suggestions.
+    """What a tuner needs to know. Equal settings and equal history give equal suggestions.
 
     Attributes:
-        space: The effective space of the study.
+        space: The study's space.
         direction: ``"minimize"`` or ``"maximize"``.
         seed: The study's seed.
-        startup_trials: Random trials before a model-based algorithm takes over; None for the algorithm's own default.
+        startup_trials: Random trials before a model-based algorithm uses its model; None for the algorithm's default.
         grid_points: Values that a grid takes from each continuous range.
     """
 
@@ -42,28 +42,31 @@ class TunerProvider(ABC):
         """A tuner with one of the algorithms.
 
         Raises:
-            SpecError: It needs a package that is not installed, or cannot search this space.
+            SpecError: A required package is not installed, or the algorithm cannot search this space.
         """
 
 
 class Tuner(ABC):
-    """A function of (settings, history, number). An object may cache, but never know more than its arguments say:
-    one that is dropped and rebuilt between two asks suggests the same."""
+    """A function of settings and history.
+
+    A tuner may cache, but its suggestions depend on nothing else: one that is rebuilt before every suggestion suggests
+    the same.
+    """
 
     @abstractmethod
     def suggest(self, history: Sequence[Trial]) -> Config | None:
         """The config of trial number ``len(history)``.
 
         Args:
-            history: All earlier trials, in order of their number. Those whose state is RUNNING have no result *yet,
-                as far as this suggestion may know*: their configs are taken into account (no two running trials get
-                the same config of a discrete space). PRUNED trials carry the score they had; DIVERGED ones count as
-                worse than the worst finite score; FAILED ones teach nothing but are not suggested again.
+            history: All earlier trials, in order of their numbers. RUNNING trials have no result *as far as this
+                suggestion may know*, but their configs count: in a discrete space no two running trials share a
+                config. PRUNED trials have the score that they reached. DIVERGED trials count as worse than the worst
+                finite score. FAILED trials teach nothing, but are not suggested again.
 
         Returns:
-            A config that ``space.contains``, never one that `history` already has where the space (or the grid) is
-            finite; None where nothing is left.
+            A config for which ``space.contains`` is true. If the space (or the grid) is finite, it is never one in
+            `history`, and None means that all have been suggested.
         """
 
     def close(self) -> None:  # noqa: B027 - most tuners hold nothing to release
-        """Release what the tuner holds, such as a child process. A closed tuner is not asked again."""
+        """Release resources such as a child process. No suggestion follows."""

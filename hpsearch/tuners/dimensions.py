@@ -1,7 +1,7 @@
-"""A space in plain numbers, as libraries want it: ranges, and indices instead of listed values.
+"""A space in plain numbers, as search libraries need it: ranges, and indices for listed values.
 
-Listed values (choices and stepped ranges) become indices, so that no library compares ``True`` with ``1`` or turns
-``0.3`` into ``0.30000000000000004``; what comes back is always an allowed value of a plain Python type.
+Listed values (choices and stepped ranges) become indices, so no library compares ``True`` with ``1`` or turns ``0.3``
+into ``0.30000000000000004``. Decoding always gives an allowed value of a plain Python type.
 """
 
 import math
@@ -25,9 +25,9 @@ class Dimension:
             ``"fixed"`` (one value).
         low: Smallest number, inclusive.
         high: Largest number, inclusive; an ``"int"`` reaches it exactly from `low` by `step`.
-        log: Whether to search on a logarithmic scale.
-        step: Distance of whole numbers; 1 elsewhere.
-        values: What the indices ``0 … high`` stand for; None where the number is the value.
+        log: Whether the scale is logarithmic.
+        step: Distance between whole numbers; 1 for other kinds.
+        values: The value of each index ``0 … high``; None if the number is the value.
         places: Index of each of `values`, by its :func:`hpsearch.core.space.config_key`.
     """
 
@@ -41,13 +41,13 @@ class Dimension:
     places: Mapping[object, int] = field(default_factory=dict, repr=False, compare=False)
 
     def encode(self, value: Value) -> Number | None:
-        """The number of `value`, or None if it has none (a value that a grid leaves out)."""
+        """The number of `value`; None if it has none, because a grid leaves it out."""
         if self.values is None:
             return value if isinstance(value, int | float) else None
         return self.places.get(config_key({"": value}))
 
     def decode(self, number: Number) -> Value:
-        """The allowed value nearest to `number`, which may lie outside by rounding or more."""
+        """The allowed value nearest to `number`, which may be out of range."""
         if self.kind == "float":
             return float(min(max(number, self.low), self.high))
         steps = round((min(max(number, self.low), self.high) - self.low) / self.step)
@@ -55,10 +55,10 @@ class Dimension:
         return whole if self.values is None else self.values[whole]
 
     def uniform(self, rng: random.Random) -> Number:
-        """A random number: uniform, on the logarithmic scale if `log`."""
+        """A random number: uniform, or uniform on the logarithmic scale."""
         if self.kind != "float" and not self.log:
             return rng.randrange(int(self.low), int(self.high) + 1, self.step)
-        # Whole numbers own half a unit on both sides, so that the two ends are as likely as the others.
+        # A whole number owns half a unit on both sides, so that both ends are as likely as the others.
         margin = 0.0 if self.kind == "float" else 0.5
         low, high = self.low - margin, self.high + margin
         if self.log:
@@ -67,11 +67,11 @@ class Dimension:
 
 
 class Dimensions(Mapping[str, Dimension]):
-    """The dimensions of a space by name, in its order, and the way from numbers back to configs.
+    """The dimensions of a space by name, in its order. Converts configs to numbers and back.
 
     Args:
         space: The space.
-        points: None for the space itself; a number for its grid, where every dimension lists its values.
+        points: None for the space itself; a number for its grid, in which every dimension lists its values.
     """
 
     def __init__(self, space: Space, points: int | None = None) -> None:
@@ -89,7 +89,7 @@ class Dimensions(Mapping[str, Dimension]):
         return len(self._dimensions)
 
     def encode(self, config: Config) -> dict[str, Number] | None:
-        """Numbers of the active hyperparameters, or None if `config` is not of this space (or grid)."""
+        """Numbers of the active hyperparameters; None if the space (or grid) does not contain `config`."""
         if not self.space.contains(config):
             return None
         numbers = {name: self[name].encode(value) for name, value in config.items()}
@@ -97,7 +97,7 @@ class Dimensions(Mapping[str, Dimension]):
         return found if len(found) == len(numbers) else None
 
     def build(self, ask: Callable[[Dimension], Number]) -> dict[str, Value]:
-        """A config: `ask` is called for each active searched dimension, in the order of the space."""
+        """A config from the answers of `ask`, called for each active searched dimension in the order of the space."""
         config: dict[str, Value] = {}
         for name, dimension in self._dimensions.items():
             if self.space.is_active(name, config):
@@ -105,17 +105,17 @@ class Dimensions(Mapping[str, Dimension]):
         return config
 
     def uniform(self, seed: int) -> dict[str, Value]:
-        """A random config; every dimension independent of the others."""
+        """A random config; all dimensions are independent."""
         rng = random.Random(seed)
         return self.build(lambda dimension: dimension.uniform(rng))
 
 
 def _dimension(name: str, parameter: Parameter, points: int | None) -> Dimension:
-    listed = _listed(parameter, points)
-    if listed is not None:
+    values = _values(parameter, points)
+    if values is not None:
         kind: Literal["int", "choice", "fixed"] = "choice" if isinstance(parameter, Choice) else "int"
-        places: dict[object, int] = {config_key({"": value}): index for index, value in enumerate(listed)}
-        return Dimension(name, "fixed" if len(listed) == 1 else kind, 0, len(listed) - 1, values=listed, places=places)
+        places: dict[object, int] = {config_key({"": value}): index for index, value in enumerate(values)}
+        return Dimension(name, "fixed" if len(values) == 1 else kind, 0, len(values) - 1, values=values, places=places)
     if isinstance(parameter, Int):
         high = parameter.high - (parameter.high - parameter.low) % parameter.step
         return Dimension(name, "int", parameter.low, high, parameter.log, parameter.step)
@@ -123,8 +123,8 @@ def _dimension(name: str, parameter: Parameter, points: int | None) -> Dimension
     return Dimension(name, "float", parameter.low, parameter.high, parameter.log)
 
 
-def _listed(parameter: Parameter, points: int | None) -> Sequence[Value] | None:
-    """The values of a dimension that stands for them by index; None where its numbers are the values themselves."""
+def _values(parameter: Parameter, points: int | None) -> Sequence[Value] | None:
+    """The values of a dimension whose numbers are indices; None if its numbers are the values."""
     if points is not None:
         return parameter.grid(points)
     if isinstance(parameter, Choice | Constant):

@@ -1,4 +1,4 @@
-"""No config twice: what all tuners share."""
+"""No config twice: the part that all tuners share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -14,19 +14,19 @@ _UNIFORM_DRAWS = 100
 
 
 class Seen:
-    """Which configs a history holds, whatever became of their trials; brought up to date by :meth:`follow`."""
+    """The configs in a history, whatever became of their trials."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
         self._configs: list[Config] = []
         self._first: dict[object, int] = {}
         self.inside = 0
-        """Number of distinct configs that belong to the space."""
+        """Number of distinct configs that the space contains."""
 
     def follow(self, history: Sequence[Trial]) -> bool:
-        """Take in `history`; False if it does not continue the one taken in before (everything is read anew)."""
+        """Read a history. False if it does not continue the last one; then everything is read anew."""
         known = self._configs
-        # Most often the very same objects come again; comparing those costs nothing.
+        # Usually the same objects come again, and comparing them costs nothing.
         same = len(known) <= len(history) and all(
             trial.config is config or trial.config == config for trial, config in zip(history, known, strict=False)
         )
@@ -50,34 +50,33 @@ class Seen:
 
 
 class Algorithm(ABC):
-    """What proposes configs, free to repeat itself.
+    """Proposes configs, and may repeat itself.
 
     Attributes:
-        redraws: How often to ask again after a proposal that the history already has.
+        redraws: How often to ask again after a proposal that is already in the history.
     """
 
     redraws: int
 
     @abstractmethod
     def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
-        """A config for trial number ``len(history)``: a pure function of the arguments and the settings.
+        """A config for trial number ``len(history)``, a pure function of the arguments and the settings.
 
         Args:
             history: All earlier trials.
             seen: The configs in `history`.
-            attempt: 0, then 1, 2, … after proposals that were not new.
+            attempt: 0; then 1, 2, … if earlier proposals were not new.
         """
 
     def close(self) -> None:  # noqa: B027 - most algorithms hold nothing to release
-        """Release what the algorithm holds."""
+        """Release resources."""
 
 
 class DistinctTuner(Tuner):
-    """An algorithm's proposals, less those that the history already has.
+    """An algorithm's proposals, without those that are already in the history.
 
-    After ``algorithm.redraws`` repetitions a random config that was never tried takes the place of the proposal. In a
-    space with continuous ranges that may fail (where only few values are left in practice); then the last proposal is
-    repeated.
+    After ``algorithm.redraws`` repetitions, a random untried config replaces the proposal. If none is found, which can
+    happen with continuous ranges, the last proposal is repeated.
     """
 
     def __init__(self, settings: TunerSettings, algorithm: Algorithm) -> None:
@@ -88,7 +87,7 @@ class DistinctTuner(Tuner):
         self._seen = Seen(settings.space)
 
     def suggest(self, history: Sequence[Trial]) -> Config | None:
-        """A new config, or None where a finite space has been tried completely."""
+        """A new config; None if all configs of a finite space have been tried."""
         self._seen.follow(history)
         if self._all.size is not None and self._seen.inside >= self._all.size:
             return None
@@ -104,24 +103,24 @@ class DistinctTuner(Tuner):
     def _random(self, number: int) -> Iterator[Config]:
         seed = derive(self._seed, "untried", number)
         if self._all.size is not None:
-            # At most len(history) of these were tried, so the search is short however large the space.
+            # At most len(history) of these have been tried, so the search is short in a space of any size.
             yield from self._all.shuffled(seed)
         else:
             for draw in range(_UNIFORM_DRAWS):
                 yield self._dimensions.uniform(derive(seed, "draw", draw))
 
     def close(self) -> None:
-        """Release what the algorithm holds."""
+        """Release resources."""
         self._algorithm.close()
 
 
 class GridTuner(Tuner):
-    """The configs of a fixed order, one after the other, less those that the history already has.
+    """Configs in a fixed order, without those that are already in the history.
 
     Args:
         space: The space.
-        order: Starts the order anew.
-        close: Releases what `order` holds.
+        order: Returns an iterator over all configs, from the first.
+        close: Releases the resources of `order`.
     """
 
     def __init__(
@@ -135,15 +134,15 @@ class GridTuner(Tuner):
         self._started = False
 
     def suggest(self, history: Sequence[Trial]) -> Config | None:
-        """The next config of the order that is not in `history`, or None after the last."""
+        """The next config that is not in `history`; None after the last."""
         if not self._seen.follow(history) or not self._started:
             self._rest, self._started = self._order(), True
             self._next = next(self._rest, None)
-        # Configs only ever join the history, so what was passed over once need not be looked at again.
+        # The history only grows, so a config that was skipped once stays skipped.
         while self._next is not None and self._next in self._seen:
             self._next = next(self._rest, None)
         return self._next
 
     def close(self) -> None:
-        """Release what the order holds."""
+        """Release the resources of the order."""
         self._close()

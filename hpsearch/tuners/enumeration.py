@@ -1,4 +1,4 @@
-"""All configs of a finite space by index, without ever listing them."""
+"""The configs of a finite space by index, without listing them."""
 
 import hashlib
 import math
@@ -12,10 +12,10 @@ class Enumeration:
 
     Args:
         space: The space.
-        points: None for every config of the space; a number for those of ``space.grid(points)``.
+        points: None for all configs of the space; a number for those of ``space.grid(points)``.
 
     Attributes:
-        size: Number of configs; None where a continuous range makes it infinite.
+        size: Number of configs; None if a continuous range makes it infinite.
     """
 
     def __init__(self, space: Space, points: int | None = None) -> None:
@@ -31,7 +31,11 @@ class Enumeration:
         self.size: int | None = self._count(0, {}) if finite else None
 
     def config(self, index: int) -> dict[str, Value]:
-        """The config number `index`, from 0."""
+        """Config number `index`, from 0.
+
+        Raises:
+            IndexError: There is no such config.
+        """
         if self.size is None or not 0 <= index < self.size:
             raise IndexError(f"0 <= index < {self.size} must hold, but got {index}")
         config: dict[str, Value] = {}
@@ -39,7 +43,7 @@ class Enumeration:
             if not self._space.is_active(name, config):
                 continue
             if name not in self._later[position + 1]:
-                # No later hyperparameter depends on this one, so that all its values have equally many configs.
+                # No later hyperparameter depends on this one, so all its values have the same number of configs.
                 place, index = divmod(index, self._count(position + 1, config))
                 config[name] = self._at(name)[place]
                 continue
@@ -52,7 +56,7 @@ class Enumeration:
         return config
 
     def shuffled(self, seed: int) -> Iterator[dict[str, Value]]:
-        """Every config once, in a random order that `seed` decides; computes one config at a time."""
+        """Every config once, in a random order that depends on `seed`. Computes one config at a time."""
         for index in range(self.size or 0):
             yield self.config(shuffled_index(index, self.size or 0, seed))
 
@@ -62,7 +66,7 @@ class Enumeration:
         return values
 
     def _count(self, position: int, config: dict[str, Value]) -> int:
-        """Number of ways to set the hyperparameters from `position` on, given the earlier ones."""
+        """Number of ways to set the hyperparameters from `position` on, after the earlier ones in `config`."""
         if position == len(self._names):
             return 1
         decided = {name: value for name, value in config.items() if name in self._later[position]}
@@ -82,8 +86,8 @@ class Enumeration:
 def shuffled_index(index: int, size: int, seed: int) -> int:
     """A random permutation of ``range(size)`` at `index`, computed directly.
 
-    A four-round Feistel network on the next even number of bits; results outside the range are put through it again
-    ("cycle walking", Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002).
+    This is a four-round Feistel network on the next even number of bits. Results out of range go through it again
+    ("cycle walking": Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002).
     """
     half = max(1, math.ceil((size - 1).bit_length() / 2))
     mask = (1 << half) - 1
@@ -101,6 +105,6 @@ def _allowed(parameter: Parameter, points: int | None) -> Sequence[Value] | None
     if points is not None:
         return parameter.grid(points)
     if isinstance(parameter, Int):
-        # A range, not a tuple: an integer may have a billion values.
+        # A range, not a tuple: there may be a billion values.
         return range(parameter.low, parameter.high + 1, parameter.step)
     return parameter.values()

@@ -1,8 +1,8 @@
 """KerasTuner's oracles as tuners: ``bayesian``, ``random`` and ``grid``.
 
-The oracles run in a child process (:mod:`hpsearch.tuners.keras_tuner_oracle`), because importing KerasTuner imports
-Keras, which the driver never does. Each request carries all that the answer depends on, so a child that dies is
-replaced once without anything being lost.
+The oracles run in a child process (:mod:`hpsearch.tuners.keras_tuner_oracle`), because KerasTuner imports Keras, which
+the driver never imports. Each request contains everything that the answer depends on. So if the child dies, a new one
+takes its place and nothing is lost.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Literal, cast
 
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
@@ -24,6 +24,7 @@ from hpsearch.errors import ExecutorError
 from hpsearch.tuners.base import Tuner, TunerSettings
 from hpsearch.tuners.dimensions import Dimension, Dimensions, Number
 from hpsearch.tuners.distinct import Algorithm, DistinctTuner, GridTuner, Seen
+from hpsearch.tuners.oracle_messages import DimensionMessage, Numbers, Reply, Request, TrialMessage
 from hpsearch.tuners.outcome import has_diverged, penalty, score_of
 
 _MODULE = "hpsearch.tuners.keras_tuner_oracle"
@@ -34,26 +35,27 @@ _END_S = 2.0
 def make(algorithm: str, settings: TunerSettings, child: "OracleProcess | None" = None) -> Tuner:
     """A tuner with one of KerasTuner's oracles.
 
-    ``grid`` follows KerasTuner's order (the last hyperparameter changes fastest) and does not depend on the seed.
-    Where KerasTuner would take ten values of a continuous range, the grid is that of ``space.grid(grid_points)``.
+    ``grid`` follows KerasTuner's order (the last hyperparameter changes fastest) and ignores the seed. Its values are
+    those of ``space.grid(grid_points)``, not the ten values that KerasTuner takes from a continuous range.
 
     Args:
         algorithm: ``"bayesian"``, ``"random"`` or ``"grid"``.
         settings: Space, direction and seed.
-        child: A process to share with other tuners, which the caller closes; None for one of its own.
+        child: A process to share with other tuners. The caller closes it. None starts a new one.
     """
     process = child or OracleProcess()
     close = process.close if child is None else lambda: None
     if algorithm == "grid":
         grid = Grid(settings, process)
         return GridTuner(settings.space, grid.configs, close)
-    return DistinctTuner(settings, Oracle(algorithm, settings, process, close))
+    kind: Literal["bayesian", "random"] = "bayesian" if algorithm == "bayesian" else "random"
+    return DistinctTuner(settings, Oracle(kind, settings, process, close))
 
 
 class OracleProcess:
-    """The child process: one line of JSON in, one line of JSON out. It starts with the first request.
+    """The child process, which starts with the first request.
 
-    The child ends by itself when this process does, however that happens: its standard input closes.
+    If this process ends, however it ends, the child's standard input closes and the child ends too.
     """
 
     def __init__(self) -> None:
@@ -64,25 +66,35 @@ class OracleProcess:
         """Process id of the child; None before the first request and after :meth:`close`."""
         return None if self._child is None else self._child.process.pid
 
-    def ask(self, request: dict[str, Any]) -> Any:
-        """Send a request and wait for the answer, however long that takes (a Bayesian suggestion 0.1 to 1 s).
+    def ask(self, request: Request) -> Numbers | None:
+        """Send a request and wait for the answer. A Bayesian suggestion takes 0.1 to 1 s.
 
-        A child that died is replaced, and asked again, once.
+        If the child dies, a new one gets the same request, once.
 
         Raises:
-            ExecutorError: The child cannot be started, died twice, or the oracle raised.
+            ExecutorError: The child does not start or dies twice, or the oracle fails.
         """
         line = json.dumps(request)
         reply = self._exchange(line) or self._exchange(line)
         if reply is None:
-            last_words = "" if self._child is None else self._child.last_words()
+            assert self._child is not None
+            status, stderr = self._child.remains()
             raise ExecutorError(
-                f"the process that runs KerasTuner died twice; {last_words}",
-                hint="free some memory, or search with tuner = 'optuna'",
+                f"the process that runs KerasTuner died twice, with exit status {status}"
+                + (f"; its last output:\n{stderr}" if stderr else ""),
+                code="tuner-process-died",
+                hint="free some memory, or use tuner = 'optuna'",
+                status=status,
+                stderr=stderr,
             )
-        found = json.loads(reply)
+        found = cast("Reply", json.loads(reply))
         if "error" in found:
-            raise ExecutorError(f"KerasTuner failed: {found['error']}", hint=found["hint"])
+            raise ExecutorError(
+                f"KerasTuner failed: {found['error']}",
+                code="tuner-failed",
+                hint=found["hint"],
+                reason=found["error"],
+            )
         return found["answer"]
 
     def close(self) -> None:
@@ -92,7 +104,7 @@ class OracleProcess:
         self._child = None
 
     def _exchange(self, line: str) -> str | None:
-        """The child's reply, or None where it died; a new child where none is alive."""
+        """The child's reply; None if it died. Starts a child if none is alive."""
         if self._child is None or self._child.process.poll() is not None:
             self.close()
             self._child = _start()
@@ -103,8 +115,8 @@ class OracleProcess:
             reply = self._child.stdout.readline()
         except BrokenPipeError:
             reply = ""
-        except BaseException:
-            # Interrupted while waiting: the reply would otherwise be taken for the next request's.
+        except BaseException:  # Ctrl-C included
+            # Interrupted while waiting: the next request must not read this one's reply.
             self._child.process.kill()
             raise
         if reply.endswith("\n"):
@@ -120,13 +132,13 @@ class _Child:
     stdout: IO[str]
     stderr: IO[str]
 
-    def last_words(self) -> str:
+    def remains(self) -> tuple[int, str]:
+        """Exit status and the end of standard error, once the process has ended."""
         self.stderr.seek(0)
-        tail = self.stderr.read()[-_TAIL_CHARS:].strip()
-        return f"exit status {self.process.returncode}" + (f", last words:\n{tail}" if tail else "")
+        return self.process.wait(), self.stderr.read()[-_TAIL_CHARS:].strip()
 
     def end(self) -> None:
-        # Unsent requests to a dead child are of no use to anyone.
+        # The child may be dead, with unsent requests in the pipe.
         with contextlib.suppress(OSError):
             self.stdin.close()
         try:
@@ -139,7 +151,7 @@ class _Child:
 
 
 def _start() -> _Child:
-    # A file, not a pipe: nobody reads while the child computes, and a full pipe would stop it.
+    # A file, not a pipe: nobody reads while the child computes, and a full pipe would block it.
     stderr = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
     environment = {**os.environ, "KERAS_BACKEND": "numpy", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     process = subprocess.Popen(
@@ -150,10 +162,10 @@ def _start() -> _Child:
         text=True,
         encoding="utf-8",
         env=environment,
-        # Where hpsearch lies: found there even if it is not installed, and nothing in the user's folder shadows the
-        # modules that the child imports.
+        # The folder that contains hpsearch: importable even if not installed, and no module in the user's folder can
+        # shadow those that the child imports.
         cwd=Path(__file__).parents[2],
-        # Ctrl-C is the driver's to handle.
+        # Only the driver handles Ctrl-C.
         start_new_session=True,
     )
     assert process.stdin is not None
@@ -164,16 +176,20 @@ def _start() -> _Child:
 class Oracle(Algorithm):
     """``bayesian`` or ``random``: a fresh oracle for each suggestion, seeded by the trial's number.
 
-    A Gaussian process is told the score of complete and pruned trials, the penalty
-    (:func:`hpsearch.tuners.outcome.penalty`) of diverged ones, and which trials are running. It takes over after
-    ``startup_trials`` scores (default 3 per searched hyperparameter, at least 3, as KerasTuner's). KerasTuner searches
-    choices as if they were ordered.
+    ``bayesian`` fits a Gaussian process to the scores of complete and pruned trials and to the penalty
+    (:func:`hpsearch.tuners.outcome.penalty`) of diverged ones, and knows which trials are running. The process takes
+    over after ``startup_trials`` scores (by default 3 per searched hyperparameter and at least 3, as in KerasTuner).
+    KerasTuner searches choices as if they were ordered.
     """
 
     def __init__(
-        self, algorithm: str, settings: TunerSettings, process: OracleProcess, close: Callable[[], None]
+        self,
+        algorithm: Literal["bayesian", "random"],
+        settings: TunerSettings,
+        process: OracleProcess,
+        close: Callable[[], None],
     ) -> None:
-        # The optimum of the same model is nearly always the same config, and costs up to a second.
+        # The same model nearly always has its optimum at the same config, and finding it costs up to a second.
         self.redraws = 1 if algorithm == "bayesian" else 5
         self._algorithm = algorithm
         self._direction = settings.direction
@@ -181,13 +197,13 @@ class Oracle(Algorithm):
         self._dimensions = Dimensions(settings.space)
         self._described = describe(self._dimensions)
         default = max(3, 3 * len(self._dimensions.searched))
-        # The model needs one score at least.
+        # The model needs at least one score.
         self._startup = default if settings.startup_trials is None else max(1, settings.startup_trials)
         self._process = process
         self._close = close
 
     def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
-        """What the oracle answers, told the whole history."""
+        """The oracle's suggestion after the whole history."""
         bayesian = self._algorithm == "bayesian"
         values = self._process.ask(
             {
@@ -196,12 +212,13 @@ class Oracle(Algorithm):
                 "space": self._described,
                 "seed": derive(self._seed, "suggest", len(history), attempt),
                 "startup": self._startup,
-                "trials": list(self._told(history)) if bayesian else [],
+                "trials": list(self._trials(history)) if bayesian else [],
             }
         )
+        assert values is not None, "only a grid ends"
         return self._dimensions.build(lambda dimension: values[dimension.name])
 
-    def _told(self, history: Sequence[Trial]) -> Iterator[dict[str, Any]]:
+    def _trials(self, history: Sequence[Trial]) -> Iterator[TrialMessage]:
         bad = penalty((score for trial in history if (score := score_of(trial)) is not None), self._direction)
         for trial in history:
             score = bad if has_diverged(trial) else score_of(trial)
@@ -210,12 +227,12 @@ class Oracle(Algorithm):
                 yield {"number": trial.number, "values": numbers, "score": score}
 
     def close(self) -> None:
-        """End the child process, if it is this tuner's own."""
+        """End the child process if no other tuner shares it."""
         self._close()
 
 
 class Grid:
-    """KerasTuner's grid, one combination after the other."""
+    """KerasTuner's grid, one combination after another."""
 
     def __init__(self, settings: TunerSettings, process: OracleProcess) -> None:
         self._dimensions = Dimensions(settings.space, settings.grid_points)
@@ -225,27 +242,31 @@ class Grid:
 
     def configs(self) -> Iterator[Config]:
         """All configs, from the first."""
-        values: dict[str, Number] | None = None
-        while True:
-            values = self._process.ask(
-                {"algorithm": "grid", "direction": self._direction, "space": self._described, "after": values}
-            )
-            if values is None:
-                return
-            found = values
-            yield self._dimensions.build(lambda dimension, found=found: found[dimension.name])  # type: ignore[misc]
+        values = self._after(None)
+        while values is not None:
+            yield self._dimensions.build(_look_up(values))
+            values = self._after(values)
+
+    def _after(self, values: Numbers | None) -> Numbers | None:
+        return self._process.ask(
+            {"algorithm": "grid", "direction": self._direction, "space": self._described, "after": values}
+        )
 
 
-def describe(dimensions: Dimensions) -> list[dict[str, Any]]:
-    """The space as the child reads it; conditions in the numbers of the hyperparameters they name."""
+def _look_up(values: Numbers) -> Callable[[Dimension], Number]:
+    return lambda dimension: values[dimension.name]
+
+
+def describe(dimensions: Dimensions) -> list[DimensionMessage]:
+    """The space for the child. Conditions are in the numbers of the hyperparameters that they name."""
     return [_described(dimension, dimensions) for dimension in dimensions.values()]
 
 
-def _described(dimension: Dimension, dimensions: Dimensions) -> dict[str, Any]:
+def _described(dimension: Dimension, dimensions: Dimensions) -> DimensionMessage:
     when = {}
     for other, allowed in dimensions.space[dimension.name].when.items():
         numbers = [number for value in allowed if (number := dimensions[other].encode(value)) is not None]
-        # A grid may leave out every value that a condition asks for; -1 is the index of none.
+        # A grid may lack every value that a condition names; no value has index -1.
         when[other] = numbers or [-1]
     return {
         "name": dimension.name,

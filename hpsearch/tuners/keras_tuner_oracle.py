@@ -1,11 +1,12 @@
 """The child process that runs KerasTuner's oracles: ``python -m hpsearch.tuners.keras_tuner_oracle``.
 
-One JSON object per line comes in on standard input (see :func:`answer`), one goes out on standard output:
-``{"answer": …}`` or ``{"error": …, "hint": …}``. It keeps nothing between requests, and ends with its input.
+It reads a :data:`~hpsearch.tuners.oracle_messages.Request` per line from standard input and writes a
+:data:`~hpsearch.tuners.oracle_messages.Reply` per line to standard output. It keeps no state between requests, and
+ends when its input ends.
 
-Oracles are filled with trials and asked by ``populate_space``, the method that KerasTuner's own ``create_trial`` calls.
-``create_trial`` and ``end_trial`` themselves would write files for every trial, keep a lock for good after an
-exception, and stop the study after three failed trials.
+A fresh oracle is filled with trials, then asked through ``populate_space``, the method that KerasTuner's own
+``create_trial`` calls. ``create_trial`` and ``end_trial`` would write files for every trial, keep a lock forever after
+an exception, and stop the study after three failed trials.
 """
 
 import json
@@ -13,7 +14,18 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
+
+from hpsearch.tuners.oracle_messages import DimensionMessage, Numbers, Reply, Request, TrialMessage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from keras_tuner import HyperParameters, Oracle
+    from keras_tuner.engine.hyperparameters import HyperParameter
+    from keras_tuner.engine.trial import Trial
+    from keras_tuner.oracles import BayesianOptimizationOracle, GridSearchOracle
+    from numpy.typing import NDArray
+    from sklearn.gaussian_process import GaussianProcessRegressor
 
 
 def main() -> None:
@@ -24,36 +36,26 @@ def main() -> None:
         replies.flush()
 
 
-def _reply(line: str) -> dict[str, Any]:
+def _reply(line: str) -> Reply:
     try:
         return {"answer": answer(json.loads(line))}
     except ImportError as error:
-        return {"error": f"cannot import it: {error}", "hint": "pip install keras-tuner scikit-learn"}
-    except Exception as error:
+        return {"error": f"it cannot be imported: {error}", "hint": "pip install keras-tuner scikit-learn"}
+    except Exception as error:  # whatever the oracle raises belongs to this request
         where = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
         return {"error": what, "hint": "search with tuner = 'optuna', and report this with the study file"}
 
 
 def _private_stdout() -> IO[str]:
-    """The real standard output, for replies only; whatever libraries print goes to standard error."""
+    """The real standard output, for replies only. What libraries print goes to standard error."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return replies
 
 
-def answer(request: dict[str, Any]) -> dict[str, int | float] | None:
-    """The values that an oracle suggests, by name; None where a grid ends.
-
-    Args:
-        request: ``algorithm`` (``"bayesian"``, ``"random"`` or ``"grid"``), ``direction``, ``space`` (dimensions, with
-            ``when``: name → numbers), and
-
-            - for ``bayesian`` and ``random``: ``seed``;
-            - for ``bayesian``: ``startup``, the number of scores before the model is used, and ``trials``: number,
-              ``values`` and ``score``, which is None while running;
-            - for ``grid``: ``after``, the combination before the wanted one, or None for the first.
-    """
+def answer(request: Request) -> Numbers | None:
+    """The combination that an oracle suggests; None at the end of a grid."""
     import keras_tuner
 
     common = {
@@ -81,7 +83,7 @@ def answer(request: dict[str, Any]) -> dict[str, int | float] | None:
     return {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
 
 
-def _space(dimensions: list[dict[str, Any]]) -> Any:
+def _space(dimensions: list[DimensionMessage]) -> "HyperParameters":
     from keras_tuner import HyperParameters
 
     space = HyperParameters()
@@ -89,10 +91,10 @@ def _space(dimensions: list[dict[str, Any]]) -> Any:
     return space
 
 
-def _hyperparameter(dimension: dict[str, Any]) -> Any:
+def _hyperparameter(dimension: DimensionMessage) -> "HyperParameter":
     from keras_tuner.engine import hyperparameters as kinds
 
-    # conditional_scope cannot nest two scopes whose parents do not depend on each other; conditions given directly can.
+    # Not conditional_scope: it cannot nest two scopes whose parents are independent of each other.
     from keras_tuner.src.engine.conditions import Parent
 
     name, low, high = dimension["name"], dimension["low"], dimension["high"]
@@ -100,7 +102,7 @@ def _hyperparameter(dimension: dict[str, Any]) -> Any:
     if dimension["kind"] == "fixed":
         return kinds.Fixed(name, 0, conditions=conditions)
     if dimension["kind"] == "choice":
-        return kinds.Choice(name, list(range(high + 1)), ordered=False, conditions=conditions)
+        return kinds.Choice(name, list(range(int(high) + 1)), ordered=False, conditions=conditions)
     sampling = "log" if dimension["log"] else "linear"
     if dimension["kind"] == "float":
         return kinds.Float(name, low, high, sampling=sampling, conditions=conditions)
@@ -109,7 +111,7 @@ def _hyperparameter(dimension: dict[str, Any]) -> Any:
     return kinds.Int(name, low, high, step=step, sampling=sampling, conditions=conditions)
 
 
-def _trial(oracle: Any, trial_id: str, values: dict[str, int | float], status: str) -> Any:
+def _trial(oracle: "Oracle", trial_id: str, values: Numbers, status: str) -> "Trial":
     from keras_tuner.engine.trial import Trial
 
     hyperparameters = oracle.get_space()
@@ -117,8 +119,8 @@ def _trial(oracle: Any, trial_id: str, values: dict[str, int | float], status: s
     return Trial(hyperparameters, trial_id, status)
 
 
-def _fill(oracle: Any, trials: list[dict[str, Any]]) -> None:
-    """Put a history into a Bayesian oracle: finished trials first, then the running ones, each with a worker."""
+def _fill(oracle: "BayesianOptimizationOracle", trials: list[TrialMessage]) -> None:
+    """Put a history into the oracle: finished trials first, then running ones, each with a worker."""
     finished = [trial for trial in trials if trial["score"] is not None]
     for told in finished:
         trial = _trial(oracle, str(told["number"]), told["values"], "COMPLETED")
@@ -126,8 +128,8 @@ def _fill(oracle: Any, trials: list[dict[str, Any]]) -> None:
         oracle.trials[trial.trial_id] = trial
     running = [trial for trial in trials if trial["score"] is None]
     if running and len(finished) >= oracle.num_initial_points:
-        # Running trials are given the model's own prediction. A model that was never fitted predicts 0 ± 1, whatever
-        # the scale of the scores, so it is fitted to the finished trials first.
+        # KerasTuner scores running trials by the model's prediction. A model that was never fitted predicts 0 ± 1,
+        # whatever the scale of the scores, so fit it to the finished trials first.
         oracle.gpr.fit(*oracle._vectorize_trials())
     for told in running:
         trial = _trial(oracle, str(told["number"]), told["values"], "RUNNING")
@@ -136,24 +138,24 @@ def _fill(oracle: Any, trials: list[dict[str, Any]]) -> None:
 
 
 class _QuickRegressor:
-    """scikit-learn's Gaussian process with a ``predict`` for one small question after the other.
+    """scikit-learn's Gaussian process with a ``predict`` that is fast for single rows.
 
-    KerasTuner climbs the model from 50 places with numeric gradients: tens of thousands of predictions of one row for
-    one suggestion. scikit-learn's own ``predict`` spends nine tenths of its time on checking that row. The numbers
-    are the same (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, algorithm 2.1).
+    KerasTuner climbs the model from 50 points with numeric gradients, so one suggestion takes tens of thousands of
+    predictions of one row. scikit-learn's ``predict`` spends nine tenths of its time on input checks. The results are
+    the same (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, algorithm 2.1).
     """
 
-    def __init__(self, regressor: Any) -> None:
+    def __init__(self, regressor: "GaussianProcessRegressor") -> None:
         self._regressor = regressor
 
-    def fit(self, x: Any, y: Any) -> None:
-        """Fit to rows `x` (n, d) and scores `y` (n,)."""
+    def fit(self, x: "NDArray[np.float64]", y: "NDArray[np.float64]") -> None:
+        """Fit to rows `x`, shape ``(n, d)``, and scores `y`, shape ``(n,)``."""
         self._regressor.fit(x, y)
-        # As scikit-learn normalizes with normalize_y=True, which KerasTuner sets.
+        # What scikit-learn does with normalize_y=True, which KerasTuner sets.
         self._mean, self._std = y.mean(), y.std() or 1.0
 
-    def predict(self, x: Any, return_std: bool) -> Any:
-        """Mean and standard deviation at rows `x` (m, d), both (m,)."""
+    def predict(self, x: "NDArray[np.float64]", return_std: bool) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+        """Mean and standard deviation at rows `x`, shape ``(m, d)``; both have shape ``(m,)``."""
         from numpy import sqrt
         from scipy.linalg.lapack import dtrtrs
 
@@ -166,8 +168,8 @@ class _QuickRegressor:
         return self._mean + self._std * mean, self._std * sqrt(variance)
 
 
-def _continue_grid(oracle: Any, after: dict[str, int | float] | None) -> None:
-    """Let a grid oracle go on after a combination, as if that had been its first and only trial, just ended."""
+def _continue_grid(oracle: "GridSearchOracle", after: Numbers | None) -> None:
+    """Continue a grid after a combination, as if that had been the oracle's first and only trial."""
     if after is not None:
         oracle.trials["old"] = _trial(oracle, "old", after, "COMPLETED")
         oracle.start_order.append("old")

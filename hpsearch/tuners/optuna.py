@@ -1,15 +1,19 @@
-"""Optuna's samplers as tuners: ``tpe``, ``gp``, ``random``, ``qmc`` and ``grid`` (``cmaes`` has a module of its own).
+"""Optuna's samplers as tuners: ``tpe``, ``gp``, ``random``, ``qmc`` and ``grid`` (``cmaes`` has its own module).
 
-An in-memory Optuna study mirrors the history and serves only as a cache; the ledger is another study. What the
-samplers are told: COMPLETE trials their score; PRUNED ones their score as the intermediate value of its epoch, which
-TPE ranks below all complete trials and the others ignore; DIVERGED ones :func:`hpsearch.tuners.outcome.penalty`;
-FAILED ones that they failed. Trials whose config is not of the space are left out.
+An in-memory Optuna study mirrors the history. It is only a cache; the ledger is a different study. The mirror holds:
+
+- COMPLETE trials with their score.
+- PRUNED trials with their score as the intermediate value of its epoch. TPE ranks them below all complete trials; the
+  other samplers ignore them.
+- DIVERGED trials with the score :func:`hpsearch.tuners.outcome.penalty`.
+- FAILED trials as failed.
+
+Trials whose config is not in the space are left out.
 """
 
 import importlib.util
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -34,12 +38,12 @@ from hpsearch.tuners.outcome import has_diverged, penalty, score_of
 def make(algorithm: str, settings: TunerSettings) -> Tuner:
     """A tuner with one of Optuna's algorithms.
 
-    ``grid`` enumerates ``space.grid(grid_points)`` itself, in a random order that the seed decides, so that a grid cut
-    short by the budget has still covered the whole space; Optuna's ``GridSampler`` repeats points when trials run in
-    parallel and drops those whose trial failed.
+    ``grid`` does not use Optuna's ``GridSampler``, which repeats points if trials run in parallel, and drops points
+    whose trial failed. It goes through ``space.grid(grid_points)`` in a random order that depends on the seed. So a
+    grid that the budget cuts short still covers the whole space.
 
     Raises:
-        SpecError: ``gp`` without PyTorch.
+        SpecError: ``gp`` needs PyTorch, which is not installed.
     """
     if algorithm == "grid":
         grid = Enumeration(settings.space, settings.grid_points)
@@ -50,7 +54,7 @@ def make(algorithm: str, settings: TunerSettings) -> Tuner:
         return DistinctTuner(settings, CmaEs(settings))
     if algorithm == "qmc":
         return DistinctTuner(settings, QuasiRandom(settings))
-    # Ten is Optuna's own default for both.
+    # Ten is Optuna's default for both.
     startup = 10 if settings.startup_trials is None else settings.startup_trials
     if algorithm == "random":
         return DistinctTuner(settings, Sampled(settings, lambda seed: RandomSampler(seed=seed)))
@@ -58,9 +62,13 @@ def make(algorithm: str, settings: TunerSettings) -> Tuner:
         return DistinctTuner(settings, Sampled(settings, lambda seed: TPESampler(seed=seed, n_startup_trials=startup)))
     if importlib.util.find_spec("torch") is None:
         raise SpecError(
-            "algorithm 'gp' needs PyTorch, which is not installed", hint="pip install 'hpsearch[gp]', or use 'tpe'"
+            "algorithm 'gp' needs PyTorch, which is not installed",
+            code="missing-package",
+            hint="pip install 'hpsearch[gp]', or use 'tpe'",
+            algorithm="gp",
+            package="torch",
         )
-    # One redraw only: the model nearly always proposes the same config again, and is slow.
+    # Only one redraw: the model is slow, and nearly always proposes the same config again.
     return DistinctTuner(
         settings,
         Sampled(
@@ -72,10 +80,10 @@ def make(algorithm: str, settings: TunerSettings) -> Tuner:
 
 
 class Sampled(Algorithm):
-    """A sampler without memory of its own: fresh for each proposal, seeded by the trial's number.
+    """A sampler without state: a fresh one for each proposal, seeded by the trial's number.
 
-    Hyperparameters without a condition are sampled jointly. One with a condition is sampled only when active, and by
-    itself: by TPE from the trials that had it, by GP at random.
+    Hyperparameters without a condition are sampled jointly. One with a condition is sampled only if it is active, and
+    separately: TPE uses the trials that had it, GP draws it at random.
     """
 
     def __init__(self, settings: TunerSettings, sampler: Callable[[int], BaseSampler], redraws: int = 5) -> None:
@@ -88,13 +96,13 @@ class Sampled(Algorithm):
         self._mirror = Mirror(self._dimensions, settings.direction)
 
     def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
-        """What the sampler suggests, told the whole history."""
+        """The sampler's suggestion after the whole history."""
         study = self._mirror.follow(history)
         study.sampler = Joint(self._sampler(derive(self._seed, "suggest", len(history), attempt)), self._joint)
         trial = study.ask()
         config = self._dimensions.build(lambda dimension: _suggest(trial, dimension))
-        # The asked trial is always dropped and the trial itself joins with the history: so a study that was kept and
-        # one that was rebuilt hold the same.
+        # Drop the asked trial: it comes back with the next history. So a mirror that was kept and one that was rebuilt
+        # are the same.
         study.tell(trial, state=OptunaState.FAIL)
         return config
 
@@ -102,8 +110,8 @@ class Sampled(Algorithm):
 class QuasiRandom(Algorithm):
     """A scrambled Sobol sequence over the whole box: trial number n takes point n.
 
-    Hyperparameters that are inactive at a point simply ignore their coordinate. Repetitions in a finite space are
-    replaced by untried configs at random.
+    Hyperparameters that are inactive at a point ignore their coordinate. In a finite space, random untried configs
+    replace repetitions.
     """
 
     redraws = 0
@@ -112,7 +120,7 @@ class QuasiRandom(Algorithm):
         self._dimensions = Dimensions(settings.space)
         self._distributions = distributions(self._dimensions)
         with warnings.catch_warnings():
-            # "QMCSampler is experimental" since 2022; nothing that a user could act on.
+            # "QMCSampler is experimental", since 2022. Users can do nothing about it.
             warnings.simplefilter("ignore", ExperimentalWarning)
             sampler = QMCSampler(scramble=True, seed=derive(settings.seed, "qmc"), warn_independent_sampling=False)
         self._study = new_study(settings.direction)
@@ -120,7 +128,7 @@ class QuasiRandom(Algorithm):
         self._points: list[Mapping[str, Number]] = []
 
     def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
-        """The point of the sequence that belongs to the trial's number."""
+        """The point with the trial's number."""
         while len(self._points) <= len(history):
             trial = self._study.ask(self._distributions)
             self._points.append(dict(trial.params))
@@ -130,10 +138,10 @@ class QuasiRandom(Algorithm):
 
 
 class Joint(BaseSampler):
-    """A sampler that is told which hyperparameters to sample jointly, instead of inferring it from the trials.
+    """A sampler with a fixed set of hyperparameters to sample jointly.
 
-    Inferring costs time with every trial, and goes wrong with conditions: QMC takes the first trial's hyperparameters
-    for the whole space, CMA-ES gives up for good when the set changes.
+    Optuna infers this set from the trials, which takes time for every trial and fails with conditions: QMC takes the
+    first trial's hyperparameters for the whole space, and CMA-ES gives up for good if the set changes.
     """
 
     def __init__(self, sampler: BaseSampler, space: Mapping[str, BaseDistribution]) -> None:
@@ -145,24 +153,25 @@ class Joint(BaseSampler):
         study: optuna.Study,
         trial: FrozenTrial,
     ) -> dict[str, BaseDistribution]:
-        """The set given at the start."""
+        """The fixed set."""
         return self._space
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """As the wrapped sampler does."""
+    ) -> dict[str, object]:
+        """The wrapped sampler's values."""
         return self._wrapped.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """As the wrapped sampler does."""
-        return self._wrapped.sample_independent(study, trial, param_name, param_distribution)
+    ) -> object:
+        """The wrapped sampler's value."""
+        value: object = self._wrapped.sample_independent(study, trial, param_name, param_distribution)
+        return value
 
 
 class Mirror:
-    """An in-memory Optuna study that holds a history."""
+    """An in-memory Optuna study with the trials of a history."""
 
     def __init__(self, dimensions: Dimensions, direction: str) -> None:
         self._dimensions = dimensions
@@ -172,7 +181,7 @@ class Mirror:
         self._restart()
 
     def follow(self, history: Sequence[Trial]) -> optuna.Study:
-        """The study, brought up to date; rebuilt where `history` does not continue what it holds."""
+        """The study with the trials of `history`. Rebuilt if `history` does not continue the last one."""
         bad = penalty((score for trial in history if (score := score_of(trial)) is not None), self._direction)
         if not self._is_continued_by(history, bad):
             self._restart()
@@ -189,8 +198,8 @@ class Mirror:
         return self._study
 
     def _is_continued_by(self, history: Sequence[Trial], bad: float) -> bool:
-        # A finished Optuna trial cannot be changed, so a new penalty for old trials needs a new study. Rare: the worst
-        # or the best score has to be broken.
+        # Finished Optuna trials cannot change, so a new penalty for old trials needs a new study. This is rare, because
+        # it takes a new worst or best score.
         if bad != self._penalty and any(has_diverged(trial) for trial in self._trials):
             return False
         return len(self._trials) <= len(history) and all(
@@ -206,7 +215,7 @@ class Mirror:
         self._penalty = 0.0
 
     def _add(self, trial: Trial) -> int | None:
-        """Add a trial as running; the id is None where the config is not of this space."""
+        """Add a trial as running. The id is None if the space does not contain its config."""
         numbers = self._dimensions.encode(trial.config)
         if numbers is None:
             return None
@@ -229,14 +238,14 @@ class Mirror:
 
 
 def _is_continued(old: Trial, new: Trial) -> bool:
-    """Whether `new` is `old`, or what became of it while it was running."""
+    """Whether `new` is `old`, or a later state of it."""
     if old.config != new.config:
         return False
     return not old.state.finished or (old.state, old.score, old.epoch) == (new.state, new.score, new.epoch)
 
 
 def distributions(dimensions: Dimensions) -> dict[str, BaseDistribution]:
-    """Optuna's form of the searched dimensions."""
+    """The searched dimensions as Optuna distributions."""
     return {dimension.name: _distribution(dimension) for dimension in dimensions.searched}
 
 
@@ -258,7 +267,7 @@ def _suggest(trial: optuna.Trial, dimension: Dimension) -> Number:
 
 
 def new_study(direction: str, storage: InMemoryStorage | None = None) -> optuna.Study:
-    """A study in memory, without the line that Optuna logs for each new one."""
+    """An in-memory study, without the line that Optuna logs for each new study."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

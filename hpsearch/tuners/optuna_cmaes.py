@@ -1,15 +1,13 @@
-"""Optuna's CMA-ES sampler as an algorithm whose state follows from the history alone.
+"""Optuna's CMA-ES sampler as an algorithm whose state depends on the history alone.
 
 CMA-ES draws each generation of trials from one distribution, and moves the distribution when the generation is
-complete. Optuna remembers which trial was drawn from which generation in attributes that a history does not have, so
-here it is found out again: a draw is a function of (seed, trial, generation), so a trial is of a generation if the draw
-gives its config.
+complete. Optuna stores the generation of each trial in attributes, which a history does not have. But a draw is a
+function of (seed, trial, generation). So a trial belongs to a generation if that draw gives its config.
 """
 
 import math
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from optuna.samplers import CmaEsSampler
 from optuna.trial import TrialState as OptunaState
@@ -24,21 +22,21 @@ from hpsearch.tuners.distinct import Algorithm, Seen
 from hpsearch.tuners.optuna import Joint, distributions, new_study
 from hpsearch.tuners.outcome import has_diverged, penalty, score_of
 
-Attributes = Mapping[str, Any]
-"""Optuna's own notes on a trial; opaque here."""
+Attributes = Mapping[str, object]
+"""Optuna's attributes of a trial; opaque here."""
 
 
 class CmaEs(Algorithm):
     """CMA-ES over the numeric hyperparameters; choices are drawn at random.
 
-    Inactive hyperparameters keep a coordinate of their own, which then has no effect. The distribution learns from
-    trials in the order of their numbers, up to the first that is still running, and from complete (or diverged)
-    trials only, as is Optuna's default. Trials that came from elsewhere (another algorithm, a replaced repetition, a
-    generation that was complete before they were) are not learned from: with w trials running at once, each
-    generation costs up to w trials more. A generation has ``4 + floor(3 ln d)`` trials for d numeric hyperparameters.
+    An inactive hyperparameter has a coordinate without effect. The distribution learns from complete and diverged
+    trials, in the order of their numbers, up to the first one that is still running. It does not learn from trials of
+    another origin: another algorithm, a replaced repetition, or a generation that was complete before they ended. So
+    with w concurrent trials, each generation costs up to w trials more. A generation has ``4 + floor(3 ln d)`` trials
+    for d numeric hyperparameters.
 
-    ``startup_trials`` complete random trials (default 1, as Optuna's) come first. Without numeric hyperparameters all
-    trials are random.
+    First come ``startup_trials`` complete random trials (1 by default, as in Optuna). Without numeric hyperparameters,
+    all trials are random.
     """
 
     redraws = 5
@@ -54,7 +52,7 @@ class CmaEs(Algorithm):
         self._restart()
 
     def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
-        """A draw from the newest distribution that `history` leads to."""
+        """A draw from the newest distribution after `history`."""
         self._learn(history, seen)
         return self._draw(len(history), len(self._generations) - 1, attempt)[0]
 
@@ -95,50 +93,50 @@ class CmaEs(Algorithm):
             self._solutions = []
 
     def _origin(self, number: int, config: Config, seen: Seen) -> tuple[dict[str, Number], Attributes] | None:
-        """The numbers that `config` was drawn as, and Optuna's notes; None if it is not of the newest generation."""
+        """The numbers behind `config`, and Optuna's attributes; None if it is not of the newest generation."""
         for attempt in range(self.redraws + 1):
-            drawn, numbers, notes = self._draw(number, len(self._generations) - 1, attempt)
+            drawn, numbers, attributes = self._draw(number, len(self._generations) - 1, attempt)
             if not seen.before(drawn, number):
-                return (numbers, notes) if config_key(drawn) == config_key(config) else None
+                return (numbers, attributes) if config_key(drawn) == config_key(config) else None
         return None
 
     def _draw(self, number: int, generation: int, attempt: int) -> tuple[Config, dict[str, Number], Attributes]:
-        """A config, its numbers and Optuna's notes; generation -1 is the random start."""
+        """A config, its numbers and Optuna's attributes; generation -1 is the random start."""
         at = number, generation, attempt
         if at not in self._draws:
             seed = derive(self._seed, "suggest", number, attempt)
             rng = random.Random(seed)
             point = {dimension.name: dimension.uniform(rng) for dimension in self._dimensions.searched}
-            notes: Attributes = {}
+            attributes: Attributes = {}
             if generation >= 0:
-                numbers, notes = self._ask(self._generations[generation], [], seed)
+                numbers, attributes = self._ask(self._generations[generation], [], seed)
                 point |= numbers
             config = self._dimensions.build(lambda dimension: point[dimension.name])
-            # What the sampler is told later is what was trained, such as the nearest step.
+            # The sampler must learn the values that are trained, such as the nearest step.
             point |= self._dimensions.encode(config) or {}
-            self._draws[at] = config, {name: point[name] for name in self._numeric}, notes
+            self._draws[at] = config, {name: point[name] for name in self._numeric}, attributes
         return self._draws[at]
 
     def _next_generation(self) -> Attributes:
-        """Optuna's notes on the distribution after the generation in ``self._solutions``."""
+        """Optuna's attributes for the distribution after the generation in ``self._solutions``."""
         bad = penalty((score for _, _, score in self._solutions if score is not None), self._direction)
-        solutions = [(point, notes, bad if score is None else score) for point, notes, score in self._solutions]
-        _, notes = self._ask(self._generations[-1], solutions, seed=1)
-        # The sampler notes the new distribution, and also a generation for the trial just asked, which is not wanted.
-        return {name: value for name, value in notes.items() if name not in solutions[0][1]}
+        solutions = [(point, learned, bad if score is None else score) for point, learned, score in self._solutions]
+        _, attributes = self._ask(self._generations[-1], solutions, seed=1)
+        # The sampler stores the new distribution, but also the generation of the trial just asked. Drop the latter.
+        return {name: value for name, value in attributes.items() if name not in solutions[0][1]}
 
     def _ask(
         self, distribution: Attributes, solutions: list[tuple[dict[str, Number], Attributes, float]], seed: int
     ) -> tuple[dict[str, Number], Attributes]:
-        """Ask Optuna's sampler in a small study of its own, which holds all that the sampler looks at."""
+        """Ask Optuna's sampler in a small study that contains everything the sampler reads."""
         sampler = CmaEsSampler(seed=seed, n_startup_trials=0, popsize=self._population, warn_independent_sampling=False)
         study = new_study(self._direction)
         study.sampler = Joint(sampler, self._numeric)
         if distribution:
             study.add_trial(create_trial(state=OptunaState.COMPLETE, value=0.0, system_attrs=dict(distribution)))
-        for point, notes, score in solutions:
+        for point, attributes, score in solutions:
             study.add_trial(
-                create_trial(value=score, params=point, distributions=self._numeric, system_attrs=dict(notes))
+                create_trial(value=score, params=point, distributions=self._numeric, system_attrs=dict(attributes))
             )
         trial = study.ask(self._numeric)
         return dict(trial.params), study.get_trials(deepcopy=False)[-1].system_attrs

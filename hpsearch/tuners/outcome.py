@@ -1,4 +1,4 @@
-"""What tuners are told of finished trials."""
+"""What tuners learn about finished trials."""
 
 import math
 from collections.abc import Iterable
@@ -7,22 +7,22 @@ from hpsearch.core.trial import Trial, TrialState
 
 
 def score_of(trial: Trial) -> float | None:
-    """The finite score of a complete or pruned trial; None for all others."""
+    """The finite score of a complete or pruned trial; None for other trials."""
     if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
         return None
     return trial.score if trial.score is not None and math.isfinite(trial.score) else None
 
 
 def has_diverged(trial: Trial) -> bool:
-    """Whether the trial counts as worse than all others: diverged, or complete with a score that is not finite."""
+    """Whether the trial counts as worse than all others: it diverged, or its score is not finite."""
     return trial.state is TrialState.DIVERGED or (trial.state is TrialState.COMPLETE and score_of(trial) is None)
 
 
 def penalty(scores: Iterable[float], direction: str) -> float:
-    """The score that diverged trials are given: worse than the worst score by half the range of all scores.
+    """The score of diverged trials: worse than the worst score by half the range of all scores.
 
-    Half a range keeps models that care for distances (Gaussian processes) on the scale of the real scores. Where all
-    scores are equal, 5 % of their size (at least 0.001) stands in for it; without any score, the penalty is 0.
+    Half a range keeps models that use distances (Gaussian processes) on the scale of the real scores. If all scores are
+    equal, 5 % of their size (at least 0.001) replaces half the range. Without scores, the penalty is 0.
 
     Args:
         scores: Finite scores.

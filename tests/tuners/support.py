@@ -1,4 +1,4 @@
-"""The nine algorithms, for all tests of tuners."""
+"""The nine algorithms, for all tuner tests."""
 
 import importlib.util
 from functools import partial
@@ -39,7 +39,7 @@ def build(
 
 
 def case(pair: Pair, child: keras_tuner_tuners.OracleProcess) -> TunerCase:
-    """What the contract is to check; KerasTuner's share one child process, which keeps nothing between requests."""
+    """What the contract checks. KerasTuner's tuners share one child process, which keeps no state between requests."""
     tuner, algorithm = pair
     make = partial(keras_tuner_tuners.make, child=child) if tuner == "keras-tuner" else partial(make_tuner, tuner)
     return TunerCase(partial(make, algorithm), slow=algorithm in ("bayesian", "gp"))
@@ -56,7 +56,7 @@ def square(config: Config) -> float:
 
 
 def best(tuner: Tuner, count: int, sign: float) -> float:
-    """The smallest value of :func:`square` among `count` suggestions; the tuner is told `sign` times that."""
+    """The smallest value of :func:`square` among `count` suggestions; the tuner gets `sign` times that as the score."""
     history: list[Trial] = []
     for number in range(count):
         config = tuner.suggest(history)

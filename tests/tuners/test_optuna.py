@@ -1,6 +1,5 @@
-"""What is particular to Optuna's samplers."""
+"""What is specific to Optuna's samplers."""
 
-import time
 from collections.abc import Sequence
 
 import optuna
@@ -21,7 +20,7 @@ from .support import SQUARE, best, square
 POINT = {"x": 1.0, "y": 2.0}
 
 
-def told(study: optuna.Study) -> list[tuple[OptunaState, float | None, dict[int, float]]]:
+def held_by(study: optuna.Study) -> list[tuple[OptunaState, float | None, dict[int, float]]]:
     return [(trial.state, trial.value, trial.intermediate_values) for trial in study.get_trials(deepcopy=False)]
 
 
@@ -30,7 +29,7 @@ def mirror(direction: str = "minimize") -> Mirror:
 
 
 class TestMirror:
-    def test_each_state_is_told_as_optuna_expects_it(self) -> None:
+    def test_each_state_has_its_optuna_form(self) -> None:
         history = [
             Trial(0, POINT, TrialState.COMPLETE, score=1.0, epoch=4),
             Trial(1, POINT, TrialState.PRUNED, score=3.0, epoch=2),
@@ -39,7 +38,7 @@ class TestMirror:
             Trial(4, POINT),
             Trial(5, {"x": 99.0, "y": 0.0}, TrialState.COMPLETE, score=0.0),  # not of the space
         ]
-        assert told(mirror().follow(history)) == [
+        assert held_by(mirror().follow(history)) == [
             (OptunaState.COMPLETE, 1.0, {}),
             (OptunaState.PRUNED, 3.0, {2: 3.0}),
             (OptunaState.COMPLETE, 4.5, {}),  # 3 + half of 3 - 0: also a foreign score is a score
@@ -52,16 +51,16 @@ class TestMirror:
         first = kept.follow([Trial(0, POINT), Trial(1, POINT)])
         second = kept.follow([Trial(0, POINT), Trial(1, POINT, TrialState.COMPLETE, score=5.0), Trial(2, POINT)])
         assert second is first
-        assert [state for state, _, _ in told(second)] == [
+        assert [state for state, _, _ in held_by(second)] == [
             OptunaState.RUNNING, OptunaState.COMPLETE, OptunaState.RUNNING,
         ]  # fmt: skip
 
     def test_old_diverged_trials_stay_worse_than_a_new_worst(self) -> None:
         kept = mirror("maximize")
         history = [Trial(0, POINT, TrialState.COMPLETE, score=0.5), Trial(1, POINT, TrialState.DIVERGED)]
-        assert told(kept.follow(history))[1][1] == pytest.approx(0.475)
+        assert held_by(kept.follow(history))[1][1] == pytest.approx(0.475)
         history.append(Trial(2, POINT, TrialState.COMPLETE, score=0.1))
-        assert told(kept.follow(history))[1][1] == pytest.approx(-0.1)
+        assert held_by(kept.follow(history))[1][1] == pytest.approx(-0.1)
 
     @pytest.mark.parametrize(
         "other",
@@ -76,25 +75,7 @@ class TestMirror:
     def test_is_rebuilt_for_another_history(self, other: list[Trial]) -> None:
         kept = mirror()
         kept.follow([Trial(0, POINT, TrialState.COMPLETE, score=1.0)])
-        assert told(kept.follow(other)) == told(mirror().follow(other))
-
-
-def timed(algorithm: str, count: int) -> float:
-    """Mean seconds per suggestion over a study of `count` trials."""
-    tuner = make_tuner("optuna", algorithm, TunerSettings(SQUARE, "minimize", 1, grid_points=20))
-    history: list[Trial] = []
-    begin = time.process_time()
-    for number in range(count):
-        config = tuner.suggest(history)
-        assert config is not None
-        history.append(Trial(number, config, TrialState.COMPLETE, score=square(config), epoch=1))
-    return (time.process_time() - begin) / count
-
-
-@pytest.mark.parametrize(("algorithm", "limit_s"), [("tpe", 0.06), ("random", 0.02), ("qmc", 0.02), ("grid", 0.02)])
-def test_time_per_suggestion(algorithm: str, limit_s: float) -> None:
-    """Limits are several times what is measured, and in CPU time, so that only a change of order fails."""
-    assert timed(algorithm, 150) < limit_s
+        assert held_by(kept.follow(other)) == held_by(mirror().follow(other))
 
 
 def test_the_grid_is_shuffled_but_complete() -> None:

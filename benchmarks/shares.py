@@ -31,8 +31,9 @@ from benchmarks.kept import keep
 from benchmarks.study_file import study_file
 from benchmarks.workloads import WORKLOADS
 from hpsearch.tracking.mlflow.tracker import MlflowTracker
-from hpsearch.training.engines.fused.engine import FusedEngine
 from hpsearch.training.engines.fused.program import Program
+from hpsearch.training.engines.fused.programs import Programs
+from hpsearch.training.engines.fused.recipes import Recipes
 
 Spans = list[tuple[float, float]]
 
@@ -70,8 +71,8 @@ def main() -> None:
     parts: dict[str, Spans] = {"programs": [], "building": []}
     tracking: Spans = []
     timed(Program, "run", parts["programs"])
-    timed(FusedEngine, "_recipe", parts["building"])
-    timed(FusedEngine, "_program", parts["building"])
+    timed(Recipes, "recipe", parts["building"])
+    timed(Programs, "program", parts["building"])
     timed(MlflowTracker, "_write", tracking, clock=time.thread_time)
     with tempfile.TemporaryDirectory(prefix="hpsearch-bench-") as folder:
         if "KERAS_HOME" in os.environ:

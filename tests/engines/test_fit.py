@@ -80,8 +80,9 @@ def test_refit_trains_on_all_rows_and_reports_divergence(mlp):
     model, curves = train_on_all(mlp, {**MLP, "batch_size": 64}, epochs=2, seed=3)
     assert {name: len(values) for name, values in curves.items()} == {"loss": 2, "accuracy": 2}
     assert model.predict(mlp.dataset.train.x[:3], verbose=0).shape == (3, 10)
-    with pytest.raises(ModelError, match=r"the refit of the best trial diverged: loss = (nan|inf) in epoch 0"):
+    with pytest.raises(ModelError, match=r"loss = (nan|inf) in epoch 0") as caught:
         train_on_all(mlp, {**MLP, "optimizer": "sgd", "learning_rate": 1e30}, epochs=1, seed=3)
+    assert (caught.value.code, caught.value.values) == ("model.refit-diverged", {"epoch": 0})
 
 
 def test_orders_are_permutations_of_their_own():

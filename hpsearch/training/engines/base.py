@@ -8,7 +8,7 @@ from hpsearch.core.facts import EnginePlan
 from hpsearch.training.problem import Problem
 
 Stopped = Callable[[], frozenset[int]]
-"""Asked between epochs: numbers of the trials that shall train no further epoch."""
+"""Called between epochs: numbers of the trials that must not train another epoch."""
 
 
 class CannotTrainError(Exception):
@@ -43,17 +43,19 @@ class Engine(ABC):
         """Train all lanes of a bundle.
 
         Yields:
-            For every lane an :class:`EpochFinished` per epoch as it goes, then exactly one of
-            :class:`LaneFinished`, :class:`LaneStopped` (its trial is in ``stopped()``) or :class:`LaneFailed`
-            (loss not finite, the code raised, out of memory). Lanes' events may interleave. Never raises for what a
-            lane does. A result depends on (seed, trial, fold, config) only, never on the other lanes.
-            The worker adds :class:`BundleFinished` at the end.
+            For every lane an :class:`EpochFinished` after each epoch, then exactly one of :class:`LaneFinished`,
+            :class:`LaneStopped` (its trial is in ``stopped()``) or :class:`LaneFailed` (loss not finite, the code
+            raised, out of memory). Events of different lanes may interleave. The worker adds :class:`BundleFinished`
+            at the end.
+
+        An engine never raises for what a lane does. A result depends only on seed, trial, fold and config, never on
+        the other lanes.
         """
 
     def take_notes(self) -> tuple[str, ...]:
-        """Plain-words remarks since the last call, such as "out of memory: bundle split in halves"."""
+        """Remarks for the user since the last call, such as "out of memory: bundle split in halves"."""
         return ()
 
     def take_compile_seconds(self) -> float:
-        """Seconds spent building and compiling rather than training since the last call."""
+        """Seconds spent since the last call on building and compiling rather than training."""
         return 0.0

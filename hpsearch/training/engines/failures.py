@@ -13,7 +13,7 @@ _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "OOM when allocating", 
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether host or device memory ran out (TensorFlow, JAX and Python word it differently)."""
+    """Whether host or device memory ran out. TensorFlow, JAX and Python each have words of their own for it."""
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return True
     text = str(error).lower()
@@ -23,7 +23,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def failed(lane: Lane, error: Exception, *, epoch: int | None = None) -> LaneFailed:
-    """The event for an exception that ended a lane: the first line of its text, and the traceback."""
+    """The event for an exception that ended a lane, with the first line of its text and the traceback."""
     kind = FailureKind.OUT_OF_MEMORY if is_out_of_memory(error) else FailureKind.ERROR
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     message = f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -1,4 +1,4 @@
-"""The fit engine: a bundle lane by lane, each with Keras ``fit``, on whichever backend Keras runs."""
+"""The fit engine: a bundle lane by lane, each with Keras ``fit``, on any backend."""
 
 import gc
 import time
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class FitEngine(Engine):
-    """Trains lane after lane with Keras ``fit``; takes every Keras model.
+    """Trains lane after lane with Keras ``fit``. Any Keras model will do.
 
     Args:
         problem: The study's data, folds and model.
@@ -36,14 +36,14 @@ class FitEngine(Engine):
         self._reason = reason
 
     def plan(self) -> EnginePlan:
-        """One trial per bundle: lanes do not share anything."""
+        """One trial per bundle: lanes share nothing, and a wider bundle would only delay the tuner's news."""
         return EnginePlan("fit", self._reason)
 
     def train(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:
-        """See :meth:`Engine.train`; lanes are trained in the bundle's order.
+        """See :meth:`Engine.train`. Lanes are trained in the bundle's order.
 
-        With pruning they take turns epoch by epoch instead: its rules judge all folds of a trial at the same epoch, and
-        could save nothing if the last fold began after the others had ended. That keeps all models of a bundle alive.
+        With pruning they take turns, epoch by epoch. Its rules compare all folds of a trial at the same epoch, and
+        could save nothing if the last fold began after the others had ended. All models of a bundle stay in memory.
         """
         if self._problem.spec.pruning.method == "none":
             for lane in bundle.lanes:
@@ -94,14 +94,14 @@ class FitEngine(Engine):
 
 
 def release() -> None:
-    """Free what Keras' backend keeps of models that are gone; other threads may be building and tracing theirs."""
+    """Free what Keras' backend keeps of models that are gone. Other threads may be building and tracing theirs."""
     import keras
 
     if keras.backend.backend() == "jax":
         import jax
 
-        # Compiled steps of models that are gone would stay: 14 MB per lane, measured. Not Keras' session, which keeps
-        # nothing here, and whose end takes the state of what other threads are tracing.
+        # Compiled steps of models that are gone would stay: 14 MB per lane, measured. Keras' session keeps nothing
+        # here, and to clear it would destroy the state of what other threads are tracing.
         jax.clear_caches()
     else:
         keras.utils.clear_session(free_memory=False)
@@ -110,11 +110,11 @@ def release() -> None:
 
 
 def train_on_all(problem: Problem, config: Config, *, epochs: int, seed: int) -> tuple["keras.Model", Curves]:
-    """Train one model on all development rows, with nothing left to validate on.
+    """Train one model on all development rows. None are left to validate on.
 
     Args:
         problem: The study's data and model.
-        config: The winner's hyperparameter values; its ``epochs`` does not apply.
+        config: The winner's hyperparameter values, except ``epochs``.
         epochs: Epochs to train.
         seed: Decides initial weights and row orders.
 
@@ -122,7 +122,7 @@ def train_on_all(problem: Problem, config: Config, *, epochs: int, seed: int) ->
         The trained model and its training curves.
 
     Raises:
-        ModelError: The model cannot be built, or diverges; the text names value and epoch.
+        ModelError: The model cannot be built, or training diverges; the text has value and epoch.
     """
     train = problem.dataset.train
     model = problem.build(config, train, seed=derive(seed, "weights"))
@@ -133,6 +133,8 @@ def train_on_all(problem: Problem, config: Config, *, epochs: int, seed: int) ->
     except DivergedError as error:
         raise ModelError(
             f"the refit of the best trial diverged: {error}",
+            code="refit-diverged",
             hint="narrow [space] learning_rate to lower values, or resume with more trials",
+            epoch=error.epoch,
         ) from None
     return model, freeze(curves)

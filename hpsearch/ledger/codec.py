@@ -1,7 +1,7 @@
-"""What goes into the ledger's JSON and comes out of it, with versions of its own.
+"""The JSON in the ledger: how it is written, and how all its versions are read.
 
-The stored form is independent of the study file's schema: a study stays readable when a key of the study file is
-renamed or removed. Format 1 is that of hpsearch 0.1; its studies can be read and written on.
+The stored form is independent of the study file's schema. A study stays readable when a key of the study file is
+renamed or removed. hpsearch 0.1 wrote format 1; its studies can be read and continued.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 FORMAT = 2
-"""Format of a study's head. Raised when older code cannot read what this one writes."""
+"""Format of a study's head. It is raised when older versions cannot read what this one writes."""
 
 SPEC_UPGRADES: dict[int, Callable[[JsonObject], JsonObject]] = {}
-"""Format → a function from a spec of this format to one of the next, for keys of the study file that are renamed.
+"""Format → a function that turns a spec of this format into one of the next. Every renamed key needs an entry.
 
-Removed keys need no entry: the reader drops keys that it does not know.
+Removed keys need none: the reader drops keys that it does not know.
 """
 
 FOLD_PREFIX, PARAMETERS, STARTED, OUTCOME = "fold:", "parameters", "started", "outcome"
@@ -49,7 +49,7 @@ class NewerFormatError(Exception):
 
 
 def head_to_json(record: StudyRecord) -> JsonObject:
-    """What the ledger keeps of a study from its start."""
+    """The part of a study that is known when it begins."""
     return {
         "format": FORMAT,
         "spec": spec_to_json(record.spec),
@@ -88,15 +88,18 @@ def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["Fro
 
 
 def facts_from_json(first: JsonObject, later: JsonObject) -> StudyFacts:
-    """A study's facts: those of its head, and what was entered since.
+    """A study's facts.
 
-    Later facts are complete and stand alone; those of hpsearch 0.1 have no version and only say what is new.
+    Args:
+        first: Those in the study's head.
+        later: Those entered since; empty if there are none. They replace the first ones. hpsearch 0.1 wrote no version
+            and only what was new, so there they are merged.
     """
     return StudyFacts.from_json(later if "version" in later else {**first, **later})
 
 
 def made_by(attrs: Mapping[str, Json]) -> str:
-    """The version of hpsearch that began a study, for messages."""
+    """The version of hpsearch that created a study, for messages."""
     head = attrs.get("hpsearch")
     facts = head.get("facts") if isinstance(head, dict) else None
     machine = facts.get("machine", facts) if isinstance(facts, dict) else None
@@ -162,7 +165,7 @@ def _parameter_to_json(parameter: Parameter) -> JsonObject:
     fields: JsonObject
     match parameter:
         case Float() | Int():
-            # JSON keeps 1.0 apart from 1, and so does the reader: a real range stays one.
+            # JSON distinguishes 1.0 from 1, and so does the reader: a range of real numbers stays one.
             fields = {"low": parameter.low, "high": parameter.high}
             if parameter.log:
                 fields["log"] = True
@@ -202,8 +205,8 @@ class Outcome(Wire):
         state: See :class:`TrialState`.
         finished: Unix time, seconds.
         score: As in :class:`Trial`, and so are ``std``, ``epoch``, ``fold_scores`` and ``failure``.
-        folds: All folds of a trial that is not complete, those that were stopped early among them; None for a complete
-            trial, whose folds have attributes of their own.
+        folds: All folds of a trial that is not complete, including those that were stopped early. None for a complete
+            trial: its folds have their own attributes.
     """
 
     state: TrialState
@@ -231,7 +234,7 @@ class Outcome(Wire):
 
     @classmethod
     def upgrade(cls, fields: JsonObject, version: int) -> JsonObject:
-        """Version 0 kept folds as an object, by number."""
+        """Version 0 kept the folds in an object, by number."""
         folds = fields.get("folds")
         if isinstance(folds, dict):
             by_number = sorted((int(number), _object(fold)) for number, fold in folds.items())
@@ -270,7 +273,7 @@ def trial_from_optuna(frozen: "FrozenTrial", space: Space) -> Trial:
 
 
 def _folds(attrs: Mapping[str, Json]) -> tuple[FoldResult, ...]:
-    """Finished folds, in order. Those of hpsearch 0.1 have their number in the key alone."""
+    """Finished folds, in order. In hpsearch 0.1, only the key has the number."""
     found = {int(key.removeprefix(FOLD_PREFIX)): raw for key, raw in attrs.items() if key.startswith(FOLD_PREFIX)}
     return tuple(FoldResult.from_json({"fold": number, **_object(found[number])}) for number in sorted(found))
 

@@ -1,7 +1,7 @@
 """Trials as rows of Optuna's tables, one transaction per step of a trial.
 
-Optuna's storage commits every single value on its own, after it has looked the trial up anew: 30 transactions for a
-trial of 5 folds and 20 epochs, where this writer needs 7.
+Optuna's storage looks the trial up and commits for every single value: 30 transactions for a trial of 5 folds and 20
+epochs. This writer needs 7.
 """
 
 import json
@@ -31,7 +31,7 @@ class FastWriter(TrialWriter):
     """Writes rows.
 
     Args:
-        engine: Of a database whose tables are those of :mod:`~hpsearch.ledger.optuna_tables`.
+        engine: The engine of a database that has the tables in :mod:`~hpsearch.ledger.optuna_tables`.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -106,7 +106,7 @@ def _insert_curve(connection: Connection, trial_id: int, end: TrialEnd) -> None:
 
 
 def _stored(value: float) -> tuple[float | None, str]:
-    """A number as the tables have it: not every database knows NaN and infinities."""
+    """A number as the tables have it, because not every database has NaN and infinities."""
     value = float(value)
     if math.isfinite(value):
         return value, "FINITE"

@@ -1,6 +1,6 @@
-"""Optuna's tables as hpsearch was tested with them. Only where Optuna has exactly these does hpsearch write into them.
+"""Optuna's tables as hpsearch was tested with them: those of Optuna 5.0.0.
 
-They are those of Optuna 5.0.0.
+hpsearch writes into Optuna's tables only if they are exactly these.
 """
 
 from typing import TYPE_CHECKING
@@ -76,7 +76,7 @@ VALUES = Table(
 
 
 def find_difference(storage: "optuna.storages.RDBStorage") -> str | None:
-    """What about Optuna's tables is not as tested; None where all is.
+    """The first thing about Optuna's tables that is not as tested; None if there is none.
 
     Args:
         storage: The open database.

@@ -55,7 +55,7 @@ class PublicWriter(TrialWriter):
         return True
 
     def _give_up(self, trial_id: int, trial: Trial, number: int) -> None:
-        """Fail a trial that came just after another driver's: Optuna has no way to remove it."""
+        """Let a trial fail that another driver's has overtaken: Optuna has no way to remove it."""
         reason = Failure(FailureKind.ERROR, f"entered while another driver entered trial {trial.number}")
         outcome = Outcome(OurState.FAILED, finished=trial.started, failure=reason, folds=())
         self.end(trial_id, TrialEnd(number, TrialState.FAIL, None, (), outcome.to_json(), trial.started))
@@ -77,7 +77,7 @@ class PublicWriter(TrialWriter):
         self.settle(trial_id, end)
 
     def settle(self, trial_id: int, end: TrialEnd) -> None:
-        """Tell Optuna how a trial ended whose outcome is in the ledger. What is there already is entered again.
+        """Tell Optuna how a trial ended that has its outcome. Values that are there already are entered again.
 
         Raises:
             LedgerError: It has ended for Optuna already: another driver writes the study.

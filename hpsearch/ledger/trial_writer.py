@@ -1,8 +1,8 @@
-"""How trials get into Optuna's storage: the interface of its two implementations.
+"""How trials are entered into Optuna's storage: an interface with two implementations.
 
-:class:`~hpsearch.ledger.fast_writer.FastWriter` writes rows of Optuna's tables, one transaction per step of a trial;
-:class:`~hpsearch.ledger.public_writer.PublicWriter` calls Optuna's public interface, which is slower. Both leave the
-same study behind.
+:class:`~hpsearch.ledger.fast_writer.FastWriter` writes rows into Optuna's tables, one transaction per step of a trial.
+:class:`~hpsearch.ledger.public_writer.PublicWriter` calls Optuna's public interface, which is slower. Both produce the
+same study.
 """
 
 from abc import ABC, abstractmethod
@@ -24,11 +24,11 @@ _STATES = {TrialState.COMPLETE: OptunaState.COMPLETE, TrialState.PRUNED: OptunaS
 
 @dataclass(frozen=True, slots=True)
 class TrialEnd:
-    """What the end of a trial leaves in Optuna's storage.
+    """What Optuna's storage is told at the end of a trial.
 
     Attributes:
         number: The trial's number.
-        state: Optuna's state of it from now on.
+        state: Its state for Optuna from now on.
         value: Its score; None for a trial without one.
         curve: Intermediate values from step 0; may hold NaN and infinities.
         outcome: The user attribute ``outcome``.

@@ -105,10 +105,11 @@ def test_optuna_reads_a_trial_as_if_it_had_written_it(
 
 def test_mlflows_tables_are_those_that_mlflow_would_leave(database: Callable[[str], str]) -> None:
     from hpsearch.tracking.mlflow.address import Address
-    from hpsearch.tracking.mlflow.client import connect, polite
+    from hpsearch.tracking.mlflow.client import connect, quiet
+    from hpsearch.tracking.settings import mlflow_settings
     from tests.mlflow_twin import GOES, check_that_the_tables_are_those_of_mlflow
 
-    with polite():
+    with mlflow_settings(), quiet():
         client = connect(Address(database("mlflow"), "/nowhere", None, ""))
         for goes in GOES.values():
             check_that_the_tables_are_those_of_mlflow(client, goes)

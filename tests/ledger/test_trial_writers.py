@@ -1,5 +1,6 @@
 """What both writers of trials owe: the same study, whichever has entered it, and no step in half."""
 
+import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,15 +11,16 @@ import optuna
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Text, event
 
-from hpsearch.core.trial import Failure, FailureKind, FoldResult, TrialState
+from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState
 from hpsearch.errors import LedgerError
-from hpsearch.ledger import Ledger, optuna_tables
+from hpsearch.ledger import Ledger, StudyRecord, optuna_tables
 from hpsearch.ledger.fast_writer import FastWriter
 from hpsearch.ledger.public_writer import PublicWriter
-from hpsearch.testing.synthetic import make_record, make_spec
+from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
 from tests.ledger.optuna_twin import check_that_optuna_reads_its_own
 from tests.ledger.steps import BEFORE, Step, add_trial, enter, fold
 from tests.ledger.test_version_0_1 import ledger as ledger_0_1  # noqa: F401 - a fixture
+from tests.search.drive import drive
 
 
 @pytest.fixture(params=["fast", "public"])
@@ -217,6 +219,30 @@ def test_a_number_that_is_taken_between_two_calls_leaves_a_failed_trial(
     first, second = ledger.load("synthetic").trials
     assert (first, second.state, second.number) == (trial, TrialState.FAILED, 1)
     assert second.failure is not None
+
+
+def without_times(record: StudyRecord) -> list[Trial]:
+    return [replace(trial, started=0.0, finished=None) for trial in record.trials]
+
+
+def test_a_search_that_is_killed_and_resumed_is_the_same_whichever_way_it_is_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = drive(f"sqlite:///{tmp_path}/fast.db", SyntheticExecutor(), trials=8, pruning="median")
+    monkeypatch.setattr(optuna_tables, "DATABASE_VERSION", "v0.0.0.a")
+    epochs = itertools.count()
+
+    def die_in_epoch_14() -> None:
+        if next(epochs) == 14:
+            raise Killed
+
+    uri = f"sqlite:///{tmp_path}/public.db"
+    with pytest.raises(Killed):
+        drive(uri, SyntheticExecutor(on_epoch=die_in_epoch_14), trials=8, pruning="median")
+    left = Ledger(uri).load("synthetic")
+    assert {trial.state for trial in left.trials} >= {TrialState.COMPLETE, TrialState.RUNNING}
+    resumed = drive(uri, SyntheticExecutor(), trials=8, pruning="median")
+    assert without_times(resumed) == without_times(whole)
 
 
 # Which writer is taken

@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
-from hpsearch.tracking.mlflow import tables
+from hpsearch.tracking.mlflow.tables import TableWriter
 from hpsearch.tracking.mlflow.trial_view import Point
+from hpsearch.tracking.mlflow.writers import ClientWriter, RunUpdate
 
 Given = dict[str, Any]
 Client = Any
@@ -101,21 +102,9 @@ def new_run(client: Client) -> str:
 
 def write(client: Client, run_id: str, go: Given) -> None:
     """Straight into the tables."""
-    given = {"points": [], "params": {}, "tags": {}, "status": None, "end_ms": None} | go
-    tables.write(client, run_id, **given)
+    TableWriter(client).write(run_id, RunUpdate(**go))
 
 
 def log(client: Client, run_id: str, go: Given) -> None:
     """By MLflow's own calls."""
-    from mlflow.entities import Metric, Param, RunTag
-
-    client.log_batch(
-        run_id,
-        metrics=[Metric(*point) for point in go.get("points", [])],
-        params=[Param(*param) for param in go.get("params", {}).items()],
-        tags=[RunTag(*tag) for tag in go.get("tags", {}).items()],
-    )
-    if "end_ms" in go:
-        client.set_terminated(run_id, status=go["status"], end_time=go["end_ms"])
-    elif "status" in go:
-        client.update_run(run_id, status=go["status"])
+    ClientWriter(client).write(run_id, RunUpdate(**go))

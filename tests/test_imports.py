@@ -23,7 +23,9 @@ def modules_after(code: str, folder: Path | None = None) -> set[str]:
 def test_the_driver_imports_no_keras_tensorflow_or_jax() -> None:
     code = (
         "import hpsearch.cli.main, hpsearch.cli.live, hpsearch.cli.show, hpsearch.study, hpsearch.search.driver\n"
-        "import hpsearch.executors.processes, hpsearch.tracking.mlflow, hpsearch.champion.export, hpsearch.ledger.store\n"
+        "import hpsearch.executors.processes, hpsearch.champion.export, hpsearch.ledger.store\n"
+        "import hpsearch.tracking.mlflow.tracker, hpsearch.tracking.mlflow.catching_up\n"
+        "import hpsearch.tracking.mlflow.tables\n"
         "import hpsearch.tuners.optuna, hpsearch.tuners.keras_tuner"
     )
     assert not modules_after(code) & set(HEAVY)
@@ -37,6 +39,11 @@ def test_import_hpsearch_and_its_help_import_next_to_nothing() -> None:
 def test_the_package_offers_its_api_and_nothing_by_accident() -> None:
     loaded = modules_after("import hpsearch; hpsearch.run; hpsearch.resume; hpsearch.load; hpsearch.Study")
     assert "hpsearch.study" in loaded
+
+
+def test_the_tracking_room_imports_no_mlflow_until_it_is_used() -> None:
+    code = "import hpsearch.tracking.base, hpsearch.tracking.mlflow.tracker, hpsearch.tracking.mlflow.ui"
+    assert "mlflow" not in modules_after(code)
 
 
 STUDY = """\
@@ -61,7 +68,7 @@ backend = "tensorflow"
 
 def test_checking_a_study_imports_no_mlflow(tmp_path: Path) -> None:
     (tmp_path / "iris.toml").write_text(STUDY)
-    code = "from hpsearch.spec import load_spec; from hpsearch.study import set_up; set_up(load_spec('iris.toml')[0])"
+    code = "from hpsearch.spec import load_spec; from hpsearch.study import prepare; prepare(load_spec('iris.toml')[0])"
     assert "mlflow" not in modules_after(code, tmp_path)
 
 
@@ -69,23 +76,38 @@ IMPATIENT = """
 import os, sys, threading, time
 import hpsearch.study
 from hpsearch.errors import SpecError
+from hpsearch.search import starting
+from hpsearch.tracking.settings import SETTINGS
+
+strangers = []
+
+def watched(change):
+    def watching(self, *arguments):
+        if threading.current_thread() is not threading.main_thread():
+            strangers.append((threading.current_thread().name, arguments))
+        change(self, *arguments)
+    return watching
+
+for name in ("__setitem__", "__delitem__"):
+    setattr(type(os.environ), name, watched(getattr(type(os.environ), name)))
 
 def wait(spec, stack):
+    # A worker that is started now gets all of the settings.
+    assert SETTINGS.items() <= os.environ.items()
     while not {awaited} and time.monotonic() < deadline:
         time.sleep(0.05)
     assert {awaited}
     raise SpecError("enough")
 
-hpsearch.study.prepare_study, before, deadline = wait, dict(os.environ), time.monotonic() + 60
+starting.prepare_study, before, deadline = wait, dict(os.environ), time.monotonic() + 60
 {given}
 try:
     hpsearch.study.run("iris.toml")
 except SpecError as error:
     assert error.what == "enough"
-for thread in threading.enumerate():
-    if thread is not threading.main_thread():
-        thread.join()
+assert threading.active_count() == 1
 assert dict(os.environ) == before
+assert not strangers, strangers
 """
 
 
@@ -97,7 +119,7 @@ assert dict(os.environ) == before
     ],
     ids=["there", "broken"],
 )
-def test_a_study_imports_mlflow_while_it_waits_for_its_workers_and_writes_nothing(
+def test_a_study_imports_mlflow_while_it_waits_for_its_workers_and_changes_nothing(
     tmp_path: Path, given: str, awaited: str
 ) -> None:
     (tmp_path / "iris.toml").write_text(STUDY)

@@ -19,10 +19,11 @@ import pytest
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database with its tables: making one takes seconds, copying it none."""
     from hpsearch.tracking.mlflow.address import Address
-    from hpsearch.tracking.mlflow.client import connect, polite
+    from hpsearch.tracking.mlflow.client import connect, quiet
+    from hpsearch.tracking.settings import mlflow_settings
 
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    with polite():
+    with mlflow_settings(), quiet():
         connect(Address(f"sqlite:///{file}", None, file, "")).search_experiments()
     with contextlib.closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # copies are made of this one file

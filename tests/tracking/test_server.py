@@ -11,10 +11,13 @@ import pytest
 from hpsearch.core.trial import TrialState
 from hpsearch.ledger.record import StudyState
 from hpsearch.testing.factories import make_champion, make_record, make_trials
-from hpsearch.tracking.mlflow import Tracker, sync
+from hpsearch.tracking import sync
+from hpsearch.tracking.mlflow.tracker import MlflowTracker
 
 from .conftest import Server
-from .test_tracker import play, track
+from .test_tracker import play, settings, track
+
+__all__ = ["settings"]
 
 Snapshot = Callable[..., dict[str, dict[str, Any]]]
 
@@ -25,8 +28,8 @@ def test_server_and_database_show_the_same(
     trials = make_trials(9)
     over_http = make_record((), name="over http", tracking={"uri": server.uri})
     end = {"champion": make_champion(trials[0])}
-    tracker = track(over_http, trials, **end)
-    assert tracker.state.url.startswith(f"{server.uri}/#/experiments/1/runs?")
+    state = track(over_http, trials, **end)
+    assert state.url.startswith(f"{server.uri}/#/experiments/1/runs?")
     assert capfd.readouterr() == ("", "")
     first = snapshot(server.uri, "over http")
     assert sync(replace(over_http, trials=trials, state=StudyState.FINISHED, **end)).written == 0
@@ -55,7 +58,7 @@ def test_points_written_twice_over_http_stand_once(server: Server, snapshot: Sna
 def test_a_server_killed_midway_is_caught_up(server: Server, folder: Path, snapshot: Snapshot) -> None:
     trials = make_trials(12)
     record = make_record((), name="outage", tracking={"uri": server.uri})
-    tracker = Tracker(record.spec.tracking)
+    tracker = MlflowTracker(record.spec.tracking)
     tracker.open(record)
     play(tracker, trials[:3])
     assert tracker.flush(60)
@@ -66,18 +69,18 @@ def test_a_server_killed_midway_is_caught_up(server: Server, folder: Path, snaps
         begun = time.perf_counter()
         play(tracker, trials[6:9])
         running = replace(trials[9], state=TrialState.RUNNING, folds=(), score=None, finished=None)
-        tracker.trial_started(running)
-        tracker.fold_finished(running, trials[9].folds[0])
+        tracker.trial_changed(running)
+        tracker.trial_changed(replace(running, folds=trials[9].folds[:1]))
         assert time.perf_counter() - begun < 0.5
         deadline = time.monotonic() + 30
-        while not tracker.notes and time.monotonic() < deadline:
+        while not tracker.state.notes and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert "; the study goes on, and MLflow is caught up later" in tracker.notes[0]
+        assert "; the study goes on, and MLflow is caught up later" in tracker.state.notes[0]
     finally:
         server.start()
     play(tracker, trials[9:])
     assert tracker.flush(90)
-    assert tracker.notes[1:] == ("MLflow is back and caught up",)
+    assert tracker.state.notes[1:] == ("MLflow is back and caught up",)
     assert len(snapshot(server.uri, "outage")["outage"]["points"]["best_score"]) == 12
     tracker.close(replace(record, trials=trials, state=StudyState.FINISHED))
     assert tracker.state.caught_up, tracker.state
@@ -92,7 +95,7 @@ def test_a_server_killed_midway_is_caught_up(server: Server, folder: Path, snaps
 def test_what_a_dead_server_missed_is_caught_up_by_sync(server: Server, snapshot: Snapshot) -> None:
     trials = make_trials(6)
     record = make_record((), name="later", tracking={"uri": server.uri})
-    tracker = Tracker(record.spec.tracking, patience_s=5)
+    tracker = MlflowTracker(record.spec.tracking, patience_s=5)
     tracker.open(record)
     play(tracker, trials[:2])
     assert tracker.flush(60)

@@ -1,6 +1,6 @@
-"""What is written straight into MLflow's tables is what MLflow itself would have written."""
+"""Runs are written by MLflow's calls, or straight into its tables: both leave the same."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,14 @@ import pytest
 
 from hpsearch.ledger.record import StudyState
 from hpsearch.testing.factories import make_record, make_trials
-from hpsearch.tracking.mlflow import Tracker, tables
+from hpsearch.tracking import sync
+from hpsearch.tracking.mlflow import tables
 from hpsearch.tracking.mlflow.address import Address
-from hpsearch.tracking.mlflow.client import connect, polite
+from hpsearch.tracking.mlflow.client import connect, is_gone, is_refusal, quiet
+from hpsearch.tracking.mlflow.tracker import MlflowTracker
 from hpsearch.tracking.mlflow.trial_view import Point
+from hpsearch.tracking.mlflow.writers import ClientWriter, open_writer
+from hpsearch.tracking.settings import mlflow_settings
 from tests.mlflow_twin import (
     CURVE,
     GOES,
@@ -25,12 +29,20 @@ from tests.mlflow_twin import (
     write,
 )
 
+WAYS = {"tables": write, "calls": log}
+Way = Callable[[Client, str, Given], None]
+
 
 @pytest.fixture
-def client(folder: Path) -> Iterator[Client]:
+def address(folder: Path) -> Address:
     file = folder / "mlflow.db"
-    with polite():
-        yield connect(Address(f"sqlite:///{file}", None, file, ""))
+    return Address(f"sqlite:///{file}", None, file, "")
+
+
+@pytest.fixture
+def client(address: Address) -> Iterator[Client]:
+    with mlflow_settings(), quiet():
+        yield connect(address)
 
 
 @pytest.mark.parametrize("goes", GOES.values(), ids=GOES)
@@ -38,6 +50,7 @@ def test_the_tables_are_those_that_mlflow_would_leave(client: Client, goes: list
     check_that_the_tables_are_those_of_mlflow(client, goes)
 
 
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize(
     "bad",
     [
@@ -48,24 +61,64 @@ def test_the_tables_are_those_that_mlflow_would_leave(client: Client, goes: list
     ],
     ids=["key", "param", "name", "tag"],
 )
-def test_what_mlflow_refuses_is_refused_and_nothing_of_it_written(client: Client, bad: Given) -> None:
+def test_what_mlflow_does_not_allow_is_refused_either_way(client: Client, way: Way, bad: Given) -> None:
+    from mlflow.exceptions import MlflowException
+
     run = new_run(client)
-    write(client, run, {"points": CURVE[:1], "params": {"units": "32"}})
+    way(client, run, {"points": CURVE[:1], "params": {"units": "32"}})
     before = rows(client, run)
-    with pytest.raises(Exception, match=r"[Ii]nvalid|exceed|not allowed"):
-        log(client, new_run(client) if "points" in bad else run, bad)
-    with pytest.raises(Exception, match=r"[Ii]nvalid|exceed|other values"):
-        write(client, run, {"points": CURVE, "params": {"depth": "3"}, "status": "FINISHED", **bad})
-    assert rows(client, run) == before
+    with pytest.raises(MlflowException) as caught:
+        way(client, run, {"points": CURVE, "params": {"depth": "3"}, "status": "FINISHED", **bad})
+    assert is_refusal(caught.value)
+    if way is write:
+        assert rows(client, run) == before, "part of it was written"
 
 
-def test_a_run_that_was_deleted_is_left_alone(client: Client) -> None:
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_run_that_was_deleted_is_left_alone(client: Client, way: Way) -> None:
     run = new_run(client)
     client.delete_run(run)
     before = rows(client, run)
-    with pytest.raises(Exception, match="deleted"):
-        write(client, run, {"points": CURVE})
+    with pytest.raises(Exception, match="deleted") as caught:
+        way(client, run, {"points": CURVE})
+    assert is_refusal(caught.value)
     assert rows(client, run) == before
+    with pytest.raises(Exception, match="nowhere") as caught:
+        way(client, "nowhere", {"points": CURVE})
+    assert is_gone(caught.value)
+
+
+def test_the_tested_database_is_written_straight(client: Client, address: Address) -> None:
+    writer, note = open_writer(client, address)
+    assert isinstance(writer, tables.TableWriter)
+    assert note == ""
+
+
+@pytest.mark.parametrize("unknown", ["store", "columns", "database"])
+def test_any_part_that_is_not_known_leaves_the_work_to_mlflow(
+    client: Client, address: Address, monkeypatch: pytest.MonkeyPatch, unknown: str
+) -> None:
+    if unknown == "store":
+        monkeypatch.setattr(tables, "SqlAlchemyStore", type("Other", (), {}))
+    elif unknown == "columns":
+        monkeypatch.setitem(tables.COLUMNS, "metrics", (*tables.COLUMNS["metrics"], "unit"))
+    else:
+        monkeypatch.setattr(tables, "REVISIONS", frozenset({"0123456789ab"}))
+    writer, note = open_writer(client, address)
+    assert isinstance(writer, ClientWriter)
+    shown = {
+        "store": "the store SqlAlchemyStore",
+        "columns": "table 'metrics'",
+        "database": f"version {revision(client)}",
+    }
+    assert shown[unknown] in note
+
+
+def revision(client: Client) -> str:
+    from sqlalchemy import text
+
+    with client._tracking_client.store.engine.connect() as connection:
+        return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one())
 
 
 def test_a_study_looks_the_same_whether_its_tables_were_written_or_mlflow_called(
@@ -77,21 +130,29 @@ def test_a_study_looks_the_same_whether_its_tables_were_written_or_mlflow_called
         raise AssertionError("not here")
 
     found = []
-    for way, (owner, call) in {"straight": (mlflow.MlflowClient, "log_batch"), "calls": (tables, "write")}.items():
+    for way in ("tables", "calls"):
         home = folder / way
         home.mkdir()
         (home / "mlflow.db").write_bytes((folder / "mlflow.db").read_bytes())
         trials = make_trials(9)
         record = make_record((), folder=home)
         with monkeypatch.context() as patch:
-            patch.setattr(owner, call, refuse)
-            tracker = Tracker(record.spec.tracking)
-            tracker.open(record)
-            for trial in trials:
-                tracker.trial_started(replace(trial, folds=()))
-                tracker.trial_finished(trial)
-            tracker.close(replace(record, trials=trials, state=StudyState.FINISHED))
-        assert tracker.state.caught_up, tracker.state
+            if way == "tables":
+                patch.setattr(mlflow.MlflowClient, "log_batch", refuse)
+            else:
+                patch.setattr(tables, "REVISIONS", frozenset())
+                patch.setattr(tables.TableWriter, "write", refuse)
+            with mlflow_settings():
+                tracker = MlflowTracker(record.spec.tracking)
+                tracker.open(record)
+                for trial in trials:
+                    tracker.trial_changed(replace(trial, folds=()))
+                    tracker.trial_changed(trial)
+                ended = replace(record, trials=trials, state=StudyState.FINISHED)
+                state = tracker.close(ended)
+            assert state.caught_up, state
+            assert len(state.notes) == (way == "calls")
+            assert sync(ended).written == 0
         runs = snapshot(record.spec.tracking.uri)
         for run in runs.values():
             del run["id"]

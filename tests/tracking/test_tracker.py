@@ -5,7 +5,7 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,42 +17,51 @@ from hpsearch.errors import TrackingError
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.spec import without_password
 from hpsearch.testing.factories import CREATED, make_champion, make_record, make_trial, make_trials
-from hpsearch.tracking.mlflow import Tracker, sync
-from hpsearch.tracking.mlflow.address import resolve
+from hpsearch.tracking import TrackingState, sync
+from hpsearch.tracking.mlflow.address import resolve_address
+from hpsearch.tracking.mlflow.tracker import MlflowTracker
+from hpsearch.tracking.settings import mlflow_settings
 
 from .conftest import values
 
 Snapshot = Callable[..., dict[str, dict[str, Any]]]
 
 
-def play(tracker: Tracker, trials: tuple[Trial, ...]) -> None:
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[None]:
+    """As a driver's thread has them around a study."""
+    with mlflow_settings():
+        yield
+
+
+def play(tracker: MlflowTracker, trials: tuple[Trial, ...]) -> None:
     """Tell the tracker what a driver would."""
     for trial in trials:
         running = Trial(trial.number, trial.config, started=trial.started)
-        tracker.trial_started(running)
+        tracker.trial_changed(running)
         if trial.state is not TrialState.PRUNED:
-            for fold in trial.folds:
-                tracker.fold_finished(running, fold)
+            for count in range(1, len(trial.folds) + 1):
+                tracker.trial_changed(replace(running, folds=trial.folds[:count]))
         if trial.state.finished:
-            tracker.trial_finished(trial)
+            tracker.trial_changed(trial)
 
 
-def track(record: StudyRecord, trials: tuple[Trial, ...], **end: Any) -> Tracker:
+def track(record: StudyRecord, trials: tuple[Trial, ...], **end: Any) -> TrackingState:
     """A whole study, from open to close."""
-    tracker = Tracker(record.spec.tracking)
+    tracker = MlflowTracker(record.spec.tracking)
     tracker.open(record)
     play(tracker, trials)
-    tracker.close(replace(record, trials=trials, **{"state": StudyState.FINISHED, **end}))
-    assert tracker.state.caught_up, tracker.state
-    return tracker
+    state = tracker.close(replace(record, trials=trials, **{"state": StudyState.FINISHED, **end}))
+    assert state.caught_up, state
+    return state
 
 
 def test_every_fate_arrives_with_exact_numbers(folder: Path, snapshot: Snapshot) -> None:
     trials = make_trials(9)
     record = make_record((), folder=folder)
-    tracker = track(record, trials, champion=make_champion(trials[0]))
+    state = track(record, trials, champion=make_champion(trials[0]))
     runs = snapshot(record.spec.tracking.uri)
-    assert tracker.notes == ()
+    assert state.notes == ()
     assert set(runs) == {"digits", *(f"t{n:03d}" for n in range(9))}
     for trial in trials:
         run = runs[f"t{trial.number:03d}"]
@@ -81,7 +90,7 @@ def test_parent_run_has_charts_table_and_provenance(
 ) -> None:
     trials = make_trials(12)
     record = make_record((), folder=folder)
-    tracker = track(record, trials, champion=make_champion(trials[1]))
+    state = track(record, trials, champion=make_champion(trials[1]))
     parent = snapshot(record.spec.tracking.uri)["digits"]
     assert parent["status"] == "FINISHED"
     assert parent["times"][0] == round(CREATED * 1000)
@@ -101,7 +110,7 @@ def test_parent_run_has_charts_table_and_provenance(
     from mlflow import MlflowClient
 
     client = MlflowClient(record.spec.tracking.uri)
-    run = client.get_run(tracker.state.parent_id)
+    run = client.get_run(state.run_id)
     dataset = run.inputs.dataset_inputs[0].dataset
     assert (dataset.name, dataset.digest) == ("sklearn:digits", "0123456789abcdef")
     assert json.loads(dataset.profile)["rows"] == 1438
@@ -156,7 +165,7 @@ def test_more_points_than_one_call_takes(
 
     monkeypatch.setattr(MlflowClient, "log_batch", spy)
     if not straight:
-        monkeypatch.setattr(tables, "write", None)
+        monkeypatch.setattr(tables, "REVISIONS", frozenset())
     config = {f"layer_{n}": n for n in range(230)}
     trial = make_trial(0, epochs=150, folds=5, config=config)
     record = make_record((), folder=folder)
@@ -178,13 +187,13 @@ def test_a_resumed_study_goes_on_in_its_runs(folder: Path, snapshot: Snapshot) -
     assert stopped["t003"]["name"] == "t003"
 
     resumed = make_record((*trials[:3], half), folder=folder)
-    tracker = Tracker(resumed.spec.tracking)
+    tracker = MlflowTracker(resumed.spec.tracking)
     tracker.open(resumed)
-    tracker.trial_started(half)
+    tracker.trial_changed(half)
     assert tracker.flush(60)
     assert snapshot(uri)["digits"]["status"] == snapshot(uri)["t003"]["status"] == "RUNNING"
-    for fold in trials[3].folds[2:]:
-        tracker.fold_finished(half, fold)
+    for count in range(3, len(trials[3].folds) + 1):
+        tracker.trial_changed(replace(half, folds=trials[3].folds[:count]))
     play(tracker, trials[3:])
     tracker.close(replace(resumed, trials=trials, state=StudyState.FINISHED))
     done = snapshot(uri)
@@ -223,8 +232,8 @@ def test_what_was_deleted_in_the_pages_stays_deleted_until_sync(folder: Path, sn
     client = MlflowClient(uri)
     client.delete_run(before["t001"]["id"])
     client.delete_run(before["digits"]["id"])
-    tracker = track(make_record(trials[:3], folder=folder), trials)
-    assert tracker.notes == ("the MLflow run of study 'digits' had been deleted; it was restored",)
+    state = track(make_record(trials[:3], folder=folder), trials)
+    assert state.notes == ("the MLflow run of study 'digits' had been deleted; it was restored",)
     after = snapshot(uri)
     assert [after[name]["stage"] for name in ("digits", "t000", "t001", "t003")] == [
         "active",
@@ -244,9 +253,9 @@ def test_a_run_deleted_while_the_study_runs(folder: Path, snapshot: Snapshot, vi
 
     trials = make_trials(3)
     record = make_record((), folder=folder)
-    tracker = Tracker(record.spec.tracking)
+    tracker = MlflowTracker(record.spec.tracking)
     tracker.open(record)
-    tracker.trial_started(replace(trials[0], state=TrialState.RUNNING, folds=()))
+    tracker.trial_changed(replace(trials[0], state=TrialState.RUNNING, folds=()))
     assert tracker.flush(60)
     client = MlflowClient(record.spec.tracking.uri)
     client.delete_run(snapshot(record.spec.tracking.uri)[victim]["id"])
@@ -267,7 +276,7 @@ def test_one_trial_that_mlflow_refuses_does_not_stop_the_others(
     trials = make_trials(3)
     trials = (trials[0], replace(trials[1], config={"words": "x" * 7000}), trials[2])
     record = make_record((), folder=folder)
-    tracker = Tracker(record.spec.tracking)
+    tracker = MlflowTracker(record.spec.tracking)
     tracker.open(record)
     play(tracker, trials)
     tracker.close(replace(record, trials=trials, state=StudyState.FINISHED))
@@ -279,8 +288,8 @@ def test_one_trial_that_mlflow_refuses_does_not_stop_the_others(
         "FINISHED",
     ]
     refusal = f"MLflow at {record.spec.tracking.uri} refuses: 'Param value' exceeds the maximum length of 6000"
-    assert [note for note in tracker.notes if refusal not in note] == []
-    assert tracker.notes[0].startswith("trial 1: ")
+    assert [note for note in tracker.state.notes if refusal not in note] == []
+    assert tracker.state.notes[0].startswith("trial 1: ")
     assert (tracker.state.caught_up, tracker.state.waiting) == (False, 1)
     monkeypatch.undo()
     assert sync(replace(record, trials=trials, state=StudyState.FINISHED)).written == 1
@@ -308,7 +317,7 @@ def test_an_unreachable_mlflow_costs_the_study_nothing(tmp_path: Path) -> None:
     tracking = {"uri": "http://127.0.0.1:9", "ledger": f"sqlite:///{tmp_path}/ledger.db"}
     record = make_record((), tracking=tracking)
     trials = make_trials(3)
-    tracker = Tracker(record.spec.tracking)
+    tracker = MlflowTracker(record.spec.tracking)
     begun = time.perf_counter()
     tracker.open(record)
     play(tracker, trials)
@@ -318,13 +327,11 @@ def test_an_unreachable_mlflow_costs_the_study_nothing(tmp_path: Path) -> None:
     state = tracker.state
     assert (state.caught_up, state.waiting, state.url) == (False, 3, "")
     assert state.problem == "MLflow at http://127.0.0.1:9 cannot be reached: connection refused"
-    assert tracker.notes == (f"{state.problem}; the study goes on, and MLflow is caught up later",)
+    assert state.notes == (f"{state.problem}; the study goes on, and MLflow is caught up later",)
     with pytest.raises(TrackingError) as caught:
         sync(final)
-    assert str(caught.value) == (
-        "MLflow at http://127.0.0.1:9 cannot be reached: connection refused\n"
-        "  hint: start the server or mend [tracking] uri, then `hpsearch sync`; the ledger has everything"
-    )
+    assert caught.value.code == "tracking.unreachable"
+    assert caught.value.values == {"address": "http://127.0.0.1:9", "reason": "connection refused"}
 
 
 @pytest.mark.parametrize(
@@ -339,7 +346,7 @@ def test_a_database_that_cannot_be_written_is_told_without_tracebacks(
 ) -> None:
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as connection:
         connection.execute(damage)
-    tracker = Tracker((record := make_record((), folder=folder)).spec.tracking)
+    tracker = MlflowTracker((record := make_record((), folder=folder)).spec.tracking)
     tracker.open(record)
     play(tracker, make_trials(1))
     begun = time.perf_counter()
@@ -352,29 +359,33 @@ def test_a_database_that_cannot_be_written_is_told_without_tracebacks(
 def test_an_mlflow_that_cannot_be_imported_costs_a_note(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     record = make_record((), folder=folder)
-    tracker = Tracker(record.spec.tracking)
+    tracker = MlflowTracker(record.spec.tracking)
     tracker.open(record)
     play(tracker, make_trials(1))
     tracker.close(record)
     assert not tracker.state.caught_up
-    assert len(tracker.notes) == 1
-    assert "import of mlflow halted" in tracker.notes[0]
+    assert len(tracker.state.notes) == 1
+    assert "import of mlflow halted" in tracker.state.notes[0]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     record = make_record(make_trials(1), folder=tmp_path / "file")
-    with pytest.raises(TrackingError, match=r"MLflow's folder .*file cannot be created: "):
+    with pytest.raises(TrackingError) as caught:
         sync(record)
+    assert caught.value.code == "tracking.folder-not-created"
+    assert caught.value.values == {"folder": str(tmp_path / "file")}
 
 
 def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "hunter2")
-    relative = resolve(make_record().spec.tracking, folder=tmp_path)
+    relative = resolve_address(make_record().spec.tracking, folder=tmp_path)
     assert relative.uri == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
     assert relative.experiment_location("a <b>") == (tmp_path / "mlruns/artifacts/a_b_").as_uri()
-    http = resolve(make_record(tracking={"uri": "https://me:${SECRET}@host/x", "artifacts": "s3://b/c/"}).spec.tracking)
+    http = resolve_address(
+        make_record(tracking={"uri": "https://me:${SECRET}@host/x", "artifacts": "s3://b/c/"}).spec.tracking
+    )
     assert (http.uri, http.written) == ("https://me:hunter2@host/x", "https://me:***@host/x")
     assert http.experiment_location("n") == "s3://b/c/n"
-    assert resolve(make_record(tracking={"uri": "http://host:5000"}).spec.tracking).artifact_root is None
+    assert resolve_address(make_record(tracking={"uri": "http://host:5000"}).spec.tracking).artifact_root is None
     assert without_password("at postgresql+psycopg://u:p@h/d now") == "at postgresql+psycopg://u:***@h/d now"

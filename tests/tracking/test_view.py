@@ -37,10 +37,10 @@ def test_params_give_every_value_back_exactly() -> None:
 
 
 def test_keys_that_mlflow_would_refuse_are_mended_and_stay_apart() -> None:
-    assert trial_view.key("f1(macro)") == "f1_macro_"
-    assert trial_view.key("../up//down/.") == "_/up/down"
-    assert trial_view.key("") == "_"
-    assert trial_view.keys(["units[0]", "units(0)", "units_0_"]) == {
+    assert trial_view.legal_key("f1(macro)") == "f1_macro_"
+    assert trial_view.legal_key("../up//down/.") == "_/up/down"
+    assert trial_view.legal_key("") == "_"
+    assert trial_view.legal_keys(["units[0]", "units(0)", "units_0_"]) == {
         "units[0]": "units_0_",
         "units(0)": "units_0__2",
         "units_0_": "units_0__3",
@@ -69,10 +69,10 @@ def test_mean_curves_of_scored_trials_only() -> None:
 
 
 def test_infinities_become_nan_so_that_charts_stay_readable() -> None:
-    assert math.isnan(trial_view.number(math.inf))
-    assert math.isnan(trial_view.number(-math.inf))
-    assert math.isnan(trial_view.number(math.nan))
-    assert trial_view.number(1e300) == 1e300
+    assert math.isnan(trial_view.finite_or_nan(math.inf))
+    assert math.isnan(trial_view.finite_or_nan(-math.inf))
+    assert math.isnan(trial_view.finite_or_nan(math.nan))
+    assert trial_view.finite_or_nan(1e300) == 1e300
 
 
 def test_a_user_metric_named_score_does_not_mix_with_the_score() -> None:

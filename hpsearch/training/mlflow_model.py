@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,9 +42,9 @@ _BACKENDS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "t
 
 @contextmanager
 def mlflow_imported_ahead() -> Iterator[None]:
-    """Import MLflow in the background of the block: it takes seconds, which a refit takes anyway.
+    """Import MLflow in the background of the block: it takes seconds, which a refit and its saving take anyway.
 
-    What goes wrong shows in :func:`write_mlflow_model`.
+    :func:`write_mlflow_model` waits for it, and shows what goes wrong.
     """
     thread = threading.Thread(target=_import_mlflow, name="hpsearch-import-mlflow")
     thread.start()
@@ -80,13 +79,11 @@ def write_mlflow_model(problem: Problem, model: "keras.Model", champion: Champio
         TrackingError: MLflow is broken, or refuses the model.
         OSError: The folder cannot be written.
     """
-    temporary = folder.with_name(f".{folder.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
     try:
-        _write(problem, model, champion, temporary)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
+        with _emptied(folder.with_name(f".{folder.name}")) as temporary:
+            _write(problem, model, champion, temporary)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(temporary, folder)
     except (HpsearchError, OSError):
         raise
     except Exception as error:  # whatever MLflow raises must not pass for a failed refit
@@ -96,8 +93,6 @@ def write_mlflow_model(problem: Problem, model: "keras.Model", champion: Champio
             hint="the .keras file is complete; `hpsearch sync` tries again",
             error=type(error).__name__,
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
@@ -117,8 +112,8 @@ def _write(problem: Problem, model: "keras.Model", champion: Champion, folder: P
         keras_backend=keras.backend.backend(),
         save_exported_model=False,
     )
-    with _quiet_mlflow(), TemporaryDirectory(dir=folder.parent, prefix=".mlflow_model-") as stage:
-        data, code = Path(stage, "champion"), Path(stage, "code")
+    with _quiet_mlflow(), _emptied(folder.with_name(f"{folder.name}-parts")) as parts:
+        data, code = parts / "champion", parts / "code"
         data.mkdir()
         shutil.copyfile(champion.path, data / mlflow_loader.MODEL)
         (data / mlflow_loader.CARD).write_text(json.dumps(dataclasses.asdict(card), indent=2), encoding="utf-8")
@@ -249,6 +244,17 @@ def _copy_code(modules: Mapping[str, Path], folder: Path) -> None:
         target = target / "__init__.py" if file.name == "__init__.py" else target.with_suffix(".py")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
+
+
+@contextmanager
+def _emptied(folder: Path) -> Iterator[Path]:
+    """An empty folder for the block. Whatever a killed process has left in it goes first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

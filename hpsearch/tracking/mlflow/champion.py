@@ -79,8 +79,10 @@ def _register(projection: Projection, record: StudyRecord, champion: Champion) -
     tags = {_SHA: champion.sha256, "hpsearch.trial": str(champion.trial), "hpsearch.study": record.name}
     logged = _log_model(projection, record, champion, tags)
     _make_registered_model(client, name, record)
+    # A database's registry looks up "models:/…" at MLflow's process-wide address, which is the user's own to set.
+    source = f"models:/{logged.model_id}" if projection.address.http else logged.artifact_location
     version = client.create_model_version(
-        name, f"models:/{logged.model_id}", run_id=projection.parent_id, tags=tags, model_id=logged.model_id
+        name, source, run_id=projection.parent_id, tags=tags, model_id=logged.model_id
     )
     pages = json.dumps([{"name": name, "version": str(version.version)}])
     client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": pages})

@@ -175,7 +175,7 @@ class _Exploration:
         try:
             with as_model_errors(lambda error: ModelError(str(error), code="refused-value")):
                 declared = self.declared(values)
-        except HpsearchError:  # KerasTuner's own tuners, too, would meet this value only later
+        except HpsearchError:  # no error yet: perhaps no trial will ever have this value
             return None
         self._note(declared, values)
         return declared

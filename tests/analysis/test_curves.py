@@ -7,7 +7,8 @@ import pytest
 from hpsearch import analysis
 from hpsearch.core.objective import Objective, score
 from hpsearch.core.trial import FoldResult, Trial, TrialState
-from hpsearch.testing.factories import make_record, make_searched
+from hpsearch.testing.factories import make_record
+from hpsearch.testing.searched import make_searched
 
 EPOCHS = 20
 

@@ -8,7 +8,8 @@ from sklearn import metrics
 
 from hpsearch import analysis
 from hpsearch.analysis.predictions import score_interval
-from hpsearch.testing.factories import make_record, make_searched
+from hpsearch.testing.factories import make_record
+from hpsearch.testing.searched import make_searched
 
 RNG = np.random.default_rng(4)
 Y = RNG.integers(0, 10, 359)

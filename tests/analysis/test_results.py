@@ -15,7 +15,8 @@ from hpsearch.core.trial import FailureKind, TrialState
 from hpsearch.errors import StudyError
 from hpsearch.pruning import make_pruner
 from hpsearch.search.monitor import PruningMonitor
-from hpsearch.testing.factories import make_champion, make_record, make_searched, make_trial, make_trials
+from hpsearch.testing.factories import make_champion, make_record, make_trial, make_trials
+from hpsearch.testing.searched import make_searched
 
 
 def scored(number, folds, *, parameters=1000, state=TrialState.COMPLETE):

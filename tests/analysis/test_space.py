@@ -12,7 +12,8 @@ from hpsearch.analysis.toml import toml_document, toml_parameter, toml_value
 from hpsearch.core.space import Choice, Constant, Float, Int, Space
 from hpsearch.errors import StudyError
 from hpsearch.spec import make_space, parse_parameter, parse_spec
-from hpsearch.testing.factories import make_record, make_searched, make_trials
+from hpsearch.testing.factories import make_record, make_trials
+from hpsearch.testing.searched import make_searched
 
 
 def test_importance_finds_what_the_surface_was_made_of():

@@ -9,7 +9,8 @@ from rich.console import Console
 from hpsearch import analysis
 from hpsearch.errors import StudyError
 from hpsearch.report import figures, terminal
-from hpsearch.testing.factories import make_record, make_searched, make_trials
+from hpsearch.testing.factories import make_record, make_trials
+from hpsearch.testing.searched import make_searched
 
 RECORD = make_searched(25)
 

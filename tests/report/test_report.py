@@ -19,7 +19,8 @@ from hpsearch.report.images import png
 from hpsearch.report.markdown import code_block, render_markdown, text
 from hpsearch.report.page import render_page
 from hpsearch.report.pdf import find_browser
-from hpsearch.testing.factories import make_record, make_searched, make_trial, make_trials
+from hpsearch.testing.factories import make_record, make_trial, make_trials
+from hpsearch.testing.searched import make_searched
 
 EVIL = "<script>alert(1)</script>"
 IMAGE = np.arange(64, dtype=np.uint8).reshape(8, 8)

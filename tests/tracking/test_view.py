@@ -9,7 +9,8 @@ import pytest
 from hpsearch.core.objective import Objective, mean_curve
 from hpsearch.core.trial import TrialState
 from hpsearch.ledger.record import StudyState
-from hpsearch.testing.factories import OBJECTIVE, make_champion, make_record, make_searched, make_trial, make_trials
+from hpsearch.testing.factories import OBJECTIVE, make_champion, make_record, make_trial, make_trials
+from hpsearch.testing.searched import make_searched
 from hpsearch.tracking.mlflow import saved_view, study_view, trial_view
 
 

@@ -51,6 +51,9 @@ class Session:
         """
         self._ledger.set_state(self._record.name, StudyState.RUNNING)
         self._observer.open(self._record)
+        for remark in self._ledger.remarks:
+            self._ledger.add_note(self._record.name, remark)
+            self._observer.note(remark)
         with self._entering_the_end(), stop_on_signals() as stop:
             trials = self._search(stop)
             champion = self._refit(trials)

@@ -82,6 +82,7 @@ def resume(
     ledger = Ledger(uri)
     ledger.load(name)
     with workspace.driving(uri, name), ExitStack() as stack:
+        ledger.repair(name)
         record = ledger.load(name)
         if changed is not None and changed != record.spec:
             record = ledger.set_spec(name, changed)

@@ -56,15 +56,6 @@ def make_searched(
 
     The learning rate matters most (best at 0.012 on a log scale), then the units, then the optimizer; batch size and
     dropout hardly. Folds differ for all trials together (hard rows) and each trial adds its own `noise`.
-
-    Args:
-        count: Number of trials.
-        name: The study's name.
-        folds: Number of folds.
-        epochs: Epochs of a trial that is not pruned.
-        regression: Whether the objective is ``val_mae`` rather than ``val_accuracy``.
-        noise: Factor on the noise of scores.
-        seed: Decides everything that is drawn.
     """
     rng = random.Random(seed)
     metric, direction = ("val_mae", "minimize") if regression else ("val_accuracy", "maximize")

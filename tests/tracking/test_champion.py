@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -133,7 +134,7 @@ assert list(table.columns) == ["prediction"]
 np.testing.assert_allclose(table, expected["houses"], rtol=1e-4, atol=1e-6)
 whole = houses.assign(rooms=houses["rooms"].fillna(3).astype(int)).head(9)
 assert len(models["houses"].predict(whole)) == 9
-assert list(models["houses"].input_example["city"].dropna().unique()) == ["Rome", "Oslo"]
+assert list(models["houses"].input_example["city"].dropna().unique()) == ["Rome", "Oslo", "Bern"]
 assert list(models["houses"].input_example.columns) == ["rooms", "garden", "city"]
 keras_model = mlflow.keras.load_model("models:/digits@champion")
 np.testing.assert_allclose(keras_model.predict(rows, verbose=0), expected["digits"], rtol=1e-4, atol=1e-6)
@@ -157,6 +158,7 @@ def run(code: str, folder: Path, *arguments: str) -> dict[str, Any]:
         "KERAS_HOME": str(folder / "keras"),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     }
     (folder / "keras").mkdir(exist_ok=True)
     done = subprocess.run(
@@ -365,3 +367,28 @@ def test_an_outage_while_the_champion_is_registered_is_caught_up(
     state = tracker.close(record)
     assert (state.caught_up, state.model_uri) == (True, "models:/digits/1")
     assert ["the artifact store is away" in note for note in state.notes] == [True, False]
+
+
+def test_only_the_drivers_thread_changes_the_environment(
+    models: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is started meanwhile copies the environment."""
+    strangers: list[str] = []
+    kind = type(os.environ)
+
+    def watch(name: str) -> None:
+        change = getattr(kind, name)
+
+        def watched(self: Any, *arguments: str) -> None:
+            if threading.current_thread() is not threading.main_thread():
+                strangers.append(f"{threading.current_thread().name}: {arguments[0]}")
+            change(self, *arguments)
+
+        monkeypatch.setattr(kind, name, watched)
+
+    watch("__setitem__")
+    watch("__delitem__")
+    before = dict(os.environ)
+    track(crowned(models, "digits", {"folder": folder}))
+    assert strangers == []
+    assert dict(os.environ) == before

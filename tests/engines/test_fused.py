@@ -264,7 +264,7 @@ def test_model_that_cannot_be_fused_is_found_out_by_numbers():
     strict.__dict__["builder"] = problem.builder
     with pytest.raises(ModelError) as caught:
         make_engine(strict)
-    assert caught.value.code == "model.cannot-fuse"
+    assert caught.value.code == "model.cannot-train"
     assert caught.value.values["reason"] == plan.reason
 
 

@@ -163,7 +163,7 @@ def test_without_what_the_fused_engine_needs_models_are_trained_by_fit(mlp):
     resources = mlp.spec.resources.model_copy(update={"engine": "fused"})
     with pytest.raises(ModelError) as caught:
         make_engine(replace(mlp, spec=mlp.spec.model_copy(update={"resources": resources})))
-    assert caught.value.code == "model.cannot-fuse"
+    assert caught.value.code == "model.cannot-train"
     assert caught.value.values["reason"] == plan.reason
 
 

@@ -1,7 +1,9 @@
 """The registries: what is built in is what it must be, and names lead to it."""
 
 import os
+import sys
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,11 +11,15 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from hpsearch.cli.diagnosis import loaders
 from hpsearch.core import registry as registry_module
-from hpsearch.core.registries import ALL
-from hpsearch.core.registry import Registry
-from hpsearch.errors import SpecError
+from hpsearch.core.facts import EnginePlan
+from hpsearch.core.registries import ALL, ENGINES
+from hpsearch.core.registry import Entry, Registry
+from hpsearch.errors import ModelError, SpecError
 from hpsearch.pruning.base import Pruner
 from hpsearch.spec import READ_BACK, PruningSection, SearchSection, StudySpec
+from hpsearch.testing.contracts.lanes import make_spec
+from hpsearch.training.engines import CannotTrainError, Engine, make_engine
+from hpsearch.training.problem import Problem
 
 BUILT_IN = [
     pytest.param(load, name, id=f"{registry.group}-{name}")
@@ -96,3 +102,28 @@ def test_a_study_from_the_ledger_may_name_what_is_no_longer_installed() -> None:
         StudySpec.model_validate(raw)
     with pytest.raises(ValueError, match="algorithm"):
         SearchSection.model_validate({"tuner": "optuna", "algorithm": "one-at-a-time"})
+
+
+class PickyEngine(Engine):
+    """Trains nothing."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    def plan(self) -> EnginePlan:
+        raise CannotTrainError("it is Monday")
+
+    def train(self, bundle, stopped):
+        yield from ()
+
+
+def test_an_engine_that_cannot_train_the_problem_says_why(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "picky", SimpleNamespace(PickyEngine=PickyEngine))
+    monkeypatch.setitem(ENGINES.entries, "picky", Entry("picky", "picky:PickyEngine", "picky 1.0"))
+    spec = make_spec()
+    resources = spec.resources.model_copy(update={"engine": "picky"})
+    problem = Problem.load(spec.model_copy(update={"resources": resources}))
+    with pytest.raises(ModelError) as caught:
+        make_engine(problem)
+    assert caught.value.code == "model.cannot-train"
+    assert caught.value.values == {"engine": "picky", "reason": "it is Monday"}

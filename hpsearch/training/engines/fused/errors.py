@@ -5,9 +5,10 @@ from contextlib import contextmanager
 
 from hpsearch.core.words import first_line
 from hpsearch.errors import HpsearchError
+from hpsearch.training.engines.base import CannotTrainError
 
 
-class UnfusableError(Exception):
+class UnfusableError(CannotTrainError):
     """A fused program cannot train this model. The text says why, in the user's words."""
 
 

@@ -1,4 +1,4 @@
-"""The documented hyperparameters: their defaults, and the values that they can take."""
+"""The documented hyperparameters: their defaults and their legal values."""
 
 import math
 import re
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hpsearch.core.space import Config, Float, Int, Parameter, Value
+from hpsearch.core.words import listed
 
 DEFAULT_BATCH_SIZE = 32
 """Rows per step if a config has no ``batch_size``, as in Keras."""
@@ -23,10 +24,10 @@ OPTIMIZERS: dict[str, tuple[str, ...]] = {
     "adadelta": ("rho", "epsilon"),
     "lion": ("beta_1", "beta_2"),
 }
-"""Optimizer → the hyperparameters that it knows besides those of :data:`ANY_OPTIMIZER`."""
+"""Optimizer → the hyperparameters that it has in addition to :data:`ANY_OPTIMIZER`."""
 
 ANY_OPTIMIZER = ("learning_rate", "weight_decay", "clipnorm")
-"""Hyperparameters that every optimizer knows."""
+"""Hyperparameters that every optimizer has."""
 
 
 def batch_size_of(config: Config) -> int:
@@ -41,12 +42,12 @@ def epochs_of(config: Config) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a hyperparameter's values must be.
+    """The legal values of a hyperparameter.
 
     Attributes:
-        words: Follows "must be".
-        allows: Whether a value is one of them.
-        options: All of them, where they are few texts.
+        words: The rule in words; follows "must be".
+        allows: Whether a value is legal.
+        options: All legal values, if they are a few names.
     """
 
     words: str
@@ -54,7 +55,7 @@ class Rule:
     options: tuple[str, ...] = ()
 
     def broken_by(self, parameter: Parameter) -> tuple[Value, ...]:
-        """Values of `parameter` that are not allowed; of a range, only its ends are looked at."""
+        """Values of `parameter` that are illegal. Of a range, only the ends are checked."""
         match parameter:
             case Float():
                 values: tuple[Value, ...] = (float(parameter.low), float((parameter.values() or (parameter.high,))[-1]))
@@ -66,20 +67,20 @@ class Rule:
 
 
 def rule_of(name: str) -> Rule | None:
-    """The rule for a hyperparameter of families and their optimizers; ``units_2`` has that of ``units``."""
+    """The rule for a hyperparameter of a family or an optimizer. ``units_2`` has the rule of ``units``."""
     return _RULES.get(name) or _RULES.get(re.sub(r"_\d+$", "", name))
 
 
 def _whole(least: int) -> Rule:
     return Rule(
-        f"whole numbers of at least {least}",
+        f"a whole number of at least {least}",
         lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least,
     )
 
 
 def _real(words: str, allows: Callable[[float], bool]) -> Rule:
     return Rule(
-        f"numbers {words}",
+        f"a number {words}",
         lambda value: (
             isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and allows(value)
         ),
@@ -87,13 +88,13 @@ def _real(words: str, allows: Callable[[float], bool]) -> Rule:
 
 
 def _among(*options: str) -> Rule:
-    return Rule(f"among {', '.join(options)}", lambda value: value in options, options)
+    return Rule(f"one of {listed(options)}", lambda value: value in options, options)
 
 
 _COUNT = _whole(1)
 _POSITIVE = _real("above 0", lambda value: value > 0)
 _NOT_NEGATIVE = _real("of at least 0", lambda value: value >= 0)
-_SHARE = _real("from 0 to less than 1", lambda value: 0 <= value < 1)
+_SHARE = _real("of at least 0 and less than 1", lambda value: 0 <= value < 1)
 _SWITCH = Rule("true or false", lambda value: isinstance(value, bool))
 
 _RULES = {
@@ -101,8 +102,10 @@ _RULES = {
     **dict.fromkeys(("blocks", "convolutions"), _COUNT),
     "layers": _whole(0),
     **dict.fromkeys(("dropout", "dense_dropout", "beta_1", "beta_2", "rho"), _SHARE),
-    # Keras' SGD refuses 0 and 1 as whole numbers.
-    "momentum": _real("from 0 to 1 with a decimal point", lambda value: isinstance(value, float) and 0 <= value <= 1),
+    # Keras' SGD rejects the whole numbers 0 and 1.
+    "momentum": _real(
+        "from 0 to 1, written with a decimal point", lambda value: isinstance(value, float) and 0 <= value <= 1
+    ),
     **dict.fromkeys(("learning_rate", "epsilon"), _POSITIVE),
     **dict.fromkeys(("weight_decay", "clipnorm"), _NOT_NEGATIVE),
     **dict.fromkeys(("batch_norm", "nesterov"), _SWITCH),

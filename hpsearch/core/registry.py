@@ -14,7 +14,8 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
-from hpsearch.core.words import did_you_mean, first_line, listed
+from hpsearch.core.rules import RuleError
+from hpsearch.core.words import closest, did_you_mean, first_line, listed
 from hpsearch.errors import SpecError
 
 T = TypeVar("T")
@@ -77,11 +78,13 @@ class Registry:
         """`name` itself, if it is known or one of `others`.
 
         Raises:
-            ValueError: It is neither; the text follows the name of a key.
+            RuleError: It is neither.
         """
         legal = (*others, *self.names())
         if name not in legal:
-            raise ValueError(f"must be one of {listed(legal)}{did_you_mean(name, legal)}")
+            raise RuleError(
+                f"must be one of {listed(legal)}", "not-one-of", received=name, closest=closest(name, legal)
+            )
         return name
 
     def load_class(self, name: str, base: type[T]) -> type[T]:

@@ -1,24 +1,27 @@
-"""Search spaces: hyperparameters, their conditions, and the configs they allow. Pure values, standard library only."""
+"""Search spaces: hyperparameters, their conditions, and the configs that they allow. Pure values."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from hpsearch.core.rules import RuleError
+from hpsearch.core.words import closest, did_you_mean, listed
+
 Value = bool | int | float | str
 """What a hyperparameter can be set to."""
 
 Config = Mapping[str, Value]
-"""A trial's hyperparameter values: every *active* name → value, in the order of the space."""
+"""The hyperparameter values of a trial: name → value for every *active* one, in the order of the space."""
 
 Condition = Mapping[str, tuple[Value, ...]]
-"""``when``: the hyperparameter is active only while each named one has one of these values; empty means always."""
+"""``when``: the hyperparameter is active only if every named one has one of these values; if empty, always."""
 
 
 @dataclass(frozen=True, slots=True)
 class Float:
     """A real number in ``[low, high]``, both ends inclusive.
 
-    With ``step``, the values are ``low, low + step, …`` up to the last one not above ``high``.
+    With ``step``, the values are ``low, low + step, …``, and the last one is at most ``high``.
     """
 
     low: float
@@ -29,16 +32,16 @@ class Float:
 
     def __post_init__(self) -> None:
         _check_range(self.low, self.high, self.log, self.step)
-        # Written as 0, an end would reach the model as a whole number, which Keras' SGD refuses as momentum.
+        # A bound written as 0 must not reach the model as a whole number: Keras' SGD rejects it as momentum.
         for name in ("low", "high"):
             object.__setattr__(self, name, float(getattr(self, name)))
 
     def values(self) -> tuple[float, ...] | None:
-        """All values in order, or None for a continuous range."""
+        """All values in order; None for a continuous range."""
         if self.step is None:
             return (self.low,) if self.low == self.high else None
         count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
-        # Rounding keeps 0.1 + 2 * 0.1 from becoming 0.30000000000000004 in configs, tables and keys.
+        # Without rounding, 0.1 + 2 * 0.1 would be 0.30000000000000004 in configs, tables and keys.
         return tuple(round(self.low + i * self.step, 12) for i in range(count))
 
     def contains(self, value: object) -> bool:
@@ -50,7 +53,7 @@ class Float:
         return any(math.isclose(value, one, rel_tol=1e-9, abs_tol=1e-12) for one in allowed)
 
     def grid(self, points: int) -> tuple[float, ...]:
-        """All values of a stepped range; otherwise `points` values evenly spaced from low to high, both included."""
+        """All values of a range with a step; otherwise `points` evenly spaced values from low to high, inclusive."""
         allowed = self.values()
         if allowed is not None:
             return allowed
@@ -66,7 +69,7 @@ class Float:
 
 @dataclass(frozen=True, slots=True)
 class Int:
-    """A whole number in ``[low, high]``, both ends inclusive, every ``step`` from ``low``."""
+    """A whole number in ``[low, high]``, both ends inclusive: ``low, low + step, …``."""
 
     low: int
     high: int
@@ -79,10 +82,10 @@ class Int:
         for name in ("low", "high", "step"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
-                raise ValueError(f"{name} of an integer range must be a whole number, but got {value!r}")
+                raise RuleError(f"{name} must be a whole number, but got {value!r}", "bad-range", received=value)
 
     def values(self) -> range:
-        """All values in order; never listed, so that a range over billions costs nothing."""
+        """All values in order. They are not listed, so a range of billions costs nothing."""
         return range(self.low, self.high + 1, self.step)
 
     def contains(self, value: object) -> bool:
@@ -91,7 +94,7 @@ class Int:
         return self.low <= value <= self.high and (value - self.low) % self.step == 0
 
     def grid(self, points: int) -> tuple[int, ...]:
-        """All values where there are at most `points` of them or a step was given; else `points` spread evenly."""
+        """All values if there are at most `points`, or with a step; otherwise `points` values, evenly spaced."""
         allowed = self.values()
         if len(allowed) <= points or self.step != 1:
             return tuple(allowed)
@@ -101,16 +104,19 @@ class Int:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a few values of any kind, unordered."""
+    """One of a few values of any type, unordered."""
 
     options: tuple[Value, ...]
     when: Condition = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.options:
-            raise ValueError("a choice needs at least one value, but got an empty list")
+            raise RuleError("a choice needs at least one value, but the list is empty", "empty-choice")
         if len({_typed(option) for option in self.options}) < len(self.options):
-            raise ValueError(f"the values of a choice must differ, but got {list(self.options)!r}")
+            options = list(self.options)
+            raise RuleError(
+                f"the values of a choice must differ, but got {options!r}", "repeated-value", received=options
+            )
 
     def values(self) -> tuple[Value, ...]:
         return self.options
@@ -125,7 +131,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A fixed value: part of every config, never searched."""
+    """A fixed value. It is in every config, but not searched."""
 
     value: Value
     when: Condition = field(default_factory=dict)
@@ -147,10 +153,10 @@ ValuesOf = Callable[[Parameter], Sequence[Value]]
 
 
 class Space(Mapping[str, Parameter]):
-    """Hyperparameters by name, ordered so that a condition stands before what depends on it.
+    """Hyperparameters by name, in an order in which conditions come before the hyperparameters that depend on them.
 
     Raises:
-        ValueError: A condition names an unknown hyperparameter or value, or conditions form a circle.
+        RuleError: A condition names an unknown hyperparameter or value, or conditions form a cycle.
     """
 
     def __init__(self, parameters: Mapping[str, Parameter]) -> None:
@@ -170,7 +176,7 @@ class Space(Mapping[str, Parameter]):
         return f"Space({self._parameters!r})"
 
     def is_active(self, name: str, config: Config) -> bool:
-        """Whether `name` belongs in a config that already holds the values it depends on."""
+        """Whether `name` is part of a config. `config` must have the values that it depends on."""
         when = self._parameters[name].when
         return all(other in config and _is_in(config[other], allowed) for other, allowed in when.items())
 
@@ -179,7 +185,7 @@ class Space(Mapping[str, Parameter]):
         return tuple(name for name, parameter in self.items() if (v := parameter.values()) is None or len(v) > 1)
 
     def contains(self, config: Config) -> bool:
-        """Whether `config` holds exactly the active hyperparameters, each with an allowed value."""
+        """Whether `config` has exactly the active hyperparameters, each with an allowed value."""
         seen: dict[str, Value] = {}
         for name, parameter in self.items():
             if not self.is_active(name, seen):
@@ -190,7 +196,7 @@ class Space(Mapping[str, Parameter]):
         return len(seen) == len(config)
 
     def size(self) -> int | None:
-        """Number of distinct configs, or None where a continuous range makes it infinite."""
+        """Number of distinct configs; None if a continuous range makes it infinite."""
         if any(parameter.values() is None for parameter in self.values()):
             return None
         return self._count(lambda parameter: parameter.values() or ())
@@ -200,11 +206,11 @@ class Space(Mapping[str, Parameter]):
         return self._count(lambda parameter: parameter.grid(points))
 
     def grid(self, points: int) -> Iterator[dict[str, Value]]:
-        """Every config, the last hyperparameter changing fastest.
+        """Every config; the last hyperparameter changes fastest.
 
         Args:
-            points: Values taken from each continuous range, and from whole-number ranges without a step that have
-                more values than this.
+            points: Number of values from each continuous range, and from each whole-number range without a step that
+                has more values than this.
         """
         yield from self._grid(list(self), {}, points)
 
@@ -220,7 +226,7 @@ class Space(Mapping[str, Parameter]):
             yield from self._grid(rest, {**config, name: value}, points)
 
     def _count(self, values_of: "ValuesOf") -> int:
-        """Count configs without listing them: only hyperparameters that others depend on are enumerated."""
+        """Count configs without listing them. Only hyperparameters that others depend on are enumerated."""
         deciding = {other for parameter in self.values() for other in parameter.when}
         free = [name for name in self if name not in deciding]
         total = 0
@@ -241,7 +247,7 @@ class Space(Mapping[str, Parameter]):
 
 
 def config_key(config: Config) -> tuple[tuple[str, object], ...]:
-    """A hashable identity of a config: equal for equal configs whatever their order, 1 and True kept apart."""
+    """A hashable key of a config, the same for equal configs in any order. 1 and True differ."""
     return tuple(sorted((name, _typed(value)) for name, value in config.items()))
 
 
@@ -260,25 +266,37 @@ def _is_in(value: Value, allowed: Sequence[Value]) -> bool:
 def _check_range(low: float, high: float, log: bool, step: float | None) -> None:
     for name, value in (("low", low), ("high", high)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"{name} must be a finite number, but got {value!r}")
+            raise RuleError(f"{name} must be a finite number, but got {value!r}", "bad-range", received=value)
     if low > high:
-        raise ValueError(f"low <= high must hold, but got low={low}, high={high}")
+        raise RuleError(f"low <= high must hold, but got low={low}, high={high}", "bad-range", received=(low, high))
     if log and low <= 0:
-        raise ValueError(f"low > 0 must hold with log = true, but got low={low}")
+        raise RuleError(f"low > 0 must hold with log = true, but got low={low}", "bad-range", received=low)
     if step is not None and (isinstance(step, bool) or not step > 0):
-        raise ValueError(f"step > 0 must hold, but got step={step}")
+        raise RuleError(f"step > 0 must hold, but got step={step}", "bad-range", received=step)
     if log and step is not None:
-        raise ValueError(f"log and step exclude each other, but got log=true, step={step}")
+        raise RuleError(f"log = true cannot be combined with a step, but got step={step}", "bad-range", received=step)
 
 
 def _check_conditions(parameters: Mapping[str, Parameter]) -> None:
     for name, parameter in parameters.items():
         for other, allowed in parameter.when.items():
             if other not in parameters:
-                raise ValueError(f"{name}: 'when' names {other!r}, which is not in the space ({', '.join(parameters)})")
+                raise RuleError(
+                    f"'when' names {other!r}, which is not in the space{did_you_mean(other, parameters)}; "
+                    f"it has {listed(parameters)}",
+                    "unknown-condition",
+                    received=other,
+                    closest=closest(other, parameters),
+                    key=name,
+                )
             for value in allowed:
                 if not parameters[other].contains(value):
-                    raise ValueError(f"{name}: 'when' asks for {other} = {value!r}, which {other} can never be")
+                    raise RuleError(
+                        f"'when' requires {other} = {value!r}, which is not a possible value of {other}",
+                        "impossible-condition",
+                        received=value,
+                        key=name,
+                    )
 
 
 def _ordered(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
@@ -287,7 +305,11 @@ def _ordered(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
     while waiting:
         ready = [name for name, parameter in waiting.items() if all(other in done for other in parameter.when)]
         if not ready:
-            raise ValueError(f"'when' conditions form a circle among {', '.join(waiting)}")
-        # One at a time, so that the file's order is kept wherever the conditions allow it.
+            raise RuleError(
+                f"the 'when' conditions of {listed(waiting)} form a cycle",
+                "circular-conditions",
+                received=tuple(waiting),
+            )
+        # One at a time, to keep the order of the file if the conditions allow it.
         done[ready[0]] = waiting.pop(ready[0])
     return done

@@ -53,7 +53,7 @@ def from_frame(frame: "pd.DataFrame", spec: "StudySpec", y: Array | None = None)
     _check_roles(source, frame, spec, targets)
     left_out = {*targets, *data.ignore, data.group, data.time}
     names = [name for name in frame.columns if name not in left_out]
-    x, columns = inputs_of(source, frame[names], data.options.get("categories", ()))
+    x, columns = inputs_of(source, frame[names], _categories(spec))
     if y is None:
         y = frame[targets[0]].to_numpy() if len(targets) == 1 else frame[targets].to_numpy()
     return Loaded(
@@ -91,6 +91,20 @@ def inputs_of(
             raise _unknown(source, "option categories", name, frame)
     columns = tuple(_column(source, frame[name], forced=name in categories) for name in frame.columns)
     return {column.name: values_of(source, frame[column.name], column) for column in columns}, columns
+
+
+def _categories(spec: "StudySpec") -> list[str]:
+    names = spec.data.options.get("categories", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(
+            f"{spec.data.source}: option categories must be a list of columns, but got {names!r}",
+            code="bad-option",
+            hint='write options = { categories = ["…"] }',
+            source=spec.data.source,
+            option="categories",
+            value=names,
+        )
+    return names
 
 
 def rows_of(source: str, frame: "pd.DataFrame", columns: Sequence[Column]) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""The study file: what it may say, how it is checked, and the space that it asks for."""
+"""The study file: its sections, how it is read and checked, and the space that it describes."""
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, sqlite_path, without_password
 from hpsearch.spec.assembly import make_space

@@ -1,75 +1,96 @@
-"""The effective space: a family's defaults or a model's own hyperparameters, and what the study file says about them."""
+"""The study's space: the defaults of a family or the model's own hyperparameters, changed by the study file."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hpsearch.core.hyperparameters import ANY_OPTIMIZER, DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS, OPTIMIZERS, rule_of
 from hpsearch.core.space import Constant, Parameter, Space
-from hpsearch.core.words import did_you_mean, listed
-from hpsearch.errors import SpecError
+from hpsearch.core.words import closest, did_you_mean, listed
 from hpsearch.spec.families import FAMILIES, TRAINING
+from hpsearch.spec.messages import SpecProblem, broken_rules
 from hpsearch.spec.parameters import parse_parameter
 from hpsearch.spec.sections import StudySpec
 
 
-def make_space(spec: StudySpec, discovered: Mapping[str, Parameter] | None = None) -> Space:
-    """The effective space: defaults, overridden by ``[space]``, then by the constants in ``[model]``.
+def make_space(
+    spec: StudySpec, discovered: Mapping[str, Parameter] | None = None, *, origin: str = "search space"
+) -> Space:
+    """The study's space: defaults, overridden by ``[space]``, then by the constants in ``[model]``.
 
     Args:
         spec: The study file.
-        discovered: Hyperparameters found in a KerasTuner model; they take the place of a family's defaults.
+        discovered: The hyperparameters that a KerasTuner model declares; they replace a family's defaults.
+        origin: Where the study file comes from, for messages.
 
     Raises:
-        SpecError: An entry breaks a rule; all of them are listed.
+        SpecError: Entries break rules; ``values["problems"]`` has all of them.
     """
-    family = FAMILIES[spec.model.family] if spec.model.family else None
-    defaults: Mapping[str, Parameter] = family.space if family else {**_untuned(), **(discovered or {})}
-    owner, extra = f"family {spec.model.family!r}", TRAINING.keys() | _OPTIMIZER_NAMES
-    if family:
-        extra |= set(family.optional)
-    elif discovered:
-        owner, extra = repr(spec.model.build), set()
-    legal = defaults if family or discovered else None
-    raw = {("space", name): value for name, value in spec.space.items()}
-    raw |= {("model", name): value for name, value in (spec.model.__pydantic_extra__ or {}).items()}
-    parameters, problems = dict(defaults), []
-    for (section, name), value in raw.items():
-        if legal is not None and name not in legal and name not in extra:
-            known = [*legal, *sorted(extra - legal.keys())]
-            problems.append(
-                f"{section}.{name}: not a hyperparameter of {owner}{did_you_mean(name, known)}; it has {listed(known)}"
-            )
+    known = _known(spec, discovered)
+    given = {("space", name): value for name, value in spec.space.items()}
+    given |= {("model", name): value for name, value in (spec.model.__pydantic_extra__ or {}).items()}
+    parameters, problems = dict(known.defaults), []
+    for (section, name), value in given.items():
+        if not known.allows(name):
+            problems.append(known.unknown(f"{section}.{name}", name))
             continue
         try:
             parameters[name] = parse_parameter(value)
         except ValueError as error:
-            problems.append(f"{section}.{name}: {error}")
-    sections = {name: section for section, name in raw}
+            problems.append(SpecProblem.of_rule(f"{section}.{name}", error, value))
+    sections = {name: section for section, name in given}
     for name, parameter in parameters.items():
-        section = sections.get(name, "space")
-        if family or name in ("batch_size", "epochs", "learning_rate"):
-            problems += _broken_rules(section, name, parameter)
-        problems += [
-            f"{section}.{name}: 'when' names {other!r}, which is not in the space{did_you_mean(other, parameters)}; "
-            f"it has {listed(parameters)}"
-            for other in parameter.when
-            if other not in parameters
-        ]
+        key = f"{sections.get(name, 'space')}.{name}"
+        if spec.model.family or name in ("batch_size", "epochs", "learning_rate"):
+            problems += _illegal_values(key, name, parameter)
+        problems += _unknown_conditions(key, parameter, parameters)
     if not problems:
         try:
-            return Space(_reachable(parameters, {name for _, name in raw}))
+            return Space(_reachable(parameters, set(sections)))
         except ValueError as error:
-            problems.append(f"space.{error}")
-    raise SpecError("the search space is wrong:\n" + "\n".join(f"  - {line}" for line in problems))
+            problems.append(SpecProblem.of_rule("space", error))
+    raise broken_rules(origin, problems)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Which hyperparameters a model has.
+
+    Attributes:
+        defaults: Those that are in the space without being named.
+        optional: Those that a study file may add; None if it may add any.
+        owner: The model, for messages.
+    """
+
+    defaults: Mapping[str, Parameter]
+    optional: frozenset[str] | None
+    owner: str
+
+    def allows(self, name: str) -> bool:
+        return self.optional is None or name in self.defaults or name in self.optional
+
+    def unknown(self, key: str, name: str) -> SpecProblem:
+        legal = [*self.defaults, *sorted((self.optional or frozenset()) - self.defaults.keys())]
+        text = f"not a hyperparameter of {self.owner}{did_you_mean(name, legal)}; it has {listed(legal)}"
+        return SpecProblem(key, "unknown-hyperparameter", text, name, closest(name, legal))
 
 
 _OPTIMIZER_NAMES = frozenset({*ANY_OPTIMIZER, *(name for names in OPTIMIZERS.values() for name in names)})
 
 
-def _reachable(parameters: Mapping[str, Parameter], given: set[str]) -> dict[str, Parameter]:
-    """Without what can no longer be active: a study file that narrows `given` choices leaves no rule about the others.
+def _known(spec: StudySpec, discovered: Mapping[str, Parameter] | None) -> _Known:
+    if spec.model.family:
+        family = FAMILIES[spec.model.family]
+        optional = frozenset({*TRAINING, *_OPTIMIZER_NAMES, *family.optional})
+        return _Known(family.space, optional, f"family {spec.model.family!r}")
+    # Build functions get Keras' defaults for what hpsearch itself needs.
+    own = {"batch_size": Constant(DEFAULT_BATCH_SIZE), "epochs": Constant(DEFAULT_EPOCHS), **(discovered or {})}
+    return _Known(own, frozenset() if discovered else None, repr(spec.model.build))
 
-    Only conditions of defaults are adapted; one that the study file states itself must hold as it stands.
+
+def _reachable(parameters: Mapping[str, Parameter], given: set[str]) -> dict[str, Parameter]:
+    """Without what can no longer be active, because the study file narrows the choices of `given` hyperparameters.
+
+    Only the conditions of defaults are adapted. A condition in the study file itself must be possible.
     """
     kept = dict(parameters)
     for name, parameter in parameters.items():
@@ -86,16 +107,33 @@ def _reachable(parameters: Mapping[str, Parameter], given: set[str]) -> dict[str
     return {name: one for name, one in kept.items() if all(other in kept for other in one.when)}
 
 
-def _untuned() -> dict[str, Parameter]:
-    """Training-level constants for build functions of one's own: Keras' defaults."""
-    return {"batch_size": Constant(DEFAULT_BATCH_SIZE), "epochs": Constant(DEFAULT_EPOCHS)}
-
-
-def _broken_rules(section: str, name: str, parameter: Parameter) -> list[str]:
-    """Values that a documented hyperparameter can never take."""
+def _illegal_values(key: str, name: str, parameter: Parameter) -> list[SpecProblem]:
+    """Values that a documented hyperparameter can never have."""
     if (rule := rule_of(name)) is None:
         return []
     return [
-        f"{section}.{name}: must be {rule.words}, but got {value!r}{did_you_mean(value, rule.options)}"
+        SpecProblem(
+            key,
+            "illegal-value",
+            f"must be {rule.words}, but got {value!r}{did_you_mean(value, rule.options)}",
+            value,
+            closest(value, rule.options),
+        )
         for value in rule.broken_by(parameter)
+    ]
+
+
+def _unknown_conditions(key: str, parameter: Parameter, parameters: Mapping[str, Parameter]) -> list[SpecProblem]:
+    """Conditions on hyperparameters that the space does not have."""
+    return [
+        SpecProblem(
+            key,
+            "unknown-condition",
+            f"'when' names {other!r}, which is not in the space{did_you_mean(other, parameters)}; "
+            f"it has {listed(parameters)}",
+            other,
+            closest(other, parameters),
+        )
+        for other in parameter.when
+        if other not in parameters
     ]

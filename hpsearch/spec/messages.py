@@ -1,44 +1,124 @@
-"""What is said about a wrong study file: one line per problem, with key, rule, value and the closest legal name."""
+"""Mistakes in a study file: one line each, with key, rule, value and the closest legal name."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel
 
-from hpsearch.core.words import did_you_mean, listed
+from hpsearch.core.addresses import without_password
+from hpsearch.core.rules import RuleError
+from hpsearch.core.words import closest, did_you_mean, listed
+from hpsearch.errors import SpecError
 from hpsearch.spec.sections import StudySpec
 
-
-def describe_problem(error: Mapping[str, Any]) -> str:
-    """One line for one pydantic error: key, rule, value received, closest legal name."""
-    location, kind, received = error["loc"], error["type"], error["input"]
-    path = ".".join(str(part) for part in location if not (isinstance(part, str) and ("[" in part or part in _TAGS)))
-    if kind == "extra_forbidden":
-        legal = _fields(location[:-1])
-        return f"{path}: unknown key{did_you_mean(str(location[-1]), legal)}; legal: {listed(legal)}"
-    if kind == "missing":
-        return f"{path}: is required"
-    if kind == "literal_error":
-        legal = [part.strip("'\" ") for part in re.split(r", | or ", error["ctx"]["expected"])]
-        return f"{path}: must be one of {listed(legal)}, but got {received!r}{did_you_mean(received, legal)}"
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    message = message if message.startswith(("must", "needs", "names", "repeats")) else f"must be {message}"
-    shown = "" if isinstance(received, BaseModel) else f", but got {received!r}"
-    offer = "" if "did you mean" not in message else message[message.index(" (did you mean") :]
-    return f"{path}: {message.removesuffix(offer) if offer else message}{shown}{offer}"
-
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _TAGS = {"str", "int", "float", "bool", "list", "dict"}
+"""What pydantic adds to a key's path for the members of a union; the others have a bracket."""
+
+_CODES = {
+    "greater_than": "out-of-range",
+    "greater_than_equal": "out-of-range",
+    "less_than": "out-of-range",
+    "less_than_equal": "out-of-range",
+    "finite_number": "out-of-range",
+    "string_too_short": "bad-length",
+    "string_too_long": "bad-length",
+}
+"""pydantic's type of an error → our code; all others are ``wrong-type``."""
 
 
-def _fields(location: tuple[object, ...]) -> list[str]:
-    model: Any = StudySpec
+@dataclass(frozen=True, slots=True)
+class SpecProblem:
+    """One mistake in a study file.
+
+    Attributes:
+        key: The key, sections included, such as ``"space.units"``.
+        code: Names the rule that is broken: ``"unknown-key"``, ``"missing"``, ``"not-one-of"``, ``"out-of-range"``,
+            ``"wrong-type"`` or the code of a :class:`~hpsearch.core.rules.RuleError`.
+        text: The rule and the value, in words.
+        received: The value; None for a missing key.
+        closest: The legal name nearest to it; None if none is near.
+    """
+
+    key: str
+    code: str
+    text: str
+    received: object = None
+    closest: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.text}"
+
+    @classmethod
+    def of_rule(cls, key: str, error: ValueError, received: object = None) -> "SpecProblem":
+        """The problem that a rule about `key` found. A ``RuleError`` may name a key below `key`."""
+        if not isinstance(error, RuleError):
+            return cls(key, RuleError(str(error)).code, str(error), received)
+        found = received if error.received is None else error.received
+        return cls(f"{key}.{error.key}" if error.key else key, error.code, error.text, found, error.closest)
+
+
+def problem_of(error: "ErrorDetails") -> SpecProblem:
+    """The problem behind one pydantic error."""
+    location, kind, received = error["loc"], error["type"], error["input"]
+    key = ".".join(str(part) for part in location if not (isinstance(part, str) and ("[" in part or part in _TAGS)))
+    if kind == "extra_forbidden":
+        legal = _legal_keys(location[:-1])
+        text = f"unknown key{did_you_mean(location[-1], legal)}; legal: {listed(legal)}"
+        return SpecProblem(key, "unknown-key", text, received, closest(location[-1], legal))
+    if kind == "missing":
+        return SpecProblem(key, "missing", "is required")
+    shown = without_password(repr(received))
+    if kind == "literal_error":
+        legal = [part.strip("'\" ") for part in re.split(r", | or ", error["ctx"]["expected"])]
+        text = f"must be one of {listed(legal)}, but got {shown}{did_you_mean(received, legal)}"
+        return SpecProblem(key, "not-one-of", text, received, closest(received, legal))
+    broken = error.get("ctx", {}).get("error")
+    if isinstance(broken, RuleError):
+        return _with_value(SpecProblem.of_rule(key, broken, received), shown)
+    text = f"must be {error['msg'].removeprefix('Input should be ')}, but got {shown}"
+    return SpecProblem(key, _CODES.get(kind, "wrong-type"), text, received)
+
+
+def _with_value(problem: SpecProblem, shown: str) -> SpecProblem:
+    """Add the value to a rule that says what the value must be."""
+    if not problem.text.startswith("must"):
+        return problem
+    offer = "" if problem.closest is None else f" (did you mean {problem.closest!r}?)"
+    text = f"{problem.text}, but got {shown}{offer}"
+    return SpecProblem(problem.key, problem.code, text, problem.received, problem.closest)
+
+
+def _legal_keys(location: Iterable[str | int]) -> list[str]:
+    """The keys of the section at `location`."""
+    section: type[BaseModel] = StudySpec
     for part in location:
-        model = model.model_fields[part].annotation
-    return [name for name in model.model_fields if name != "folder"]
+        section = _section_in(section.model_fields[str(part)].annotation)
+    return [name for name in section.model_fields if name != "folder"]
 
 
-def report_problems(origin: str, problems: list[str]) -> str:
-    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-    return f"{origin}: {count}:\n" + "\n".join(f"  - {line}" for line in dict.fromkeys(problems))
+def _section_in(annotation: object) -> type[BaseModel]:
+    """The section's class, also of a section that may be None."""
+    kinds = (annotation, *get_args(annotation))
+    return next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
+
+
+def broken_rules(origin: str, problems: Sequence[SpecProblem]) -> SpecError:
+    """The error that lists all problems of a study file, one line each.
+
+    Args:
+        origin: Where the study file comes from.
+        problems: At least one. Problems with the same line are listed once.
+    """
+    distinct = tuple({str(problem): problem for problem in problems}.values())
+    count = f"{len(distinct)} problem{'s' if len(distinct) > 1 else ''}"
+    return SpecError(
+        f"{origin}: {count}:\n" + "\n".join(f"  - {problem}" for problem in distinct),
+        code="broken-rules",
+        origin=origin,
+        problems=distinct,
+    )

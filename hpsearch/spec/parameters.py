@@ -1,12 +1,13 @@
-"""One entry of ``[space]``: from TOML to a parameter."""
+"""Entries of ``[space]``: from TOML values to parameters."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic.json_schema import WithJsonSchema
 
-from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Value
-from hpsearch.core.words import did_you_mean, listed
+from hpsearch.core.rules import RuleError
+from hpsearch.core.space import Choice, Condition, Constant, Float, Int, Parameter, Value
+from hpsearch.core.words import closest, did_you_mean, listed
 
 _RANGE_KEYS = {"low", "high", "step", "log", "when"}
 _SCALAR = {"type": ["number", "string", "boolean"]}
@@ -37,21 +38,22 @@ _PARAMETER_SCHEMA = {
     ],
 }
 
-RawParameter = Annotated[Any, WithJsonSchema(_PARAMETER_SCHEMA)]
+RawParameter = Annotated[object, WithJsonSchema(_PARAMETER_SCHEMA)]
+"""A ``[space]`` entry as TOML has it; :func:`parse_parameter` checks it."""
 
 
 def parse_parameter(raw: object) -> Parameter:
     """One ``[space]`` entry.
 
     Raises:
-        ValueError: It is none of the four forms, or breaks a rule; the message names rule and value.
+        RuleError: It has none of the four forms, or breaks a rule.
     """
     if isinstance(raw, bool | int | float | str):
         return Constant(raw)
     if isinstance(raw, list):
         return Choice(_scalars(raw))
     if not isinstance(raw, dict):
-        raise ValueError(f"must be a constant, a list or a table, but got {raw!r}")
+        raise RuleError(f"must be a constant, a list or a table, but got {raw!r}", "wrong-type", received=raw)
     when = _condition(raw.get("when", {}))
     if "values" in raw or "value" in raw:
         name = "values" if "values" in raw else "value"
@@ -59,35 +61,52 @@ def parse_parameter(raw: object) -> Parameter:
         if name == "value":
             return Constant(_scalars([raw["value"]])[0], when=when)
         if not isinstance(raw["values"], list):
-            raise ValueError(f"values must be a list, but got {raw['values']!r}")
+            raise RuleError(f"values must be a list, but got {raw['values']!r}", "wrong-type", received=raw["values"])
         return Choice(_scalars(raw["values"]), when=when)
     _only(raw, _RANGE_KEYS)
     if missing := [name for name in ("low", "high") if name not in raw]:
-        raise ValueError(f"a range needs low and high, but {' and '.join(missing)} is missing in {raw!r}")
+        lacks = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing in {raw!r}"
+        raise RuleError(f"a range needs low and high, but {lacks}", "missing", received=raw)
+    return _range(raw, when)
+
+
+def _range(raw: Mapping[str, object], when: Condition) -> Float | Int:
     log = raw.get("log", False)
     if not isinstance(log, bool):
-        raise ValueError(f"log must be true or false, but got {log!r}")
-    low, high, step = raw["low"], raw["high"], raw.get("step")
-    whole = all(isinstance(v, int) and not isinstance(v, bool) for v in (low, high, 1 if step is None else step))
-    if whole:
+        raise RuleError(f"log must be true or false, but got {log!r}", "wrong-type", received=log)
+    low, high = _number("low", raw["low"]), _number("high", raw["high"])
+    step = None if raw.get("step") is None else _number("step", raw["step"])
+    if isinstance(low, int) and isinstance(high, int) and (step is None or isinstance(step, int)):
         return Int(low, high, log=log, step=1 if step is None else step, when=when)
     return Float(low, high, log=log, step=step, when=when)
 
 
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RuleError(f"{name} must be a finite number, but got {value!r}", "bad-range", received=value)
+    return value
+
+
 def _scalars(values: list[object]) -> tuple[Value, ...]:
+    found: list[Value] = []
     for value in values:
         if not isinstance(value, bool | int | float | str):
-            raise ValueError(f"values must be numbers, texts or booleans, but got {value!r}")
-    return tuple(values)  # type: ignore[arg-type]
+            raise RuleError(
+                f"values must be numbers, texts or booleans, but got {value!r}", "wrong-type", received=value
+            )
+        found.append(value)
+    return tuple(found)
 
 
 def _condition(raw: object) -> dict[str, tuple[Value, ...]]:
     if not isinstance(raw, dict):
-        raise ValueError(f'when must be a table such as {{ optimizer = ["sgd"] }}, but got {raw!r}')
+        text = f'when must be a table such as {{ optimizer = ["sgd"] }}, but got {raw!r}'
+        raise RuleError(text, "wrong-type", received=raw)
     return {name: _scalars(values if isinstance(values, list) else [values]) for name, values in raw.items()}
 
 
 def _only(raw: Mapping[str, object], legal: set[str]) -> None:
     for name in raw:
         if name not in legal:
-            raise ValueError(f"unknown key {name!r}{did_you_mean(name, legal)}; legal: {listed(sorted(legal))}")
+            text = f"unknown key {name!r}{did_you_mean(name, legal)}; legal: {listed(sorted(legal))}"
+            raise RuleError(text, "unknown-key", received=name, closest=closest(name, legal))

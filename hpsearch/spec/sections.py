@@ -1,28 +1,29 @@
 """The sections of a study file: frozen, strictly checked values, and their JSON Schema."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
-from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING, expanded
+from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING, expanded, without_password
 from hpsearch.core.objective import Objective
 from hpsearch.core.registries import DATA_SOURCES, ENGINES, EXECUTORS, MODEL_FAMILIES, PRUNERS, TUNERS
 from hpsearch.core.registry import Registry
-from hpsearch.core.words import did_you_mean, listed
+from hpsearch.core.rules import RuleError
+from hpsearch.core.words import closest, listed
 from hpsearch.errors import SpecError
 from hpsearch.spec.parameters import RawParameter
 from hpsearch.tuners.base import TunerProvider
 
 READ_BACK = "read back"
-"""Validation context for a study file from the ledger. What its addresses and names stand for need not be there to look
-at results, and its folds are those that its trials have had."""
+"""Validation context for a study file from the ledger. Looking at results does not need what its addresses and names
+stand for, and its folds stay those of its trials."""
 
 
 def _named(registry: Registry, *others: str) -> tuple[AfterValidator, FieldInfo]:
-    """A string that is a name in a registry, or one of `others`."""
+    """A string: a name in a registry, or one of `others`."""
 
     def check(name: str, info: ValidationInfo) -> str:
         return name if info.context == READ_BACK else registry.check(name, *others)
@@ -49,46 +50,48 @@ class DataSection(_Section):
         'or "package.module:function"',
         json_schema_extra=_offer_sources,
     )
-    test_fraction: float = Field(0.2, ge=0, lt=1, description="held-out share; ignored where the source has its own")
+    test_fraction: float = Field(
+        0.2, ge=0, lt=1, description="share of rows in the test part; ignored if the source has its own test split"
+    )
     target: str | list[str] | None = Field(None, description="target column(s) of a table")
     ignore: list[str] = Field([], description="columns to leave out")
-    group: str | None = Field(None, description="column whose groups stay whole, in folds and in the test part")
-    time: str | None = Field(None, description="column that orders rows in time: every fold is tested on later rows")
+    group: str | None = Field(None, description="column whose groups are never split, in folds and in the test part")
+    time: str | None = Field(None, description="column with the time of each row: every fold validates on later rows")
     task: Literal["regression", "binary", "multiclass"] | None = Field(
-        None, description="inferred from the targets if not given"
+        None, description="default: inferred from the targets"
     )
-    labels: Literal["integer", "one-hot"] = Field("integer", description="how class labels reach the loss")
-    max_rows: int | None = Field(None, ge=2, description="use a random sample of so many rows, for a quick look")
-    options: dict[str, Any] = Field({}, description="passed on to the source, such as { words = 10000 }")
+    labels: Literal["integer", "one-hot"] = Field("integer", description="form of the class labels in the loss")
+    max_rows: int | None = Field(None, ge=2, description="use only a random sample of this many rows, for a quick look")
+    options: dict[str, object] = Field({}, description="passed to the source, such as { words = 10000 }")
 
     @field_validator("time")
     @classmethod
     def _without_group(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("group") is not None and info.context != READ_BACK:
-            raise ValueError(
-                "must not be given together with data.group, because later rows can be of groups met before: keep time "
-                "where the model is to predict the future, group where it is to predict new groups, and name the "
-                "other column in ignore"
+            raise RuleError(
+                "cannot be combined with data.group, because later rows can belong to earlier groups: keep time if the "
+                "model predicts the future, keep group if it predicts new groups, and name the other column in ignore",
+                "conflicting-keys",
             )
         return value
 
     @property
     def fold_method(self) -> Literal["group", "time-series"] | None:
-        """The one way to make several folds without a leak; None where rows may be shared out freely."""
+        """The only method that makes several folds without a leak; None if all methods do."""
         return "group" if self.group is not None else "time-series" if self.time is not None else None
 
 
 class OuterSection(_Section):
-    """One outer fold of a nested validation, which takes the place of the test part; `run --nested` sets it."""
+    """One outer fold of a nested validation. It replaces the test part. `run --nested` sets it."""
 
     folds: int = Field(ge=2, description="number of outer folds")
-    index: int = Field(ge=0, description="which of them, from 0")
+    index: int = Field(ge=0, description="index of this one, from 0")
 
     @field_validator("index")
     @classmethod
     def _is_there(cls, value: int, info: ValidationInfo) -> int:
         if value >= info.data.get("folds", value + 1):
-            raise ValueError(f"must be less than the number of outer folds, {info.data['folds']}")
+            raise RuleError(f"must be less than the number of outer folds, {info.data['folds']}", "out-of-range")
         return value
 
 
@@ -97,24 +100,24 @@ class ValidationSection(_Section):
 
     method: Literal["kfold", "stratified", "group", "time-series", "holdout"] | None = Field(
         None,
-        description="if not given: group or time-series where [data] names such a column, else stratified for classes "
-        "and kfold for regression",
+        description="default: group or time-series if [data] names such a column, else stratified for classes and "
+        "kfold for regression",
     )
     folds: int = Field(5, ge=2, description="folds per repeat; holdout has one")
-    repeats: int = Field(1, ge=1, description="split anew so often (kfold and stratified)")
-    fraction: float = Field(0.3, gt=0, lt=1, description="validation share of holdout")
-    outer: OuterSection | None = Field(None, description="set by `run --nested`: search all but one outer fold")
+    repeats: int = Field(1, ge=1, description="number of different splits (kfold and stratified)")
+    fraction: float = Field(0.3, gt=0, lt=1, description="share of rows that holdout validates on")
+    outer: OuterSection | None = Field(None, description="set by `run --nested`: search on all but one outer fold")
 
     @field_validator("repeats")
     @classmethod
     def _only_where_it_applies(cls, value: int, info: ValidationInfo) -> int:
         if value > 1 and info.data.get("method") in ("group", "time-series", "holdout"):
-            raise ValueError(f"repeats works with kfold and stratified, not with {info.data['method']}")
+            raise RuleError(f"must be 1 with method = {info.data['method']!r}", "not-repeatable")
         return value
 
 
 class ModelSection(BaseModel):
-    """What is trained: a documented family, or a build function of one's own. Further keys fix hyperparameters."""
+    """What is trained: a documented family, or your own build function. Further keys set hyperparameters."""
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, protected_namespaces=())
 
@@ -127,28 +130,28 @@ class ModelSection(BaseModel):
     @classmethod
     def _shape(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[\w.]+:\w+", value):
-            raise ValueError('must look like "package.module:function"')
+            raise RuleError('must look like "package.module:function"', "bad-address")
         return value
 
 
 class ObjectiveSection(_Section):
-    """What is optimised."""
+    """What the search optimises."""
 
     metric: str = Field(description='name of a curve, such as "val_accuracy" or "val_mae"')
-    direction: Literal["minimize", "maximize"] = Field(description="never guessed")
-    epoch: Literal["best", "last"] = Field("best", description="which epoch of the mean curve is the score")
+    direction: Literal["minimize", "maximize"] = Field(description="whether lower or higher is better")
+    epoch: Literal["best", "last"] = Field("best", description="epoch of the mean curve that gives the score")
 
 
 class SearchSection(_Section):
-    """Who proposes configs, and how many."""
+    """How configs are proposed, and how many."""
 
-    tuner: Annotated[str, *_named(TUNERS)] = Field("optuna", description="who proposes configs")
+    tuner: Annotated[str, *_named(TUNERS)] = Field("optuna", description="what proposes configs")
     algorithm: str = Field("tpe", description="optuna: tpe gp cmaes qmc random grid; keras-tuner: bayesian random grid")
-    trials: int = Field(20, ge=1, description="how many trials; a grid may end sooner")
-    max_hours: float | None = Field(None, gt=0, description="start no further trial after so long")
-    startup_trials: int | None = Field(None, ge=1, description="random trials before a model takes over")
-    grid_points: int = Field(6, ge=2, description="values that a grid takes from a continuous range")
-    max_failures: int = Field(3, ge=1, description="stop after so many failed trials in a row")
+    trials: int = Field(20, ge=1, description="number of trials; a finite space may end sooner")
+    max_hours: float | None = Field(None, gt=0, description="start no new trial after this time")
+    startup_trials: int | None = Field(None, ge=1, description="random trials before the algorithm uses its model")
+    grid_points: int = Field(6, ge=2, description="number of values that a grid takes from a continuous range")
+    max_failures: int = Field(3, ge=1, description="stop after this many failed trials in a row")
 
     @field_validator("algorithm")
     @classmethod
@@ -156,49 +159,48 @@ class SearchSection(_Section):
         tuner = None if info.context == READ_BACK else info.data.get("tuner")
         legal = () if tuner is None else TUNERS.load_class(tuner, TunerProvider).algorithms
         if tuner is not None and value not in legal:
-            raise ValueError(f"must be one of {listed(legal)} with tuner = {tuner!r}{did_you_mean(value, legal)}")
+            rule = f"must be one of {listed(legal)} with tuner = {tuner!r}"
+            raise RuleError(rule, "not-one-of", closest=closest(value, legal))
         return value
 
 
 class PruningSection(_Section):
-    """When trials are stopped early."""
+    """When trials stop early."""
 
     method: Annotated[str, *_named(PRUNERS, "none")] = Field("none", description="the rule")
-    min_epochs: int = Field(3, ge=1, description="no trial is stopped before it has so many epochs")
+    min_epochs: int = Field(3, ge=1, description="no trial stops before this many epochs")
     startup_trials: int = Field(
-        5, ge=1, description="trials to wait for: complete ones (median), or as far along (racing)"
+        5, ge=1, description="trials to wait for: complete ones (median), or equally advanced ones (racing)"
     )
-    reduction_factor: int = Field(3, ge=2, description="successive-halving: one in so many goes on at each rung")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="racing: how sure to be before stopping a trial")
+    reduction_factor: int = Field(3, ge=2, description="successive-halving: one of this many goes on at each rung")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="racing: confidence that is needed to stop a trial")
 
 
 class ResourcesSection(_Section):
-    """What trains, and on what."""
+    """What trains, and on which hardware."""
 
-    engine: Annotated[str, *_named(ENGINES, "auto")] = Field(
-        "auto", description="auto: fused where the model allows it"
-    )
+    engine: Annotated[str, *_named(ENGINES, "auto")] = Field("auto", description="auto: fused if the model allows it")
     backend: Literal["auto", "tensorflow", "jax"] = Field("auto", description="Keras backend of the fit engine")
-    executor: Annotated[str, *_named(EXECUTORS)] = Field("processes", description="where workers run")
-    workers: int | Literal["auto"] = Field("auto", description="processes; auto: one per GPU, else one")
+    executor: Annotated[str, *_named(EXECUTORS)] = Field("processes", description="where the workers run")
+    workers: int | Literal["auto"] = Field("auto", description="number of processes; auto: one per GPU, else one")
     gpus: list[int] | Literal["auto"] = Field("auto", description="GPU numbers to use; [] for none")
     threads: int | Literal["auto"] = Field("auto", description="CPU threads per worker; auto: cores / workers")
     trials_per_bundle: int | Literal["auto"] = Field("auto", description="trials that train together (fused)")
-    max_retries: int = Field(2, ge=0, description="how often a bundle is retried after its worker died")
+    max_retries: int = Field(2, ge=0, description="how often to retry a bundle after its worker dies")
 
     @field_validator("workers", "threads", "trials_per_bundle")
     @classmethod
     def _positive(cls, value: int | str) -> int | str:
         if isinstance(value, int) and value < 1:
-            raise ValueError('must be at least 1, or "auto"')
+            raise RuleError('must be at least 1, or "auto"', "out-of-range")
         return value
 
 
 class TrackingSection(_Section):
-    """Where the record goes. ``${NAME}`` is replaced by the environment variable."""
+    """Where the record is stored. The environment variable ``NAME`` replaces ``${NAME}``."""
 
-    uri: str = Field(DEFAULT_TRACKING, description="MLflow: a database or http(s) address")
-    ledger: str = Field(DEFAULT_LEDGER, description="Optuna storage of the ledger")
+    uri: str = Field(DEFAULT_TRACKING, description="MLflow: address of a database or server")
+    ledger: str = Field(DEFAULT_LEDGER, description="the ledger: address of an Optuna storage")
     artifacts: str | None = Field(None, description="artifact root; default mlruns/artifacts for local databases")
 
     @field_validator("uri", "ledger", "artifacts")
@@ -210,17 +212,18 @@ class TrackingSection(_Section):
         if info.field_name == "uri" and not re.match(
             r"(sqlite|postgresql|mysql|mssql)(\+\w+)?://|https?://|databricks", address
         ):
-            raise ValueError("must be a database or http(s) address, such as sqlite:///mlruns/mlflow.db")
+            raise RuleError("must be a database or http(s) address, such as sqlite:///mlruns/mlflow.db", "bad-address")
         if info.field_name == "ledger":
             if not re.match(r"(sqlite|postgresql|mysql)(\+\w+)?://", address):
-                raise ValueError("must be a database address, such as sqlite:///mlruns/ledger.db")
+                raise RuleError("must be a database address, such as sqlite:///mlruns/ledger.db", "bad-address")
             if value == info.data.get("uri"):
-                raise ValueError("must not be MLflow's database: both keep their schema version in one table")
-        # The text with ${NAME} is what is kept and shown, so that no password gets into the ledger or MLflow.
+                rule = "must not be MLflow's database: both store their schema version in the same table"
+                raise RuleError(rule, "shared-database")
+        # Keep and show the text with ${NAME}, so that no password gets into the ledger or MLflow.
         return value
 
     def resolved(self) -> "TrackingSection":
-        """The same section with environment variables filled in; for use, not for keeping.
+        """A copy with the values of environment variables, to use but not to store.
 
         Raises:
             SpecError: A variable is not set.
@@ -229,39 +232,46 @@ class TrackingSection(_Section):
         for name, text in self.model_dump(exclude_none=True).items():
             try:
                 found[name] = expanded(text)
-            except ValueError as error:
-                hint = "set it in the environment and try again"
-                raise SpecError(f"tracking.{name}: {text!r} {error}", hint=hint) from None
+            except RuleError as error:
+                raise SpecError(
+                    f"tracking.{name} = {without_password(text)!r}: {error}",
+                    code=error.code,
+                    hint="set it and try again",
+                    key=f"tracking.{name}",
+                    variable=error.received,
+                ) from None
         return self.model_copy(update=found)
 
 
 class StudySpec(_Section):
-    """A whole study file. Sections that are left out have their defaults."""
+    """A whole study file. Missing sections have their defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, title="hpsearch study file")
 
-    name: str = Field(description="the study's name: also the MLflow experiment's", min_length=1, max_length=200)
+    name: str = Field(description="name of the study and of the MLflow experiment", min_length=1, max_length=200)
     seed: int = Field(0, ge=0, le=2**31 - 1)
     data: DataSection
     validation: ValidationSection = Field(ValidationSection(), validate_default=True)
     model: ModelSection
-    space: dict[str, RawParameter] = Field({}, description="overrides the family's defaults; both ends inclusive")
+    space: dict[str, RawParameter] = Field({}, description="overrides the family's defaults; ranges include both ends")
     objective: ObjectiveSection
     search: SearchSection = SearchSection()
     pruning: PruningSection = PruningSection()
     resources: ResourcesSection = ResourcesSection()
     tracking: TrackingSection = TrackingSection()
-    folder: str = Field(".", exclude=True, description="set by the reader: folder that relative data files start from")
+    folder: str = Field(".", exclude=True, description="set by the reader: the folder that relative paths start from")
 
     @field_validator("name")
     @classmethod
     def _no_slash(cls, value: str) -> str:
         if value != value.strip() or re.search(r"[/\\\x00-\x1f]", value) or value[:1] in (".", "-"):
-            raise ValueError(
-                "must be usable as a folder name: no slashes, control characters or outer blanks, no dot or dash first"
+            raise RuleError(
+                "must work as a folder name: no slashes or control characters, no spaces at the ends, no leading dot "
+                "or dash",
+                "bad-name",
             )
-        if len(value.encode()) > 240:
-            raise ValueError(f"must be usable as a folder name: at most 240 bytes, {len(value.encode())} as UTF-8")
+        if (size := len(value.encode())) > 240:
+            raise RuleError(f"must work as a folder name: at most 240 bytes as UTF-8, not {size}", "bad-length")
         return value
 
     @field_validator("validation")
@@ -270,14 +280,16 @@ class StudySpec(_Section):
         data = info.data.get("data")
         if data is None or data.fold_method is None or info.context == READ_BACK:
             return value
-        # Validated anew, so that repeats are checked against the method.
+        # Validated again, to check repeats against the method.
         value = ValidationSection(**{**value.model_dump(), "method": value.method or data.fold_method})
         if value.method not in (data.fold_method, "holdout"):
             role, shared = ("group", "groups") if data.group is not None else ("time", "the future")
-            raise ValueError(
-                f"needs method = {data.fold_method!r} or 'holdout' with data.{role} = {getattr(data, role)!r}: "
-                f"{value.method} would share {shared} between training and validation (where that is no matter, name "
-                "the column in data.ignore instead)"
+            raise RuleError(
+                f"method {value.method!r} would share {shared} between training and validation, because "
+                f"data.{role} = {getattr(data, role)!r}: use {data.fold_method!r} or 'holdout', or name the column in "
+                "data.ignore instead",
+                "leaking-folds",
+                received=value.method,
             )
         return value
 
@@ -285,7 +297,7 @@ class StudySpec(_Section):
     @classmethod
     def _one_of_two(cls, value: ModelSection) -> ModelSection:
         if (value.family is None) == (value.build is None):
-            raise ValueError("needs exactly one of family and build")
+            raise RuleError("exactly one of family and build is required", "conflicting-keys")
         return value
 
     @field_validator("pruning")
@@ -293,12 +305,14 @@ class StudySpec(_Section):
     def _folds_to_compare(cls, value: PruningSection, info: ValidationInfo) -> PruningSection:
         validation = info.data.get("validation")
         if value.method == "racing" and validation is not None and validation.method == "holdout":
-            raise ValueError(
-                "needs several folds for racing, but validation.method = 'holdout' has one; "
-                "use median or successive-halving"
+            raise RuleError(
+                "racing compares folds, but validation.method = 'holdout' has only one; use median or "
+                "successive-halving",
+                "one-fold",
+                received=value.method,
             )
         return value
 
     def make_objective(self) -> Objective:
-        """The objective as the vocabulary's value."""
+        """The objective that the search uses."""
         return Objective(self.objective.metric, self.objective.direction, self.objective.epoch)

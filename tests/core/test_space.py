@@ -1,5 +1,9 @@
+import math
+import pickle
+
 import pytest
 
+from hpsearch.core.rules import RuleError
 from hpsearch.core.space import Choice, Constant, Float, Int, Space, config_key
 
 
@@ -67,29 +71,37 @@ def test_key_keeps_true_and_one_apart_and_ignores_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "code", "received"),
     [
-        (lambda: Float(1.0, 0.0), "low <= high must hold, but got low=1.0, high=0.0"),
-        (lambda: Float(0.0, 1.0, log=True), "low > 0 must hold with log = true, but got low=0.0"),
-        (lambda: Int(1, 9, step=0), "step > 0 must hold, but got step=0"),
-        (lambda: Float(float("nan"), 1.0), "low must be a finite number, but got nan"),
-        (lambda: Choice(()), "a choice needs at least one value"),
-        (lambda: Choice((1, 1)), "must differ, but got [1, 1]"),
-        (
-            lambda: Space({"a": Float(0, 1, when={"b": (1,)})}),
-            "a: 'when' names 'b', which is not in the space (a)",
-        ),
+        (lambda: Float(1.0, 0.0), "bad-range", (1.0, 0.0)),
+        (lambda: Float(0.0, 1.0, log=True), "bad-range", 0.0),
+        (lambda: Float(1.0, 2.0, log=True, step=0.5), "bad-range", 0.5),
+        (lambda: Int(1, 9, step=0), "bad-range", 0),
+        (lambda: Int(1, 9.5), "bad-range", 9.5),
+        (lambda: Float(0.0, math.inf), "bad-range", math.inf),
+        (lambda: Choice(()), "empty-choice", None),
+        (lambda: Choice((1, 1)), "repeated-value", [1, 1]),
+        (lambda: Space({"a": Float(0, 1, when={"b": (1,)})}), "unknown-condition", "b"),
         (
             lambda: Space({"o": Choice(("sgd",)), "m": Float(0, 1, when={"o": ("adam",)})}),
-            "m: 'when' asks for o = 'adam', which o can never be",
+            "impossible-condition",
+            "adam",
         ),
         (
             lambda: Space({"a": Int(1, 2, when={"b": (1,)}), "b": Int(1, 2, when={"a": (1,)})}),
-            "'when' conditions form a circle among a, b",
+            "circular-conditions",
+            ("a", "b"),
         ),
     ],
 )
-def test_broken_rules_name_rule_and_value(make, message: str) -> None:
-    with pytest.raises(ValueError) as caught:
+def test_broken_rules_have_a_code_and_the_value(make, code: str, received: object) -> None:
+    with pytest.raises(RuleError) as caught:
         make()
-    assert message in str(caught.value)
+    assert (caught.value.code, caught.value.received) == (code, received)
+
+
+def test_a_broken_rule_survives_the_way_to_another_process() -> None:
+    error = RuleError("'when' names 'b'", "unknown-condition", received="b", closest="c", key="a")
+    copy = pickle.loads(pickle.dumps(error))
+    assert str(copy) == "a: 'when' names 'b'"
+    assert vars(copy) == vars(error)

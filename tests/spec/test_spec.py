@@ -1,11 +1,13 @@
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from hpsearch.core.space import Choice, Constant, Float, Int
-from hpsearch.errors import SpecError
 from hpsearch.spec import READ_BACK, StudySpec, load_spec, make_space, parse_parameter, parse_spec
+from hpsearch.spec.messages import SpecProblem
+from tests.raising import raises
 
 GOOD = """
 name = "good"
@@ -23,10 +25,18 @@ direction = "maximize"
 """
 
 
-def problems(text: str) -> str:
-    with pytest.raises(SpecError) as caught:
+def problems(text: str) -> tuple[SpecProblem, ...]:
+    with raises("study-file.broken-rules", origin="s.toml") as caught:
         parse_spec(text, origin="s.toml")
-    return str(caught.value)
+    found = caught.value.values["problems"]
+    assert isinstance(found, tuple)
+    return found
+
+
+def only(text: str) -> tuple[str, str, object]:
+    """Key, code and value of the only problem."""
+    (problem,) = problems(text)
+    return problem.key, problem.code, problem.received
 
 
 def test_defaults_are_the_documented_ones_and_overrides_win() -> None:
@@ -58,7 +68,7 @@ def test_the_four_forms_of_a_space_entry(raw: object, parameter: object) -> None
     assert parse_parameter(raw) == parameter
 
 
-def test_all_errors_come_at_once_with_key_rule_value_and_closest_name() -> None:
+def test_all_errors_come_at_once_one_line_each() -> None:
     text = (
         GOOD.replace('"mlp"', '"mpl"')
         .replace('"maximize"', '"max"')
@@ -66,91 +76,122 @@ def test_all_errors_come_at_once_with_key_rule_value_and_closest_name() -> None:
         .replace("source =", "sorce =")
         + '[search]\nalgorithm = "bayesian"\ntrials = 0\n[foo]\n'
     )
-    told = problems(text)
-    for line in (
-        "s.toml: 8 problems:",
-        "data.source: is required",
-        "data.sorce: unknown key (did you mean 'source'?)",
-        "model.family: must be one of",
-        "but got 'mpl' (did you mean 'mlp'?)",
-        "objective.direction: must be one of minimize, maximize, but got 'max'",
-        "search.algorithm: must be one of tpe, gp, cmaes, qmc, random, grid with tuner = 'optuna', but got 'bayesian'",
-        "search.trials: must be greater than or equal to 1, but got 0",
-        "foo: unknown key",
-        "space.units: low <= high must hold, but got low=3200, high=512",
-    ):
-        assert line in told
+    with raises("study-file.broken-rules") as caught:
+        parse_spec(text, origin="s.toml")
+    first, *lines = str(caught.value).splitlines()
+    assert first == "s.toml: 8 problems:"
+    data = "source, test_fraction, target, ignore, group, time, task, labels, max_rows, options"
+    sections = "name, seed, data, validation, model, space, objective, search, pruning, resources, tracking"
+    algorithms = "tpe, gp, cmaes, qmc, random, grid with tuner = 'optuna'"
+    assert lines == [
+        "  - data.source: is required",
+        f"  - data.sorce: unknown key (did you mean 'source'?); legal: {data}",
+        "  - model.family: must be one of mlp, cnn, but got 'mpl' (did you mean 'mlp'?)",
+        "  - objective.direction: must be one of minimize, maximize, but got 'max'",
+        f"  - search.algorithm: must be one of {algorithms}, but got 'bayesian'",
+        "  - search.trials: must be greater than or equal to 1, but got 0",
+        f"  - foo: unknown key; legal: {sections}",
+        "  - space.units: low <= high must hold, but got low=3200, high=512",
+    ]
+    assert [(problem.key, problem.code) for problem in caught.value.values["problems"]] == [
+        ("data.source", "missing"),
+        ("data.sorce", "unknown-key"),
+        ("model.family", "not-one-of"),
+        ("objective.direction", "not-one-of"),
+        ("search.algorithm", "not-one-of"),
+        ("search.trials", "out-of-range"),
+        ("foo", "unknown-key"),
+        ("space.units", "bad-range"),
+    ]
+
+
+UNITS = "units = { low = 32, high = 512, log = true }"
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("old", "new", "key", "code", "received"),
     [
-        (("units =", "unit ="), "space.unit: not a hyperparameter of family 'mlp' (did you mean 'units'?)"),
-        (("layers = 3", "layer = 3"), "model.layer: not a hyperparameter of family 'mlp' (did you mean 'layers'?)"),
-        (("[space]", "[space]\nepochs = 0"), "space.epochs: must be whole numbers of at least 1, but got 0"),
-        (("[space]", "[space]\nlearning_rate = -1"), "space.learning_rate: must be numbers above 0, but got -1"),
-        (
-            ("[space]", '[space]\noptimizer = ["addam"]'),
-            "but got 'addam' (did you mean 'adam'?)",
-        ),
-        (
-            ("units = { low = 32, high = 512, log = true }", "units = [8, 8.5]"),
-            "units: must be whole numbers of at least 1, but got 8.5",
-        ),
-        (
-            ("units = { low = 32, high = 512, log = true }", 'units = [8, "x"]'),
-            "units: must be whole numbers of at least 1, but got 'x'",
-        ),
-        (("low = 32", "low = 0.5"), "space.units: must be whole numbers of at least 1, but got 0.5"),
-        (("layers = 3", "layers = -1"), "model.layers: must be whole numbers of at least 0, but got -1"),
-        (
-            ("[space]", "[space]\ndropout = [0.1, 1.5]"),
-            "space.dropout: must be numbers from 0 to less than 1, but got 1.5",
-        ),
-        (
-            ("[space]", "[space]\ndropout_2 = true"),
-            "space.dropout_2: must be numbers from 0 to less than 1, but got True",
-        ),
-        (("[space]", "[space]\nbeta_2 = 1.0"), "space.beta_2: must be numbers from 0 to less than 1, but got 1.0"),
-        (
-            ("momentum = {", "momentum = [0, 0.9]\nnesterov = {"),
-            "space.momentum: must be numbers from 0 to 1 with a decimal point, but got 0",
-        ),
-        (("[space]", "[space]\nbatch_norm = [0, 1]"), "space.batch_norm: must be true or false, but got 0"),
-        (("[space]", "[space]\nactivation = 3"), "space.activation: must be a text such as relu, but got 3"),
-        (
-            ("optimizer = [", "optimzer = ["),
-            "space.momentum: 'when' names 'optimzer', which is not in the space (did you mean 'optimizer'?)",
-        ),
-        (("[space]", "[space]\ndropout = { low = 0.0 }"), "a range needs low and high, but high is missing"),
-        (("[space]", "[space]\ndropout = { low = 0.0, hihg = 1.0 }"), "unknown key 'hihg' (did you mean 'high'?)"),
-        (('family = "mlp"', 'family = "mlp"\nbuild = "a:b"'), "model: needs exactly one of family and build"),
-        (('name = "good"', 'name = "a/b"'), "name: must be usable as a folder name"),
-        (('name = "good"', 'name = "-v"'), "name: must be usable as a folder name: no slashes"),
-        (('name = "good"', f'name = "{"🚀" * 61}"'), "at most 240 bytes, 244 as UTF-8"),
-        (('name = "good"', "name = 3"), "name: must be a valid string, but got 3"),
-        (
-            ("[space]", "[validation]\nmethod = 'group'\nrepeats = 2\n[space]"),
-            "validation.repeats: repeats works with kfold and stratified, not with group, but got 2",
-        ),
-        (
-            ("[space]", '[tracking]\nuri = "file:///x"\n[space]'),
-            "tracking.uri: must be a database or http(s) address",
-        ),
-        (
-            ("[space]", '[tracking]\nledger = "sqlite:///mlruns/mlflow.db"\n[space]'),
-            "tracking.ledger: must not be MLflow's database",
-        ),
-        (
-            ("[space]", '[tracking]\nuri = "http://${HPSEARCH_NOT_SET}:5000"\n[space]'),
-            "names the environment variable HPSEARCH_NOT_SET, which is not set",
-        ),
-        (("[space]", "[resources]\nworkers = 0\n[space]"), 'resources.workers: must be at least 1, or "auto"'),
-        (("[data]", "[data"), "not valid TOML"),
+        ("[space]", "[space]\nepochs = 0", "space.epochs", "illegal-value", 0),
+        ("[space]", "[space]\nlearning_rate = -1", "space.learning_rate", "illegal-value", -1),
+        (UNITS, "units = [8, 8.5]", "space.units", "illegal-value", 8.5),
+        (UNITS, 'units = [8, "x"]', "space.units", "illegal-value", "x"),
+        ("layers = 3", "layers = -1", "model.layers", "illegal-value", -1),
+        ("[space]", "[space]\ndropout = [0.1, 1.5]", "space.dropout", "illegal-value", 1.5),
+        ("[space]", "[space]\ndropout_2 = true", "space.dropout_2", "illegal-value", True),
+        ("[space]", "[space]\nbeta_2 = 1.0", "space.beta_2", "illegal-value", 1.0),
+        ("momentum = { low = 0.0, high = 0.9", "momentum = { values = [0, 0.9]", "space.momentum", "illegal-value", 0),
+        ("[space]", "[space]\nbatch_norm = [0, true]", "space.batch_norm", "illegal-value", 0),
+        ("[space]", "[space]\nactivation = 3", "space.activation", "illegal-value", 3),
+        ('["sgd"]', '["adma"]', "space.momentum", "impossible-condition", "adma"),
+        ("optimizer = [", "optimzer = [", "space.momentum", "unknown-condition", "optimzer"),
+        ("[space]", "[space]\ndropout = { low = 0.0 }", "space.dropout", "missing", {"low": 0.0}),
+        ("[space]", "[space]\ndropout = { low = 0.0, hihg = 1.0 }", "space.dropout", "unknown-key", "hihg"),
+        ("low = 32", 'low = "many"', "space.units", "bad-range", "many"),
+        ("log = true", 'log = "yes"', "space.units", "wrong-type", "yes"),
+        ("log = true", "step = 2000-01-01", "space.units", "bad-range", date(2000, 1, 1)),
+        ('name = "good"', 'name = "a/b"', "name", "bad-name", "a/b"),
+        ('name = "good"', 'name = "-v"', "name", "bad-name", "-v"),
+        ('name = "good"', f'name = "{"🚀" * 61}"', "name", "bad-length", "🚀" * 61),
+        ('name = "good"', 'name = ""', "name", "bad-length", ""),
+        ('name = "good"', "name = 3", "name", "wrong-type", 3),
+        ("[space]", "[validation]\nmethod = 'group'\nrepeats = 2\n[space]", "validation.repeats", "not-repeatable", 2),
+        ("[space]", '[tracking]\nuri = "file:///x"\n[space]', "tracking.uri", "bad-address", "file:///x"),
+        ("[space]", "[resources]\nworkers = 0\n[space]", "resources.workers", "out-of-range", 0),
+        ("[space]", "[pruning]\nconfidence = 1.0\n[space]", "pruning.confidence", "out-of-range", 1.0),
+        ("[space]", "[validation.outer]\nfolds = 3\nindex = 3\n[space]", "validation.outer.index", "out-of-range", 3),
     ],
 )
-def test_each_rule_names_key_and_value(change: tuple[str, str], message: str) -> None:
-    assert message in problems(GOOD.replace(*change))
+def test_each_rule_has_a_key_a_code_and_the_value(old: str, new: str, key: str, code: str, received: object) -> None:
+    assert only(GOOD.replace(old, new)) == (key, code, received)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "code", "closest"),
+    [
+        ("units =", "unit =", "space.unit", "unknown-hyperparameter", "units"),
+        ("layers = 3", "layer = 3", "model.layer", "unknown-hyperparameter", "layers"),
+        ("[space]", '[space]\noptimizer = ["sgd", "addam"]', "space.optimizer", "illegal-value", "adam"),
+        ("[space]", "[space]\ndropout = { low = 0.0, hihg = 1.0 }", "space.dropout", "unknown-key", "high"),
+        ("optimizer = [", "optimzer = [", "space.momentum", "unknown-condition", "optimizer"),
+        ('"maximize"', '"maximise"', "objective.direction", "not-one-of", "maximize"),
+        ("[space]", '[search]\nalgorithm = "cma-es"\n[space]', "search.algorithm", "not-one-of", "cmaes"),
+        (
+            "[space]",
+            "[validation.outer]\nfold = 3\nindex = 1\n[space]",
+            "validation.outer.fold",
+            "unknown-key",
+            "folds",
+        ),
+    ],
+)
+def test_the_closest_legal_name_is_offered(old: str, new: str, key: str, code: str, closest: str) -> None:
+    problem = next(one for one in problems(GOOD.replace(old, new)) if one.key == key)
+    assert (problem.code, problem.closest) == (code, closest)
+    assert f"(did you mean {closest!r}?)" in str(problem)
+
+
+def test_rules_about_two_keys_at_once(monkeypatch) -> None:
+    def found(old: str, new: str) -> tuple[str, str]:
+        return only(GOOD.replace(old, new))[:2]
+
+    assert found('family = "mlp"', 'family = "mlp"\nbuild = "a:b"') == ("model", "conflicting-keys")
+    shared = '[tracking]\nledger = "sqlite:///mlruns/mlflow.db"\n[space]'
+    assert found("[space]", shared) == ("tracking.ledger", "shared-database")
+    racing = '[validation]\nmethod = "holdout"\n[pruning]\nmethod = "racing"\n[space]'
+    assert found("[space]", racing) == ("pruning", "one-fold")
+
+
+def test_an_address_with_an_unknown_variable_or_a_password(monkeypatch) -> None:
+    unset = GOOD + '[tracking]\nuri = "http://${HPSEARCH_NOT_SET}:5000"\n'
+    assert only(unset) == ("tracking.uri", "unset-variable", "HPSEARCH_NOT_SET")
+    (wrong,) = problems(GOOD + '[tracking]\nledger = "oracle://me:hush@db/ledger"\n')
+    assert (wrong.key, wrong.code) == ("tracking.ledger", "bad-address")
+    assert "hush" not in str(wrong)
+
+
+def test_text_that_is_not_toml() -> None:
+    with raises("study-file.bad-toml", origin="s.toml"):
+        parse_spec(GOOD.replace("[data]", "[data"), origin="s.toml")
 
 
 def test_secrets_are_filled_in_for_use_but_never_kept(monkeypatch) -> None:
@@ -163,9 +204,17 @@ def test_secrets_are_filled_in_for_use_but_never_kept(monkeypatch) -> None:
 def test_missing_file_offers_a_similar_one(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits.toml").write_text(GOOD)
-    with pytest.raises(SpecError, match=r"digit\.toml: cannot be read: No such file") as caught:
+    with raises("study-file.unreadable-file", path="digit.toml", closest="digits.toml") as caught:
         load_spec("digit.toml")
     assert caught.value.hint == "did you mean digits.toml?"
+
+
+def test_an_unset_variable_is_an_error_when_the_address_is_used(monkeypatch) -> None:
+    monkeypatch.setenv("MLFLOW_PASSWORD", "hush")
+    spec = parse_spec(GOOD + '[tracking]\nuri = "postgresql://me:${MLFLOW_PASSWORD}@db/mlflow"\n')
+    monkeypatch.delenv("MLFLOW_PASSWORD")
+    with raises("study-file.unset-variable", key="tracking.uri", variable="MLFLOW_PASSWORD"):
+        spec.tracking.resolved()
 
 
 def with_roles(data: str, validation: str = "") -> str:
@@ -174,19 +223,19 @@ def with_roles(data: str, validation: str = "") -> str:
 
 
 @pytest.mark.parametrize(
-    ("data", "validation", "message"),
+    ("data", "validation", "key", "code", "received"),
     [
-        ('group = "g"', 'method = "kfold"', "validation: needs method = 'group' or 'holdout' with data.group = 'g'"),
-        ('group = "g"', 'method = "stratified"', "stratified would share groups between training and validation"),
-        ('group = "g"', 'method = "time-series"', "validation: needs method = 'group' or 'holdout'"),
-        ('time = "t"', 'method = "kfold"', "needs method = 'time-series' or 'holdout' with data.time = 't'"),
-        ('time = "t"', 'method = "group"', "group would share the future between training and validation"),
-        ('group = "g"', "repeats = 2", "validation.repeats: repeats works with kfold and stratified, not with group"),
-        ('group = "g"\ntime = "t"', "", "data.time: must not be given together with data.group"),
+        ('group = "g"', 'method = "kfold"', "validation", "leaking-folds", "kfold"),
+        ('group = "g"', 'method = "stratified"', "validation", "leaking-folds", "stratified"),
+        ('group = "g"', 'method = "time-series"', "validation", "leaking-folds", "time-series"),
+        ('time = "t"', 'method = "kfold"', "validation", "leaking-folds", "kfold"),
+        ('time = "t"', 'method = "group"', "validation", "leaking-folds", "group"),
+        ('group = "g"', "repeats = 2", "validation.repeats", "not-repeatable", 2),
+        ('group = "g"\ntime = "t"', "", "data.time", "conflicting-keys", "t"),
     ],
 )
-def test_folds_that_would_leak_are_refused(data: str, validation: str, message: str) -> None:
-    assert message in problems(with_roles(data, validation))
+def test_folds_that_would_leak_are_refused(data: str, validation: str, key: str, code: str, received: object) -> None:
+    assert only(with_roles(data, validation)) == (key, code, received)
 
 
 def test_a_role_decides_the_method_and_old_studies_stay_as_they_were() -> None:
@@ -220,10 +269,11 @@ def test_a_condition_on_a_name_that_is_nowhere_is_refused_for_build_functions_to
     spec = parse_spec(OWN.replace("[space]", '[space]\noptimizer = ["sgd", "adam"]'))
     assert make_space(spec)["momentum"].when == {"optimizer": ("sgd",)}
     wrong = parse_spec(OWN.replace("[space]", '[space]\noptimiser = ["sgd", "adam"]'))
-    with pytest.raises(
-        SpecError, match=r"'when' names 'optimizer', which is not in the space \(did you mean 'optimiser'"
-    ):
+    with raises("study-file.broken-rules", origin="search space") as caught:
         make_space(wrong)
+    (problem,) = caught.value.values["problems"]
+    assert (problem.key, problem.code) == ("space.momentum", "unknown-condition")
+    assert (problem.received, problem.closest) == ("optimizer", "optimiser")
 
 
 def test_a_condition_on_what_a_kerastuner_model_declares_stands() -> None:

@@ -1,6 +1,8 @@
 """What comes with hpsearch keeps the contracts that other packages are checked by; broken contracts are noticed."""
 
 import os
+import subprocess
+import sys
 from typing import Self
 
 import numpy as np
@@ -8,16 +10,14 @@ import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
-from hpsearch.core.registries import ENGINES
+from hpsearch.core.registries import ENGINES, EXECUTORS
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.source import Source
 from hpsearch.data.sources import SOURCES
-from hpsearch.executors.processes import ProcessesExecutor
 from hpsearch.pruning.base import Pruner
 from hpsearch.spec.families import FAMILIES
 from hpsearch.testing.contracts import (
     check_engine,
-    check_executor,
     check_family,
     check_pruner,
     check_source,
@@ -30,14 +30,27 @@ IMAGES = np.random.default_rng(0).integers(0, 255, (32, 8, 8)).astype(np.uint8)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["fit", "fused"])
+@pytest.mark.parametrize("name", ENGINES.names())
 def test_engines(name: str) -> None:
     check_engine(ENGINES.load_class(name, Engine), name)
 
 
+CHECK_EXECUTOR = """
+import sys
+from hpsearch.core.registries import EXECUTORS
+from hpsearch.executors.base import Executor
+from hpsearch.testing.contracts import check_executor
+check_executor(EXECUTORS.load_class(sys.argv[1], Executor))
+"""
+
+
 @pytest.mark.slow
-def test_worker_processes() -> None:
-    check_executor(ProcessesExecutor)
+@pytest.mark.parametrize("name", EXECUTORS.names())
+def test_executors(name: str) -> None:
+    # In a process of its own: an executor may set the process up for Keras.
+    command = [sys.executable, "-c", CHECK_EXECUTOR, name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

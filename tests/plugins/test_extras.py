@@ -114,10 +114,10 @@ def test_check_takes_a_study_of_plugins(extras: Path, hpsearch: Run, tmp_path: P
 def test_a_study_of_plugins_runs_to_its_end(extras: Path, hpsearch: Run, studied: Path) -> None:
     shown = json.loads(hpsearch("show", "moons", "--json", folder=studied, site=extras).stdout)
     rows = shown["leaderboard"]["rows"]
-    assert 1 <= len(rows) <= 6
+    assert 1 <= len(rows) <= 4
     assert any("took longest" in note for note in shown["notes"]), "the engine's notes reach the ledger"
     (row,) = json.loads(hpsearch("list", "--json", folder=studied, site=extras).stdout)
-    assert (row["state"], row["trials"]) == ("finished", 6)
+    assert (row["state"], row["trials"]) == ("finished", 4)
     assert (studied / "mlruns" / "studies" / "moons" / "champion.keras").exists()
 
 
@@ -126,7 +126,7 @@ def test_a_study_can_be_looked_at_without_the_package_but_not_resumed(hpsearch: 
     assert "moons" in hpsearch("list", folder=studied, site=None).stdout
     shown = hpsearch("show", "moons", folder=studied, site=None)
     assert shown.returncode == 0, shown.stderr
-    done = hpsearch("resume", "moons", "--trials", "7", folder=studied, site=None)
+    done = hpsearch("resume", "moons", "--trials", "5", folder=studied, site=None)
     assert done.returncode == 2, done.stderr
     assert "error[study-file.unknown-name]" in done.stderr
     assert "Traceback" not in done.stderr

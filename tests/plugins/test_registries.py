@@ -81,27 +81,27 @@ def test_an_address_that_leads_nowhere_or_elsewhere_is_a_broken_plugin(address: 
 
 
 def test_a_study_file_takes_only_known_names() -> None:
-    with pytest.raises(ValueError, match="must be one of none, median, successive-halving, racing"):
+    with pytest.raises(ValueError, match=r"must be one of none, median, .*did you mean 'median'"):
         PruningSection.model_validate({"method": "medain"})
 
 
 def test_a_study_from_the_ledger_may_name_what_is_no_longer_installed() -> None:
     raw = {
         "name": "s",
-        "data": {"source": "extras:moons"},
-        "model": {"family": "residual"},
+        "data": {"source": "gone:rows"},
+        "model": {"family": "gone"},
         "objective": {"metric": "val_accuracy", "direction": "maximize"},
-        "search": {"tuner": "climb", "algorithm": "one-at-a-time"},
-        "pruning": {"method": "patience"},
-        "resources": {"engine": "timed", "executor": "logged"},
+        "search": {"tuner": "gone", "algorithm": "gone"},
+        "pruning": {"method": "gone"},
+        "resources": {"engine": "gone", "executor": "gone"},
         "folder": ".",
     }
     spec = StudySpec.model_validate(raw, context=READ_BACK)
-    assert (spec.search.tuner, spec.pruning.method, spec.model.family) == ("climb", "patience", "residual")
+    assert (spec.search.tuner, spec.pruning.method, spec.model.family) == ("gone", "gone", "gone")
     with pytest.raises(ValueError, match=r"search\.tuner"):
         StudySpec.model_validate(raw)
     with pytest.raises(ValueError, match="algorithm"):
-        SearchSection.model_validate({"tuner": "optuna", "algorithm": "one-at-a-time"})
+        SearchSection.model_validate({"tuner": "optuna", "algorithm": "gone"})
 
 
 class PickyEngine(Engine):

@@ -1,4 +1,4 @@
-"""Lanes, bundles, and what engines and executors report about them: frozen values that cross process boundaries."""
+"""Lanes, bundles, and the events that engines and executors report: frozen values that cross process boundaries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from hpsearch.core.trial import Failure, FoldResult
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One trial on one fold; all that an engine needs to know of it besides the data."""
+    """One trial on one fold: all that an engine needs to know besides the data."""
 
     trial: int
     fold: int
@@ -18,23 +18,23 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Lanes that train together. The `fit` engine trains them in order, the `fused` engine all at once."""
+    """Lanes that train together: one after another in the ``fit`` engine, all at once in the ``fused`` engine."""
 
     id: int
     lanes: tuple[Lane, ...]
 
     @property
     def trials(self) -> tuple[int, ...]:
-        """Numbers of the trials in the bundle, in order of first appearance."""
+        """Numbers of its trials, in order of first appearance."""
         return tuple(dict.fromkeys(lane.trial for lane in self.lanes))
 
 
-# Events: what an engine yields and an executor passes on, in the order in which it happens.
+# Events, in the order in which they happen. An engine yields them, and an executor passes them on.
 
 
 @dataclass(frozen=True, slots=True)
 class EpochFinished:
-    """One epoch of one lane, reported when it is done so that rules can act between epochs."""
+    """One epoch of one lane. Pruning rules act between epochs."""
 
     trial: int
     fold: int
@@ -44,7 +44,7 @@ class EpochFinished:
 
 @dataclass(frozen=True, slots=True)
 class LaneFinished:
-    """A lane trained to its end. ``parameters`` is the number of weights of its model."""
+    """A lane finished its training. ``parameters`` is the number of weights of its model."""
 
     trial: int
     result: FoldResult
@@ -53,7 +53,7 @@ class LaneFinished:
 
 @dataclass(frozen=True, slots=True)
 class LaneStopped:
-    """A lane ended early because its trial was stopped; ``result`` holds the epochs it did train."""
+    """A lane ended early, because its trial was stopped. ``result`` has the epochs that it trained."""
 
     trial: int
     result: FoldResult
@@ -61,7 +61,7 @@ class LaneStopped:
 
 @dataclass(frozen=True, slots=True)
 class LaneFailed:
-    """A lane ended by a failure; its bundle goes on with the other lanes where it can."""
+    """A lane failed. Its bundle continues with the other lanes if it can."""
 
     trial: int
     fold: int
@@ -70,13 +70,13 @@ class LaneFailed:
 
 @dataclass(frozen=True, slots=True)
 class BundleFinished:
-    """No more events of this bundle will come.
+    """The last event of a bundle.
 
     Attributes:
         id: The bundle's id.
-        rss_bytes: Resident memory of the worker afterwards, to see growth.
-        compile_seconds: Time spent building and compiling rather than training.
-        notes: Plain-words remarks for the user, such as "out of memory: bundle split in halves".
+        rss_bytes: Resident memory of the worker afterwards.
+        compile_seconds: Time spent on building and compiling, not on training.
+        notes: Remarks for the user, such as "out of memory: bundle split in halves".
     """
 
     id: int
@@ -87,7 +87,7 @@ class BundleFinished:
 
 @dataclass(frozen=True, slots=True)
 class WorkerDied:
-    """The worker that trained this bundle is gone; lanes without a LaneFinished event are lost."""
+    """The worker of this bundle died. Lanes without a final event are lost."""
 
     bundle: Bundle
     reason: str
@@ -97,7 +97,7 @@ Event = EpochFinished | LaneFinished | LaneStopped | LaneFailed | BundleFinished
 
 
 def lane_of(event: Event) -> tuple[int, int] | None:
-    """Trial and fold of the lane that `event` ends; None for events that end no lane."""
+    """Trial and fold of the lane that `event` ends; None if it does not end a lane."""
     match event:
         case LaneFailed():
             return event.trial, event.fold

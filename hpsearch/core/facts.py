@@ -1,4 +1,4 @@
-"""What a study learns about its data, engine and machine before the first trial: frozen values with a JSON form."""
+"""Facts about a study's data, engine and machine, known before the first trial: frozen values with a JSON form."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from hpsearch.core.wire import Json, JsonObject, Wire
 
 
 class Task(StrEnum):
-    """What the targets ask for. It decides loss, metrics and the output layer."""
+    """The kind of targets. It decides the loss, the metrics and the output layer."""
 
     REGRESSION = "regression"
     BINARY = "binary"
@@ -20,7 +20,7 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One input column of a table; ``kind`` is what the model makes of it."""
+    """One input column of a table. ``kind`` says how the model treats it."""
 
     name: str
     kind: Literal["number", "category"]
@@ -36,19 +36,19 @@ class FoldSize:
 
 @dataclass(frozen=True, slots=True)
 class DataFacts(Wire):
-    """A study's data, without the rows.
+    """Facts about a study's data.
 
     Attributes:
         source: The source as written in the study file.
-        rows: Development rows: all that the search may see.
-        test_rows: Held-out rows; 0 if nothing is held out.
+        rows: Number of development rows, the only ones that the search may see.
+        test_rows: Number of held-out rows; 0 without a test part.
         fingerprint: Digest of all rows and targets.
         task: See :class:`Task`.
-        classes: Names of the classes in order of their numbers; empty for regression.
-        columns: Input columns of a table in order; empty if a row is one array.
+        classes: Names of the classes, in the order of their numbers; empty for regression.
+        columns: Input columns of a table, in order; empty if a row is one array.
         input_shape: Shape of one row; for a table, ``(number of columns,)``.
         folds: Size of every fold.
-        extra: What the source says about itself, such as ``{"words": 10000}``.
+        extra: What models need to know about the source, such as ``{"words": 10000}``.
     """
 
     source: str
@@ -71,14 +71,14 @@ class DataFacts(Wire):
     def validation_ratio(self) -> float:
         """Validation rows per training row, averaged over folds: q in the corrected t-test of Nadeau & Bengio 2003.
 
-        K plain folds have ``1 / (K - 1)``. Folds of a time series differ, and so do their ratios; their mean keeps the
-        variance of the mean difference unbiased where every fold has its own correlation.
+        With K folds of equal size it is ``1 / (K - 1)``. The folds of a time series differ in size, and each has its
+        own correlation. The mean of their ratios keeps the variance of the mean difference unbiased.
         """
         return fmean(fold.validation / fold.train for fold in self.folds)
 
     @classmethod
     def upgrade(cls, fields: JsonObject, version: int) -> JsonObject:
-        """Version 0 called the shape ``input`` and wrote folds as pairs."""
+        """Version 0 called the shape ``input``, and stored folds as pairs."""
         folds = fields.get("folds") or []
         assert isinstance(folds, list)
         pairs: list[Json] = [{"train": fold[0], "validation": fold[1]} for fold in folds if isinstance(fold, list)]
@@ -87,14 +87,14 @@ class DataFacts(Wire):
 
 @dataclass(frozen=True, slots=True)
 class EnginePlan(Wire):
-    """How an engine wants its bundles. All that the driver knows about engines.
+    """The engine, and the bundles that it prefers. The driver knows nothing else about engines.
 
     Attributes:
         engine: Its name, such as ``"fit"`` or ``"fused"``.
-        reason: Why this engine, for the user.
-        dynamic: Dynamic hyperparameters found so far: those that are inputs of a compiled program, so that trials which
-            differ in nothing else share it.
-        trials_per_bundle: How many trials to put into a bundle at most.
+        reason: Why this engine was chosen, for the user.
+        dynamic: The dynamic hyperparameters found so far. They are inputs of a compiled program, so trials that differ
+            in nothing else share the program.
+        trials_per_bundle: Largest number of trials in a bundle.
     """
 
     VERSION = 1
@@ -106,16 +106,16 @@ class EnginePlan(Wire):
 
     @classmethod
     def upgrade(cls, fields: JsonObject, version: int) -> JsonObject:
-        """Version 0 said ``lifted``, and meant hyperparameters that may differ within a bundle: all of them."""
+        """Version 0 had ``lifted``: the hyperparameters that may differ within a bundle, which were all of them."""
         return {name: value for name, value in fields.items() if name != "lifted"}
 
 
 @dataclass(frozen=True, slots=True)
 class MachineFacts(Wire):
-    """Where the workers run.
+    """The machine that the workers run on.
 
     Attributes:
-        versions: Package name → version, Python included.
+        versions: Package → version. Includes Python.
         backend: The Keras backend.
         device: The device that trains, in words.
     """
@@ -127,7 +127,7 @@ class MachineFacts(Wire):
 
 @dataclass(frozen=True, slots=True)
 class HostFacts(Wire):
-    """Where the driver runs."""
+    """The machine that the driver runs on."""
 
     platform: str = ""
     cores: int | None = None
@@ -135,11 +135,11 @@ class HostFacts(Wire):
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal(Wire):
-    """What building and evaluating the model once has shown.
+    """What the driver knows after a worker has built and evaluated the model once.
 
     Attributes:
         parameters: Number of weights.
-        metrics: Names of the curves that training will record.
+        metrics: Names of the curves that training records.
     """
 
     parameters: int
@@ -148,12 +148,12 @@ class Rehearsal(Wire):
 
 @dataclass(frozen=True, slots=True)
 class NestedScores(Wire):
-    """What nested validation measured.
+    """Results of nested validation.
 
     Attributes:
         metric: The test metric, such as ``"accuracy"``.
         scores: The winner's test score on every outer fold.
-        searched: The cross-validation score that each of these searches had promised.
+        searched: The cross-validation score that each of these searches reported.
     """
 
     metric: str
@@ -163,20 +163,20 @@ class NestedScores(Wire):
 
 @dataclass(frozen=True, slots=True)
 class StudyFacts(Wire):
-    """All that a study knows besides its file and its trials.
+    """All facts of a study besides its file and its trials.
 
     Attributes:
         data: The data.
-        plan: The engine and how it wants its bundles.
-        machine: Where the workers run.
+        plan: The engine, and the bundles that it prefers.
+        machine: The machine that the workers run on.
         backend: The Keras backend that the workers are started with.
-        window: How many trials may be suggested before the first of them has ended. Part of the study: suggestions
-            depend on it.
-        host: Where the driver ran when the study began.
+        window: Number of trials that may be suggested before the first of them ends. Part of the study, because
+            suggestions depend on it.
+        host: The machine that the driver ran on when the study began.
         git_commit: Commit of the working directory; None outside git.
         model_source: SHA-256 of the build function's file; None for families.
-        compile_seconds: Time spent building and compiling so far.
-        nested: What nested validation measured; None without it.
+        compile_seconds: Time spent on building and compiling so far.
+        nested: Results of nested validation; None without it.
     """
 
     VERSION = 2
@@ -194,7 +194,7 @@ class StudyFacts(Wire):
 
     @classmethod
     def upgrade(cls, fields: JsonObject, version: int) -> JsonObject:
-        """hpsearch 0.1 wrote no version, and put backend and window into the plan, the machine at the top level."""
+        """Version 0 had backend and window in the plan, and the machine's facts at the top level."""
         data, plan, host = fields.get("data"), fields.get("plan"), fields.get("host")
         assert isinstance(data, dict)
         assert isinstance(plan, dict)

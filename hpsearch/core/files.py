@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Files that exist completely or not at all."""
 
 import os
 from collections.abc import Callable
@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside the target, then move: a killed process leaves the old file or the new one.
+    """Write next to the target, then move. A killed process leaves the old file or the new one.
 
-    All writers share one temporary name, so what a killed one leaves is overwritten by the next. Keeping two writers
-    apart is the caller's job.
+    All writers use the same temporary name, so the next one overwrites what a killed one left behind. The caller makes
+    sure that there is only one writer at a time.
 
     Args:
         path: The target.
-        write: Called with the temporary path, which has the target's suffix.
+        write: Called with a temporary path that has the target's suffix.
 
     Raises:
         OSError: The folder cannot be written.

@@ -1,4 +1,4 @@
-"""How folds become one score: average the folds epoch by epoch, then read the mean curve at the rule's epoch."""
+"""From folds to one score: average the folds epoch by epoch, then read the mean curve at the objective's epoch."""
 
 import math
 import re
@@ -19,9 +19,9 @@ class Objective:
 
     Attributes:
         metric: Name of a curve, such as ``val_accuracy``.
-        direction: Never guessed from the metric's name.
-        epoch: ``best`` reads the best epoch of the *mean* curve (never each fold's own best, which flatters);
-            ``last`` reads the final epoch.
+        direction: Always explicit, never guessed from the metric's name.
+        epoch: ``best`` is the best epoch of the *mean* curve, not each fold's own best epoch, which would be too
+            optimistic. ``last`` is the final epoch.
     """
 
     metric: str
@@ -33,12 +33,12 @@ class Objective:
         return a > b if self.direction == "maximize" else a < b
 
     def warnings(self) -> tuple[str, ...]:
-        """What looks like a mistake, one sentence each. Not errors, because metrics may have any name."""
+        """Likely mistakes, one sentence each. They are not errors, because metrics may have any name."""
         found = []
         if not self.metric.startswith("val_"):
             found.append(
                 f"objective: {self.metric} is measured on the training rows, so the search prefers models that "
-                f"overfit; val_{self.metric} is measured on each fold's validation rows"
+                f"overfit; val_{self.metric} is measured on the validation rows"
             )
         name = self.metric.removeprefix("val_")
         usual = "maximize" if _GROWS.search(name) else "minimize" if _SHRINKS.search(name) else self.direction
@@ -50,7 +50,7 @@ class Objective:
         return tuple(found)
 
     def rank_key(self, trial: Trial) -> tuple[int, float, int]:
-        """Sort key, best first: complete trials by score, then the others; ties by trial number."""
+        """Sort key, best first: complete trials by score, then all others. Ties are broken by trial number."""
         if trial.state is not TrialState.COMPLETE or trial.score is None:
             return 1, 0.0, trial.number
         return 0, -trial.score if self.direction == "maximize" else trial.score, trial.number
@@ -62,8 +62,7 @@ class Score:
 
     Attributes:
         value: The mean over folds at `epoch`.
-        std: Sample standard deviation (n - 1) over folds at `epoch`; None with a single fold, NaN where `value` is not
-            finite.
+        std: Sample standard deviation (n - 1) over folds at `epoch`; None with one fold, NaN if `value` is not finite.
         epoch: From 0.
         fold_scores: In fold order; ``fmean(fold_scores) == value``.
     """
@@ -75,15 +74,15 @@ class Score:
 
 
 def mean(values: Sequence[float]) -> float:
-    """The average; infinite or NaN where a value is (``fmean`` raises an error for inf and -inf together)."""
+    """The average. Unlike ``fmean``, it is NaN, not an error, for inf and -inf together."""
     return fmean(values) if all(map(math.isfinite, values)) else sum(values) / len(values)
 
 
 def mean_curve(folds: Sequence[Curves], metric: str) -> tuple[float, ...]:
-    """The average over folds, epoch by epoch, over the epochs that all folds have.
+    """The average over folds, for each epoch that all folds have.
 
     Raises:
-        KeyError: A fold has no curve of that name.
+        KeyError: A fold has no such curve.
     """
     curves = [fold[metric] for fold in folds]
     return tuple(mean(values) for values in zip(*curves, strict=False))
@@ -98,10 +97,10 @@ def mean_curves(folds: Sequence[Curves]) -> dict[str, tuple[float, ...]]:
 
 
 def score(objective: Objective, folds: Sequence[FoldResult]) -> Score:
-    """Score the folds of one trial.
+    """The score of one trial.
 
     Raises:
-        ValueError: There is no fold, no epoch, or no curve of the objective's metric.
+        ValueError: There are no folds, no shared epochs, or no curve of the objective's metric.
     """
     curves: list[Mapping[str, tuple[float, ...]]] = [fold.curves for fold in folds]
     if not curves or any(objective.metric not in fold for fold in curves):
@@ -109,7 +108,7 @@ def score(objective: Objective, folds: Sequence[FoldResult]) -> Score:
         raise ValueError(f"metric {objective.metric!r} was not recorded; recorded: {', '.join(names) or 'nothing'}")
     curve = mean_curve(curves, objective.metric)
     if not curve:
-        raise ValueError(f"metric {objective.metric!r} has no epoch that all {len(curves)} folds share")
+        raise ValueError(f"metric {objective.metric!r} has no epoch that all {len(curves)} folds have")
     epoch = len(curve) - 1
     if objective.epoch == "best":
         sign = -1.0 if objective.direction == "maximize" else 1.0
@@ -118,7 +117,7 @@ def score(objective: Objective, folds: Sequence[FoldResult]) -> Score:
     value = mean(fold_scores)
     return Score(
         value=value,
-        # ``stdev`` raises an error for values that are not finite.
+        # ``stdev`` rejects values that are not finite.
         std=None if len(fold_scores) < 2 else stdev(fold_scores) if math.isfinite(value) else math.nan,
         epoch=epoch,
         fold_scores=fold_scores,

@@ -1,7 +1,7 @@
-"""All that can be added to hpsearch, and the names under which study files ask for it.
+"""Everything that can be added to hpsearch, by the names that study files use.
 
-One table per kind; the value is what answers to the name. Nothing is imported before it is used. To add something to
-hpsearch itself, write its class and add a line here. Other packages use entry points (:mod:`hpsearch.core.registry`).
+There is one table per kind: name → address. Nothing is imported before it is used. To add something to hpsearch
+itself, write its class and add a line here. Other packages use entry points (:mod:`hpsearch.core.registry`).
 """
 
 from hpsearch.core.registry import Registry
@@ -71,6 +71,6 @@ DATA_SOURCES = Registry(
         "sklearn:diabetes": "hpsearch.data.sklearn_sets:DIABETES",
     },
 )
-"""``[data] source`` → :class:`hpsearch.data.source.Source`. Files and functions have no name here."""
+"""``[data] source`` → :class:`hpsearch.data.source.Source`. Files and functions have no names here."""
 
 ALL = (TUNERS, PRUNERS, ENGINES, EXECUTORS, MODEL_FAMILIES, DATA_SOURCES)

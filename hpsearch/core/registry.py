@@ -1,7 +1,6 @@
-"""Names that a study file may use, and what answers to them: built in, or installed with another package.
+"""Names that a study file may use, and the objects behind them: built in, or from another package.
 
-All kinds of things that can be added have this one shape. Another package adds its own by an entry point in the
-registry's group::
+All registries have this one form. Another package adds its own objects by entry points in the registry's group::
 
     [project.entry-points."hpsearch.pruners"]
     patient = "my_package.pruners:PatientPruner"
@@ -28,7 +27,7 @@ class Entry:
     Attributes:
         name: As study files write it.
         address: ``module:object``.
-        package: The package that brings it, with its version; ``"hpsearch"`` if built in.
+        package: The package that it comes from, with its version; ``"hpsearch"`` if built in.
     """
 
     name: str
@@ -37,12 +36,12 @@ class Entry:
 
 
 class Registry:
-    """Name → object, imported when it is first used.
+    """Names → objects, which are imported when they are first used.
 
     Args:
-        group: Group of the entry points by which other packages add theirs, such as ``"hpsearch.tuners"``.
-        what: What the objects are, in the singular, for messages.
-        builtin: Name → ``module:object`` of what hpsearch brings.
+        group: Group of the entry points of other packages, such as ``"hpsearch.tuners"``.
+        what: What an object is called in messages, such as ``"tuner"``.
+        builtin: Name → ``module:object`` of the built-in objects.
     """
 
     def __init__(self, group: str, what: str, builtin: Mapping[str, str]) -> None:
@@ -52,7 +51,7 @@ class Registry:
 
     @cached_property
     def entries(self) -> Mapping[str, Entry]:
-        """All names. Built-in ones come first, and win over others of the same name."""
+        """All entries by name, built-in ones first. A built-in one takes precedence over others of the same name."""
         found = dict(self._builtin)
         for entry in self._installed:
             found.setdefault(entry.name, entry)
@@ -60,7 +59,7 @@ class Registry:
 
     @property
     def hidden(self) -> tuple[Entry, ...]:
-        """Entries of other packages that cannot be reached, because another entry has the same name."""
+        """Entries of other packages that another entry of the same name hides."""
         return tuple(entry for entry in self._installed if self.entries[entry.name] is not entry)
 
     @cached_property
@@ -75,7 +74,7 @@ class Registry:
         return tuple(self.entries)
 
     def check(self, name: str, *others: str) -> str:
-        """`name` itself, if it is known or one of `others`.
+        """`name` itself if it is in the registry, or one of `others`.
 
         Raises:
             RuleError: It is neither.
@@ -91,7 +90,7 @@ class Registry:
         """The class of that name.
 
         Raises:
-            SpecError: There is none, it cannot be imported, or it is no subclass of `base`.
+            SpecError: There is none, it cannot be imported, or it is not a subclass of `base`.
         """
         found = self._import(name)
         if not (inspect.isclass(found) and issubclass(found, base)):
@@ -102,7 +101,7 @@ class Registry:
         """The object of that name.
 
         Raises:
-            SpecError: There is none, it cannot be imported, or it is no `kind`.
+            SpecError: There is none, it cannot be imported, or it is not a `kind`.
         """
         found = self._import(name)
         if not isinstance(found, kind):
@@ -122,7 +121,7 @@ class Registry:
         entry = self.entries[name]
         try:
             found: object = EntryPoint(name, entry.address, self.group).load()
-        except Exception as error:  # another package's code may raise anything when it is imported
+        except Exception as error:  # importing another package may raise anything
             raise SpecError(
                 f"{self.what} {name!r} of {entry.package} cannot be imported from {entry.address}: "
                 f"{type(error).__name__}: {first_line(error)}",
@@ -140,7 +139,7 @@ class Registry:
         return SpecError(
             f"{self.what} {name!r} of {entry.package} ({entry.address}) is not {wanted}",
             code="broken-plugin",
-            hint=f"repair or remove {entry.package}; the documentation has a page 'Add your own'",
+            hint=f"repair or remove {entry.package}; see the page 'Add your own' in the documentation",
             group=self.group,
             name=name,
             address=entry.address,
@@ -149,10 +148,10 @@ class Registry:
 
 
 class Objects(Mapping[str, T]):
-    """The objects of a registry by name. Each is imported when it is asked for.
+    """The objects of a registry by name. Each is imported when it is first used.
 
     Args:
-        registry: Where the names are.
+        registry: The registry.
         kind: Type of the objects.
     """
 
@@ -161,7 +160,7 @@ class Objects(Mapping[str, T]):
         self._kind = kind
 
     def __getitem__(self, name: str) -> T:
-        """See :meth:`Registry.load_object`; an unknown name raises its error, not a ``KeyError``."""
+        """See :meth:`Registry.load_object`. An unknown name raises a ``SpecError``, not a ``KeyError``."""
         return self._registry.load_object(name, self._kind)
 
     def __contains__(self, name: object) -> bool:
@@ -174,7 +173,7 @@ class Objects(Mapping[str, T]):
         return len(self._registry.names())
 
     def usable(self, report: Callable[[SpecError], None]) -> dict[str, T]:
-        """The objects that can be imported. `report` is called for each of the others, which are left out."""
+        """The objects that can be imported. Calls `report` for each one that cannot."""
         found = {}
         for name in self:
             try:

@@ -1,6 +1,6 @@
-"""Randomness is addressed, not consumed: a seed is a function of where it is used.
+"""Randomness is addressed, not consumed: a seed depends only on where it is used.
 
-So a fold's training does not depend on what ran before it, and a resumed study repeats nothing and skips nothing.
+So the training of a fold does not depend on what ran before, and a resumed study continues with the same numbers.
 """
 
 import hashlib
@@ -12,13 +12,13 @@ def derive(seed: int, purpose: str, *address: int) -> int:
     """A seed for one use, such as ``derive(7, "weights", trial, fold)``.
 
     Args:
-        seed: The study's seed; any integer, 0 included.
-        purpose: What the stream is for; streams of different purposes are independent.
-        address: Trial, fold, epoch … as the purpose needs.
+        seed: The study's seed; any integer, including 0.
+        purpose: The purpose. Seeds for different purposes are independent.
+        address: Trial, fold, epoch …, depending on the purpose.
 
     Returns:
-        An integer in ``[1, 2**31 - 1]``: valid for NumPy, TensorFlow and JAX alike, and never 0, which KerasTuner
-        reads as "no seed".
+        An integer in ``[1, 2**31 - 1]``. NumPy, TensorFlow and JAX accept all of these. It is never 0, which means "no
+        seed" to KerasTuner.
     """
     text = "\x1f".join([str(int(seed)), purpose, *(str(int(part)) for part in address)])
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()

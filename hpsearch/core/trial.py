@@ -1,4 +1,4 @@
-"""Trials and what becomes of them: frozen values that cross process boundaries and enter the ledger."""
+"""Trials and their results: frozen values that cross process boundaries and enter the ledger."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from hpsearch.core.space import Config
 from hpsearch.core.wire import Wire
 
 Curves = Mapping[str, tuple[float, ...]]
-"""Metric name → one value per finished epoch; validation metrics carry the ``val_`` prefix, as in Keras."""
+"""Metric → one value per finished epoch. Validation metrics have the prefix ``val_``, as in Keras."""
 
 
 class TrialState(StrEnum):
-    """Where a trial stands; only ``COMPLETE`` trials, which have all their folds, are ranked."""
+    """State of a trial. Only ``COMPLETE`` trials, which have all their folds, are ranked."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -27,13 +27,13 @@ class TrialState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FoldResult(Wire):
-    """One trained lane: the curves of one fold.
+    """The curves of one trained lane.
 
     Attributes:
         fold: Index of the fold, from 0.
-        curves: See :data:`Curves`; all tuples have one length, the epochs trained.
-        started: Unix time at which training began, seconds.
-        seconds: Wall time of the lane, seconds (a fused lane's share of its bundle).
+        curves: See :data:`Curves`. The length of all tuples is the number of epochs trained.
+        started: Unix time of the start, seconds.
+        seconds: Wall time of the lane, seconds; a fused lane has its share of the bundle.
     """
 
     fold: int
@@ -57,7 +57,7 @@ class FailureKind(StrEnum):
     WORKER = "worker"
     """The worker process died."""
     PRUNED = "pruned"
-    """A pruning rule stopped it."""
+    """A pruning rule stopped the trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,9 @@ class Failure(Wire):
     Attributes:
         kind: See :class:`FailureKind`.
         message: One line, with the value.
-        fold: The fold it happened in, if one can be named.
-        epoch: The epoch it happened in, from 0, if one can be named.
-        traceback: The worker's traceback; empty where there is none.
+        fold: The fold in which it happened; None if unknown.
+        epoch: The epoch in which it happened, from 0; None if unknown.
+        traceback: The worker's traceback; empty if there is none.
     """
 
     kind: FailureKind
@@ -81,7 +81,7 @@ class Failure(Wire):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One config and everything known of it.
+    """One config and everything known about it.
 
     Attributes:
         number: Position in the study, from 0.
@@ -95,7 +95,7 @@ class Trial:
         failure: Set unless running or complete.
         started: Unix time of the suggestion, seconds.
         finished: Unix time of the end; None while running.
-        parameters: Number of weights of the model; None before the first lane has been built.
+        parameters: Number of weights of the model; None before the first lane is built.
     """
 
     number: int
@@ -113,27 +113,27 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """Seconds of training over all finished folds."""
+        """Training time of all finished folds, seconds."""
         return sum(fold.seconds for fold in self.folds)
 
 
 @dataclass(frozen=True, slots=True)
 class Champion(Wire):
-    """The best trial's config, trained anew on all development rows and tested once.
+    """The best trial's config, trained again on all development rows and tested once.
 
     Attributes:
         trial: Number of the winning trial.
         config: Its hyperparameter values.
-        epochs: Epochs trained: the epoch of the trial's score + 1.
-        curves: Training curves of the refit (no validation part is left to validate on).
-        test: Test metrics by plain name, such as ``{"loss": …, "accuracy": …}``; empty where nothing was held out.
-        path: The saved ``.keras`` file, relative to the working directory of the study where possible.
-        sha256: Digest of that file, to notice a change.
+        epochs: Number of epochs trained: the epoch of the trial's score + 1.
+        curves: Training curves of the refit. There are no validation curves, because all development rows train.
+        test: Test metrics by plain name, such as ``{"loss": …, "accuracy": …}``; empty without a test part.
+        path: The saved ``.keras`` file, relative to the study's working directory if possible.
+        sha256: Digest of that file, to detect changes.
         parameters: Number of weights.
         size_bytes: Size of the file.
         seconds: Training time of the refit.
-        mlflow_model: Folder of the same model in MLflow's format; empty if there is none (hpsearch 0.1 made none).
-        model_uri: ``models:/name/version`` once registered in MLflow; empty before.
+        mlflow_model: Folder of the same model in MLflow's format; empty if there is none, as in hpsearch 0.1.
+        model_uri: ``models:/name/version`` after the registration in MLflow; empty before.
     """
 
     trial: int

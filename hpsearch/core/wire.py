@@ -1,4 +1,4 @@
-"""Frozen values with a JSON form: what crosses processes and enters the ledger."""
+"""Frozen values with a JSON form, to send to other processes and to store in the ledger."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar, cast
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
-"""A JSON value as Python reads it. Floats may be NaN or infinite, which Python's ``json`` writes and reads."""
+"""A JSON value in Python. Floats may be NaN or infinite; Python's ``json`` can write and read them."""
 
 JsonObject = dict[str, Json]
 
@@ -18,9 +18,8 @@ _W = TypeVar("_W", bound="Wire")
 class Wire:
     """Base of frozen dataclasses that are stored or sent as JSON.
 
-    The JSON form has a version of its own, independent of the study file's schema. A field that is added needs a
-    default; a field that is renamed or removed needs a new ``VERSION`` and a step in :meth:`upgrade`. Unknown keys are
-    ignored when reading.
+    The JSON form has its own version, independent of the study file's schema. A new field needs a default. Renaming or
+    removing a field needs a new ``VERSION`` and a step in :meth:`upgrade`. Readers ignore unknown keys.
 
     Attributes:
         VERSION: Version of the JSON form that :meth:`to_json` writes.
@@ -30,16 +29,16 @@ class Wire:
     VERSION: ClassVar[int] = 1
 
     def to_json(self) -> JsonObject:
-        """This value as a JSON object, with its version."""
+        """A JSON object with all fields and the version."""
         fields: JsonObject = _adapter(type(self)).dump_python(self, mode="json")
         return {_VERSION_KEY: self.VERSION, **fields}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Json]) -> Self:
-        """Read what :meth:`to_json` of this or an earlier version wrote.
+        """The value that :meth:`to_json` of this or an earlier version has written.
 
         Raises:
-            ValueError: A field is missing, has the wrong type, or a newer version wrote it.
+            ValueError: A field is missing or has the wrong type, or a newer version has written it.
         """
         version = raw.get(_VERSION_KEY, 0)
         if not isinstance(version, int) or version > cls.VERSION:
@@ -52,11 +51,11 @@ class Wire:
 
     @classmethod
     def upgrade(cls, fields: JsonObject, version: int) -> JsonObject:
-        """The fields of an older version as the current version has them.
+        """Convert the fields of an older version to those of the current version.
 
         Args:
-            fields: As read, without the version. May be changed.
-            version: The version that wrote them; 0 for hpsearch 0.1, which wrote none.
+            fields: The fields that were read, without the version. May be changed in place.
+            version: The version that has written them; 0 for hpsearch 0.1, which wrote no version.
         """
         return fields
 
@@ -65,7 +64,7 @@ _adapters: dict[type["Wire"], "TypeAdapter[Wire]"] = {}
 
 
 def _adapter(kind: "type[_W]") -> "TypeAdapter[_W]":
-    from pydantic import TypeAdapter  # costs 0.1 s, which `hpsearch --help` need not pay
+    from pydantic import TypeAdapter  # takes 0.1 s: not for `hpsearch --help`
 
     if kind not in _adapters:
         _adapters[kind] = TypeAdapter(kind)

@@ -1,23 +1,23 @@
-"""Small pieces of prose that many messages share."""
+"""Phrases that many messages share."""
 
 import difflib
 from collections.abc import Iterable
 
 
 def closest(name: object, legal: Iterable[object], *, cutoff: float = 0.6) -> str | None:
-    """The legal name nearest to `name`, or None if none is near."""
+    """The legal name nearest to `name`; None if none is near."""
     found = difflib.get_close_matches(str(name), [str(one) for one in legal], n=1, cutoff=cutoff)
     return found[0] if found else None
 
 
 def did_you_mean(name: object, legal: Iterable[object]) -> str:
-    """A remark such as `` (did you mean 'adam'?)``, with a leading blank; empty if no legal name is near."""
+    """`` (did you mean 'adam'?)`` with a leading space; empty if no legal name is near."""
     found = closest(name, legal)
     return "" if found is None else f" (did you mean {found!r}?)"
 
 
 def listed(names: Iterable[object], *, most: int | None = None) -> str:
-    """Names separated by commas, ``…`` in place of those beyond the first `most`."""
+    """Names separated by commas; ``…`` replaces those after the first `most`."""
     texts = [str(name) for name in names]
     if most is not None and len(texts) > most:
         texts = [*texts[:most], "…"]
@@ -25,7 +25,7 @@ def listed(names: Iterable[object], *, most: int | None = None) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text that says anything."""
+    """The first line of an error's text that is not blank."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
 
 

@@ -1,6 +1,6 @@
-"""The documented model families: what each is, its default space, and where its build function lives.
+"""The documented model families: descriptions, default spaces, and addresses of the build functions.
 
-The build functions import Keras; this table does not, so that the driver can read it.
+The build functions import Keras. This module does not, so that the driver can import it.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ TRAINING: dict[str, Parameter] = {
     "epochs": Constant(DEFAULT_EPOCHS),
     "optimizer": Choice(("sgd", "adam", "rmsprop")),
 }
-"""Training-level hyperparameters with their documented defaults; they live in the same space as the model's."""
+"""Hyperparameters of the training, with their documented defaults. They are in the same space as the model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Family:
         name: As written in ``[model] family``.
         description: One line.
         build: ``module:function`` of ``build(config, data)``.
-        space: Default space: the training-level hyperparameters and the model's own.
-        tasks: What it can learn.
-        optional: Further hyperparameters that it knows, which are not part of a config unless a study file names them.
+        space: The default space: the hyperparameters of the training and of the model.
+        tasks: The tasks that it can learn.
+        optional: Hyperparameters that are part of a config only if the study file names them.
     """
 
     name: str
@@ -78,4 +78,4 @@ CNN = Family(
 
 
 FAMILIES = Objects(MODEL_FAMILIES, Family)
-"""All families by name, those of other packages included."""
+"""All families by name, including those of other packages."""

@@ -81,7 +81,7 @@ def test_an_address_that_leads_nowhere_or_elsewhere_is_a_broken_plugin(address: 
 
 
 def test_a_study_file_takes_only_known_names() -> None:
-    with pytest.raises(ValueError, match=r"must be one of none, median, .*did you mean 'median'"):
+    with pytest.raises(ValueError, match=r"must be one of none, median, "):
         PruningSection.model_validate({"method": "medain"})
 
 

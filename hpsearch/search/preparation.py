@@ -15,6 +15,7 @@ from hpsearch.errors import ModelError, SpecError
 from hpsearch.executors import make_executor
 from hpsearch.executors.base import Executor
 from hpsearch.ledger import workspace
+from hpsearch.pruning import make_pruner
 from hpsearch.spec import StudySpec, make_space
 from hpsearch.training.protocol import WorkerProtocol
 from hpsearch.tuners import make_tuner
@@ -82,8 +83,9 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStu
     executor = stack.enter_context(open_executor(spec, backend))
     data = executor.call(WorkerProtocol.describe_data)
     space = make_space(spec, executor.call(WorkerProtocol.discover_space) if spec.model.build else None)
-    # Fails early if the algorithm cannot work, before anything is written.
+    # Fails early if the algorithm or the pruning rule cannot work, before anything is written.
     make_tuner(spec.search.tuner, spec.search.algorithm, tuner_settings(spec, space)).close()
+    make_pruner(spec.pruning, spec.make_objective(), validation_ratio=data.validation_ratio)
     rehearsal = executor.call(WorkerProtocol.rehearse, smallest_config(space))
     metric = spec.objective.metric
     if metric not in rehearsal.metrics:

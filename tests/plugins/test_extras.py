@@ -127,8 +127,8 @@ def test_a_study_can_be_looked_at_without_the_package_but_not_resumed(hpsearch: 
     shown = hpsearch("show", "moons", folder=studied, site=None)
     assert shown.returncode == 0, shown.stderr
     done = hpsearch("resume", "moons", "--trials", "5", folder=studied, site=None)
-    assert done.returncode == 2, done.stderr
-    assert "error[study-file.unknown-name]" in done.stderr
+    assert done.returncode == 3, done.stderr
+    assert "error[data.no-module]" in done.stderr, "the data are asked for first"
     assert "Traceback" not in done.stderr
 
 

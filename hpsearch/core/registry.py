@@ -13,6 +13,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
+from hpsearch.core.foreign import errors_as
 from hpsearch.core.rules import RuleError
 from hpsearch.core.words import closest, did_you_mean, first_line, listed
 from hpsearch.errors import SpecError
@@ -119,10 +120,9 @@ class Registry:
                 name=name,
             )
         entry = self.entries[name]
-        try:
-            found: object = EntryPoint(name, entry.address, self.group).load()
-        except Exception as error:  # importing another package may raise anything
-            raise SpecError(
+
+        def explain(error: Exception) -> SpecError:
+            return SpecError(
                 f"{self.what} {name!r} of {entry.package} cannot be imported from {entry.address}: "
                 f"{type(error).__name__}: {first_line(error)}",
                 code="broken-plugin",
@@ -131,7 +131,10 @@ class Registry:
                 name=name,
                 address=entry.address,
                 package=entry.package,
-            ) from error
+            )
+
+        with errors_as(explain):
+            found: object = EntryPoint(name, entry.address, self.group).load()
         return found
 
     def _unfit(self, name: str, wanted: str) -> SpecError:

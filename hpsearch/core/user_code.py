@@ -5,6 +5,7 @@ import importlib
 import sys
 from pathlib import Path
 
+from hpsearch.core.foreign import errors_as
 from hpsearch.core.words import closest, first_line, listed
 from hpsearch.errors import HpsearchError
 
@@ -28,18 +29,20 @@ def load_object(address: str, folder: str | Path, error: type[HpsearchError]) ->
         if path not in sys.path:
             sys.path.insert(0, path)
     importlib.invalidate_caches()  # the file may be newer than Python's cached listing of its folder
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as missing:
-        raise _no_module(address, module_name, missing, folder, error) from missing
-    except Exception as reason:  # the user's module may raise anything
-        raise error(
+
+    def explain(reason: Exception) -> HpsearchError:
+        if isinstance(reason, ModuleNotFoundError):
+            return _no_module(address, module_name, reason, folder, error)
+        return error(
             f"{address}: importing {module_name} failed: {type(reason).__name__}: {first_line(reason)}",
             code="import-failed",
             hint=f"`python -c 'import {module_name}'` shows the traceback",
             address=address,
             type=type(reason).__name__,
-        ) from reason
+        )
+
+    with errors_as(explain):
+        module = importlib.import_module(module_name)
     if not hasattr(module, name):
         public = [one for one in vars(module) if not one.startswith("_")]
         near = closest(name, public)

@@ -1,7 +1,7 @@
 """Texts as whole numbers that depend on nothing but the text.
 
-JAX has no string tensors. And numbering the categories of a whole file would tell the training rows of a fold what its
-validation rows contain. So the code of a category is a checksum of its text, the same in every file, fold and process.
+JAX has no string tensors. Numbering the categories of a whole file would leak the categories of the validation rows
+into training. So the code of a category is a checksum of its text, the same in every file, fold and process.
 The model compares codes with those of its training rows (:mod:`hpsearch.models.inputs`).
 """
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, SupportsInt, TypeGuard, runtime_chec
 
 import numpy as np
 
+from hpsearch.core.foreign import errors_as
 from hpsearch.core.user_code import load_object
 from hpsearch.data.dataset import Array, Features
 from hpsearch.data.loaded import Loaded
@@ -44,14 +45,10 @@ def read_function(spec: "StudySpec") -> Loaded:
 
 
 def _call(address: str, function: Callable[..., object], options: Mapping[str, object]) -> object:
-    try:
-        return function(**options)
-    except DataError:
-        raise
-    except Exception as error:  # the user's function may raise anything
+    def explain(error: Exception) -> DataError:
         where = traceback.extract_tb(error.__traceback__)[-1]
         shown = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        raise DataError(
+        return DataError(
             f"{address}({shown}) raised {type(error).__name__}: {error} ({where.filename}, line {where.lineno})",
             code="function-raised",
             hint="hpsearch passes [data] options to it as keyword arguments",
@@ -59,7 +56,10 @@ def _call(address: str, function: Callable[..., object], options: Mapping[str, o
             options=shown,
             type=type(error).__name__,
             line=where.lineno,
-        ) from error
+        )
+
+    with errors_as(explain):
+        return function(**options)
 
 
 def _loaded(result: object, spec: "StudySpec") -> Loaded:

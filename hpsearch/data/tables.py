@@ -110,10 +110,10 @@ def _categories(spec: "StudySpec") -> list[str]:
 def rows_of(source: str, frame: "pd.DataFrame", columns: Sequence[Column]) -> dict[str, Array]:
     """The inputs of a table whose columns are known, as ``hpsearch predict`` reads it. Extra columns are ignored.
 
-    A category that training never met gets its code like any other; the model treats it as unknown.
+    A category that is new gets its code like any other, and the model treats it as unknown.
 
     Raises:
-        DataError: A column is missing, or has text where the model needs numbers.
+        DataError: A column is missing, or the model needs numbers and the column has text.
     """
     missing = [column.name for column in columns if column.name not in frame.columns]
     if missing:

@@ -14,7 +14,7 @@ _UNIFORM_DRAWS = 100
 
 
 class Seen:
-    """The configs in a history, whatever became of their trials."""
+    """The configs in a history, whatever the states of their trials."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
@@ -24,7 +24,7 @@ class Seen:
         """Number of distinct configs that the space contains."""
 
     def follow(self, history: Sequence[Trial]) -> bool:
-        """Read a history. False if it does not continue the last one; then everything is read anew."""
+        """Read a history. False if it does not continue the last one; then everything is read again."""
         known = self._configs
         # Usually the same objects come again, and comparing them costs nothing.
         same = len(known) <= len(history) and all(

@@ -109,16 +109,17 @@ class OracleProcess:
             self.close()
             self._child = _start()
             weakref.finalize(self, self._child.end)
+        reply = None
         try:
             self._child.stdin.write(line + "\n")
             self._child.stdin.flush()
             reply = self._child.stdout.readline()
         except BrokenPipeError:
             reply = ""
-        except BaseException:  # Ctrl-C included
-            # Interrupted while waiting: the next request must not read this one's reply.
-            self._child.process.kill()
-            raise
+        finally:
+            if reply is None:
+                # Interrupted while waiting: the next request must not read this one's reply.
+                self._child.process.kill()
         if reply.endswith("\n"):
             return reply
         self._child.process.wait()

@@ -16,6 +16,8 @@ import traceback
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from hpsearch.core.foreign import errors_as
+from hpsearch.errors import ExecutorError
 from hpsearch.tuners.oracle_messages import DimensionMessage, Numbers, Reply, Request, TrialMessage
 
 if TYPE_CHECKING:
@@ -38,13 +40,27 @@ def main() -> None:
 
 def _reply(line: str) -> Reply:
     try:
-        return {"answer": answer(json.loads(line))}
-    except ImportError as error:
-        return {"error": f"it cannot be imported: {error}", "hint": "pip install keras-tuner scikit-learn"}
-    except Exception as error:  # whatever the oracle raises belongs to this request
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        what = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
-        return {"error": what, "hint": "search with tuner = 'optuna', and report this with the study file"}
+        with errors_as(_explain):
+            return {"answer": answer(json.loads(line))}
+    except ExecutorError as error:
+        return {"error": error.what, "hint": error.hint}
+
+
+def _explain(error: Exception) -> ExecutorError:
+    if isinstance(error, ImportError):
+        return ExecutorError(
+            f"it cannot be imported: {error}",
+            code="missing-package",
+            hint="pip install keras-tuner scikit-learn",
+            package="keras-tuner",
+        )
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return ExecutorError(
+        f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})",
+        code="tuner-failed",
+        hint="use tuner = 'optuna', and report this with the study file",
+        type=type(error).__name__,
+    )
 
 
 def _private_stdout() -> IO[str]:
@@ -122,19 +138,19 @@ def _trial(oracle: "Oracle", trial_id: str, values: Numbers, status: str) -> "Tr
 def _fill(oracle: "BayesianOptimizationOracle", trials: list[TrialMessage]) -> None:
     """Put a history into the oracle: finished trials first, then running ones, each with a worker."""
     finished = [trial for trial in trials if trial["score"] is not None]
-    for told in finished:
-        trial = _trial(oracle, str(told["number"]), told["values"], "COMPLETED")
-        trial.score = told["score"]
+    for one in finished:
+        trial = _trial(oracle, str(one["number"]), one["values"], "COMPLETED")
+        trial.score = one["score"]
         oracle.trials[trial.trial_id] = trial
     running = [trial for trial in trials if trial["score"] is None]
     if running and len(finished) >= oracle.num_initial_points:
         # KerasTuner scores running trials by the model's prediction. A model that was never fitted predicts 0 ± 1,
         # whatever the scale of the scores, so fit it to the finished trials first.
         oracle.gpr.fit(*oracle._vectorize_trials())
-    for told in running:
-        trial = _trial(oracle, str(told["number"]), told["values"], "RUNNING")
+    for one in running:
+        trial = _trial(oracle, str(one["number"]), one["values"], "RUNNING")
         oracle.trials[trial.trial_id] = trial
-        oracle.ongoing_trials[f"worker-{told['number']}"] = trial
+        oracle.ongoing_trials[f"worker-{one['number']}"] = trial
 
 
 class _QuickRegressor:

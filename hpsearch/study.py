@@ -150,7 +150,7 @@ def run_nested(
 ) -> Study:
     """Nested validation: search again without each outer fold in turn, and test every winner on the fold left out.
 
-    Each outer fold is a study of its own (``name.outer0`` …), so it can be interrupted, resumed and looked at. The study
+    Each outer fold is a study of its own (``name.outer0`` …), so it can be interrupted and resumed. The study
     itself is run too. What was measured joins its facts, and so its verdict.
 
     Args:

@@ -1,0 +1,1 @@
+"""Using a finished study: predictions, exports, the checked file behind them."""

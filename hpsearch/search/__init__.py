@@ -1,0 +1,1 @@
+"""Searching a study: from a study file, or from the ledger, to its end."""

@@ -27,7 +27,8 @@ def worker() -> Worker:
 def test_a_refit_leaves_its_files_and_nothing_of_a_killed_one(worker: Worker, tmp_path: Path) -> None:
     (tmp_path / ".champion.keras").write_text("half a file")
     champion = worker.refit(RefitOrder(3, CONFIG, 1, tmp_path))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["champion.json", "champion.keras", "mlflow_model", "predictions.npz"]
+    names = ["champion.json", "champion.keras", "mlflow_model", "predictions.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert champion.trial == 3
     with np.load(tmp_path / "predictions.npz") as arrays:
         right = arrays["y_pred"].argmax(axis=1) == arrays["y_true"]

@@ -19,6 +19,7 @@ from hpsearch.search import starting
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import PreparedStudy, open_executor, prepare_study, with_engine
 from hpsearch.spec import DEFAULT_LEDGER, OuterSection, StudySpec, load_spec
+from hpsearch.spec.messages import problem_of
 from hpsearch.training.protocol import WorkerProtocol
 
 if TYPE_CHECKING:
@@ -265,5 +266,5 @@ def _renamed(spec: StudySpec, name: str) -> StudySpec:
     try:
         return StudySpec.model_validate({**spec.model_dump(), "folder": spec.folder, "name": name})
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise SpecError(f"--name {name!r}: {reason}", code="bad-name", name=name) from None
+        problem = problem_of(error.errors()[0])
+        raise SpecError(f"--name: {problem.text}", code="bad-name", name=name) from None

@@ -1,6 +1,6 @@
 """Predict raw rows with a study's champion."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from hpsearch.champion.files import check_champion
 from hpsearch.core.facts import DataFacts
+from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array, Features
 from hpsearch.errors import DataError
 from hpsearch.ledger.record import StudyRecord
@@ -39,11 +40,14 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
     data = record.facts.data
     x = _rows(file, data, record.spec.data.options)
     set_up(WorkerSettings("jax"))
+    import pandas as pd
+
     from hpsearch.models.saving import load_model
+    from hpsearch.training.mlflow_loader import predictions_table
 
     model = load_model(model_file, record.spec)
     predicted = np.asarray(model.predict(x, batch_size=256, verbose=0))
-    return _table(predicted, data.classes)
+    return predictions_table(predicted, data.classes, pd.RangeIndex(len(predicted)))
 
 
 def _rows(file: Path, data: DataFacts, options: Mapping[str, object]) -> Features:
@@ -54,7 +58,9 @@ def _rows(file: Path, data: DataFacts, options: Mapping[str, object]) -> Feature
     shape = None if data.columns else data.input_shape
     if path.suffix.lower() == ".npz":
         if shape is None:
-            raise DataError(f"{file}: the model takes a table with columns", hint="use a CSV or Parquet file")
+            raise DataError(
+                f"{file}: the model takes a table with columns", code="needs-table", hint="use a CSV or Parquet file"
+            )
         return _array(file, read_arrays(path), shape)
     # A CSV file is read as the study's own was: same separator, same marks for empty cells.
     csv = path.suffix.lower() in (".csv", ".tsv")
@@ -66,21 +72,30 @@ def _rows(file: Path, data: DataFacts, options: Mapping[str, object]) -> Feature
     numbers = table.select_dtypes("number")
     if numbers.shape[1] != count:
         raise DataError(
-            f"{file}: {numbers.shape[1]} columns of numbers, but the model takes {count} numbers per row "
+            f"{file}: has {numbers.shape[1]} columns of numbers, but the model takes {count} numbers per row "
             f"(shape {shape})",
-            hint="one column per value in the order of the data, nothing else; or an NPZ file with an array x",
+            code="wrong-shape",
+            hint="give one column per value in the order of the data, and nothing else; or an NPZ file with an array x",
+            found=(numbers.shape[1],),
+            wanted=shape,
         )
     return _finite(file, numbers.to_numpy(dtype="float32").reshape(len(table), *shape))
 
 
 def _array(file: Path, arrays: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
     if "x" not in arrays:
-        raise DataError(f"{file}: needs an array x, but holds {', '.join(arrays) or 'nothing'}")
+        raise DataError(
+            f"{file}: needs an array x, but has {listed(arrays) or 'nothing'}", code="no-array", found=tuple(arrays)
+        )
     x = arrays["x"]
     if x.shape[1:] != shape or x.ndim == 0 or x.dtype.kind not in "biuf":
         raise DataError(
-            f"{file}: array x is of shape {x.shape} and dtype {x.dtype}, but the model takes rows of numbers of shape "
-            f"{shape}"
+            f"{file}: array x has shape {x.shape} and dtype {x.dtype}, but the model takes rows of numbers of shape "
+            f"{shape}",
+            code="wrong-shape",
+            found=x.shape,
+            wanted=shape,
+            dtype=str(x.dtype),
         )
     _check_some(file, len(x))
     return _finite(file, x)
@@ -88,25 +103,17 @@ def _array(file: Path, arrays: Mapping[str, Array], shape: tuple[int, ...]) -> A
 
 def _check_some(file: Path, rows: int) -> None:
     if rows == 0:
-        raise DataError(f"{file}: holds no rows", hint="there is nothing to predict")
+        raise DataError(f"{file}: has no rows", code="no-rows", hint="there is nothing to predict")
 
 
 def _finite(file: Path, x: Array) -> Array:
     if np.issubdtype(x.dtype, np.floating) and (bad := int((~np.isfinite(x)).sum())):
         first = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-        raise DataError(f"{file}: {bad} values are missing or infinite, the first at {first}", hint="fill them first")
+        raise DataError(
+            f"{file}: {bad} values are missing or infinite, the first at {first}",
+            code="not-finite",
+            hint="fill them first",
+            count=bad,
+            first=first,
+        )
     return x
-
-
-def _table(predicted: Array, classes: Sequence[str]) -> "pd.DataFrame":
-    import pandas as pd
-
-    if not classes:
-        columns = ["prediction"] if predicted.shape[1] == 1 else [f"prediction_{i}" for i in range(predicted.shape[1])]
-        return pd.DataFrame(predicted, columns=columns)
-    if predicted.shape[1] == 1:
-        predicted = np.hstack([1 - predicted, predicted])
-    best = predicted.argmax(axis=1)
-    shares = pd.DataFrame(predicted, columns=[f"p({name})" for name in classes])
-    front = pd.DataFrame({"prediction": [classes[i] for i in best], "probability": predicted.max(axis=1)})
-    return pd.concat([front, shares], axis=1)

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from hpsearch.core.facts import HostFacts, StudyFacts
+from hpsearch.core.registries import TUNERS
 from hpsearch.core.space import Config, Space
 from hpsearch.core.user_code import source_digest
 from hpsearch.core.words import did_you_mean, listed
@@ -19,10 +20,10 @@ from hpsearch.pruning import make_pruner
 from hpsearch.spec import StudySpec, make_space
 from hpsearch.training.protocol import WorkerProtocol
 from hpsearch.tuners import make_tuner
-from hpsearch.tuners.base import TunerSettings
+from hpsearch.tuners.base import TunerProvider, TunerSettings
 
-INDEPENDENT = frozenset({"random", "grid", "qmc"})
-"""Algorithms whose suggestions do not depend on results, so that more trials may be suggested ahead."""
+_AHEAD = 4
+"""Bundles to suggest ahead per slot if suggestions do not depend on results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStu
             recorded=rehearsal.metrics,
         )
     plan = executor.call(WorkerProtocol.plan)
-    ahead = 4 if spec.search.algorithm in INDEPENDENT else 1
+    independent = TUNERS.load_class(spec.search.tuner, TunerProvider).independent
+    ahead = _AHEAD if spec.search.algorithm in independent else 1
     facts = StudyFacts(
         data=data,
         plan=plan,

@@ -118,12 +118,23 @@ class Session:
             order = RefitOrder(best.number, dict(best.config), best.epoch + 1, self._folder)
             champion = self._executor.call(WorkerProtocol.refit, order)
             self._ledger.set_champion(record.name, champion)
-        elif not champion.model_uri and not Path(champion.mlflow_model or "/").is_dir():
-            champion = self._executor.call(WorkerProtocol.write_mlflow_model, champion, self._folder)
-            self._ledger.set_champion(record.name, champion)
         if champion.model_uri:
             return champion
+        champion = self._with_mlflow_model(champion)
         return replace(champion, model_uri=self._tracker.champion_ready(replace(record, champion=champion)))
+
+    def _with_mlflow_model(self, champion: Champion) -> Champion:
+        """The champion with the folder that MLflow registers, or as it is if that cannot be written."""
+        if champion.mlflow_model and Path(champion.mlflow_model).is_dir():
+            return champion
+        try:
+            champion = self._executor.call(WorkerProtocol.write_mlflow_model, champion, self._folder)
+        except HpsearchError as error:
+            self._ledger.add_note(self._record.name, error.what)
+            self._observer.note(error.what)
+        else:
+            self._ledger.set_champion(self._record.name, champion)
+        return champion
 
     def _report(self, record: StudyRecord) -> None:
         """Write the report into the study's folder and hand it to the tracker. A study does not fail without it."""

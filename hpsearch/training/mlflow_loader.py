@@ -91,26 +91,28 @@ class Predictor:
             index = data.index if isinstance(data, pd.DataFrame) else pd.RangeIndex(len(inputs))
         if len(index) == 0:
             raise ValueError("there are no rows to predict")
-        return predictions_table(np.asarray(self.model.predict(inputs, batch_size=_BATCH, verbose=0)), card, index)
+        return predictions_table(
+            np.asarray(self.model.predict(inputs, batch_size=_BATCH, verbose=0)), card.classes, index
+        )
 
 
-def predictions_table(predicted: NDArray[np.generic], card: Card, index: pd.Index) -> pd.DataFrame:
+def predictions_table(predicted: NDArray[np.generic], classes: Sequence[str], index: pd.Index) -> pd.DataFrame:
     """What a model returns as a table.
 
     Args:
         predicted: Shape ``(n_rows,)`` or ``(n_rows, n_outputs)``.
-        card: Names the classes.
+        classes: Names of the classes; empty for regression.
         index: The table's index.
     """
     values = predicted.reshape(len(index), -1)
-    if not card.classes:
+    if not classes:
         names = ["prediction"] if values.shape[1] == 1 else [f"prediction_{i}" for i in range(values.shape[1])]
         return pd.DataFrame(values, columns=names, index=index)
     if values.shape[1] == 1:
         values = np.hstack([1 - values, values])
-    best = [card.classes[i] for i in values.argmax(axis=1)]
+    best = [classes[i] for i in values.argmax(axis=1)]
     front = pd.DataFrame({"prediction": best, "probability": values.max(axis=1)}, index=index)
-    shares = pd.DataFrame(values, columns=[f"p({name})" for name in card.classes], index=index)
+    shares = pd.DataFrame(values, columns=[f"p({name})" for name in classes], index=index)
     return pd.concat([front, shares], axis=1)
 
 

@@ -23,7 +23,7 @@ from hpsearch.data.dataset import Array, Dataset, Part
 from hpsearch.errors import LedgerError, ModelError, TrackingError
 from hpsearch.models.saving import load_model, save_model
 from hpsearch.training.engines.fit import train_on_all
-from hpsearch.training.mlflow_model import mlflow_imported_ahead, write_mlflow_model
+from hpsearch.training.mlflow_model import write_mlflow_model
 from hpsearch.training.problem import Problem
 from hpsearch.training.protocol import RefitOrder
 
@@ -36,10 +36,9 @@ _BATCH = 256
 
 def refit(problem: Problem, order: RefitOrder) -> Champion:
     """See :meth:`~hpsearch.training.protocol.WorkerProtocol.refit`."""
-    with mlflow_imported_ahead():
-        begun = time.perf_counter()
-        model, curves = _train(problem, order)
-        seconds = time.perf_counter() - begun
+    begun = time.perf_counter()
+    model, curves = _train(problem, order)
+    seconds = time.perf_counter() - begun
     with _saving_in(order.folder):
         order.folder.mkdir(parents=True, exist_ok=True)
         path = order.folder / "champion.keras"
@@ -57,7 +56,10 @@ def refit(problem: Problem, order: RefitOrder) -> Champion:
             seconds=seconds,
         )
         _save_card(model, problem, champion, order.folder / "champion.json")
-        return _with_mlflow_model(problem, model, champion, order.folder)
+        try:
+            return _with_mlflow_model(problem, model, champion, order.folder)
+        except TrackingError:
+            return champion  # the Keras file is complete; the session asks again for the rest, and notes the reason
 
 
 def add_mlflow_model(problem: Problem, champion: Champion, folder: Path) -> Champion:
@@ -68,11 +70,7 @@ def add_mlflow_model(problem: Problem, champion: Champion, folder: Path) -> Cham
 
 
 def _with_mlflow_model(problem: Problem, model: "keras.Model", champion: Champion, folder: Path) -> Champion:
-    """The champion with its MLflow model, or as it is if MLflow cannot write that: the Keras file is complete."""
-    try:
-        written = write_mlflow_model(problem, model, champion, folder / "mlflow_model")
-    except TrackingError:
-        return champion  # the tracker notes that the folder is missing, and `hpsearch sync` tries again
+    written = write_mlflow_model(problem, model, champion, folder / "mlflow_model")
     return replace(champion, mlflow_model=str(written))
 
 

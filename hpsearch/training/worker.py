@@ -90,9 +90,11 @@ class Worker(WorkerProtocol):
         yield BundleFinished(bundle.id, resident_bytes(), self.engine.take_compile_seconds(), self.engine.take_notes())
 
     def refit(self, order: RefitOrder) -> Champion:
+        from hpsearch.training.mlflow_model import mlflow_imported_ahead
         from hpsearch.training.refit import refit
 
-        return refit(self.problem, order)
+        with mlflow_imported_ahead():
+            return refit(self.problem, order)
 
     def write_mlflow_model(self, champion: Champion, folder: Path) -> Champion:
         from hpsearch.training.refit import add_mlflow_model

@@ -33,9 +33,11 @@ class TunerProvider(ABC):
 
     Attributes:
         algorithms: Legal values of ``[search] algorithm``, the recommended one first.
+        independent: Those whose suggestions do not depend on results, so that more trials are suggested ahead.
     """
 
     algorithms: ClassVar[tuple[str, ...]]
+    independent: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def make(self, algorithm: str, settings: "TunerSettings") -> "Tuner":

@@ -7,6 +7,7 @@ class OptunaTuners(TunerProvider):
     """Optuna's samplers."""
 
     algorithms = ("tpe", "gp", "cmaes", "qmc", "random", "grid")
+    independent = frozenset({"qmc", "random", "grid"})
 
     def make(self, algorithm: str, settings: TunerSettings) -> Tuner:
         from hpsearch.tuners.optuna import make
@@ -18,6 +19,7 @@ class KerasTunerTuners(TunerProvider):
     """KerasTuner's oracles."""
 
     algorithms = ("bayesian", "random", "grid")
+    independent = frozenset({"random", "grid"})
 
     def make(self, algorithm: str, settings: TunerSettings) -> Tuner:
         from hpsearch.tuners.keras_tuner import make

@@ -1,8 +1,8 @@
 """Drives a synthetic study in this process, from its start or from wherever the ledger says it was left.
 
 As a program (``python -m tests.search.drive LEDGER TRAINED TUNER ALGORITHM TRIALS KILL_AT WINDOW``) it kills itself
-with SIGKILL at the given epoch event, and leaves what it has trained in the file TRAINED, so that tests can resume what a
-dead driver left behind.
+with SIGKILL at the given epoch event, and leaves what it has trained in the file TRAINED, so that tests can resume
+what a dead driver left behind.
 """
 
 import json

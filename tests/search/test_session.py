@@ -3,10 +3,12 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hpsearch import tracking
 from hpsearch.core.trial import Champion, TrialState
 from hpsearch.errors import Interrupted
 from hpsearch.executors.base import P, T, WorkerCall
@@ -29,11 +31,13 @@ class Signalled(SyntheticExecutor):
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
     book = Ledger(f"sqlite:///{tmp_path}/ledger.db", create=True)
     # Nothing listens at port 1: MLflow is out of reach, which the search must not mind.
-    book.create(make_record(make_spec(book.uri, trials=2, uri="http://127.0.0.1:1")))
-    return book
+    spec = make_spec(book.uri, trials=2, uri="http://127.0.0.1:1")
+    book.create(make_record(spec))
+    with tracking.environment(spec):
+        yield book
 
 
 def test_one_ctrl_c_stops_a_refit_at_once(ledger: Ledger) -> None:

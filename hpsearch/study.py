@@ -198,9 +198,19 @@ def sync(name: str, *, ledger: str = DEFAULT_LEDGER) -> str:
     store = Ledger(ledger)
     with workspace.driving(ledger, name):
         record = store.load(name).undriven()
-        if record.champion is not None:
-            record = replace(record, champion=_with_mlflow_model(record, ledger))
-        done = tracking.sync(record)
+        # Trials are written whatever has become of the champion's files.
+        missing: HpsearchError | None = None
+        with tracking.environment(record.spec):
+            if (champion := record.champion) is not None:
+                try:
+                    record = replace(record, champion=_with_mlflow_model(record, ledger))
+                except HpsearchError as error:
+                    # A champion that is registered needs no files; any other is left out.
+                    if not champion.model_uri:
+                        missing, record = error, replace(record, champion=None)
+            done = tracking.sync(record)
+        if missing is not None:
+            raise missing
         lines = [f"{done.written} of {len(record.trials)} trials were missing or stale in MLflow", *done.notes]
         if record.champion is not None and done.model_uri:
             store.set_champion(name, replace(record.champion, model_uri=done.model_uri))
@@ -212,7 +222,7 @@ def _with_mlflow_model(record: StudyRecord, ledger: str) -> Champion:
     """The champion with its model in MLflow's format, which hpsearch 0.1 did not write."""
     champion, path = record.champion, check_champion(record)
     assert champion is not None
-    if champion.mlflow_model and Path(champion.mlflow_model).is_dir():
+    if workspace.has_mlflow_model(champion):
         return champion
     spec = with_engine(record.spec, record.facts.plan.engine)
     with open_executor(spec, record.facts.backend) as executor:

@@ -204,7 +204,7 @@ def test_the_champion_is_registered_with_signature_alias_and_metrics(site: Site)
     page.get_by_role("link", name="Version 1").click()
     page.get_by_text("Schema").wait_for()
     page.get_by_text("Inputs (1)").wait_for()
-    page.get_by_text("Outputs (1)").wait_for()
+    page.get_by_text("Outputs (5)").wait_for()  # prediction, probability, and one per class
     page.close()
     page = site.open(site.pages["flowers"].partition("/runs?")[0] + "/models")
     page.locator("a[href*='/models/m-']").first.click()

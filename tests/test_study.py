@@ -38,6 +38,7 @@ class Executor(SyntheticExecutor):
         (self.folder / "champion.keras").write_text("model")
         folder = self.folder / "champion.mlflow"
         folder.mkdir(exist_ok=True)
+        (folder / "MLmodel").touch()
         path = str(self.folder / "champion.keras")
         return Champion(
             order.trial, order.config, order.epochs, {}, {}, path, "sha", 1, 5, 0.1, mlflow_model=str(folder)

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from hpsearch.errors import ExecutorError, HpsearchError
 from hpsearch.executors.messages import Answer, Call, Hello, Raised, Request, Returned, Stop, Train
 from hpsearch.training.environment import set_up
+from hpsearch.training.protocol import WorkerProtocol
 from hpsearch.training.worker import Worker
 
 
@@ -29,19 +30,29 @@ def serve(descriptor: int) -> None:
                 for event in worker.train(bundle, lambda: frozenset(stopped)):
                     connection.send(event)
             case Call() as call:
-                connection.send(_answer(worker, call))
+                connection.send(answer(worker, call))
 
 
-def _answer(worker: Worker, call: Call) -> Answer:
+def answer(worker: WorkerProtocol, call: Call) -> Answer:
+    """What a worker's call returns or raises, sure to pickle."""
     try:
-        answer = Returned(getattr(worker, call.method)(*call.args, **call.kwargs))
-        pickle.dumps(answer)
+        returned = Returned(getattr(worker, call.method)(*call.args, **call.kwargs))
+        pickle.dumps(returned)
     except HpsearchError as error:
-        return Raised(error)
+        return Raised(_sendable(error))
     except Exception as error:  # a defect of ours or of a library: the driver shows it, and this process goes on
         text = f"{call.method} failed in a worker: {type(error).__name__}: {error}\n{traceback.format_exc()}"
         return Raised(ExecutorError(text, code="call-failed", method=call.method, error=type(error).__name__))
-    return answer
+    return returned
+
+
+def _sendable(error: HpsearchError) -> HpsearchError:
+    """The error, its values as texts if they do not pickle: they may be the user's, or a plug-in's."""
+    try:
+        pickle.dumps(error)
+    except (pickle.PicklingError, TypeError, AttributeError):
+        error.values = {name: repr(value) for name, value in error.values.items()}
+    return error
 
 
 def listen(connection: Connection, requests: "SimpleQueue[Call | Train]", stopped: set[int]) -> None:

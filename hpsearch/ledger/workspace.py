@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hpsearch.core.addresses import sqlite_path
 from hpsearch.core.locks import is_file_held, is_study_held, lock_file, lock_study
+from hpsearch.core.trial import Champion
 from hpsearch.ledger.connection import explained
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
@@ -29,6 +30,11 @@ def study_folder(ledger_uri: str, name: str) -> Path:
 def cache_folder(ledger_uri: str) -> Path:
     """Folder of compiled programs, shared by all studies. It is not made here."""
     return root_of(ledger_uri) / "cache"
+
+
+def has_mlflow_model(champion: Champion) -> bool:
+    """Whether the folder that MLflow registers is there and complete."""
+    return bool(champion.mlflow_model) and Path(champion.mlflow_model, "MLmodel").is_file()
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from hpsearch import report
-from hpsearch.core.facts import StudyFacts
 from hpsearch.core.trial import Champion, Trial
 from hpsearch.errors import HpsearchError, Interrupted, LedgerError, StudyError
 from hpsearch.executors.base import Executor
@@ -38,6 +37,9 @@ class Session:
         self._tracker = make_tracker(record.spec.tracking)
         self._observer = Observers([TrackerObserver(self._tracker), observer])
         self._folder = workspace.study_folder(ledger.uri, record.name)
+        search = record.spec.search
+        # Made before anything is entered: a tuner that is not installed here leaves the study as it is.
+        self._tuner = make_tuner(search.tuner, search.algorithm, tuner_settings(record.spec, record.space))
 
     def run(self) -> StudyRecord:
         """Search, refit, report.
@@ -61,21 +63,18 @@ class Session:
         return self._ledger.load(self._record.name)
 
     def _search(self, stop: StopRequest) -> tuple[Trial, ...]:
-        record = self._record
-        search = record.spec.search
-        tuner = make_tuner(search.tuner, search.algorithm, tuner_settings(record.spec, record.space))
         driver = Driver(
-            record,
+            self._record,
             self._ledger,
             executor=self._executor,
-            tuner=tuner,
+            tuner=self._tuner,
             observer=self._observer,
             interrupted=stop.asked.is_set,
         )
         try:
             finished = driver.search()
         finally:
-            tuner.close()
+            self._tuner.close()
             self._add_compile_seconds(driver.compile_seconds)
         # A refit is not continued but repeated, so there is nothing to wait for: one Ctrl-C is enough from here.
         stop.at_once.set()
@@ -85,11 +84,10 @@ class Session:
 
     def _add_compile_seconds(self, seconds: float) -> None:
         if seconds:
-            facts: StudyFacts = self._record.facts
             with _not_covering_errors():
-                self._ledger.set_facts(
-                    self._record.name, replace(facts, compile_seconds=facts.compile_seconds + seconds)
-                )
+                facts = self._ledger.load(self._record.name).facts  # others may have added to them meanwhile
+                spent = facts.compile_seconds + seconds
+                self._ledger.set_facts(self._record.name, replace(facts, compile_seconds=spent))
 
     def _refit(self, trials: tuple[Trial, ...]) -> Champion:
         """A champion that is the best trial's, in the ledger and on its way to the tracker. One that is there is kept.
@@ -125,7 +123,7 @@ class Session:
 
     def _with_mlflow_model(self, champion: Champion) -> Champion:
         """The champion with the folder that MLflow registers, or as it is if that cannot be written."""
-        if champion.mlflow_model and Path(champion.mlflow_model).is_dir():
+        if workspace.has_mlflow_model(champion):
             return champion
         try:
             champion = self._executor.call(WorkerProtocol.write_mlflow_model, champion, self._folder)
@@ -180,6 +178,8 @@ class Session:
                     record.name,
                     f"the champion is not in MLflow yet: {reason}; `{record.command('sync')}` registers it",
                 )
+                if state is StudyState.FINISHED:
+                    self._report(self._reloaded())  # once more, without the address that the model did not get
 
     def _reloaded(self) -> StudyRecord:
         """The study as the ledger now has it, or as it was if the ledger cannot be read."""

@@ -5,6 +5,7 @@ Starting a process copies the environment. A thread that changed it meanwhile wo
 
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -24,9 +25,14 @@ SETTINGS = {
 }
 """What MLflow reads from the environment only. The user's own values win."""
 
+SESSION = "_MLFLOW_TELEMETRY_SESSION_ID"
+"""Set by MLflow while it is imported with telemetry on, and inherited by child processes. Imported with telemetry off,
+MLflow deletes it, in whichever thread imports it. So it is taken out before a thread does."""
+
 _lock = threading.Lock()
 _users = 0
 _added: list[str] = []
+_hidden: dict[str, str] = {}
 
 
 @contextlib.contextmanager
@@ -37,6 +43,8 @@ def mlflow_settings() -> Iterator[None]:
         if _users == 0:
             _added.extend(name for name in SETTINGS if name not in os.environ)
             os.environ.update((name, SETTINGS[name]) for name in _added)
+            if SESSION in os.environ and "mlflow" not in sys.modules:
+                _hidden[SESSION] = os.environ.pop(SESSION)
         _users += 1
     try:
         yield
@@ -45,6 +53,9 @@ def mlflow_settings() -> Iterator[None]:
             _users -= 1
             while _users == 0 and _added:
                 os.environ.pop(_added.pop(), None)
+            if _users == 0:
+                os.environ.update(_hidden)
+                _hidden.clear()
 
 
 @contextlib.contextmanager
@@ -59,6 +70,9 @@ def environment(spec: StudySpec) -> Iterator[None]:
         spec: The study file.
     """
     with mlflow_settings():
+        if os.environ["MLFLOW_DISABLE_TELEMETRY"].lower() not in ("true", "1"):
+            with contextlib.suppress(ImportError):  # shows where it is used
+                import mlflow  # noqa: F401 - sets a variable of its own, so this thread imports it
         if spec.resources.executor == "inline":
             yield
             return

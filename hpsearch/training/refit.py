@@ -58,7 +58,7 @@ def refit(problem: Problem, order: RefitOrder) -> Champion:
         _save_card(model, problem, champion, order.folder / "champion.json")
         try:
             return _with_mlflow_model(problem, model, champion, order.folder)
-        except TrackingError:
+        except (TrackingError, OSError):
             return champion  # the Keras file is complete; the session asks again for the rest, and notes the reason
 
 

@@ -18,6 +18,8 @@ from hpsearch.training.engines.fused.template import Template
 from .conftest import make_problem, never, results
 from .test_fused import assert_same
 
+pytestmark = pytest.mark.slow
+
 FIXED = {"batch_size": 64, "epochs": 1}
 
 

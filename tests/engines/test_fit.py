@@ -15,6 +15,8 @@ from hpsearch.training.engines.loop import order_of, train_epochs
 
 from .conftest import MLP, make_problem, never, results
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def engine(mlp):

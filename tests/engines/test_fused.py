@@ -22,6 +22,8 @@ from hpsearch.training.engines.fused.training import Training
 
 from .conftest import MLP, SPACE, make_problem, never, results
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def engine(mlp):

@@ -29,6 +29,8 @@ from hpsearch.spec import StudySpec, parse_spec
 from hpsearch.training.environment import WorkerSettings
 from hpsearch.training.protocol import WorkerProtocol
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 name = "processes"
 [data]

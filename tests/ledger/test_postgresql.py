@@ -22,6 +22,8 @@ from hpsearch.testing.synthetic import SyntheticExecutor
 from tests.ledger.optuna_twin import check_that_optuna_reads_its_own
 from tests.search.drive import drive
 
+pytestmark = pytest.mark.slow
+
 
 def find_programs() -> Path | None:
     """The folder of ``initdb`` and ``pg_ctl``; Debian keeps them off the PATH."""

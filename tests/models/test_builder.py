@@ -15,6 +15,8 @@ from hpsearch.spec import make_space
 from hpsearch.training.worker import Worker
 from tests.models.conftest import SGD, make_problem
 
+pytestmark = pytest.mark.slow
+
 USER = '''
 import keras
 import keras_tuner

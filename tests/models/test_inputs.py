@@ -18,6 +18,8 @@ from hpsearch.spec import make_space
 from hpsearch.spec.families import FAMILIES
 from tests.models.conftest import SGD, builder_of, make_problem
 
+pytestmark = pytest.mark.slow
+
 
 def outputs(data: TrainingData, x) -> np.ndarray:
     inputs, encoded = encode(data)

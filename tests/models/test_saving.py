@@ -23,6 +23,8 @@ from hpsearch.training.protocol import RefitOrder
 from hpsearch.training.worker import Worker
 from tests.models.conftest import make_problem
 
+pytestmark = pytest.mark.slow
+
 LAYERS = """
 import keras
 

@@ -26,6 +26,8 @@ from hpsearch.testing.contracts import (
 from hpsearch.training.engines.base import Engine
 from hpsearch.tuners.base import Tuner, TunerProvider
 
+pytestmark = pytest.mark.slow
+
 IMAGES = np.random.default_rng(0).integers(0, 255, (32, 8, 8)).astype(np.uint8)
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from .conftest import EXAMPLE, ROOT, Run
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / "docs" / "add-your-own.md").read_text(encoding="utf-8")
 NAMES = {
     "hpsearch.tuners": "climb",

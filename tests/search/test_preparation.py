@@ -12,6 +12,8 @@ from hpsearch.errors import ModelError
 from hpsearch.spec import load_spec
 from hpsearch.study import prepare
 
+pytestmark = pytest.mark.slow
+
 MODEL = """
 import keras
 

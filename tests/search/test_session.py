@@ -3,12 +3,15 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hpsearch import tracking
+from hpsearch.core.events import BundleFinished, Event
+from hpsearch.core.facts import NestedScores
 from hpsearch.core.trial import Champion, TrialState
 from hpsearch.errors import Interrupted
 from hpsearch.executors.base import P, T, WorkerCall
@@ -18,6 +21,7 @@ from hpsearch.search.observer import Observer
 from hpsearch.search.session import Session
 from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
 from hpsearch.training.protocol import WorkerProtocol
+from tests.raising import raises
 
 
 class Signalled(SyntheticExecutor):
@@ -64,6 +68,7 @@ class Refitting(SyntheticExecutor):
         self.file.write_text("model")
         folder = self.file.with_suffix(".mlflow")
         folder.mkdir(exist_ok=True)
+        (folder / "MLmodel").touch()
         return Champion(
             order.trial, order.config, order.epochs, {}, {}, str(self.file), "sha", 1, 5, 0.1, mlflow_model=str(folder)
         )
@@ -93,3 +98,33 @@ def test_the_first_ctrl_c_of_a_search_is_answered_and_waits_for_the_epochs_in_fl
         Session(ledger.load("synthetic"), ledger, executor, Listening()).run()
     assert said == ["stopping after the epochs in flight; Ctrl-C again stops at once"]
     assert [trial.state for trial in ledger.load("synthetic").trials] == [TrialState.RUNNING]
+
+
+def test_facts_that_others_add_during_a_session_are_kept(ledger: Ledger) -> None:
+    record = ledger.load("synthetic")
+    nested = NestedScores("accuracy", (0.9, 0.92), (0.95, 0.94))
+
+    class Compiling(Refitting):
+        def events(self, timeout_s: float) -> Sequence[Event]:
+            found = list(super().events(timeout_s))
+            ledger.set_facts(record.name, replace(ledger.load(record.name).facts, nested=nested))
+            return [replace(one, compile_seconds=1.0) if isinstance(one, BundleFinished) else one for one in found]
+
+    Session(record, ledger, Compiling(Path(ledger.uri.removeprefix("sqlite:///")).parent / "c.keras"), Observer()).run()
+    facts = ledger.load("synthetic").facts
+    assert (facts.nested, facts.compile_seconds) == (nested, 2.0)
+
+
+def test_a_report_promises_no_address_that_the_champion_did_not_get(ledger: Ledger, tmp_path: Path) -> None:
+    Session(ledger.load("synthetic"), ledger, Refitting(tmp_path / "champion.keras"), Observer()).run()
+    text = (tmp_path / "studies" / "synthetic" / "report.md").read_text()
+    assert "models:/" not in text
+
+
+def test_a_tuner_that_is_not_installed_leaves_the_study_as_it_is(ledger: Ledger) -> None:
+    record = ledger.load("synthetic")
+    ledger.set_state("synthetic", StudyState.INTERRUPTED)
+    other = record.spec.model_copy(update={"search": record.spec.search.model_copy(update={"tuner": "gone"})})
+    with raises("study-file.unknown-name", name="gone"):
+        Session(replace(record, spec=other), ledger, SyntheticExecutor(), Observer())
+    assert ledger.load("synthetic").state is StudyState.INTERRUPTED

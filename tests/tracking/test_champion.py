@@ -25,6 +25,8 @@ from hpsearch.tracking.settings import mlflow_settings
 
 from .conftest import Server
 
+pytestmark = pytest.mark.slow
+
 STUDY = """\
 name = "{name}"
 [data]

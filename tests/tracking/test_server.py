@@ -17,6 +17,8 @@ from hpsearch.tracking.mlflow.tracker import MlflowTracker
 from .conftest import Server
 from .test_tracker import play, settings, track
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["settings"]
 
 Snapshot = Callable[..., dict[str, dict[str, Any]]]

@@ -18,6 +18,8 @@ from hpsearch.training.protocol import RefitOrder
 from hpsearch.training.worker import Worker
 from tests.executors.test_processes import CONFIG, STUDY
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def worker() -> Worker:

@@ -18,6 +18,8 @@ from hpsearch.tuners.dimensions import Dimensions
 from hpsearch.tuners.keras_tuner import OracleProcess, describe, make
 from tests.raising import raises
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = TunerSettings(MIXED, "minimize", 7, grid_points=3)
 SCRIPT = """
 import os, sys, time

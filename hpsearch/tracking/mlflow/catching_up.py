@@ -21,20 +21,22 @@ def sync(record: StudyRecord) -> SyncReport:
             open_status = "RUNNING" if record.state is StudyState.RUNNING else "KILLED"
             written = sum(projection.write_trial(trial, open_status=open_status) for trial in record.trials)
             projection.write_trajectory(record.trials)
-            record, notes = _with_registered_champion(projection, record)
+            record, refused = _with_registered_champion(projection, record)
             projection.write_study(record)
+            if refused is not None:
+                raise refused
         except Exception as error:  # MLflow raises its own errors, SQLAlchemy's, requests' and the artifact store's
             raise as_tracking_error(error, address) from error
     uri = record.champion.model_uri if record.champion else ""
-    return SyncReport(written, projection.url, projection.parent_id, uri, (*projection.notes, *notes))
+    return SyncReport(written, projection.url, projection.parent_id, uri, tuple(projection.notes))
 
 
-def _with_registered_champion(projection: Projection, record: StudyRecord) -> tuple[StudyRecord, list[str]]:
-    """The study with its champion's address in MLflow; a note says why there is none."""
+def _with_registered_champion(projection: Projection, record: StudyRecord) -> tuple[StudyRecord, TrackingError | None]:
+    """The study with its champion's address in MLflow, or why there is none: the rest is written first."""
     if record.champion is None:
-        return record, []
+        return record, None
     try:
         uri = register_champion(projection, record)
     except TrackingError as error:
-        return record, [f"the champion was not registered: {error.what}"]
-    return replace(record, champion=replace(record.champion, model_uri=uri)), []
+        return record, error
+    return replace(record, champion=replace(record.champion, model_uri=uri)), None

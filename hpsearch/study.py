@@ -11,7 +11,7 @@ from hpsearch import analysis, report, tracking
 from hpsearch.champion.files import check_champion
 from hpsearch.core.facts import NestedScores
 from hpsearch.core.trial import Champion, Trial
-from hpsearch.errors import HpsearchError, LedgerError, SpecError
+from hpsearch.errors import HpsearchError, LedgerError, SpecError, TrackingError
 from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger, unknown_study
@@ -198,24 +198,34 @@ def sync(name: str, *, ledger: str = DEFAULT_LEDGER) -> str:
     store = Ledger(ledger)
     with workspace.driving(ledger, name):
         record = store.load(name).undriven()
-        # Trials are written whatever has become of the champion's files.
-        missing: HpsearchError | None = None
         with tracking.environment(record.spec):
-            if (champion := record.champion) is not None:
-                try:
-                    record = replace(record, champion=_with_mlflow_model(record, ledger))
-                except HpsearchError as error:
-                    # A champion that is registered needs no files; any other is left out.
-                    if not champion.model_uri:
-                        missing, record = error, replace(record, champion=None)
-            done = tracking.sync(record)
-        if missing is not None:
-            raise missing
+            done, record = _sync(record, ledger)
         lines = [f"{done.written} of {len(record.trials)} trials were missing or stale in MLflow", *done.notes]
         if record.champion is not None and done.model_uri:
             store.set_champion(name, replace(record.champion, model_uri=done.model_uri))
             lines.append(f"champion: {done.model_uri}")
     return "\n".join(lines)
+
+
+def _sync(record: StudyRecord, ledger: str) -> tuple[tracking.SyncReport, StudyRecord]:
+    """Trials are written whatever has become of the champion's files; only then is their error raised."""
+    champion, broken = record.champion, None
+    if champion is not None:
+        try:
+            record = replace(record, champion=_with_mlflow_model(record, ledger))
+        except HpsearchError as error:
+            broken = error
+            # One that is registered needs no files. Any other is left out.
+            record = record if champion.model_uri else replace(record, champion=None)
+    try:
+        done = tracking.sync(record)
+    except TrackingError as error:
+        if broken is not None and error.code == "tracking.no-mlflow-model":
+            raise broken from None
+        raise
+    if broken is not None and record.champion is None:
+        raise broken
+    return done, record
 
 
 def _with_mlflow_model(record: StudyRecord, ledger: str) -> Champion:

@@ -11,7 +11,7 @@ from hpsearch import analysis, report, tracking
 from hpsearch.champion.files import check_champion
 from hpsearch.core.facts import NestedScores
 from hpsearch.core.trial import Champion, Trial
-from hpsearch.errors import HpsearchError, LedgerError, SpecError, TrackingError
+from hpsearch.errors import HpsearchError, LedgerError, SpecError
 from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger, unknown_study
@@ -217,13 +217,8 @@ def _sync(record: StudyRecord, ledger: str) -> tuple[tracking.SyncReport, StudyR
             broken = error
             # One that is registered needs no files. Any other is left out.
             record = record if champion.model_uri else replace(record, champion=None)
-    try:
-        done = tracking.sync(record)
-    except TrackingError as error:
-        if broken is not None and error.code == "tracking.no-mlflow-model":
-            raise broken from None
-        raise
-    if broken is not None and record.champion is None:
+    done = tracking.sync(record)
+    if broken is not None and not done.model_uri:
         raise broken
     return done, record
 

@@ -6,7 +6,7 @@ from hpsearch.errors import TrackingError
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.tracking.base import SyncReport
 from hpsearch.tracking.mlflow.address import resolve_address
-from hpsearch.tracking.mlflow.champion import register_champion
+from hpsearch.tracking.mlflow.champion import NO_MODEL, register_champion
 from hpsearch.tracking.mlflow.client import as_tracking_error, quiet
 from hpsearch.tracking.mlflow.projection import Projection
 from hpsearch.tracking.settings import mlflow_settings
@@ -23,12 +23,13 @@ def sync(record: StudyRecord) -> SyncReport:
             projection.write_trajectory(record.trials)
             record, refused = _with_registered_champion(projection, record)
             projection.write_study(record)
-            if refused is not None:
+            if refused is not None and refused.code != NO_MODEL:
                 raise refused
         except Exception as error:  # MLflow raises its own errors, SQLAlchemy's, requests' and the artifact store's
             raise as_tracking_error(error, address) from error
-    uri = record.champion.model_uri if record.champion else ""
-    return SyncReport(written, projection.url, projection.parent_id, uri, tuple(projection.notes))
+    uri = record.champion.model_uri if record.champion and refused is None else ""
+    notes = [*projection.notes, *([] if refused is None else [f"the champion was not registered: {refused.what}"])]
+    return SyncReport(written, projection.url, projection.parent_id, uri, tuple(notes))
 
 
 def _with_registered_champion(projection: Projection, record: StudyRecord) -> tuple[StudyRecord, TrackingError | None]:

@@ -67,6 +67,10 @@ def _find_version(client: "MlflowClient", name: str, sha256: str) -> str | None:
     return str(max(found)) if found else None
 
 
+NO_MODEL = "tracking.no-mlflow-model"
+"""Code of the error for a champion whose files are not there. They are the business of whoever drives the study."""
+
+
 def _register(projection: Projection, record: StudyRecord, champion: Champion) -> str:
     if not champion.mlflow_model or not Path(champion.mlflow_model, "MLmodel").is_file():
         raise TrackingError(

@@ -269,6 +269,7 @@ def browser():
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.slow
 def test_page_in_a_browser(browser, tmp_path, scheme):
     record = evil_record()
     path = report.write(record, tmp_path, artifacts(record))
@@ -292,6 +293,7 @@ def test_page_in_a_browser(browser, tmp_path, scheme):
     page.close()
 
 
+@pytest.mark.slow
 def test_pdf(browser, tmp_path):
     path = report.write(make_searched(12), tmp_path, format="pdf")
     assert path.read_bytes().startswith(b"%PDF")

@@ -17,7 +17,11 @@ from hpsearch.testing.synthetic import SyntheticExecutor, curve
 from tests.search.drive import drive
 from tests.tuners.support import ALGORITHMS
 
-PAIRS = [(tuner, algorithm) for tuner, algorithms in ALGORITHMS.items() for algorithm in algorithms]
+PAIRS = [
+    pytest.param(tuner, algorithm, marks=[pytest.mark.slow] if tuner == "keras-tuner" else [])
+    for tuner, algorithms in ALGORITHMS.items()
+    for algorithm in algorithms
+]
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ sys.exit(serve_ui(TrackingSection(uri=sys.argv[1]), study="digits", ready=lambda
 """
 
 
+@pytest.mark.slow
 def test_ui_opens_the_studys_page_and_ctrl_c_ends_it(folder: Path) -> None:
     record = make_record(make_trials(2), folder=folder)
     sync(record)

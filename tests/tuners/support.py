@@ -16,8 +16,13 @@ ALGORITHMS = {name: TUNERS.load_class(name, TunerProvider).algorithms for name i
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="algorithm 'gp' needs PyTorch")
 
+
+def _marks(algorithm: str) -> list[pytest.MarkDecorator]:
+    return {"gp": [needs_torch], "bayesian": [pytest.mark.slow]}.get(algorithm, [])
+
+
 PAIRS = [
-    pytest.param((tuner, algorithm), id=f"{tuner}-{algorithm}", marks=[needs_torch] if algorithm == "gp" else [])
+    pytest.param((tuner, algorithm), id=f"{tuner}-{algorithm}", marks=_marks(algorithm))
     for tuner, algorithms in ALGORITHMS.items()
     for algorithm in algorithms
 ]

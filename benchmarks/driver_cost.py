@@ -22,6 +22,7 @@ from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.driver import Driver
+from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer, Observers, TrackerObserver
 from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
 from hpsearch.tracking.mlflow.client import import_mlflow
@@ -107,6 +108,7 @@ def main() -> None:
         ledger,
         executor=SyntheticExecutor(),
         tuner=make_tuner("optuna", options.algorithm, TunerSettings(record.space, "maximize", spec.seed)),
+        monitor=PruningMonitor(record),
         observer=Observers([TrackerObserver(tracker), gauge] if tracker else [gauge]),
         interrupted=lambda: False,
     )

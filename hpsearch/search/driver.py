@@ -67,6 +67,7 @@ class Driver:
         ledger: Where everything is entered, by this object alone.
         executor: Trains bundles.
         tuner: Suggests configs.
+        monitor: Says which running trials to stop.
         observer: Told of everything that happens.
         interrupted: Asked all the time; True ends the search after the epochs in flight.
     """
@@ -78,6 +79,7 @@ class Driver:
         *,
         executor: Executor,
         tuner: Tuner,
+        monitor: PruningMonitor,
         observer: Observer,
         interrupted: Callable[[], bool],
     ) -> None:
@@ -87,7 +89,7 @@ class Driver:
         self._plan, self._window, self._observer = record.facts.plan, record.facts.window, observer
         self._interrupted = interrupted
         self._n_folds = record.facts.data.n_folds
-        self._monitor = PruningMonitor(record)
+        self._monitor = monitor
         self._trials: list[Trial] = list(record.trials)
         self._live: dict[int, _Live] = {}
         self._first_unfinished = 0

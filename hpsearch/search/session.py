@@ -14,6 +14,7 @@ from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.driver import Driver
+from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer, Observers, TrackerObserver
 from hpsearch.search.preparation import tuner_settings
 from hpsearch.search.signals import StopRequest, stop_on_signals
@@ -38,8 +39,9 @@ class Session:
         self._observer = Observers([TrackerObserver(self._tracker), observer])
         self._folder = workspace.study_folder(ledger.uri, record.name)
         search = record.spec.search
-        # Made before anything is entered: a tuner that is not installed here leaves the study as it is.
+        # Made before anything is entered: a tuner or a rule that is not installed here leaves the study as it is.
         self._tuner = make_tuner(search.tuner, search.algorithm, tuner_settings(record.spec, record.space))
+        self._monitor = PruningMonitor(record)
 
     def run(self) -> StudyRecord:
         """Search, refit, report.
@@ -68,6 +70,7 @@ class Session:
             self._ledger,
             executor=self._executor,
             tuner=self._tuner,
+            monitor=self._monitor,
             observer=self._observer,
             interrupted=stop.asked.is_set,
         )

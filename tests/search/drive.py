@@ -16,6 +16,7 @@ from typing import Any
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.driver import Driver
+from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
 from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
 from hpsearch.tuners import make_tuner
@@ -46,6 +47,7 @@ def drive(
             ledger,
             executor=executor,
             tuner=tuner,
+            monitor=PruningMonitor(record),
             observer=observer or Observer(),
             interrupted=interrupted,
         ).search()

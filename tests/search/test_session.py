@@ -121,10 +121,11 @@ def test_a_report_promises_no_address_that_the_champion_did_not_get(ledger: Ledg
     assert "models:/" not in text
 
 
-def test_a_tuner_that_is_not_installed_leaves_the_study_as_it_is(ledger: Ledger) -> None:
+@pytest.mark.parametrize(("section", "key"), [("search", "tuner"), ("pruning", "method")])
+def test_a_name_that_is_not_installed_leaves_the_study_as_it_is(ledger: Ledger, section: str, key: str) -> None:
     record = ledger.load("synthetic")
     ledger.set_state("synthetic", StudyState.INTERRUPTED)
-    other = record.spec.model_copy(update={"search": record.spec.search.model_copy(update={"tuner": "gone"})})
+    other = record.spec.model_copy(update={section: getattr(record.spec, section).model_copy(update={key: "gone"})})
     with raises("study-file.unknown-name", name="gone"):
         Session(replace(record, spec=other), ledger, SyntheticExecutor(), Observer())
     assert ledger.load("synthetic").state is StudyState.INTERRUPTED

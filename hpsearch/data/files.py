@@ -41,7 +41,7 @@ def find_file(source: str, folder: str | Path) -> Path:
 
     Args:
         source: The path as written; relative paths start from `folder`.
-        folder: The study file's folder.
+        folder: Such as the study file's folder.
 
     Raises:
         DataError: There is no such file.
@@ -54,7 +54,7 @@ def find_file(source: str, folder: str | Path) -> Path:
     raise DataError(
         f"there is no file {path.resolve()}",
         code="no-file",
-        hint=f"did you mean {near}?" if near else "relative paths start from the study file's folder",
+        hint=f"did you mean {near}?" if near else f"relative paths start from {Path(folder).resolve()}",
         path=str(path.resolve()),
         closest=near,
     )

@@ -50,13 +50,31 @@ def test_a_source_that_prints_does_not_spoil_the_json(tmp_path: Path, capsys) ->
     assert json.loads(output(own, capsys, as_json=True))["gaps"] == {"horsepower": 6}
 
 
-def test_the_method_that_a_column_asks_for_is_shown(capsys) -> None:
-    spec = parse_spec(STUDY.format(source='cars.csv"\ngroup = "maker', model='family = "mlp"'))
+def test_the_method_that_a_column_asks_for_is_shown(tmp_path: Path, capsys) -> None:
+    (tmp_path / "cars.csv").write_text(ROWS)
+    spec = parse_spec(STUDY.format(source='cars.csv"\ngroup = "origin', model='family = "mlp"'), folder=tmp_path)
     assert "validation rows), group" in output(spec, capsys)
 
 
-def test_the_keys_of_the_json_are_those_of_version_0_1(capsys) -> None:
-    spec = parse_spec(STUDY.format(source="cars.csv", model='family = "mlp"'))
+def test_the_first_rows_are_shown_as_they_are_read(tmp_path: Path, capsys) -> None:
+    (tmp_path / "cars.csv").write_text(ROWS)
+    family = parse_spec(STUDY.format(source="cars.csv", model='family = "mlp"'), folder=tmp_path)
+    shown = output(family, capsys)
+    assert "horsepower │ number │ (empty) │ 1 │ 2 │" in shown
+    assert "origin │ category │ a │ b │ a │" in shown
+
+
+def test_classes_are_counted_by_name(capsys) -> None:
+    facts = make_record().facts
+    facts = replace(facts, data=replace(facts.data, classes=("cat", "cat "), class_counts=(30, 1_234)))
+    render(parse_spec(STUDY.format(source="x.npz", model='family = "mlp"')), make_record().space, facts, as_json=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "│ cat │ 30 │ │ 'cat ' │ 1,234 │" in shown
+
+
+def test_the_keys_of_the_json_stay(tmp_path: Path, capsys) -> None:
+    (tmp_path / "cars.csv").write_text(ROWS)
+    spec = parse_spec(STUDY.format(source="cars.csv", model='family = "mlp"'), folder=tmp_path)
     printed = json.loads(output(spec, capsys, as_json=True))
     facts = make_record().facts
     assert list(printed) == [
@@ -69,10 +87,12 @@ def test_the_keys_of_the_json_are_those_of_version_0_1(capsys) -> None:
         "fingerprint": facts.data.fingerprint,
         "task": "multiclass",
         "classes": [str(digit) for digit in range(10)],
+        "class_counts": {},
         "columns": [{"name": "horsepower", "kind": "number"}],
         "input": [8, 8],
         "folds": [[1150, 288]] * 5,
         "extra": {},
+        "warnings": [],
     }
     assert printed["plan"] == {
         "engine": facts.plan.engine,

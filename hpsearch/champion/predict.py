@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hpsearch.champion.files import check_champion
 from hpsearch.core.facts import DataFacts
 from hpsearch.core.words import listed
-from hpsearch.data.dataset import Array, Features
+from hpsearch.data.dataset import Array
 from hpsearch.errors import DataError
 from hpsearch.ledger.record import StudyRecord
+from hpsearch.portable.errors import RowsError
+from hpsearch.portable.saved import has_own_code, needs_tensorflow
 from hpsearch.training.environment import WorkerSettings, set_up
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
-    """Predict every row of a file.
+    """Predict every row of a file. Its cells are read as those of the study's own data were, and not judged anew.
+
+    A category that the study's data do not have is predicted as an unknown one, with a Python warning.
 
     Args:
         record: A study with a champion.
@@ -36,84 +38,52 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
         DataError: The file is missing, or its rows are not what the model takes.
         ModelError: The champion needs code that the study's build module no longer has.
     """
+    from hpsearch.data.card import card_of
+    from hpsearch.portable.predictor import Predictor, model_inputs
+
     model_file = check_champion(record)
-    data = record.facts.data
-    x = _rows(file, data, record.spec.data.options)
-    set_up(WorkerSettings("jax"))
-    import pandas as pd
+    rows = _rows(file, record.facts.data, record.spec.data.options)
+    card = card_of(record.facts.data)
+    try:
+        model_inputs(rows, card)  # before Keras is imported, which takes seconds
+        set_up(WorkerSettings(_backend(model_file, record.facts.backend)))
 
-    from hpsearch.models.saving import load_model
-    from hpsearch.training.mlflow_loader import predictions_table
+        from hpsearch.models.saving import load_model
 
-    model = load_model(model_file, record.spec)
-    predicted = np.asarray(model.predict(x, batch_size=256, verbose=0))
-    return predictions_table(predicted, data.classes, pd.RangeIndex(len(predicted)))
+        return Predictor(load_model(model_file, record.spec), card).predict(rows)
+    except RowsError as error:
+        raise DataError(f"{file}: {error.what}", code=error.code, hint=error.hint, **error.values) from None
 
 
-def _rows(file: Path, data: DataFacts, options: Mapping[str, object]) -> Features:
-    from hpsearch.data.files import CSV_OPTIONS, find_file, read_arrays, read_table
-    from hpsearch.data.tables import rows_of
+def _backend(model_file: Path, trained_on: str) -> str:
+    """JAX, which is imported in a second, unless the model needs the backend that has trained it."""
+    return trained_on if has_own_code(model_file) or needs_tensorflow(model_file) else "jax"
+
+
+def _rows(file: Path, data: DataFacts, options: Mapping[str, object]) -> "pd.DataFrame | Array":
+    from hpsearch.data.files import csv_file, find_file, read_arrays, read_parquet
 
     path = find_file(str(file), ".")
-    shape = None if data.columns else data.input_shape
-    if path.suffix.lower() == ".npz":
-        if shape is None:
+    kind = path.suffix.lower()
+    if kind == ".npz":
+        if data.columns:
             raise DataError(
                 f"{file}: the model takes a table with columns", code="needs-table", hint="use a CSV or Parquet file"
             )
-        return _array(file, read_arrays(path), shape)
-    # A CSV file is read as the study's own was: same separator, same marks for empty cells.
-    csv = path.suffix.lower() in (".csv", ".tsv")
-    table = read_table(path, {name: value for name, value in options.items() if csv and name in CSV_OPTIONS})
-    _check_some(file, len(table))
-    if shape is None:
-        return rows_of(str(file), table, data.columns)
-    count = int(np.prod(shape))
-    numbers = table.select_dtypes("number")
-    if numbers.shape[1] != count:
-        raise DataError(
-            f"{file}: has {numbers.shape[1]} columns of numbers, but the model takes {count} numbers per row "
-            f"(shape {shape})",
-            code="wrong-shape",
-            hint="give one column per value in the order of the data, and nothing else; or an NPZ file with an array x",
-            found=(numbers.shape[1],),
-            wanted=shape,
-        )
-    return _finite(file, numbers.to_numpy(dtype="float32").reshape(len(table), *shape))
+        return _array(file, read_arrays(path))
+    if kind == ".parquet":
+        return read_parquet(path)
+    csv = csv_file(path, options)
+    if not data.columns:
+        return csv.read_numbers()
+    forced = options.get("categories", [])
+    legacy = (list(forced) if isinstance(forced, list) else []) if data.schema is None else None
+    return csv.read_like(data.columns, inferred=legacy)
 
 
-def _array(file: Path, arrays: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
+def _array(file: Path, arrays: Mapping[str, Array]) -> Array:
     if "x" not in arrays:
         raise DataError(
             f"{file}: needs an array x, but has {listed(arrays) or 'nothing'}", code="no-array", found=tuple(arrays)
         )
-    x = arrays["x"]
-    if x.shape[1:] != shape or x.ndim == 0 or x.dtype.kind not in "biuf":
-        raise DataError(
-            f"{file}: array x has shape {x.shape} and dtype {x.dtype}, but the model takes rows of numbers of shape "
-            f"{shape}",
-            code="wrong-shape",
-            found=x.shape,
-            wanted=shape,
-            dtype=str(x.dtype),
-        )
-    _check_some(file, len(x))
-    return _finite(file, x)
-
-
-def _check_some(file: Path, rows: int) -> None:
-    if rows == 0:
-        raise DataError(f"{file}: has no rows", code="no-rows", hint="there is nothing to predict")
-
-
-def _finite(file: Path, x: Array) -> Array:
-    if np.issubdtype(x.dtype, np.floating) and (bad := int((~np.isfinite(x)).sum())):
-        first = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-        raise DataError(
-            f"{file}: {bad} values are missing or infinite, the first at {first}",
-            code="not-finite",
-            hint="fill them first",
-            count=bad,
-            first=first,
-        )
-    return x
+    return arrays["x"]

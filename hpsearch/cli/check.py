@@ -12,22 +12,24 @@ from hpsearch.core.facts import DataFacts, StudyFacts
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
 from hpsearch.core.wire import JsonObject
 from hpsearch.data import load_dataset
+from hpsearch.data.dataset import Dataset
 from hpsearch.spec import StudySpec
 
 
 def render(spec: StudySpec, space: Space, facts: StudyFacts, *, as_json: bool) -> None:
     """Print the effective values, the data, the space and its size."""
-    gaps = _unfilled(spec, facts.data)
+    table = _read_table(spec, facts.data)
+    # A family's model fills empty cells itself.
+    gaps = table.gaps() if table is not None and spec.model.build is not None else {}
     if as_json:
         print(json.dumps(_effective(spec, space, facts, gaps), indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False)
     console.print(_overview(spec, facts))
-    if facts.data.columns:
-        inputs = Table("column", "kind", title="inputs", title_justify="left")
-        for column in facts.data.columns:
-            inputs.add_row(escape(column.name), column.kind)
-        console.print(inputs)
+    if facts.data.class_counts:
+        console.print(_class_table(facts.data))
+    if table is not None:
+        console.print(_input_table(table))
     if gaps:
         counts = ", ".join(f"{name} {count}" for name, count in gaps.items())
         console.print(
@@ -38,6 +40,43 @@ def render(spec: StudySpec, space: Space, facts: StudyFacts, *, as_json: bool) -
     size = space.size()
     total = "infinite (continuous ranges)" if size is None else f"{size:,}"
     console.print(f"size of the space: {total}; a grid has {space.grid_size(spec.search.grid_points):,} configs")
+
+
+_CLASSES_SHOWN = 20
+_COLUMNS_SHOWN = 60
+_ROWS_SHOWN = 3
+
+
+def _class_table(data: DataFacts) -> Table:
+    table = Table("class", "rows", title="classes", title_justify="left")
+    counted = list(zip(data.classes, data.class_counts, strict=True))
+    for name, count in counted[:_CLASSES_SHOWN]:
+        table.add_row(escape(_cell(name)), f"{count:,}")
+    if len(counted) > _CLASSES_SHOWN:
+        table.add_row(f"and {len(counted) - _CLASSES_SHOWN} more", "")
+    return table
+
+
+def _input_table(dataset: Dataset) -> Table:
+    """Each column as it is read, with its cells in the first rows."""
+    rows = [f"row {row}" for row in range(_ROWS_SHOWN)]
+    table = Table("column", "kind", *rows, title="inputs, as read", title_justify="left")
+    for column in dataset.columns[:_COLUMNS_SHOWN]:
+        examples = dataset.examples.get(column.name, ())
+        cells = [escape(_cell(value)) for value in examples[:_ROWS_SHOWN]]
+        table.add_row(escape(_cell(column.name)), column.kind, *cells)
+    if len(dataset.columns) > _COLUMNS_SHOWN:
+        table.add_row(f"and {len(dataset.columns) - _COLUMNS_SHOWN} more", "")
+    return table
+
+
+def _cell(value: object) -> str:
+    """A cell with its blanks in sight, cut to a readable width."""
+    if value is None or value != value:
+        return "(empty)"
+    text = f"{value:.9g}" if isinstance(value, float) else str(value)
+    text = text if text == text.strip() and text.isprintable() else repr(text)
+    return text if len(text) <= 24 else f"{text[:23]}…"
 
 
 def describe_parameter(parameter: Parameter) -> str:
@@ -84,10 +123,12 @@ def _data(data: DataFacts) -> JsonObject:
         "fingerprint": data.fingerprint,
         "task": data.task.value,
         "classes": [*data.classes],
+        "class_counts": dict(zip(data.classes, data.class_counts, strict=False)),
         "columns": [{"name": column.name, "kind": column.kind} for column in data.columns],
         "input": [*data.input_shape],
         "folds": [[fold.train, fold.validation] for fold in data.folds],
         "extra": {**data.extra},
+        "warnings": [*data.warnings],
     }
 
 
@@ -122,9 +163,9 @@ def _space_table(space: Space) -> Table:
     return table
 
 
-def _unfilled(spec: StudySpec, data: DataFacts) -> dict[str, int]:
-    """Numbers of empty cells in number columns, if only the user's own build function can fill them."""
-    if spec.model.build is None or not data.columns:
-        return {}
+def _read_table(spec: StudySpec, data: DataFacts) -> Dataset | None:
+    """The study's table, read again to show its rows; None for arrays."""
+    if not data.columns:
+        return None
     with redirect_stdout(sys.stderr):  # the user's data function may print, and stdout may be JSON
-        return load_dataset(spec).gaps()
+        return load_dataset(spec)

@@ -3,6 +3,7 @@
 import gc
 import json
 import sys
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -91,7 +92,7 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
     spec, _ = load_spec(file)
     prepared = prepare(spec)
     render(spec, prepared.space, prepared.facts, as_json=as_json)
-    for warning in spec.make_objective().warnings():
+    for warning in (*spec.make_objective().warnings(), *prepared.facts.data.warnings):
         print(f"note: {warning}", file=sys.stderr)
 
 
@@ -239,8 +240,15 @@ def predict(
     from hpsearch.cli.predict import render
     from hpsearch.ledger import workspace
     from hpsearch.ledger.store import Ledger
+    from hpsearch.portable.errors import RowsWarning
 
-    render(predict_rows(workspace.read(Ledger(ledger), name), data), out=out, as_json=as_json)
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always", RowsWarning)
+        predicted = predict_rows(workspace.read(Ledger(ledger), name), data)
+    for doubt in doubts:
+        if issubclass(doubt.category, RowsWarning):
+            print(f"note: {doubt.message}", file=sys.stderr)
+    render(predicted, out=out, as_json=as_json)
 
 
 @app.command()

@@ -4,10 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import fmean
-from typing import Literal
 
 from hpsearch.core.space import Value
 from hpsearch.core.wire import Json, JsonObject, Wire
+from hpsearch.portable.columns import Column
+
+__all__ = [
+    "Column",
+    "DataFacts",
+    "EnginePlan",
+    "FoldSize",
+    "HostFacts",
+    "MachineFacts",
+    "NestedScores",
+    "Rehearsal",
+    "Schema",
+    "StudyFacts",
+    "Task",
+]
 
 
 class Task(StrEnum):
@@ -19,11 +33,20 @@ class Task(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One input column of a table. ``kind`` says how the model treats it."""
+class Schema:
+    """What reading a study's data has found out, so that later rows are read alike and not judged anew.
 
-    name: str
-    kind: Literal["number", "category"]
+    Attributes:
+        categories: Category column → the texts of its categories in all rows of the study's data, in order.
+        packed: Whether the number columns of a table are one input of the model.
+        dtype: Of an array's values, as the model takes them; empty for a table.
+        value_range: Smallest and largest value of an array; None for a table.
+    """
+
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    packed: bool = False
+    dtype: str = ""
+    value_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +72,9 @@ class DataFacts(Wire):
         input_shape: Shape of one row; for a table, ``(number of columns,)``.
         folds: Size of every fold.
         extra: What models need to know about the source, such as ``{"words": 10000}``.
+        schema: How the data were read; None in ledgers of hpsearch 0.1.
+        class_counts: Number of development and test rows of each class, in the order of the classes.
+        warnings: What looks like a mistake in the data, one sentence each.
     """
 
     source: str
@@ -61,6 +87,9 @@ class DataFacts(Wire):
     input_shape: tuple[int, ...]
     folds: tuple[FoldSize, ...]
     extra: Mapping[str, Value] = field(default_factory=dict)
+    schema: Schema | None = None
+    class_counts: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def n_folds(self) -> int:

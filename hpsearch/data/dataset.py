@@ -7,13 +7,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.core.facts import Column, Task
+from hpsearch.core.facts import Schema, Task
 from hpsearch.core.words import listed
+from hpsearch.portable.columns import NUMBERS, Column
 
 Array = NDArray[np.generic]
 
 Features = Array | Mapping[str, Array]
-"""Raw inputs: one array of shape ``(n_rows, …)``, or one array of shape ``(n_rows,)`` per column of a table."""
+"""Raw inputs: one array of shape ``(n_rows, …)``, or one array of shape ``(n_rows,)`` per column of a table. The number
+columns of a wide table may be one array, called ``NUMBERS``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Dataset:
         columns: Columns of a table in order; empty if ``x`` is one array.
         examples: Some rows of a table, unchanged, with their texts; empty if ``x`` is one array.
         extra: What models need to know about the source, such as ``{"words": 10000}``.
+        schema: How the data were read.
+        warnings: What looks like a mistake, one sentence each.
     """
 
     name: str
@@ -69,12 +73,14 @@ class Dataset:
     columns: tuple[Column, ...] = ()
     examples: Mapping[str, Array] = field(default_factory=dict)
     extra: Mapping[str, object] = field(default_factory=dict)
+    schema: Schema = field(default_factory=Schema)
+    warnings: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one row; ``(number of columns,)`` for a table."""
         x = self.train.x
-        return (len(x),) if isinstance(x, Mapping) else tuple(x.shape[1:])
+        return (len(self.columns),) if isinstance(x, Mapping) else tuple(x.shape[1:])
 
     def with_test(self, train: Part, test: Part | None) -> "Dataset":
         """A copy with other parts."""
@@ -83,12 +89,21 @@ class Dataset:
     def gaps(self) -> dict[str, int]:
         """Number of empty cells (NaN) in all rows, for each number column that has any."""
         parts = [part.x for part in (self.train, self.test) if part is not None and isinstance(part.x, Mapping)]
+        numbers = [column.name for column in self.columns if column.kind == "number"]
         counts = {
-            column.name: sum(int(np.isnan(x[column.name]).sum()) for x in parts)
-            for column in self.columns
-            if column.kind == "number"
+            name: sum(int(np.isnan(x[NUMBERS][:, i] if self.schema.packed else x[name]).sum()) for x in parts)
+            for i, name in enumerate(numbers)
         }
         return {name: count for name, count in counts.items() if count}
+
+    def class_counts(self) -> tuple[int, ...]:
+        """Number of rows of each class in all parts, in the order of the classes; empty for regression."""
+        counts = np.zeros(len(self.classes), dtype=np.int64)
+        for part in (self.train, self.test) if self.classes else ():
+            if part is not None:
+                numbers = part.y.argmax(axis=1) if part.y.ndim == 2 else part.y
+                counts += np.bincount(numbers.astype(np.int64), minlength=len(counts))
+        return tuple(int(count) for count in counts)
 
     def fingerprint(self) -> str:
         """Digest of all rows and targets: equal if and only if the data are equal."""
@@ -96,12 +111,18 @@ class Dataset:
         for part in (self.train, self.test):
             if part is None:
                 continue
-            columns = part.x if isinstance(part.x, Mapping) else {"": part.x}
+            columns = self._unpacked(part.x) if isinstance(part.x, Mapping) else {"": part.x}
             for name, array in (*columns.items(), ("y", part.y)):
                 digest.update(f"{name}{array.shape}{array.dtype}".encode())
                 raw = array.astype(str) if array.dtype == object else array
                 digest.update(np.ascontiguousarray(raw).view(np.uint8).data)
         return digest.hexdigest()
+
+    def _unpacked(self, x: Mapping[str, Array]) -> Mapping[str, Array]:
+        if not self.schema.packed:
+            return x
+        numbers = iter(x[NUMBERS].T)
+        return {one.name: next(numbers) if one.kind == "number" else x[one.name] for one in self.columns}
 
 
 @dataclass(frozen=True, slots=True)

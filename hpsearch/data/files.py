@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.core.words import closest, first_line, listed
+from hpsearch.data.csv_files import CSV_OPTIONS, CsvFile
 from hpsearch.data.dataset import Array
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.tables import from_frame
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".npz")
 
-CSV_OPTIONS = ("sep", "decimal", "thousands", "encoding", "na_values", "comment")
-"""Options of CSV files, as in ``pandas.read_csv``. ``categories`` is hpsearch's own and works with every table."""
-
 
 def read_file(spec: "StudySpec") -> Loaded:
     """Read a table or arrays.
@@ -33,7 +31,10 @@ def read_file(spec: "StudySpec") -> Loaded:
     path = find_file(spec.data.source, spec.folder)
     if path.suffix.lower() == ".npz":
         return _arrays(path, spec)
-    return from_frame(read_table(path, spec.data.options), spec)
+    options = spec.data.options
+    frame = read_table(path, options)
+    warnings = [] if path.suffix.lower() == ".parquet" else csv_file(path, options).leading_zeros(frame)
+    return from_frame(frame, spec, warnings=warnings)
 
 
 def find_file(source: str, folder: str | Path) -> Path:
@@ -60,33 +61,41 @@ def find_file(source: str, folder: str | Path) -> Path:
     )
 
 
-def read_table(path: Path, options: Mapping[str, object] | None = None) -> "pd.DataFrame":
+def read_table(path: Path, options: Mapping[str, object]) -> "pd.DataFrame":
     """A CSV, TSV or Parquet file as a DataFrame.
 
     Raises:
-        DataError: The file cannot be read, or an option is unknown.
+        DataError: The file cannot be read or is no table, or an option is unknown.
+    """
+    if path.suffix.lower() == ".parquet":
+        _check_options(path, options, ())
+        return read_parquet(path)
+    _check_options(path, options, CSV_OPTIONS)
+    categories = options.get("categories", [])
+    return csv_file(path, options).read(as_text=categories if isinstance(categories, list) else ())
+
+
+def csv_file(path: Path, options: Mapping[str, object]) -> CsvFile:
+    """A CSV file with those of a study's options that say how it is written."""
+    return CsvFile(path, {name: value for name, value in options.items() if name in CSV_OPTIONS})
+
+
+def read_parquet(path: Path) -> "pd.DataFrame":
+    """A Parquet file as a DataFrame.
+
+    Raises:
+        DataError: The file cannot be read.
     """
     import pandas as pd
 
-    parquet = path.suffix.lower() == ".parquet"
-    given = {name: value for name, value in (options or {}).items() if name != "categories"}
-    _check_options(path, given, () if parquet else CSV_OPTIONS)
     try:
-        if parquet:
-            return pd.read_parquet(path)
-        return pd.read_csv(path, **({"sep": "\t"} if path.suffix.lower() == ".tsv" else {}), **given)
-    except pd.errors.EmptyDataError:
+        return pd.read_parquet(path)
+    except (ValueError, TypeError, OSError, LookupError) as error:  # Arrow's errors are among these
         raise DataError(
-            f"{path} is empty", code="empty-file", hint="a table needs a header row and data rows", path=str(path)
-        ) from None
-    except (ValueError, TypeError, OSError, LookupError) as error:  # parser, decoding, Arrow and option errors
-        kind = path.suffix[1:].upper()
-        raise DataError(
-            f"{path} cannot be read as {kind}: {_reason(error)}",
+            f"{path} cannot be read as PARQUET: {_reason(error)}",
             code="unreadable-file",
-            hint="" if parquet else f"[data] options can set {listed(CSV_OPTIONS)}",
             path=str(path),
-            format=kind,
+            format="PARQUET",
         ) from None
 
 
@@ -127,7 +136,7 @@ def _arrays(path: Path, spec: "StudySpec") -> Loaded:
 def _check_options(path: Path, options: Mapping[str, object], legal: tuple[str, ...] | None) -> None:
     """Refuse options that are not `legal`; None if the kind of file has no options at all."""
     for name in options:
-        if name not in (legal or ()):
+        if name not in (legal or ()) and (name != "categories" or legal is None):
             known = () if legal is None else (*legal, "categories")
             raise DataError(
                 f"{path.name} has no option {name!r}",

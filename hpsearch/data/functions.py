@@ -101,7 +101,14 @@ def _arrays(x: object, y: object, x_test: object, y_test: object, spec: "StudySp
 
 def _is_frame(value: object) -> "TypeGuard[pd.DataFrame]":
     # Not isinstance: a source of arrays need not import pandas.
-    return hasattr(value, "columns") and hasattr(value, "dtypes")
+    return hasattr(value, "columns") and (hasattr(value, "dtypes") or hasattr(value, "to_pandas"))
+
+
+def _pandas(frame: object) -> "pd.DataFrame":
+    """A table of another library, such as a Polars DataFrame, as pandas has it."""
+    convert = getattr(frame, "to_pandas", None)
+    converted: pd.DataFrame = frame if convert is None else convert()
+    return converted
 
 
 def _frame(source: str, what: str, x: object) -> "pd.DataFrame":
@@ -109,7 +116,7 @@ def _frame(source: str, what: str, x: object) -> "pd.DataFrame":
     import pandas as pd
 
     if _is_frame(x):
-        return x.rename(columns=str)
+        return _pandas(x).rename(columns=str)
     if not isinstance(x, Mapping):
         raise DataError(
             f"{source}: x is a table, but {what} is of type {type(x).__name__}",

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hpsearch.core.facts import Column
 from hpsearch.data.dataset import Array, Features
+from hpsearch.portable.columns import Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,10 @@ class Loaded:
         time: Time of each row of `x`.
         classes: Names of classes 0, 1, … if the source knows them.
         columns: Columns of a table.
+        categories: Category column → its texts.
         examples: The first rows of a table, unchanged.
         extra: What models need to know about the source, such as ``{"words": 10000}``.
+        warnings: What looks like a mistake, one sentence each.
     """
 
     x: Features
@@ -32,5 +34,7 @@ class Loaded:
     time: Array | None = None
     classes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     examples: Mapping[str, Array] = field(default_factory=dict)
     extra: Mapping[str, object] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

@@ -1,16 +1,21 @@
 """From a source's rows and targets to a :class:`Dataset`: checks, dtypes, tasks, class numbers and samples."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpsearch.core.facts import Schema
 from hpsearch.core.seeds import derive
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array, Dataset, Features, Part
+from hpsearch.data.inference import float32_offset
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.targets import code_targets
 from hpsearch.errors import DataError
+from hpsearch.portable.cells import packed
+from hpsearch.portable.columns import NUMBERS, Column
 
 if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
@@ -27,6 +32,7 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
     _check_roles_found(loaded, spec)
     _check_lengths(source, x, loaded.y)
     words = "words" in loaded.extra
+    warnings = [*loaded.warnings, *_merged_values(x)]
     x = _rows(source, x, "rows", words=words)
     coded = code_targets(loaded, spec)
     train = Part(x=x, y=coded.y, groups=_text_as_numbers(loaded.groups), time=loaded.time)
@@ -36,6 +42,9 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
         x_test = _rows(source, x_test, "test rows", words=words)
         _check_same_shape(source, x, x_test)
         test = Part(x=x_test, y=coded.y_test if coded.y_test is not None else loaded.y_test)
+    schema = _schema(loaded, spec, x)
+    if schema.packed:
+        train, test = _packed(train, loaded.columns), None if test is None else _packed(test, loaded.columns)
     return Dataset(
         name=source,
         train=_sample(train, spec, "max-rows"),
@@ -45,7 +54,58 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
         columns=loaded.columns,
         examples=loaded.examples,
         extra=loaded.extra,
+        schema=schema,
+        warnings=(*warnings, *coded.warnings, *_wide_warning(loaded, spec)),
     )
+
+
+WIDE = 64
+"""A family's model takes the number columns of a table as one input if there are more of them than this. Keras spends
+longer on 2,000 inputs than on training."""
+
+
+def _schema(loaded: Loaded, spec: "StudySpec", x: Features) -> Schema:
+    if isinstance(x, Mapping):
+        return Schema(
+            categories=loaded.categories,
+            packed=spec.model.family is not None and _count_numbers(loaded) > WIDE and NUMBERS not in loaded.categories,
+        )
+    return Schema(dtype=str(x.dtype), value_range=(float(x.min()), float(x.max())))
+
+
+def _count_numbers(loaded: Loaded) -> int:
+    return sum(column.kind == "number" for column in loaded.columns)
+
+
+def _packed(part: Part, columns: Sequence[Column]) -> Part:
+    assert isinstance(part.x, Mapping)
+    return replace(part, x=packed(part.x, columns))
+
+
+def _wide_warning(loaded: Loaded, spec: "StudySpec") -> list[str]:
+    columns = len(loaded.columns)
+    if spec.model.family is not None or columns <= WIDE:
+        return []
+    return [
+        f"the table has {columns} columns, and {spec.model.build} gets each as an input of its own; building such "
+        "models is slow. A function of your own can return all numbers as one array"
+    ]
+
+
+def _merged_values(x: Features) -> list[str]:
+    """Columns of a float64 or integer array in which float32 does not keep different numbers apart."""
+    if isinstance(x, Mapping) or x.ndim > 2 or x.dtype.kind not in "iuf" or x.dtype.itemsize < 4:
+        return []
+    columns = x.reshape(len(x), -1)
+    lost = [place for place in range(min(columns.shape[1], _LOOKED_AT)) if float32_offset(columns[:, place])[0]]
+    return [
+        f"array x, column {place}: different numbers, such as {columns[0, place]:.17g}, are equal in float32, which "
+        "keeps 7 digits. Subtract a number near their middle first"
+        for place in lost
+    ]
+
+
+_LOOKED_AT = 200
 
 
 def _check_roles_found(loaded: Loaded, spec: "StudySpec") -> None:

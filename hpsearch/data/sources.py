@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from hpsearch.core.registries import DATA_SOURCES
 from hpsearch.core.registry import Objects
 from hpsearch.core.words import closest, did_you_mean, listed
-from hpsearch.data.files import CSV_OPTIONS, SUFFIXES, read_file
+from hpsearch.data.csv_files import CSV_OPTIONS
+from hpsearch.data.files import SUFFIXES, read_file
 from hpsearch.data.functions import read_function
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.source import Source

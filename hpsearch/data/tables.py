@@ -1,30 +1,36 @@
 """Tables: the role of each column, what it becomes, and the checks that go with it."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.core.facts import Column
 from hpsearch.core.words import did_you_mean, listed
-from hpsearch.data.categories import category_codes
 from hpsearch.data.dataset import Array
+from hpsearch.data.inference import counts_rows, infer_column
+from hpsearch.data.likeness import alike
 from hpsearch.data.loaded import Loaded
+from hpsearch.data.targets import target_values
 from hpsearch.errors import DataError
+from hpsearch.portable.cells import category_code, category_texts
+from hpsearch.portable.cells import inputs_of as column_inputs
+from hpsearch.portable.columns import Column
+from hpsearch.portable.errors import RowsError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hpsearch.spec import StudySpec
 
-MAX_CATEGORIES = 200
-"""A text column with more distinct texts than this, or with more than half as many as rows, counts as free text."""
-
 EXAMPLES = 5
 """Number of rows that are kept unchanged, as examples of what a model takes."""
 
 
-def from_frame(frame: "pd.DataFrame", spec: "StudySpec", y: Array | None = None) -> Loaded:
+def from_frame(
+    frame: "pd.DataFrame", spec: "StudySpec", y: Array | None = None, *, warnings: Sequence[str] = ()
+) -> Loaded:
     """Inputs, targets, groups and time of a table, by the roles that ``[data]`` gives its columns.
 
     All columns without a role become inputs: numbers and booleans as float32 (empty cells stay NaN, and the model fills
@@ -34,11 +40,13 @@ def from_frame(frame: "pd.DataFrame", spec: "StudySpec", y: Array | None = None)
         frame: The table.
         spec: The study file.
         y: The targets if they are not columns of the table.
+        warnings: What reading the table has found.
 
     Raises:
         DataError: A column is unknown, missing or unusable.
     """
     data, source = spec.data, spec.data.source
+    frame, nameless = _without_nameless(source, frame, spec)
     _check_names(source, frame)
     if y is None and data.target is None:
         raise DataError(
@@ -53,44 +61,128 @@ def from_frame(frame: "pd.DataFrame", spec: "StudySpec", y: Array | None = None)
     _check_roles(source, frame, spec, targets)
     left_out = {*targets, *data.ignore, data.group, data.time}
     names = [name for name in frame.columns if name not in left_out]
-    x, columns = inputs_of(source, frame[names], _categories(spec))
+    inputs = _Inputs.of(source, frame[names], _categories(spec))
+    twins: list[str] = []
     if y is None:
-        y = frame[targets[0]].to_numpy() if len(targets) == 1 else frame[targets].to_numpy()
+        y = target_values(source, frame[targets])
+        twins = [text for name in names for target in targets if (text := _says(frame[name], frame[target]))]
     return Loaded(
-        x,
+        inputs.x,
         y,
         groups=None if data.group is None else _without_gaps(source, frame, data.group).astype(str),
         time=None if data.time is None else _time(source, frame, data.time),
-        columns=columns,
+        columns=inputs.columns,
+        categories=inputs.categories,
         examples={name: frame[name].head(EXAMPLES).to_numpy() for name in names},
+        warnings=(*nameless, *warnings, *inputs.warnings, *twins),
     )
 
 
-def inputs_of(
-    source: str, frame: "pd.DataFrame", categories: Sequence[str] = ()
-) -> tuple[dict[str, Array], tuple[Column, ...]]:
-    """Every column as an array of shape ``(n_rows,)``, and what it is.
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """The input columns of a table.
 
-    Args:
-        source: For messages.
-        frame: Input columns only.
-        categories: Columns to treat as categories although they look like numbers.
+    Attributes:
+        x: Every column as an array of shape ``(n_rows,)``.
+        columns: What they are.
+        categories: Category column → its texts.
+        warnings: What looks like a mistake.
+    """
+
+    x: dict[str, Array]
+    columns: tuple[Column, ...]
+    categories: dict[str, tuple[str, ...]]
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, source: str, frame: "pd.DataFrame", forced: Sequence[str]) -> "_Inputs":
+        """Judge and convert all columns.
+
+        Raises:
+            DataError: A column is empty, infinite, free text or dates; or `forced` names an unknown one.
+        """
+        if len(frame) == 0:
+            raise DataError(
+                f"{source} has no rows",
+                code="no-rows",
+                hint="check the file, or the filters of the function",
+                source=source,
+            )
+        for name in forced:
+            if name not in frame.columns:
+                raise _unknown(source, "option categories", name, frame)
+        found = [infer_column(source, frame[name], forced=name in forced) for name in frame.columns]
+        columns = tuple(one.column for one in found)
+        categories = {one.name: _texts_of(frame[one.name], one) for one in columns if one.kind == "category"}
+        warnings = [text for one in found for text in one.warnings]
+        warnings += [text for one in columns if (text := _looks_like_id(frame[one.name], one))]
+        warnings += [
+            f"column {name!r}: {text}" for name, texts in categories.items() if (text := alike(texts)) is not None
+        ]
+        return cls(rows_of(source, frame, columns), columns, categories, tuple(warnings))
+
+
+def _texts_of(values: "pd.Series[str]", column: Column) -> tuple[str, ...]:
+    """The texts of a column's categories, in order.
 
     Raises:
-        DataError: A column is empty, infinite, free text or dates; or `categories` names an unknown one.
+        DataError: Two of them have the same code (this happens in one of 3,400 sets of 100 texts).
     """
-    if len(frame) == 0:
-        raise DataError(
-            f"{source} has no rows",
-            code="no-rows",
-            hint="check the file, or the filters of the function",
-            source=source,
-        )
-    for name in categories:
-        if name not in frame.columns:
-            raise _unknown(source, "option categories", name, frame)
-    columns = tuple(_column(source, frame[name], forced=name in categories) for name in frame.columns)
-    return {column.name: values_of(source, frame[column.name], column) for column in columns}, columns
+    texts = sorted({text for text in category_texts(values, column) if text is not None})
+    by_code: dict[int, str] = {}
+    for text in texts:
+        other = by_code.setdefault(category_code(text), text)
+        if other != text:
+            raise DataError(
+                f"column {column.name!r}: {other!r} and {text!r} have the same code, {category_code(text)}",
+                code="category-clash",
+                hint="rename one of the two",
+                column=column.name,
+                texts=(other, text),
+                checksum=category_code(text),
+            )
+    return tuple(texts)
+
+
+def _says(values: "pd.Series[str]", target: "pd.Series[str]") -> str | None:
+    """A warning if a column is the target in other words or another unit."""
+    import pandas as pd
+
+    distinct = target.head(_HEAD).nunique()
+    if distinct <= min(len(target), _HEAD) / 2:
+        # Each value of one goes with one value of the other.
+        same = values.head(_HEAD).nunique(dropna=False) == distinct > 1 and _pairs(values, target)
+    elif pd.api.types.is_numeric_dtype(values) and pd.api.types.is_numeric_dtype(target):
+        same = abs(values.corr(target)) > 1 - 1e-12 and len(values) > 2
+    else:
+        same = False
+    if not same:
+        return None
+    return (
+        f"column {values.name!r} says what {target.name!r} is, in every row; if it is not known when the model is to "
+        f'predict: [data] ignore = ["{values.name}"]'
+    )
+
+
+def _pairs(values: "pd.Series[str]", target: "pd.Series[str]") -> bool:
+    pairs = len(set(zip(values, target, strict=True)))
+    return bool(pairs == target.nunique() == values.nunique(dropna=False))
+
+
+_HEAD = 1_000
+"""Rows that are looked at first."""
+
+
+def _looks_like_id(values: "pd.Series[str]", column: Column) -> str | None:
+    if column.kind != "number" or column.cells != "number":
+        return None
+    if counts_rows(values):
+        what = "counts the rows, and rows may be sorted by what the model is to learn"
+    elif re.search(r"(^|_|\b)(id|ID|Id|uuid|index)$", column.name) and values.is_unique and len(values) > 2:
+        what = "has another number in every row, as an id has"
+    else:
+        return None
+    return f'column {column.name!r} {what}; if it says nothing about a row: [data] ignore = ["{column.name}"]'
 
 
 def _categories(spec: "StudySpec") -> list[str]:
@@ -108,7 +200,7 @@ def _categories(spec: "StudySpec") -> list[str]:
 
 
 def rows_of(source: str, frame: "pd.DataFrame", columns: Sequence[Column]) -> dict[str, Array]:
-    """The inputs of a table whose columns are known, as ``hpsearch predict`` reads it. Extra columns are ignored.
+    """The inputs of a table whose columns are known. Other columns are ignored.
 
     A category that is new gets its code like any other, and the model treats it as unknown.
 
@@ -125,99 +217,36 @@ def rows_of(source: str, frame: "pd.DataFrame", columns: Sequence[Column]) -> di
             source=source,
             missing=tuple(missing),
         )
-    return {column.name: values_of(source, frame[column.name], column) for column in columns}
-
-
-def values_of(source: str, values: "pd.Series", column: Column) -> Array:
-    """One column as numbers (float32, NaN for empty cells) or category codes (int32).
-
-    Raises:
-        DataError: The column needs numbers, but has a text or an infinite value.
-    """
-    import pandas as pd
-
-    if column.kind == "category":
-        return category_codes(column.name, values.astype(object).where(values.notna(), None))
-    numbers = pd.to_numeric(values, errors="coerce")
-    bad = numbers.isna() & values.notna()
-    if bad.any():
-        raise _text(source, values, bad)
-    result: Array = numbers.to_numpy(dtype=np.float32, na_value=np.nan)
-    if np.isinf(result).any():
-        row = int(np.isinf(result).argmax())
+    try:
+        return {column.name: column_inputs(frame[column.name], column) for column in columns}
+    except RowsError as error:
         raise DataError(
-            f"{source}: column {column.name!r} has an infinite value in row {row}",
-            code="not-finite",
-            hint="replace it with a number or an empty cell (the largest float32 is 3.4e38)",
-            source=source,
-            column=column.name,
-            row=row,
-        )
-    return result
+            f"{source}: {error.what}", code=error.code, hint=error.hint, source=source, **error.values
+        ) from None
 
 
-def _column(source: str, values: "pd.Series", *, forced: bool) -> Column:
-    """What a column becomes, judged by what pandas found in it."""
-    import pandas as pd
-
-    name = str(values.name)
-    filled = values.dropna()
-    if filled.empty:
-        raise DataError(
-            f"{source}: column {name!r} is empty",
-            code="empty-column",
-            hint=f'leave it out: [data] ignore = ["{name}"]',
-            source=source,
-            column=name,
-        )
-    if forced:
-        return Column(name, "category")
-    if pd.api.types.is_bool_dtype(filled) or pd.api.types.is_numeric_dtype(filled):
-        return Column(name, "number")
-    if pd.api.types.is_datetime64_any_dtype(filled):
-        raise DataError(
-            f"{source}: column {name!r} has dates, which models cannot take",
-            code="date-column",
-            hint=f'order the rows by it: [data] time = "{name}"; or leave it out: ignore = ["{name}"]',
-            source=source,
-            column=name,
-        )
-    texts = filled.astype(str)
-    if pd.to_numeric(texts, errors="coerce").notna().mean() > 0.5:
-        raise _text(source, values, values.notna() & pd.to_numeric(values, errors="coerce").isna())
-    _check_categories(source, name, texts, len(values))
-    return Column(name, "category")
-
-
-def _check_categories(source: str, name: str, texts: "pd.Series", rows: int) -> None:
-    distinct = texts.nunique()
-    if distinct > MAX_CATEGORIES or (distinct > 20 and distinct > rows / 2):
-        raise DataError(
-            f"{source}: column {name!r} has {distinct} distinct texts in {rows} rows, such as {texts.iloc[0]!r}. "
-            "This looks like free text, not categories",
-            code="free-text",
-            hint=f'leave it out: [data] ignore = ["{name}"]; or force it: options = {{ categories = ["{name}"] }}',
-            source=source,
-            column=name,
-            distinct=distinct,
-            rows=rows,
-        )
-
-
-def _text(source: str, values: "pd.Series", bad: "pd.Series") -> DataError:
-    row = int(bad.to_numpy().argmax())
-    count = int(bad.sum())
-    return DataError(
-        f"{source}: column {values.name!r} needs numbers, but row {row} has {values.iloc[row]!r} "
-        f"({count} of {len(values)} rows {'has' if count == 1 else 'have'} text)",
-        code="text-in-numbers",
-        hint=f'if it means an empty cell: [data] options = {{ na_values = ["{values.iloc[row]}"] }}',
-        source=source,
-        column=str(values.name),
-        row=row,
-        value=str(values.iloc[row]),
-        count=count,
-    )
+def _without_nameless(source: str, frame: "pd.DataFrame", spec: "StudySpec") -> tuple["pd.DataFrame", list[str]]:
+    """The table without nameless columns that are no data, and a warning for each; pandas calls them ``Unnamed: 0``."""
+    warnings = []
+    for name in [str(name) for name in frame.columns if re.fullmatch(r"Unnamed: \d+|\s*", str(name))]:
+        if name in spec.data.ignore:
+            continue
+        values = frame[name]
+        if values.ndim == 1 and values.isna().all():
+            reason = "is empty: the lines end with a separator"
+        elif values.ndim == 1 and counts_rows(values):
+            reason = "counts the rows, as the index of a DataFrame does"
+        else:
+            raise DataError(
+                f"{source}: a column has no name (it is called {name!r} here)",
+                code="nameless-column",
+                hint=f'name it in the file; or leave it out: [data] ignore = ["{name}"]',
+                source=source,
+                column=name,
+            )
+        frame = frame.drop(columns=name)
+        warnings.append(f"a column without a name {reason}; it is left out")
+    return frame, warnings
 
 
 def _check_names(source: str, frame: "pd.DataFrame") -> None:
@@ -298,8 +327,20 @@ def _time(source: str, frame: "pd.DataFrame", name: str) -> Array:
     values = _without_gaps(source, frame, name)
     if values.dtype.kind in "iufM":
         return values
+    zoned = [re.search(r"(Z|[+-]\d\d:?\d\d)$", str(value)) is not None for value in values]
+    if any(zoned) and not all(zoned):
+        row = zoned.index(not zoned[0])
+        raise DataError(
+            f"{source}: time column {name!r} has times with and without an offset from UTC: {values[0]!r} in row 0, "
+            f"{values[row]!r} in row {row}",
+            code="mixed-times",
+            hint="give all of them an offset, or none",
+            source=source,
+            column=name,
+            row=row,
+        )
     try:
-        return np.asarray(pd.to_datetime(pd.Series(values), format="ISO8601"))
+        times = pd.to_datetime(pd.Series(values), format="ISO8601", utc=any(zoned))
     except (ValueError, TypeError):
         raise DataError(
             f"{source}: time column {name!r} has {values[0]!r}, which is neither a number nor a date",
@@ -309,6 +350,7 @@ def _time(source: str, frame: "pd.DataFrame", name: str) -> Array:
             column=name,
             value=str(values[0]),
         ) from None
+    return np.asarray(times.dt.tz_localize(None) if any(zoned) else times)
 
 
 def _names(frame: "pd.DataFrame") -> list[str]:

@@ -1,5 +1,6 @@
 """Targets: the task that they imply, and their coding as class numbers, one-hot rows or float32 values."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,14 @@ from numpy.typing import NDArray
 from hpsearch.core.facts import Task
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
+from hpsearch.data.inference import comma_share
+from hpsearch.data.likeness import alike
 from hpsearch.data.loaded import Loaded
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from hpsearch.spec import StudySpec
 
 MAX_INTEGER_CLASSES = 100
@@ -27,6 +32,54 @@ class CodedTargets:
     y_test: Array | None
     task: Task
     classes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def target_values(source: str, frame: "pd.DataFrame") -> Array:
+    """The targets in columns of a table: numbers where they are numbers, whatever holds them, else texts.
+
+    Returns:
+        Shape ``(n_rows,)`` for one column, ``(n_rows, n_columns)`` for more.
+
+    Raises:
+        DataError: A column has numbers with a decimal comma.
+    """
+    columns = [_plain(source, frame[name]) for name in frame.columns]
+    return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+
+
+def _plain(source: str, values: "pd.Series[str]") -> Array:
+    import pandas as pd
+
+    from hpsearch.portable.cells import to_numbers
+
+    gaps = values.isna()
+    filled = values[~gaps]
+    kind = pd.api.types.infer_dtype(filled.astype(object), skipna=True)
+    if kind == "string" and (share := comma_share(filled.astype(str))) > 0.9:
+        raise DataError(
+            f"{source}: target {values.name!r} has numbers with a decimal comma, such as {filled.iloc[0]!r}",
+            code="decimal-comma",
+            hint='[data] options = { decimal = "," }',
+            source=source,
+            column=str(values.name),
+            share=share,
+        )
+    if kind in _NUMBERS or (kind == "string" and _are_amounts(filled.astype(str))):
+        numbers = to_numbers(values.astype(object))
+        return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan) if gaps.any() else numbers)
+    return np.asarray(values.astype(object).where(~gaps, None) if gaps.any() else values)
+
+
+_NUMBERS = ("integer", "floating", "decimal", "mixed-integer-float")
+
+
+def _are_amounts(texts: "pd.Series[str]") -> bool:
+    """Whether texts are numbers that cannot be names of classes: with fractions, or too many."""
+    import pandas as pd
+
+    many = texts.nunique() > MAX_INTEGER_CLASSES or bool(texts.str.contains(r"\d\.\d", regex=True).any())
+    return many and bool(pd.to_numeric(texts, errors="coerce").notna().all())
 
 
 def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
@@ -54,7 +107,28 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
     one_hot = data.labels == "one-hot" and task is Task.MULTICLASS
     codes, codes_test = (None if part is None else _numbers(part, values, one_hot) for part in (y, y_test))
     assert codes is not None
-    return CodedTargets(codes, codes_test, task, classes)
+    return CodedTargets(codes, codes_test, task, classes, tuple(_class_warnings(y, values, loaded, spec)))
+
+
+_EMPTY_WORDS = {"na", "n/a", "none", "null", "nan", "", "-", "?"}
+
+
+def _class_warnings(y: Array, values: Array, loaded: Loaded, spec: "StudySpec") -> Iterator[str]:
+    """Classes that may be spellings of one, empty cells or amounts."""
+    names = [_name(value) for value in values]
+    if (text := alike(names)) is not None:
+        yield f"classes {text}"
+    for value, name in zip(values, names, strict=True):
+        if name.strip().lower() in _EMPTY_WORDS:
+            yield (
+                f"class {name!r} has {int((y == value).sum())} rows. If it means that the target is not known, drop "
+                "these rows"
+            )
+    if loaded.columns and spec.data.task is None and y.dtype.kind in "iu" and len(values) > _MANY_CLASSES:
+        yield f'the targets are {len(values)} whole numbers, read as classes. If they are amounts: task = "regression"'
+
+
+_MANY_CLASSES = 20
 
 
 def _check_count(source: str, y: Array, values: Array, task: Task) -> None:

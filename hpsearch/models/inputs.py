@@ -11,9 +11,9 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from hpsearch.core.facts import Column
 from hpsearch.data.dataset import Array, TrainingData
 from hpsearch.errors import ModelError
+from hpsearch.portable.columns import NUMBERS, Column
 
 Encoded = tuple[keras.KerasTensor | dict[str, keras.KerasTensor], keras.KerasTensor]
 """A model's inputs (one tensor, or one per column) and the tensor that they become."""
@@ -66,17 +66,34 @@ def encode_array(x: Array, scale: object = None) -> Encoded:
 
 
 def encode_table(x: Mapping[str, Array], columns: tuple[Column, ...]) -> Encoded:
-    """One input of shape ``(batch, 1)`` per column: float32 for numbers, int32 for category codes."""
+    """One input of shape ``(batch, 1)`` per column: float32 for numbers, int32 for category codes.
+
+    The number columns of a wide table are one input of shape ``(batch, n_columns)``, called ``NUMBERS``.
+    """
     kinds = {"number": "float32", "category": "int32"}
-    inputs = {one.name: keras.Input((1,), dtype=kinds[one.kind], name=one.name) for one in columns}
+    numbers = [one.name for one in columns if one.kind == "number"]
     parts = []
-    if numbers := [one.name for one in columns if one.kind == "number"]:
-        values = np.stack([x[name] for name in numbers], axis=1)
-        joined = ops.concatenate([inputs[name] for name in numbers], axis=1) if len(numbers) > 1 else inputs[numbers[0]]
-        standard = normalization("normalization", joined, *moments(values, axis=0), axis=-1)
-        parts.append(ops.nan_to_num(standard, nan=0.0))  # standardized, the mean is 0
+    if NUMBERS in x and x[NUMBERS].ndim == 2:
+        values = x[NUMBERS]
+        inputs = {NUMBERS: keras.Input((values.shape[1],), dtype="float32", name=NUMBERS)}
+        inputs |= {one.name: keras.Input((1,), dtype="int32", name=one.name) for one in columns if one.kind != "number"}
+        parts.append(_standardized(inputs[NUMBERS], values))
+    else:
+        inputs = {one.name: keras.Input((1,), dtype=kinds[one.kind], name=one.name) for one in columns}
+        if numbers:
+            values = np.stack([x[name] for name in numbers], axis=1)
+            parts.append(_standardized(_joined([inputs[name] for name in numbers]), values))
     parts += [_one_hot(inputs[one.name], x[one.name], one.name) for one in columns if one.kind == "category"]
-    return inputs, ops.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+    return inputs, _joined(parts)
+
+
+def _joined(parts: list[keras.KerasTensor]) -> keras.KerasTensor:
+    return ops.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+def _standardized(x: keras.KerasTensor, values: Array) -> keras.KerasTensor:
+    standard = normalization("normalization", x, *moments(values, axis=0), axis=-1)
+    return ops.nan_to_num(standard, nan=0.0)  # standardized, the mean is 0
 
 
 def moments(values: Array, *, axis: int | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -8,7 +8,7 @@ import re
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -21,6 +21,7 @@ from hpsearch.data.dataset import Array, Features
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.without_tensorflow import without_tensorflow
 from hpsearch.models.failures import as_model_errors
+from hpsearch.portable.saved import needs_tensorflow
 from hpsearch.spec import StudySpec
 
 _HINT = (
@@ -54,7 +55,7 @@ def load_model(path: str | Path, spec: StudySpec, *, compile: bool = True) -> ke
     Raises:
         ModelError: It needs something that the build module does not have, or Keras cannot read it.
     """
-    with without_tensorflow():
+    with nullcontext() if needs_tensorflow(path) else without_tensorflow():
         named = custom_names(path)
         objects = _find(named, spec) if named else {}
         with _explained(f"{spec.model.build or spec.model.family}: the saved model cannot be loaded", "cannot-load"):

@@ -55,7 +55,7 @@ def start(spec: StudySpec, text: str, observer: Observer) -> StudyRecord:
             )
         )
         record = ledger.load(spec.name)
-        for warning in record.objective.warnings():
+        for warning in (*record.objective.warnings(), *record.facts.data.warnings):
             _note(ledger, record, warning, observer)
         return Session(record, ledger, prepared.executor, observer).run()
 

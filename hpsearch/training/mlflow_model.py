@@ -22,9 +22,10 @@ import numpy as np
 
 from hpsearch.core.trial import Champion
 from hpsearch.core.words import first_line
+from hpsearch.data.card import card_of
 from hpsearch.data.dataset import Dataset
 from hpsearch.errors import HpsearchError, TrackingError
-from hpsearch.training import mlflow_loader
+from hpsearch.portable import predictor
 from hpsearch.training.problem import Problem
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 _LOADER = "hpsearch_champion"
-"""Module name of the loader in a model's code folder. Python imports it once for all models of a process."""
+"""Package name of the loader in a model's code folder. Python imports it once for all models of a process."""
 
 _EXAMPLES = 5
 
@@ -104,7 +105,8 @@ def _write(problem: Problem, model: "keras.Model", champion: Champion, folder: P
     example = input_example(problem.dataset)
     modules = _own_modules(problem)
     card = _make_card(problem.dataset, modules, champion)
-    about = Model(metadata={"hpsearch": {"study": problem.spec.name, "trial": champion.trial, "columns": card.columns}})
+    columns = {column.name: column.kind for column in card.columns}
+    about = Model(metadata={"hpsearch": {"study": problem.spec.name, "trial": champion.trial, "columns": columns}})
     about.add_flavor(
         "keras",
         data="data/champion",
@@ -115,8 +117,8 @@ def _write(problem: Problem, model: "keras.Model", champion: Champion, folder: P
     with _quiet_mlflow(), _emptied(folder.with_name(f"{folder.name}-parts")) as parts:
         data, code = parts / "champion", parts / "code"
         data.mkdir()
-        shutil.copyfile(champion.path, data / mlflow_loader.MODEL)
-        (data / mlflow_loader.CARD).write_text(json.dumps(dataclasses.asdict(card), indent=2), encoding="utf-8")
+        shutil.copyfile(champion.path, data / predictor.MODEL)
+        (data / predictor.CARD).write_text(json.dumps(dataclasses.asdict(card), indent=2), encoding="utf-8")
         _copy_code(modules, code)
         mlflow.pyfunc.save_model(
             str(folder),
@@ -124,7 +126,7 @@ def _write(problem: Problem, model: "keras.Model", champion: Champion, folder: P
             data_path=str(data),
             code_paths=[str(path) for path in sorted(code.iterdir())],
             mlflow_model=about,
-            signature=_signature(problem.dataset, example, mlflow_loader.Predictor(model, card).predict(example)),
+            signature=_signature(problem.dataset, example, predictor.Predictor(model, card).predict(example)),
             input_example=example,
             pip_requirements=requirements(modules if card.names else {}, problem.spec.model.build),
         )
@@ -141,20 +143,13 @@ def input_example(dataset: Dataset) -> "pd.DataFrame | np.ndarray[tuple[int, ...
     return x[:_EXAMPLES]
 
 
-def _make_card(dataset: Dataset, modules: Mapping[str, Path], champion: Champion) -> mlflow_loader.Card:
+def _make_card(dataset: Dataset, modules: Mapping[str, Path], champion: Champion) -> predictor.Card:
     import keras
 
     from hpsearch.models.saving import custom_names
 
     names = sorted(custom_names(champion.path))
-    return mlflow_loader.Card(
-        backend=keras.backend.backend(),
-        classes=dataset.classes,
-        columns={column.name: column.kind for column in dataset.columns},
-        input_shape=dataset.input_shape,
-        modules=list(modules) if names else [],
-        names=names,
-    )
+    return card_of(dataset, backend=keras.backend.backend(), modules=list(modules) if names else [], names=names)
 
 
 def _signature(
@@ -238,7 +233,7 @@ def _imports(files: Iterable[Path]) -> Iterator[str]:
 def _copy_code(modules: Mapping[str, Path], folder: Path) -> None:
     """The loader and the user's modules, each where Python finds it under its name."""
     folder.mkdir()
-    shutil.copyfile(mlflow_loader.__file__, folder / f"{_LOADER}.py")
+    shutil.copytree(Path(predictor.__file__).parent, folder / _LOADER, ignore=shutil.ignore_patterns("__pycache__"))
     for name, file in modules.items():
         target = folder.joinpath(*name.split("."))
         target = target / "__init__.py" if file.name == "__init__.py" else target.with_suffix(".py")

@@ -55,6 +55,9 @@ class Worker(WorkerProtocol):
             input_shape=dataset.input_shape,
             folds=tuple(FoldSize(len(fold.train), len(fold.validation)) for fold in self.problem.folds),
             extra=plain,
+            schema=dataset.schema,
+            class_counts=dataset.class_counts(),
+            warnings=dataset.warnings,
         )
 
     def discover_space(self) -> Mapping[str, Parameter]:

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from hpsearch.core.facts import Column, Task
-from hpsearch.data.categories import MISSING, category_code, category_codes
 from hpsearch.data.tables import from_frame, rows_of
+from hpsearch.portable.cells import MISSING, category_code
 from tests.raising import raises
 
 from .conftest import make_spec
@@ -30,10 +30,10 @@ def test_columns_get_roles_types_and_codes(cars, load):
     dataset = load("cars.csv", target="mpg", group="maker")
     assert dataset.task is Task.REGRESSION
     assert dataset.columns == (
-        Column("cylinders", "number"),
-        Column("horsepower", "number"),
-        Column("origin", "category"),
-        Column("diesel", "number"),
+        Column("cylinders", "number", "number"),
+        Column("horsepower", "number", "number"),
+        Column("origin", "category", "text"),
+        Column("diesel", "number", "boolean"),
     )
     x = dataset.train.x
     assert x["horsepower"].dtype == np.float32
@@ -57,7 +57,7 @@ def test_two_texts_with_one_code_are_refused():
     texts = (str(i * i * 2_654_435_761 % 2**48) for i in range(100_000))
     pair = next((seen[code], text) for text in texts if seen.setdefault(code := category_code(text), text) != text)
     with raises("data.category-clash", column="c", texts=pair, checksum=code):
-        category_codes("c", pair)
+        from_frame(pd.DataFrame({"c": pair, "y": [1.5, 2.5]}), make_spec("rows.csv", target="y"))
 
 
 def test_text_target_gives_named_classes_and_several_targets_a_matrix(cars, load):
@@ -71,7 +71,7 @@ def test_text_target_gives_named_classes_and_several_targets_a_matrix(cars, load
 
 def test_a_number_can_be_declared_a_category(cars, load):
     dataset = load("cars.csv", target="mpg", ignore=["maker"], options={"categories": ["cylinders"]})
-    assert Column("cylinders", "category") in dataset.columns
+    assert Column("cylinders", "category", "number") in dataset.columns
     assert dataset.train.x["cylinders"].tolist() == [*[category_code("8")] * 2, *[category_code("4")] * 3]
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from hpsearch.core.facts import Column, Task
-from hpsearch.data.categories import category_code
 from hpsearch.data.dataset import Part, TrainingData
 from hpsearch.errors import ModelError
 from hpsearch.models.inputs import encode, encode_array, moments, word_layer
+from hpsearch.portable.cells import category_code
 from hpsearch.spec import make_space
 from hpsearch.spec.families import FAMILIES
 from tests.models.conftest import SGD, builder_of, make_problem

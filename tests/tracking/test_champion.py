@@ -241,7 +241,7 @@ def check_loading(models: Path, uri: str) -> dict[str, Any]:
     ]
     assert all("==" in line for line in found["needed"])
     assert "missing inputs ['garden', 'city']" in found["errors"][0] or "garden" in found["errors"][0]
-    assert "needs numbers, but holds 'many'" in found["errors"][1]
+    assert "needs numbers, but has text: 'many' in row 0" in found["errors"][1]
     return found
 
 

@@ -1,0 +1,292 @@
+"""CSV files as tables. pandas guesses column by column; what it would guess without a word is refused or said here."""
+
+import csv
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpsearch.core.words import first_line, listed
+from hpsearch.errors import DataError
+from hpsearch.portable.columns import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CSV_OPTIONS = ("sep", "decimal", "thousands", "encoding", "na_values", "comment", "header")
+"""Options of CSV files. ``header`` says whether the first row holds names; the others are those of
+``pandas.read_csv``."""
+
+_SEPARATORS = ";\t|"
+
+_HEAD = 1_000
+"""Rows that are looked at for codes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFile:
+    """A CSV or TSV file and the options that say how it is written.
+
+    Attributes:
+        path: The file.
+        options: Some of :data:`CSV_OPTIONS`.
+    """
+
+    path: Path
+    options: Mapping[str, object]
+
+    def read(self, as_text: Sequence[str] = ()) -> "pd.DataFrame":
+        """The table, with each column in the type that all of its cells have.
+
+        In a column of texts, only an empty cell is an empty cell: ``None`` or ``NA`` may be the name of a class. In
+        numbers they mean that there is none.
+
+        Args:
+            as_text: Columns to read as text, whatever they hold.
+
+        Raises:
+            DataError: The file is no table, or its rows are longer or shorter than its header.
+        """
+        header = self._header()
+        _check_header(self.path, header, self.options)
+        names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
+        frame = self._parse(names)
+        self._check_short_rows(frame, header)
+        texts = [name for name in names if not _is_typed(frame[name]) or name in as_text]
+        if texts:
+            raw = self._parse(names, usecols=texts, dtype=str, keep_default_na=False, na_values=self._na_values)
+            frame = frame.assign(**{name: raw[name] for name in texts})
+        return frame
+
+    def leading_zeros(self, frame: "pd.DataFrame") -> list[str]:
+        """Warnings about whole numbers of `frame` that the file writes as codes are written, such as 007."""
+        import pandas as pd
+
+        whole = [name for name in frame.columns if pd.api.types.is_integer_dtype(frame[name])]
+        if not whole:
+            return []
+        head = self._parse(list(frame.columns), usecols=whole, dtype=str, keep_default_na=False, nrows=_HEAD)
+        found = {name: head[name][head[name].str.match(r"\s*[+-]?0\d")] for name in whole}
+        return [
+            f"column {name!r} is read as numbers, but has leading zeros, such as {texts.iloc[0]}. If these are codes: "
+            f'options = {{ categories = ["{name}"] }}'
+            for name, texts in found.items()
+            if len(texts)
+        ]
+
+    def read_like(self, columns: Sequence[Column], *, inferred: Sequence[str] | None = None) -> "pd.DataFrame":
+        """A table with known columns, read as training has read them.
+
+        Args:
+            columns: What training has learnt.
+            inferred: For ledgers of hpsearch 0.1, which do not say: columns to read as pandas sees them, and all words
+                for "empty" count in texts. None for others.
+
+        Raises:
+            DataError: The file is no table. Missing columns are no error here.
+        """
+        header = self._header()
+        names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
+        known = [column for column in columns if column.name in names]
+        texts = {one.name for one in known if one.kind == "category" and one.name not in (inferred or ())}
+        empty = self._na_values if inferred is None else [*_na_words(), *self._na_values]
+        frame = self._parse(
+            names,
+            dtype=dict.fromkeys(texts, str),
+            keep_default_na=False,
+            na_values={
+                name: empty if name in texts else [*_na_words(), *self._na_values] for name in dict.fromkeys(names)
+            },
+            blank_rows=len(names) == 1,
+        )
+        self._check_short_rows(frame, header)
+        return frame
+
+    def read_numbers(self) -> "pd.DataFrame":
+        """A table of rows for a model that takes one array: a first row of numbers is data, not names."""
+        first = self._first_row()
+        has_names = not _are_numbers(first, self.options) or _counts(first)
+        names = list(map(str, range(len(first))))
+        return self._parse(names, header=0 if has_names else None, blank_rows=len(first) == 1)
+
+    def _first_row(self) -> list[str]:
+        with _explained(self.path):
+            import pandas as pd
+
+            given = {name: self._given[name] for name in ("sep", "encoding", "comment") if name in self._given}
+            first = pd.read_csv(self.path, header=None, nrows=1, dtype=str, keep_default_na=False, **given)
+        return [str(cell) for cell in first.iloc[0]]
+
+    def _header(self) -> list[str]:
+        first = self._first_row()
+        return first if self._has_header else [str(place) for place in range(len(first))]
+
+    @property
+    def _has_header(self) -> bool:
+        return self.options.get("header", True) is not False
+
+    @property
+    def _given(self) -> "dict[str, object]":
+        """The options for pandas."""
+        own = {name: value for name, value in self.options.items() if name not in ("header", "na_values")}
+        return {**({"sep": "\t"} if self.path.suffix.lower() == ".tsv" else {}), **own}
+
+    @property
+    def _na_values(self) -> list[str]:
+        """Cells that are empty whatever a column holds."""
+        more = self.options.get("na_values", [])
+        return ["", *(map(str, more) if isinstance(more, list) else [str(more)])]
+
+    def _parse(self, names: list[str], *, blank_rows: bool = False, **more: object) -> "pd.DataFrame":
+        import pandas as pd
+
+        # Whatever pandas would do with longer rows (shift the columns, cut the rows), it is wrong.
+        options = {
+            "header": 0 if self._has_header else None,
+            "names": names,
+            "index_col": False,
+            "low_memory": False,
+            "skip_blank_lines": not blank_rows,
+            "na_values": self._na_values,
+            **self._given,
+            **more,
+        }
+        with _explained(self.path, len(names)), warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(self.path, **options)
+
+    def _check_short_rows(self, frame: "pd.DataFrame", header: Sequence[str]) -> None:
+        """pandas fills short rows with empty cells. A short row has an empty last cell, so few files are read again."""
+        if len(header) < 2 or not len(frame) or not frame.iloc[:, -1].isna().any():
+            return
+        sep = str(self._given.get("sep", ","))
+        if len(sep) != 1 or "comment" in self._given:
+            return
+        with self.path.open(encoding=str(self._given.get("encoding", "utf-8-sig")), newline="") as file:
+            reader = csv.reader(file, delimiter=sep)
+            for row in reader:
+                if row and len(row) < len(header):
+                    raise _ragged(self.path, reader.line_num, len(row), len(header))
+
+
+def _is_typed(values: "pd.Series[str]") -> bool:
+    import pandas as pd
+
+    return bool(pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values))
+
+
+def _na_words() -> list[str]:
+    """The words that pandas takes for an empty cell."""
+    from pandas._libs.parsers import STR_NA_VALUES
+
+    return sorted(STR_NA_VALUES)
+
+
+def _are_numbers(cells: Sequence[str], options: Mapping[str, object]) -> bool:
+    point = str(options.get("decimal", "."))
+    return all(re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", cell.replace(point, ".")) for cell in cells)
+
+
+def _counts(cells: Sequence[str]) -> bool:
+    """Whether these are the names that a DataFrame without names writes: 0, 1, 2 …"""
+    return list(cells) == [str(place) for place in range(len(cells))]
+
+
+def _check_header(path: Path, header: Sequence[str], options: Mapping[str, object]) -> None:
+    if options.get("header", True) not in (True, False):
+        raise DataError(
+            f"{path}: option header must be true or false, but got {options['header']!r}",
+            code="bad-option",
+            option="header",
+            value=options["header"],
+        )
+    if "header" not in options and _are_numbers(header, options) and not _counts(header):
+        raise DataError(
+            f"{path}: the first row, {listed(header, most=5)}, holds numbers, not names of columns",
+            code="no-header",
+            hint="add a row of names; or set [data] options = { header = false }, which names the columns 0, 1, 2 …; "
+            "or header = true if these are the names",
+            path=str(path),
+            first=tuple(header),
+        )
+    if len(header) == 1 and "sep" not in options and (found := [one for one in _SEPARATORS if one in header[0]]):
+        raise DataError(
+            f"{path} has one column only, {header[0]!r}",
+            code="one-column",
+            hint=f"if {found[0]!r} separates the columns: [data] options = {{ sep = {found[0]!r} }}",
+            path=str(path),
+            separator=found[0],
+        )
+    named = [name for name in header if name]
+    if twice := next((name for name in named if named.count(name) > 1), None):
+        raise DataError(
+            f"{path}: two columns are called {twice!r}",
+            code="duplicate-column",
+            hint="rename one of them",
+            path=str(path),
+            column=twice,
+        )
+
+
+def _ragged(path: Path, line: int, found: int, wanted: int) -> DataError:
+    return DataError(
+        f"{path}: line {line} has {found} field{'s' * (found != 1)}, but the header has {wanted}",
+        code="ragged-row",
+        hint="give every row as many fields as the header; quote texts that contain the separator",
+        path=str(path),
+        line=line,
+        found=found,
+        wanted=wanted,
+    )
+
+
+@contextmanager
+def _explained(path: Path, fields: int = 0) -> Iterator[None]:
+    """Say what is wrong with a file that pandas cannot read."""
+    import pandas as pd
+
+    try:
+        yield
+    except pd.errors.EmptyDataError:
+        raise DataError(
+            f"{path} is empty", code="empty-file", hint="a table needs a header row and data rows", path=str(path)
+        ) from None
+    except pd.errors.ParserWarning:
+        raise _ragged(path, 2, _fields_in_second_row(path, fields), fields) from None
+    except UnicodeDecodeError as error:
+        raise _not_decoded(path, error) from None
+    except (ValueError, TypeError, OSError, LookupError) as error:  # parser and option errors
+        long = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+        if long:
+            raise _ragged(path, int(long[2]), int(long[3]), int(long[1])) from None
+        raise DataError(
+            f"{path} cannot be read as CSV: {first_line(error) if str(error).strip() else type(error).__name__}",
+            code="unreadable-file",
+            hint=f"[data] options can set {listed(CSV_OPTIONS)}",
+            path=str(path),
+            format="CSV",
+        ) from None
+
+
+def _fields_in_second_row(path: Path, fields: int) -> int:
+    with suppress(OSError, UnicodeDecodeError, csv.Error), path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, csv.Sniffer().sniff(file.readline()))
+        return len(next(row for row in rows if row))
+    return fields + 1
+
+
+def _not_decoded(path: Path, error: UnicodeDecodeError) -> DataError:
+    with path.open("rb") as file:
+        start = file.read(2)
+    guess = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "cp1252"
+    return DataError(
+        f"{path} is not {error.encoding.upper()} text",
+        code="bad-encoding",
+        hint=f'name its encoding: [data] options = {{ encoding = "{guess}" }}, if that is what it is',
+        path=str(path),
+        encoding=error.encoding,
+        guess=guess,
+    )

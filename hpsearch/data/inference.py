@@ -1,0 +1,262 @@
+"""What a column of a table is, judged by all of its cells."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.data.dataset import Array
+from hpsearch.errors import DataError
+from hpsearch.portable.columns import CellType, Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_CATEGORIES = 200
+"""A text column with more distinct texts than this, or with more than half as many as rows, counts as free text."""
+
+FEW_NUMBERS = 20
+"""Texts that are all whole numbers are categories if there are at most so many different ones, else numbers."""
+
+_FLOAT32_ROWS = 20_000
+"""Rows that are looked at to see whether float32 keeps them apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """What a column is.
+
+    Attributes:
+        column: Its name, kind and cells.
+        warnings: What looks like a mistake, one sentence each.
+    """
+
+    column: Column
+    warnings: tuple[str, ...] = ()
+
+
+def infer_column(source: str, values: "pd.Series[str]", *, forced: bool) -> Inferred:
+    """What a column is, and what looks wrong with it.
+
+    Args:
+        source: For messages.
+        values: All cells.
+        forced: Whether to treat it as categories, whatever it looks like.
+
+    Raises:
+        DataError: No model can take it: it is empty, infinite, free text, dates or something nested.
+    """
+    import pandas as pd
+
+    name = str(values.name)
+    filled = values.dropna()
+    if filled.empty:
+        raise DataError(
+            f"{source}: column {name!r} is empty",
+            code="empty-column",
+            hint=f'leave it out: [data] ignore = ["{name}"]',
+            source=source,
+            column=name,
+        )
+    is_category = forced or isinstance(values.dtype, pd.CategoricalDtype)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        filled = filled.astype(values.dtype.categories.dtype)
+    kind = pd.api.types.infer_dtype(filled, skipna=True)
+    if is_category:
+        return _category(source, filled, len(values), kind, forced=True)
+    if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
+        return _number(filled)
+    if kind == "boolean":
+        if pd.api.types.is_bool_dtype(values):
+            return Inferred(Column(name, "number", "boolean"))
+        return Inferred(Column(name, "category", "boolean"))
+    if kind in ("datetime64", "datetime", "date", "period") or (kind == "string" and _are_dates(filled)):
+        raise DataError(
+            f"{source}: column {name!r} has dates, which models cannot take",
+            code="date-column",
+            hint=f'order the rows by it: [data] time = "{name}"; or leave it out: ignore = ["{name}"]',
+            source=source,
+            column=name,
+        )
+    if kind == "string":
+        return _texts(source, values, filled)
+    if kind in ("mixed", "mixed-integer") and all(isinstance(cell, str | int | float | bool) for cell in filled):
+        return _texts(source, values, filled)
+    first = filled.iloc[0]
+    raise DataError(
+        f"{source}: column {name!r} holds values of type {type(first).__name__}, but a cell must be a number or a text",
+        code="nested-column",
+        hint=f'make one column per number; or leave it out: [data] ignore = ["{name}"]',
+        source=source,
+        column=name,
+        type=type(first).__name__,
+    )
+
+
+def _texts(source: str, values: "pd.Series[str]", filled: "pd.Series[str]") -> Inferred:
+    import pandas as pd
+
+    name, texts = str(values.name), filled.astype(str)
+    numbers = pd.to_numeric(texts, errors="coerce")
+    if numbers.notna().all():
+        return _numbers_as_text(name, texts)
+    _check_numbers(source, values, texts, numbers.notna().to_numpy())
+    return _category(source, filled, len(values), pd.api.types.infer_dtype(filled), forced=False)
+
+
+def _numbers_as_text(name: str, texts: "pd.Series[str]") -> Inferred:
+    """Numbers that the file or the DataFrame holds as text. A CSV file has no such columns."""
+    distinct = texts.unique()
+    codes = len(distinct) <= FEW_NUMBERS and all(re.fullmatch(r"[+-]?\d+", one) for one in distinct)
+    if codes or any(_has_leading_zero(one) for one in distinct):
+        return Inferred(
+            Column(name, "category", "text"),
+            (f"column {name!r} holds numbers as text, such as {distinct[0]!r}; they are categories. Convert the column "
+             "if they are amounts",),
+        )  # fmt: skip
+    return Inferred(
+        Column(name, "number", "number"),
+        (f"column {name!r} holds numbers as text, such as {distinct[0]!r}; they are read as numbers. If they are "
+         f'categories: options = {{ categories = ["{name}"] }}',),
+    )  # fmt: skip
+
+
+def _number(filled: "pd.Series[str]") -> Inferred:
+    from hpsearch.portable.cells import to_numbers
+
+    name = str(filled.name)
+    numbers = to_numbers(filled)
+    offset, lost = float32_offset(numbers.dropna().to_numpy())
+    column = Column(name, "number", "number", offset)
+    if lost:
+        warning = (
+            f"column {name!r}: different numbers, such as {numbers.iloc[0]:.17g}, are equal in float32, which keeps 7 "
+            f"digits; {lost:.0%} of them stay so when {offset:.17g} is subtracted first. Divide the column into parts"
+        )
+        return Inferred(column, (warning,))
+    if offset:
+        warning = (
+            f"column {name!r}: float32 keeps 7 digits, too few for numbers such as {numbers.iloc[0]:.17g}; "
+            f"{offset:.17g} is subtracted before the model gets them, in predictions too"
+        )
+        return Inferred(column, (warning,))
+    return Inferred(column)
+
+
+def float32_offset(numbers: Array) -> tuple[float, float]:
+    """What to subtract so that float32 keeps different numbers apart, and the share that it merges even then.
+
+    Args:
+        numbers: Without gaps, shape ``(n,)``.
+
+    Returns:
+        0 and 0 if float32 keeps them apart as they are.
+    """
+    distinct = np.unique(numbers[:: -(-len(numbers) // _FLOAT32_ROWS)])
+    if distinct.dtype.kind == "b" or not np.isfinite(distinct).all() or _merged(distinct) <= 0.01:
+        return 0.0, 0.0
+    middle = (distinct[0] + distinct[-1]) / 2 if distinct.dtype.kind == "f" else distinct[len(distinct) // 2]
+    offset = float(np.floor(float(middle)))
+    moved = np.subtract(distinct, int(offset) if distinct.dtype.kind in "iu" else offset)
+    lost = _merged(moved)
+    return offset, lost if lost > 0.01 else 0.0
+
+
+def counts_rows(values: "pd.Series[str]") -> bool:
+    """Whether a column has every whole number from some start on exactly once, in any order."""
+    import pandas as pd
+
+    if not pd.api.types.is_integer_dtype(values) or len(values) < 3 or not values.is_unique:
+        return False
+    return int(values.max()) - int(values.min()) == len(values) - 1
+
+
+def _merged(distinct: Array) -> float:
+    """The share of different numbers that float32 does not keep apart."""
+    return 1 - len(np.unique(distinct.astype(np.float32))) / len(distinct)
+
+
+def _category(source: str, filled: "pd.Series[str]", rows: int, kind: str, *, forced: bool) -> Inferred:
+    import pandas as pd
+
+    name = str(filled.name)
+    cells: CellType = "any"
+    if kind in ("integer", "floating", "decimal", "mixed-integer-float"):
+        cells = "number"
+    elif kind == "boolean":
+        cells = "boolean"
+    elif kind == "string":
+        numbers = forced and pd.to_numeric(filled, errors="coerce").notna().all()
+        cells = "number" if numbers and not any(map(_has_leading_zero, filled.unique())) else "text"
+    if not forced:
+        _check_categories(source, name, filled.astype(str), rows)
+    return Inferred(Column(name, "category", cells))
+
+
+def _has_leading_zero(text: str) -> bool:
+    return re.match(r"\s*[+-]?0\d", text) is not None
+
+
+def _are_dates(texts: "pd.Series[str]") -> bool:
+    import pandas as pd
+
+    few = texts.head(100)
+    if not few.str.fullmatch(r"\s*\d{4}-\d{2}-\d{2}([T ].*)?").all():
+        return False
+    return bool(pd.to_datetime(few, format="ISO8601", errors="coerce", utc=True).notna().all())
+
+
+def _check_numbers(source: str, values: "pd.Series[str]", texts: "pd.Series[str]", parsed: NDArray[np.bool_]) -> None:
+    """Refuse a column of numbers in which some cells are text."""
+    name = str(values.name)
+    if (comma := comma_share(texts)) > 0.9:
+        raise DataError(
+            f"{source}: column {name!r} has numbers with a decimal comma, such as {texts.iloc[0]!r}",
+            code="decimal-comma",
+            hint='[data] options = { decimal = "," }',
+            source=source,
+            column=name,
+            share=comma,
+        )
+    if parsed.mean() <= 0.5:
+        return
+    filled_row = int((~parsed).argmax())
+    row = int(np.flatnonzero(values.notna().to_numpy())[filled_row])
+    count, bad = int((~parsed).sum()), texts.iloc[filled_row]
+    raise DataError(
+        f"{source}: column {name!r} needs numbers, but row {row} has {bad[:80]!r} ({count} of {len(values)} rows "
+        f"{'has' if count == 1 else 'have'} text)",
+        code="text-in-numbers",
+        hint=f'if it means an empty cell: [data] options = {{ na_values = ["{bad[:80]}"] }}; if these are categories: '
+        f'options = {{ categories = ["{name}"] }}',
+        source=source,
+        column=name,
+        row=row,
+        value=bad,
+        count=count,
+    )
+
+
+def comma_share(texts: "pd.Series[str]") -> float:
+    """The share of texts that are whole numbers or numbers with a decimal comma; 0 if none has a comma."""
+    few = texts.head(1000).astype(str)
+    if not few.str.contains(",", regex=False).any():
+        return 0.0
+    return float(few.str.fullmatch(r"\s*[+-]?\d+(,\d+)?([eE][+-]?\d+)?\s*").mean())
+
+
+def _check_categories(source: str, name: str, texts: "pd.Series[str]", rows: int) -> None:
+    distinct = texts.nunique()
+    if distinct > MAX_CATEGORIES or (distinct > 20 and distinct > rows / 2):
+        raise DataError(
+            f"{source}: column {name!r} has {distinct} distinct texts in {rows} rows, such as {texts.iloc[0][:80]!r}. "
+            "This looks like free text, not categories",
+            code="free-text",
+            hint=f'leave it out: [data] ignore = ["{name}"]; or force it: options = {{ categories = ["{name}"] }}',
+            source=source,
+            column=name,
+            distinct=distinct,
+            rows=rows,
+        )

@@ -1,0 +1,157 @@
+"""Cells of a column as what a model takes: numbers as float32, categories as codes.
+
+JAX has no string tensors. Numbering the categories of a whole file would leak the categories of the validation rows
+into training. So the code of a category is a checksum of its text, the same in every file, fold and process.
+The model compares codes with those of its training rows (:mod:`hpsearch.models.inputs`).
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .columns import NUMBERS, CellType, Column
+from .errors import RowsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MISSING = -1
+"""Code of an empty cell, which is a category of its own."""
+
+Cells: TypeAlias = "pd.Series[str]"
+"""A column, with cells of any type."""
+
+_BOOLEANS = {"true": True, "false": False}
+
+
+def inputs_of(values: Cells, column: Column) -> NDArray[np.float32] | NDArray[np.int32]:
+    """A column as the model takes it: float32 with NaN for empty cells, or int32 codes; shape ``(n_rows,)``.
+
+    Raises:
+        RowsError: The column needs numbers and has text or an infinite value, or it needs texts and has numbers.
+    """
+    if column.kind == "category":
+        return codes_of(values, column)
+    numbers = _moved(to_numbers(values, column.cells), column.offset)
+    infinite = np.isinf(numbers)
+    _check(infinite, values, "not-finite", "has an infinite value", "the largest float32 is 3.4e38")
+    return numbers
+
+
+def packed(inputs: Mapping[str, NDArray[np.generic]], columns: Sequence[Column]) -> dict[str, NDArray[np.generic]]:
+    """The inputs with all number columns in one array of shape ``(n_rows, n_columns)``, called :data:`NUMBERS`."""
+    numbers = [column.name for column in columns if column.kind == "number"]
+    rest = {column.name: inputs[column.name] for column in columns if column.kind == "category"}
+    return {NUMBERS: np.stack([inputs[name] for name in numbers], axis=1), **rest}
+
+
+def to_numbers(values: Cells, cells: CellType = "number") -> "pd.Series[float]":
+    """A column as numbers of its own precision, NaN where a cell is empty.
+
+    Raises:
+        RowsError: A cell is text.
+    """
+    import pandas as pd
+
+    if values.dtype == object:
+        values = values.map(lambda cell: float(cell) if isinstance(cell, Decimal) else cell)
+    if cells == "boolean" and not pd.api.types.is_bool_dtype(values):
+        values = _as_booleans(values)
+    numbers = pd.to_numeric(values, errors="coerce")
+    _check((numbers.isna() & values.notna()).to_numpy(), values, "text-in-numbers", "needs numbers, but has text")
+    return numbers
+
+
+def _moved(numbers: "pd.Series[float]", offset: float) -> NDArray[np.float32]:
+    """float32, after the offset has been subtracted in the column's own precision."""
+    if offset:
+        import pandas as pd
+
+        # Whole numbers of 64 bits are more exact than float64.
+        whole = pd.api.types.is_integer_dtype(numbers) and float(offset).is_integer()
+        numbers = numbers - (int(offset) if whole else offset)
+    with np.errstate(over="ignore"):
+        return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32))
+
+
+def codes_of(values: Cells, column: Column) -> NDArray[np.int32]:
+    """The codes of a column of categories; an empty cell is ``MISSING``.
+
+    Raises:
+        RowsError: The categories are texts, and a cell is a number: ``7`` may have been ``007``.
+    """
+    cells = list(category_texts(values, column))
+    codes = {text: category_code(text) for text in dict.fromkeys(cells)}
+    return np.array([codes[text] for text in cells], dtype=np.int32)
+
+
+def category_texts(values: Cells, column: Column) -> Iterator[str | None]:
+    """The text that each category is known by; None for an empty cell. See :func:`codes_of`."""
+    plain = values.astype(object).where(values.notna(), None)
+    if column.cells == "text":
+        wrong = np.array([cell is not None and not isinstance(cell, str) for cell in plain], dtype=bool)
+        hint = "read the file with this column as text: 7 may have been 007"
+        _check(wrong, values, "numbers-in-texts", "needs texts, but has numbers", hint)
+    convert = _CONVERT[column.cells]
+    return (None if cell is None else convert(cell) for cell in plain)
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, float | np.floating | Decimal) and float(cell).is_integer():
+        cell = int(cell)
+    return str(cell)
+
+
+def _number_text(cell: object) -> str:
+    try:
+        return _text(float(cell) if isinstance(cell, str) else cell)
+    except ValueError:
+        return str(cell)
+
+
+def _boolean_text(cell: object) -> str:
+    return str(_BOOLEANS.get(cell.strip().lower(), cell)) if isinstance(cell, str) else _text(cell)
+
+
+_CONVERT: dict[CellType, Callable[[object], str]] = {
+    "text": _text,
+    "any": _text,
+    "number": _number_text,
+    "boolean": _boolean_text,
+}
+
+
+def category_code(value: object) -> int:
+    """The upper 24 bits of the CRC-32 of the text's UTF-8 bytes; ``MISSING`` for None and NaN.
+
+    float32 represents 24 bits exactly. Other programs can compute the code of ``"USA"`` as
+    ``zlib.crc32("USA".encode()) >> 8``. Whole numbers and booleans are coded by their text, ``"4"`` or ``"True"``. So
+    are whole numbers stored as floats (4.0), which pandas makes of them if the column has an empty cell.
+    """
+    if value is None or value != value:
+        return MISSING
+    return zlib.crc32(_text(value).encode()) >> 8
+
+
+def _as_booleans(values: Cells) -> Cells:
+    return values.map(lambda cell: _BOOLEANS.get(cell.strip().lower(), cell) if isinstance(cell, str) else cell)
+
+
+def _check(bad: NDArray[np.bool_], values: Cells, code: str, what: str, hint: str = "") -> None:
+    if not bad.any():
+        return
+    row, count = int(bad.argmax()), int(bad.sum())
+    value = str(values.iloc[row])[:80]
+    raise RowsError(
+        f"column {values.name!r} {what}: {value!r} in row {row} ({count} of {len(values)} rows)",
+        code=code,
+        hint=hint,
+        column=str(values.name),
+        row=row,
+        value=value,
+        count=count,
+    )

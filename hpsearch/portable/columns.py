@@ -1,0 +1,30 @@
+"""A column of a table: what training has learnt about it, so that later rows are read alike."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["number", "category"]
+
+CellType = Literal["number", "boolean", "text", "any"]
+
+
+NUMBERS = "numbers"
+"""Name of the one input for all number columns of a wide table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One input column of a table.
+
+    Attributes:
+        name: As in the table's header.
+        kind: How the model treats it.
+        cells: What its cells are, whatever later rows look like. If all cells of a text column happen to be digits,
+            they are still texts. ``any`` is a mixture: each category is known by its text.
+        offset: Subtracted from numbers in float64 before they become float32, which keeps 7 digits only. 0 for most.
+    """
+
+    name: str
+    kind: Kind
+    cells: CellType = "any"
+    offset: float = 0.0

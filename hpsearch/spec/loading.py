@@ -25,12 +25,13 @@ def load_spec(path: str | Path) -> tuple[StudySpec, str]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, error) from None
+    except OSError as error:
         near = _similar_file(path)
         raise SpecError(
-            f"{path} cannot be read: {reason}",
+            f"{path} cannot be read: {error.strerror}",
             code="unreadable-file",
             hint=f"did you mean {near}?" if near else "`hpsearch init` writes a new study file",
             path=str(path),
@@ -65,6 +66,20 @@ def parse_spec(text: str, *, origin: str = "study file", folder: str | Path = ".
     if spec.model.family is not None:  # the space of a build function depends on its code
         make_space(spec, origin=origin)
     return spec
+
+
+def _not_utf8(path: Path, error: UnicodeDecodeError) -> SpecError:
+    data: bytes = error.object
+    found = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "Windows-1252 or Latin-1"
+    line = data[: error.start].count(b"\n") + 1
+    return SpecError(
+        f"{path} cannot be read: it is not UTF-8 text, see line {line} (it may be {found})",
+        code="not-utf8",
+        hint="save it as UTF-8",
+        path=str(path),
+        line=line,
+        encoding=found,
+    )
 
 
 def _space_problems(raw: Mapping[str, object]) -> list[SpecProblem]:

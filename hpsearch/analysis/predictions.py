@@ -134,6 +134,9 @@ def predictions_info(record: StudyRecord, predictions: Predictions | None) -> Pr
     if predictions is None or not len(predictions.y_true):
         missing = "the champion's predictions are missing (deleted?)"
         return PredictionsInfo(kind, reason=missing if record.facts.data.test_rows else "there are no test rows")
+    if kind == "values" and predictions.y_true.size != predictions.y_pred.size:
+        outputs, targets = predictions.y_pred.shape[1:], predictions.y_true.shape[1:]
+        return PredictionsInfo(kind, reason=f"outputs of shape {outputs} are not values for targets of shape {targets}")
     return _values(predictions) if kind == "values" else _classes(record, predictions)
 
 
@@ -175,6 +178,8 @@ _ROOTS = {"rmse", "root_mean_squared_error"}
 
 def _per_row(predictions: Predictions, metric: str) -> tuple[Floats, Callable[[Floats], Floats]] | None:
     """Values per row, and a function that turns their mean into the metric; None for a metric not known here."""
+    if predictions.y_true.ndim > 2 or predictions.y_pred.ndim > 2:
+        return None  # arrays per row: the metric may be of pixels, or of steps
     if metric in _ACCURACIES:
         predicted = class_probabilities(predictions.y_pred).argmax(axis=1)
         return (predicted == class_numbers(predictions.y_true)).astype(float), _same

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hpsearch import analysis, report
 from hpsearch.champion.files import check_champion
+from hpsearch.core.facts import Task
 from hpsearch.errors import HpsearchError, SpecError
 from hpsearch.executors import make_executor
 from hpsearch.ledger.record import StudyRecord
@@ -64,26 +65,26 @@ def export(record: StudyRecord, study_folder: Path, target: Path) -> list[Export
         Exported("study.toml", "the study file"),
         Exported("trials.csv", "every trial with its config and scores"),
         Exported(write_report(record, study_folder, format="html", folder=target).name, "the report"),
-        _export_predictions(study_folder / "predictions.npz", target / "predictions.csv"),
+        _export_predictions(record, study_folder / "predictions.npz", target / "predictions.csv"),
         *_export_saved_model(record, champion, target),
     ]
 
 
-def _export_predictions(source: Path, target: Path) -> Exported:
+def _export_predictions(record: StudyRecord, source: Path, target: Path) -> Exported:
     import numpy as np
     import pandas as pd
 
     if not source.exists():
         return Exported(target.name, "not written: no test rows were held out, or their predictions were deleted")
     with np.load(source, allow_pickle=False) as arrays:
-        predicted = arrays["y_pred"]
-        table = pd.DataFrame({"row": arrays["rows"]})
-        truth = arrays["y_true"]
-        table["y_true"] = truth.argmax(axis=1) if truth.ndim == 2 else truth
-        columns = [predicted] if predicted.ndim == 1 else list(predicted.T)
-        for i, column in enumerate(columns):
-            table["y_pred" if len(columns) == 1 else f"y_pred_{i}"] = column
-    table.to_csv(target, index=False)
+        truth, predicted, rows = arrays["y_true"], arrays["y_pred"], arrays["rows"]
+    if record.facts.data.task is not Task.REGRESSION and truth.ndim == 2:
+        truth = truth.argmax(axis=1)  # one-hot rows
+    columns = {"row": rows}
+    for name, values in (("y_true", truth), ("y_pred", predicted)):
+        flat = values.reshape(len(rows), -1).T
+        columns |= {name if len(flat) == 1 else f"{name}_{i}": column for i, column in enumerate(flat)}
+    pd.DataFrame(columns).to_csv(target, index=False)
     return Exported(target.name, "the champion's predictions of the test rows")
 
 

@@ -1,6 +1,7 @@
 """Phrases that many messages share."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -25,8 +26,9 @@ def listed(names: Iterable[object], *, most: int | None = None) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text that is not blank."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    """The first line of an error's text that is not blank, without the colours of terminals."""
+    plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", str(error))
+    return next((line.strip() for line in plain.splitlines() if line.strip()), "no message")
 
 
 def duration(seconds: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, SupportsInt, TypeGuard, runtime_chec
 
 import numpy as np
 
-from hpsearch.core.foreign import errors_as
+from hpsearch.core.foreign import errors_as, said
 from hpsearch.core.user_code import load_object
 from hpsearch.data.dataset import Array, Features
 from hpsearch.data.loaded import Loaded
@@ -46,16 +46,15 @@ def read_function(spec: "StudySpec") -> Loaded:
 
 def _call(address: str, function: Callable[..., object], options: Mapping[str, object]) -> object:
     def explain(error: Exception) -> DataError:
-        where = traceback.extract_tb(error.__traceback__)[-1]
         shown = ", ".join(f"{name}={value!r}" for name, value in options.items())
         return DataError(
-            f"{address}({shown}) raised {type(error).__name__}: {error} ({where.filename}, line {where.lineno})",
+            f"{address}({shown}) raised {said(error)}",
             code="function-raised",
             hint="hpsearch passes [data] options to it as keyword arguments",
             source=address,
             options=shown,
             type=type(error).__name__,
-            line=where.lineno,
+            line=traceback.extract_tb(error.__traceback__)[-1].lineno,
         )
 
     with errors_as(explain):

@@ -12,7 +12,7 @@ from hpsearch.data.dataset import Array
 from hpsearch.data.keras_cache import cached
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.source import Source
-from hpsearch.data.word_rows import same_width, word_rows
+from hpsearch.data.word_rows import same_width, word_rows, word_sequences
 from hpsearch.errors import DataError
 
 _SEED = 113  # of the shuffles in keras.datasets
@@ -40,31 +40,42 @@ def fashion_mnist() -> Loaded:
     return Loaded(x, y, x_test, y_test, classes=_CLOTHES, extra=_PIXELS)
 
 
-def imdb(*, words: int = 10_000) -> Loaded:
+def imdb(*, words: int = 10_000, sequences: int | None = None) -> Loaded:
     """25,000 + 25,000 film reviews as rows of word numbers; 0 is a bad review, 1 a good one.
 
     Args:
         words: Word numbers from this on become 2 ("unknown"), as in Keras.
+        sequences: Rows hold the last so many words in their order, with 0 in front of shorter texts. Without it, they
+            hold the distinct words of the text, ascending.
     """
-    _check_words("keras:imdb", words)
+    _check_words("keras:imdb", words, sequences)
     with np.load(cached("imdb", "imdb.npz"), allow_pickle=True) as file:
         parts = [(file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")]
     random = np.random.RandomState(_SEED)  # one generator for both parts, as Keras shuffles
     order = [_shuffled(random, len(y)) for _, y in parts]
     (x, y), (x_test, y_test) = [(x[rows], y[rows]) for (x, y), rows in zip(parts, order, strict=True)]
-    rows, rows_test = same_width(word_rows(x, words), word_rows(x_test, words))
     kinds = ("negative", "positive")
-    return Loaded(rows, y.astype(np.int32), rows_test, y_test.astype(np.int32), classes=kinds, extra={"words": words})
+    return _texts(x, y.astype(np.int32), x_test, y_test.astype(np.int32), words, sequences, kinds)
 
 
-def reuters(*, words: int = 10_000) -> Loaded:
+def reuters(*, words: int = 10_000, sequences: int | None = None) -> Loaded:
     """8,982 + 2,246 newswires as rows of word numbers; 46 topics. See :func:`imdb`."""
-    _check_words("keras:reuters", words)
+    _check_words("keras:reuters", words, sequences)
     with np.load(cached("reuters", "reuters.npz"), allow_pickle=True) as file:
         x, y = file["x"], file["y"]
-    x, y, x_test, y_test = _split(x, y.astype(np.int32))
-    rows, rows_test = same_width(word_rows(x, words), word_rows(x_test, words))
-    return Loaded(rows, y, rows_test, y_test, extra={"words": words})
+    return _texts(*_split(x, y.astype(np.int32)), words, sequences)
+
+
+def _texts(
+    x: Array, y: Array, x_test: Array, y_test: Array, words: int, length: int | None, classes: tuple[str, ...] = ()
+) -> Loaded:
+    extra: dict[str, object] = {"words": words}
+    if length is None:
+        rows, rows_test = same_width(word_rows(x, words), word_rows(x_test, words))
+    else:
+        rows, rows_test = (word_sequences(texts, words, length) for texts in (x, x_test))
+        extra["sequences"] = length
+    return Loaded(rows, y, rows_test, y_test, classes=classes, extra=extra)
 
 
 def boston_housing() -> Loaded:
@@ -102,9 +113,11 @@ def _shuffled(random: np.random.RandomState, count: int) -> NDArray[np.intp]:
     return order
 
 
-def _check_words(source: str, words: object) -> None:
+def _check_words(source: str, words: object, sequences: object) -> None:
     if isinstance(words, bool) or not isinstance(words, int) or not 3 < words <= 65_535:
         raise _bad_option(source, "words", "be a whole number from 4 to 65535", words)
+    if sequences is not None and (isinstance(sequences, bool) or not isinstance(sequences, int) or sequences < 1):
+        raise _bad_option(source, "sequences", "be a whole number of at least 1", sequences)
 
 
 def _bad_option(source: str, option: str, rule: str, received: object) -> DataError:
@@ -120,8 +133,8 @@ def _bad_option(source: str, option: str, rule: str, received: object) -> DataEr
 
 MNIST = Source("keras:mnist", "70,000 handwritten digits, 28 x 28", mnist)
 FASHION_MNIST = Source("keras:fashion_mnist", "70,000 pieces of clothing, 28 x 28", fashion_mnist)
-IMDB = Source("keras:imdb", "50,000 film reviews as word numbers, good or bad", imdb, ("words",))
-REUTERS = Source("keras:reuters", "11,228 newswires as word numbers, 46 topics", reuters, ("words",))
+IMDB = Source("keras:imdb", "50,000 film reviews as word numbers, good or bad", imdb, ("words", "sequences"))
+REUTERS = Source("keras:reuters", "11,228 newswires as word numbers, 46 topics", reuters, ("words", "sequences"))
 BOSTON_HOUSING = Source("keras:boston_housing", "506 districts, 13 numbers, home value", boston_housing)
 CALIFORNIA_HOUSING = Source(
     "keras:california_housing", "20,640 districts, 8 numbers, house value", california_housing, ("version", "unit")

@@ -55,7 +55,7 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
         examples=loaded.examples,
         extra=loaded.extra,
         schema=schema,
-        warnings=(*warnings, *coded.warnings, *_wide_warning(loaded, spec)),
+        warnings=(*warnings, *coded.warnings, *_wide_warning(loaded, spec), *_order_warning(loaded, spec)),
     )
 
 
@@ -89,6 +89,15 @@ def _wide_warning(loaded: Loaded, spec: "StudySpec") -> list[str]:
     return [
         f"the table has {columns} columns, and {spec.model.build} gets each as an input of its own; building such "
         "models is slow. A function of your own can return all numbers as one array"
+    ]
+
+
+def _order_warning(loaded: Loaded, spec: "StudySpec") -> list[str]:
+    if spec.model.family is not None or "words" not in loaded.extra or "sequences" in loaded.extra:
+        return []
+    return [
+        f"{spec.data.source}: a row holds the distinct words of a text in ascending order, not in the text's. For "
+        "models that depend on the order: options = { sequences = 200 }"
     ]
 
 

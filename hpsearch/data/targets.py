@@ -93,6 +93,15 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
     y = _tidy(source, loaded.y, "targets")
     y_test = None if loaded.y_test is None else _tidy(source, loaded.y_test, "test targets")
     task = Task(data.task) if data.task else infer_task(y)
+    if y.ndim > 2 and (spec.model.family is not None or task is not Task.REGRESSION):
+        raise DataError(
+            f"{source}: targets have shape {y.shape}, an array per row, which takes a build function of your own with "
+            "a loss of its own",
+            code="targets-of-more-axes",
+            hint="see docs/models-and-data.md; [data] task is not needed for them",
+            source=source,
+            shape=y.shape,
+        )
     if task is Task.REGRESSION:
         return CodedTargets(_amounts(source, y), None if y_test is None else _amounts(source, y_test), task, ())
     if y.ndim == 2:
@@ -169,8 +178,11 @@ def _check_seen(source: str, values: Array, y_test: Array) -> None:
 def infer_task(y: Array) -> Task:
     """The task that targets imply: real numbers mean regression; texts, booleans and few whole numbers mean classes.
 
-    One-hot rows are classes too. The caller refines two classes to ``binary``.
+    One-hot rows are classes too. Targets of more axes (images, maps of classes, sequences) are numbers, of which the
+    model's own loss decides what they mean. The caller refines two classes to ``binary``.
     """
+    if y.ndim > 2:
+        return Task.REGRESSION
     if y.ndim == 2:
         return Task.MULTICLASS if _is_one_hot(y) else Task.REGRESSION
     if y.dtype.kind == "f":
@@ -185,11 +197,12 @@ def _tidy(source: str, y: Array, what: str) -> Array:
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if y.ndim not in (1, 2):
+    if y.ndim == 0 or (y.ndim > 2 and y.dtype.kind not in "biuf"):
         raise DataError(
-            f"{source}: {what} must have shape (n_rows,) or (n_rows, n_targets), but have {y.shape}",
+            f"{source}: {what} must be one per row, or an array of numbers per row, but have shape {y.shape} and dtype "
+            f"{y.dtype}",
             code="bad-target-shape",
-            hint="provide one target, class number or one-hot row per row",
+            hint="provide one target, class number, one-hot row or array of numbers per row",
             source=source,
             part=what,
             shape=y.shape,

@@ -32,6 +32,24 @@ def word_rows(texts: Sequence[list[int]] | NDArray[np.generic], words: int) -> W
     return np.concatenate(same_width(*pieces))
 
 
+def word_sequences(texts: Sequence[list[int]] | NDArray[np.generic], words: int, length: int) -> WordRows:
+    """Word numbers in the order of each text, as Keras' ``load_data`` and ``pad_sequences`` give them.
+
+    Args:
+        texts: Lists of word numbers as stored (without Keras' offset and start mark).
+        words: Numbers from this on become 2 ("unknown").
+        length: Numbers per row: longer texts lose their beginning, shorter ones have 0 in front.
+
+    Returns:
+        Shape ``(n_texts, length)``.
+    """
+    table = np.zeros((len(texts), length), dtype=np.uint16)
+    for row, text in enumerate(texts):
+        numbers = np.array([START, *(number + OFFSET for number in text)][-length:], dtype=np.int64)
+        table[row, length - len(numbers) :] = np.where(numbers < words, numbers, UNKNOWN)
+    return table
+
+
 def same_width(*tables: WordRows) -> list[WordRows]:
     """The tables, all padded to the width of the widest."""
     width = max(table.shape[1] for table in tables)

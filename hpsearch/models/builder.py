@@ -1,7 +1,6 @@
 """From a study file's ``[model]`` to compiled Keras models."""
 
 import inspect
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 
 from hpsearch.core.facts import Task
+from hpsearch.core.foreign import said
 from hpsearch.core.space import Config, Parameter
 from hpsearch.core.user_code import load_object
 from hpsearch.data.dataset import TrainingData, take
@@ -116,10 +116,9 @@ def _takes_two(function: Callable[..., object]) -> bool:
 
 
 def _failed(address: str, what: str, config: Config, error: Exception) -> ModelError:
-    where = traceback.extract_tb(error.__traceback__)[-1]
     values = ", ".join(f"{name}={value!r}" for name, value in config.items()) or "its own defaults"
     return ModelError(
-        f"{address}: {what} raised {type(error).__name__}: {error} ({where.filename}, line {where.lineno})",
+        f"{address}: {what} raised {said(error)}",
         code="build-failed",
         hint=f"the configuration was {values}",
         address=address,
@@ -181,6 +180,9 @@ def _check_outputs(address: str, model: keras.Model, data: TrainingData) -> None
     shape = getattr(model, "output_shape", None)
     if not isinstance(shape, tuple) or not isinstance(shape[-1], int):
         return
+    if data.task is Task.REGRESSION and data.y.ndim > 1 and (data.y.ndim > 2 or "crossentropy" in loss):
+        _check_array_outputs(address, shape, data.y.shape, sparse=loss.startswith("sparse"))
+        return
     needed = data.n_classes if data.task is Task.MULTICLASS else 1 if data.y.ndim == 1 else data.y.shape[1]
     exact = data.task is not Task.BINARY and loss != "sparsecategoricalcrossentropy"
     if shape[-1] < needed or (exact and shape[-1] != needed):
@@ -192,4 +194,24 @@ def _check_outputs(address: str, model: keras.Model, data: TrainingData) -> None
             address=address,
             outputs=shape[-1],
             needed=needed,
+        )
+
+
+def _check_array_outputs(
+    address: str, shape: tuple[int | None, ...], targets: tuple[int, ...], *, sparse: bool
+) -> None:
+    """Targets with axes of their own must have those of the outputs. Keras would broadcast, and say nothing."""
+    found, wanted = shape[1:-1] if sparse else shape[1:], targets[1:]
+    if sparse and len(wanted) > len(found):
+        wanted = wanted[:-1] if wanted[-1] == 1 else wanted
+    unlike = len(found) != len(wanted) or any(a not in (b, None) for a, b in zip(found, wanted, strict=True))
+    if unlike:
+        classes = ", and then the classes" if sparse else ""
+        raise ModelError(
+            f"{address}: the model's outputs have shape {shape[1:]} per row, but the targets have {targets[1:]}",
+            code="wrong-outputs",
+            hint=f"the outputs need the targets' axes{classes}",
+            address=address,
+            outputs=shape[1:],
+            needed=targets[1:],
         )

@@ -21,6 +21,12 @@ def build(config: Config, data: TrainingData) -> keras.Model:
     layers = int(config.get("layers", 2))
     first = 1
     if is_text(data):
+        if "sequences" in data.extra:
+            raise ModelError(
+                "the family mlp takes texts as sets of words, but the rows are sequences",
+                code="takes-word-sets",
+                hint="drop the option sequences; a build function of your own can take sequences",
+            )
         if layers < 1:
             raise ModelError(
                 f"rows of word numbers need layers >= 1, but got layers = {layers}",

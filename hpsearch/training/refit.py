@@ -3,7 +3,6 @@
 import hashlib
 import json
 import time
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,10 +14,9 @@ from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
 from hpsearch.core.files import write_atomically
-from hpsearch.core.foreign import errors_as
+from hpsearch.core.foreign import errors_as, said
 from hpsearch.core.seeds import derive
 from hpsearch.core.trial import Champion, Curves
-from hpsearch.core.words import first_line
 from hpsearch.data.dataset import Array, Dataset, Part
 from hpsearch.errors import LedgerError, ModelError, TrackingError
 from hpsearch.models.saving import load_model, save_model
@@ -78,8 +76,7 @@ def _train(problem: Problem, order: RefitOrder) -> tuple["keras.Model", Curves]:
     # Plain Keras, whichever engine searched: one model, no folds.
     def refit_failed(error: Exception) -> ModelError:
         return ModelError(
-            f"the refit of trial {order.trial} failed: {type(error).__name__}: {first_line(error)}\n"
-            f"{traceback.format_exc()}",
+            f"the refit of trial {order.trial} failed: {said(error)}",
             code="refit-failed",
             hint="it trains on all development rows at once; fix the cause, then resume",
             trial=order.trial,

@@ -1,14 +1,11 @@
 """Try a study's model once, before anything is written."""
 
-import traceback
-
 import numpy as np
 
 from hpsearch.core.facts import Rehearsal
-from hpsearch.core.foreign import errors_as
+from hpsearch.core.foreign import errors_as, said
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
-from hpsearch.core.words import first_line
 from hpsearch.errors import ModelError
 from hpsearch.models.saving import check_saving
 from hpsearch.models.sharing import check_apart
@@ -26,8 +23,7 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
     def cannot_evaluate(error: Exception) -> ModelError:
         inputs, targets = list(problem.dataset.input_shape), list(few.y.shape[1:])
         return ModelError(
-            f"the model cannot be evaluated on the data: {type(error).__name__}: {first_line(error)}\n"
-            f"{traceback.format_exc()}",
+            f"the model cannot be evaluated on the data: {said(error)}",
             code="cannot-evaluate",
             hint=f"inputs have shape {inputs}, targets {targets}; check the output layer",
             error=type(error).__name__,

@@ -169,6 +169,7 @@ def texts(): return np.array([["a", "b"]] * 20), y
 def empty(): return x[:0], y[:0]
 def two_targets(): return x, np.ones((20, 2))
 def cube(): return x, np.zeros((20, 2, 2))
+def text_cube(): return x, np.full((20, 2, 2), "a")
 def broken(): return 1 / 0
 def hidden(): return x, np.where(y == 1, np.nan, 0.5)
 constant = 3
@@ -216,7 +217,8 @@ def test_what_functions_may_return(user):
         ("other_shape", {}, "shape-mismatch", {"shape": (2,), "test_shape": (1,)}),
         ("texts", {}, "not-numbers", {"part": "rows", "dtype": "<U1"}),
         ("empty", {}, "no-rows", {}),
-        ("cube", {}, "bad-target-shape", {"part": "targets", "shape": (20, 2, 2)}),
+        ("cube", {}, "targets-of-more-axes", {"shape": (20, 2, 2)}),
+        ("text_cube", {}, "bad-target-shape", {"part": "targets", "shape": (20, 2, 2)}),
         ("broken", {}, "function-raised", {"type": "ZeroDivisionError", "options": ""}),
         ("hidden", {}, "missing-targets", {"count": 10, "row": 1}),
         ("constant", {}, "not-a-function", {"type": "int"}),
@@ -306,3 +308,26 @@ def test_rows_come_in_the_order_of_keras(name, load):
         assert [set(row) - {0} for row in ours.train.x[:200]] == [set(words) for words in x[:200]]
     else:
         assert np.array_equal(ours.test.x, x_test.astype(ours.test.x.dtype))
+
+
+def test_words_in_their_order(keras_home, load):
+    films = load("keras:imdb", options={"words": 20, "sequences": 6})
+    # Keras shifts words by 3, marks the start with 1, and writes 2 for words from 20 on; 0 fills the front.
+    assert films.train.x.shape == (10, 6)
+    assert films.train.x[:, :2].tolist() == [[0, 1]] * 10
+    assert films.train.x[:, 4:].tolist() == [[8, 2]] * 10
+    assert (films.train.x[:, 2] == films.train.x[:, 3]).all()
+    assert load("keras:reuters", options={"words": 20, "sequences": 3}).train.x[:, 1:].tolist() == [[8, 2]] * 8
+    with raises("data.bad-option", source="keras:imdb", option="sequences", value=0):
+        load("keras:imdb", options={"sequences": 0})
+
+
+def test_sequences_are_those_of_keras(load):
+    import keras
+
+    file = keras_cache.keras_folder() / "reuters.npz"
+    if not file.is_file():
+        pytest.skip(f"{file} is missing")
+    (x, _), _ = keras.datasets.reuters.load_data(num_words=10_000)
+    wanted = keras.utils.pad_sequences(x[:300], maxlen=80)
+    assert np.array_equal(load("keras:reuters", options={"sequences": 80}).train.x[:300], wanted)

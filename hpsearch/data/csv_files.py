@@ -116,7 +116,9 @@ class CsvFile:
         with _explained(self.path):
             import pandas as pd
 
-            given = {name: self._given[name] for name in ("sep", "encoding", "comment") if name in self._given}
+            given = {
+                name: self._given[name] for name in ("sep", "engine", "encoding", "comment") if name in self._given
+            }
             first = pd.read_csv(self.path, header=None, nrows=1, dtype=str, keep_default_na=False, **given)
         return [str(cell) for cell in first.iloc[0]]
 
@@ -132,7 +134,11 @@ class CsvFile:
     def _given(self) -> "dict[str, object]":
         """The options for pandas."""
         own = {name: value for name, value in self.options.items() if name not in ("header", "na_values")}
-        return {**({"sep": "\t"} if self.path.suffix.lower() == ".tsv" else {}), **own}
+        given = {**({"sep": "\t"} if self.path.suffix.lower() == ".tsv" else {}), **own}
+        sep = given.get("sep")
+        # pandas' quick reader takes one character, or any number of blanks.
+        slow = isinstance(sep, str) and len(sep) > 1 and sep != r"\s+"
+        return {**given, "engine": "python"} if slow else {**given, "low_memory": False}
 
     @property
     def _na_values(self) -> list[str]:
@@ -148,7 +154,6 @@ class CsvFile:
             "header": 0 if self._has_header else None,
             "names": names,
             "index_col": False,
-            "low_memory": False,
             "skip_blank_lines": not blank_rows,
             "na_values": self._na_values,
             **self._given,

@@ -190,9 +190,10 @@ def _category(source: str, filled: "pd.Series[str]", rows: int, kind: str, *, fo
     elif kind == "string":
         numbers = forced and pd.to_numeric(filled, errors="coerce").notna().all()
         cells = "number" if numbers and not any(map(_has_leading_zero, filled.unique())) else "text"
-    if not forced:
-        _check_categories(source, name, filled.astype(str), rows)
-    return Inferred(Column(name, "category", cells))
+    if forced:
+        return Inferred(Column(name, "category", cells))
+    _check_categories(source, name, filled.astype(str), rows)
+    return Inferred(Column(name, "category", cells), _decorated(name, filled.astype(str)))
 
 
 def _has_leading_zero(text: str) -> bool:
@@ -215,7 +216,7 @@ def _check_numbers(source: str, values: "pd.Series[str]", texts: "pd.Series[str]
         raise DataError(
             f"{source}: column {name!r} has numbers with a decimal comma, such as {texts.iloc[0]!r}",
             code="decimal-comma",
-            hint='[data] options = { decimal = "," }',
+            hint=comma_hint(texts),
             source=source,
             column=name,
             share=comma,
@@ -245,6 +246,27 @@ def comma_share(texts: "pd.Series[str]") -> float:
     if not few.str.contains(",", regex=False).any():
         return 0.0
     return float(few.str.fullmatch(r"\s*[+-]?\d+(,\d+)?([eE][+-]?\d+)?\s*").mean())
+
+
+def comma_hint(texts: "pd.Series[str]") -> str:
+    """What to do about numbers with commas."""
+    few = texts.head(1000)
+    commas = few[few.str.contains(",", regex=False)]
+    if commas.str.fullmatch(r"\s*[+-]?\d{1,3}(,\d{3})+\s*").all():
+        return '[data] options = { thousands = "," }; or { decimal = "," } if the comma comes before the fraction'
+    return '[data] options = { decimal = "," }'
+
+
+def _decorated(name: str, texts: "pd.Series[str]") -> tuple[str, ...]:
+    """A warning about numbers with a unit, a currency or a prefix."""
+    distinct = texts.drop_duplicates()
+    numbers = distinct.str.fullmatch(r"\s*[^\d\s]{0,3}\s*[+-]?\d[\d.,]*\s*[^\d\s]{0,3}\s*")
+    if len(distinct) <= 5 or numbers.mean() < 0.9:
+        return ()
+    return (
+        f"column {name!r} holds texts such as {distinct.iloc[0]!r}, numbers with something around them; they are "
+        "categories. If they are amounts, write plain numbers",
+    )
 
 
 def _check_categories(source: str, name: str, texts: "pd.Series[str]", rows: int) -> None:

@@ -1,5 +1,6 @@
 """Texts that differ in blanks or case only: two spellings of one category, most likely."""
 
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -8,7 +9,8 @@ def alike(texts: Iterable[str]) -> str | None:
     seen: dict[str, str] = {}
     pairs = []
     for text in texts:
-        other = seen.setdefault(" ".join(text.split()).casefold(), text)
+        # One letter may be written in several ways in Unicode: é, or e and an accent.
+        other = seen.setdefault(" ".join(unicodedata.normalize("NFKC", text).split()).casefold(), text)
         if other != text:
             pairs.append((other, text))
     if not pairs:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hpsearch.core.facts import Task
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
-from hpsearch.data.inference import comma_share
+from hpsearch.data.inference import comma_hint, comma_share
 from hpsearch.data.likeness import alike
 from hpsearch.data.loaded import Loaded
 from hpsearch.errors import DataError
@@ -60,7 +60,7 @@ def _plain(source: str, values: "pd.Series[str]") -> Array:
         raise DataError(
             f"{source}: target {values.name!r} has numbers with a decimal comma, such as {filled.iloc[0]!r}",
             code="decimal-comma",
-            hint='[data] options = { decimal = "," }',
+            hint=comma_hint(filled.astype(str)),
             source=source,
             column=str(values.name),
             share=share,
@@ -103,7 +103,8 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
             shape=y.shape,
         )
     if task is Task.REGRESSION:
-        return CodedTargets(_amounts(source, y), None if y_test is None else _amounts(source, y_test), task, ())
+        amounts = _amounts(source, y), None if y_test is None else _amounts(source, y_test)
+        return CodedTargets(*amounts, task, (), tuple(_amount_warnings(y, spec)))
     if y.ndim == 2:
         y, y_test = _from_one_hot(source, y), None if y_test is None else _from_one_hot(source, y_test)
     values = np.unique(y)
@@ -117,6 +118,18 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
     codes, codes_test = (None if part is None else _numbers(part, values, one_hot) for part in (y, y_test))
     assert codes is not None
     return CodedTargets(codes, codes_test, task, classes, tuple(_class_warnings(y, values, loaded, spec)))
+
+
+def _amount_warnings(y: Array, spec: "StudySpec") -> Iterator[str]:
+    """Real targets that may be numbers of classes."""
+    if spec.data.task is not None or y.dtype.kind != "f" or y.ndim != 1:
+        return
+    distinct = np.unique(y)
+    if len(distinct) <= min(_MANY_CLASSES, len(y) / 3) and bool((distinct == np.floor(distinct)).all()):
+        yield (
+            f"the targets are {len(distinct)} different whole numbers, written as real ones and read as amounts. If "
+            'they are classes: task = "multiclass"'
+        )
 
 
 _EMPTY_WORDS = {"na", "n/a", "none", "null", "nan", "", "-", "?"}

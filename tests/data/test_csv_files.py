@@ -114,3 +114,20 @@ def test_numbers_that_are_written_as_codes_are_doubted(tmp_path, load):
     assert "column 'zip' is read as numbers, but has leading zeros, such as 01234" in warning
     codes = load("rows.csv", target="y", options={"categories": ["zip"]})
     assert (codes.train.x["zip"].tolist(), codes.warnings) == ([*map(category_code, ["01234", "90210", "10001"])], ())
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"), [(["1,000", "12,500", "7"], 'thousands = ","'), (["1,5", "12,25", "7"], '{ decimal = "," }')]
+)
+def test_commas_in_numbers_have_two_meanings(tmp_path, load, cells, words):
+    (tmp_path / "rows.csv").write_text("a,y\n" + "".join(f'"{cell}",{i}.5\n' for i, cell in enumerate(cells * 4)))
+    with raises("data.decimal-comma", column="a") as caught:
+        load("rows.csv", target="y")
+    assert words in caught.value.hint
+
+
+def test_separators_of_several_characters(tmp_path, load):
+    (tmp_path / "rows.csv").write_text("a;;y\n1;;0.5\n2;;1.5\n4;;2\n")
+    assert load("rows.csv", target="y", options={"sep": ";;"}).train.x["a"].tolist() == [1, 2, 4]
+    (tmp_path / "rows.csv").write_text("a   y\n1  0.5\n2 1.5\n4    2\n")
+    assert load("rows.csv", target="y", options={"sep": r"\s+"}).train.x["a"].tolist() == [1, 2, 4]

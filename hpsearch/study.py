@@ -88,9 +88,11 @@ class Study:
             StudyError: The study has none yet, or its file is gone or was changed.
             ModelError: It needs code that the study's build module no longer has.
         """
-        from hpsearch.models.saving import load_model
+        from hpsearch.training.keeping import load_champion
 
-        return load_model(check_champion(self.record), self.record.spec)
+        path = check_champion(self.record)
+        assert self.record.champion is not None
+        return load_champion(path, self.record.spec, self.record.champion.config)
 
 
 def load(name: str, *, ledger: str = DEFAULT_LEDGER) -> Study:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpsearch import analysis, report
@@ -50,7 +50,7 @@ def export(record: StudyRecord, study_folder: Path, target: Path) -> list[Export
     champion = check_champion(record)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(champion, target / "champion.keras")
+        shutil.copyfile(champion, target / champion.name)
         (target / "study.toml").write_text(record.study_file, encoding="utf-8")
         analysis.trials_table(record).to_csv(target / "trials.csv", index=False)
     except OSError as error:
@@ -61,13 +61,19 @@ def export(record: StudyRecord, study_folder: Path, target: Path) -> list[Export
             folder=str(target),
         ) from None
     return [
-        Exported("champion.keras", "the champion, for Keras on any backend"),
+        Exported(champion.name, _kind_of(champion)),
         Exported("study.toml", "the study file"),
         Exported("trials.csv", "every trial with its config and scores"),
         Exported(write_report(record, study_folder, format="html", folder=target).name, "the report"),
         _export_predictions(record, study_folder / "predictions.npz", target / "predictions.csv"),
         *_export_saved_model(record, champion, target),
     ]
+
+
+def _kind_of(champion: Path) -> str:
+    if champion.suffix == ".keras":
+        return "the champion, for Keras on any backend"
+    return "the champion's weights, for a model that the study's build function builds"
 
 
 def _export_predictions(record: StudyRecord, source: Path, target: Path) -> Exported:
@@ -90,12 +96,16 @@ def _export_predictions(record: StudyRecord, source: Path, target: Path) -> Expo
 
 def _export_saved_model(record: StudyRecord, champion: Path, target: Path) -> list[Exported]:
     """A TensorFlow SavedModel, made in a worker with the TensorFlow backend, and what its inputs are called."""
+    assert record.champion is not None
     spec = record.spec
     cpu = spec.model_copy(update={"resources": spec.resources.model_copy(update={"executor": "processes", "gpus": []})})
     executor = make_executor(cpu, backend="tensorflow", cache=None)
     try:
         renamed = executor.call(
-            WorkerProtocol.export_saved_model, champion.resolve(), (target / "saved_model").resolve(), record.facts.data
+            WorkerProtocol.export_saved_model,
+            replace(record.champion, path=str(champion.resolve())),
+            (target / "saved_model").resolve(),
+            record.facts.data,
         )
     except HpsearchError as error:
         return [Exported("saved_model", f"not written: {error.what.splitlines()[0]}")]

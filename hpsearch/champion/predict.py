@@ -48,16 +48,18 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
         model_inputs(rows, card)  # before Keras is imported, which takes seconds
         set_up(WorkerSettings(_backend(model_file, record.facts.backend)))
 
-        from hpsearch.models.saving import load_model
+        from hpsearch.training.keeping import load_champion
 
-        return Predictor(load_model(model_file, record.spec), card).predict(rows)
+        assert record.champion is not None
+        return Predictor(load_champion(model_file, record.spec, record.champion.config), card).predict(rows)
     except RowsError as error:
         raise DataError(f"{file}: {error.what}", code=error.code, hint=error.hint, **error.values) from None
 
 
 def _backend(model_file: Path, trained_on: str) -> str:
     """JAX, which is imported in a second, unless the model needs the backend that has trained it."""
-    return trained_on if has_own_code(model_file) or needs_tensorflow(model_file) else "jax"
+    own = model_file.suffix != ".keras" or has_own_code(model_file)
+    return trained_on if own or needs_tensorflow(model_file) else "jax"
 
 
 def _rows(file: Path, data: DataFacts, options: Mapping[str, object]) -> "pd.DataFrame | Array":

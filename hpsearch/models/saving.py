@@ -6,6 +6,7 @@ A file names what is not Keras' own without its module. It is looked up beside t
 import json
 import re
 import sys
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -68,33 +69,54 @@ def custom_names(path: str | Path) -> set[str]:
         return set(_not_of_keras(json.loads(file.read("config.json"))))
 
 
-def check_saving(model: keras.Model, spec: StudySpec, x: Features) -> None:
-    """Save and load a model that has classes other than Keras' own. It must come back unchanged.
+def load_weights(model: keras.Model, path: str | Path) -> None:
+    """Read weights into a model that has been built as the one that they are of.
+
+    Raises:
+        ModelError: They are of another model.
+    """
+    with _explained(f"the weights in {Path(path).name} cannot be loaded", "cannot-load"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+        model.load_weights(path)
+
+
+def why_unloadable(model: keras.Model, spec: StudySpec, x: Features) -> ModelError | None:
+    """Save and load a model that has classes other than Keras' own.
 
     Args:
         model: Compiled, with weights.
         spec: The study file.
         x: A few rows to compare predictions with.
 
-    Raises:
-        ModelError: It cannot be saved or loaded, or predicts something else once loaded.
+    Returns:
+        Why it does not come back from a ``.keras`` file; None if it does.
     """
-    with without_tensorflow(), _explained(f"the model {model.name!r} cannot be saved", "cannot-save"):
-        if not set(_not_of_keras(keras.saving.serialize_keras_object(model))):
-            return
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        save_model(model, path)
-        loaded = load_model(path, spec)
-    with _explained(f"{spec.model.build}: the model cannot be used once saved and loaded", "unusable-once-loaded"):
-        first, again, after = (_predicted(one, x) for one in (model, model, loaded))
-    if _equal(first, again) and not _equal(first, after):
-        raise ModelError(
-            f"{spec.model.build}: the model predicts something else once saved and loaded",
-            code="changed-by-saving",
-            hint=_HINT,
-            address=spec.model.build,
-        )
+    try:
+        with without_tensorflow(), _explained(f"the model {model.name!r} cannot be saved", "cannot-save"):
+            if not set(_not_of_keras(keras.saving.serialize_keras_object(model))):
+                return None
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "model.keras"
+            save_model(model, path)
+            loaded = load_model(path, spec)
+        with _explained(f"{spec.model.build}: the model cannot be used once saved and loaded", "unusable-once-loaded"):
+            alike = predict_alike(model, loaded, x)
+    except ModelError as error:
+        return error
+    if alike:
+        return None
+    return ModelError(
+        f"{spec.model.build}: the model predicts something else once saved and loaded",
+        code="changed-by-saving",
+        hint=_HINT,
+        address=spec.model.build,
+    )
+
+
+def predict_alike(model: keras.Model, other: keras.Model, x: Features) -> bool:
+    """Whether two models predict the same, or the first one predicts by chance."""
+    first, again, after = (_predicted(one, x) for one in (model, model, other))
+    return not _equal(first, again) or _equal(first, after)
 
 
 def _not_of_keras(config: object) -> Iterator[str]:

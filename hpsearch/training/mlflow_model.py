@@ -26,6 +26,7 @@ from hpsearch.data.card import card_of
 from hpsearch.data.dataset import Dataset
 from hpsearch.errors import HpsearchError, TrackingError
 from hpsearch.portable import predictor
+from hpsearch.training.keeping import is_weights
 from hpsearch.training.problem import Problem
 
 if TYPE_CHECKING:
@@ -80,6 +81,14 @@ def write_mlflow_model(problem: Problem, model: "keras.Model", champion: Champio
         TrackingError: MLflow is broken, or refuses the model.
         OSError: The folder cannot be written.
     """
+    if is_weights(champion.path):
+        raise TrackingError(
+            "MLflow gets no model: Keras cannot load this one by its config, so that its build function and its "
+            "weights are kept",
+            code="model-by-build-function",
+            hint="`hpsearch predict` and Study.best_model() load it; for MLflow, give its classes a get_config",
+            path=champion.path,
+        )
     try:
         with _emptied(folder.with_name(f".{folder.name}")) as temporary:
             _write(problem, model, champion, temporary)

@@ -65,7 +65,8 @@ class WorkerProtocol(Protocol):
     def refit(self, order: RefitOrder) -> Champion:
         """Train the winner on all development rows, test it once, and save it.
 
-        Writes ``champion.keras``, ``champion.json`` (what it is and which inputs it takes) and ``predictions.npz`` (of
+        Writes ``champion.keras`` (or ``champion.weights.h5``, where Keras cannot load the model by its config),
+        ``champion.json`` (what it is and which inputs it takes) and ``predictions.npz`` (of
         the test rows), each as a whole or not at all.
 
         Raises:
@@ -90,8 +91,8 @@ class WorkerProtocol(Protocol):
         """
         ...
 
-    def export_saved_model(self, model: Path, target: Path, data: DataFacts) -> Mapping[str, str]:
-        """Write a ``.keras`` file as a TensorFlow SavedModel. Needs the TensorFlow backend.
+    def export_saved_model(self, champion: Champion, target: Path, data: DataFacts) -> Mapping[str, str]:
+        """Write a champion as a TensorFlow SavedModel. Needs the TensorFlow backend.
 
         Returns:
             Name in the model → name in the signature, if at least one input had to be renamed; else empty.

@@ -19,8 +19,8 @@ from hpsearch.core.seeds import derive
 from hpsearch.core.trial import Champion, Curves
 from hpsearch.data.dataset import Array, Dataset, Part
 from hpsearch.errors import LedgerError, ModelError, TrackingError
-from hpsearch.models.saving import load_model, save_model
 from hpsearch.training.engines.fit import train_on_all
+from hpsearch.training.keeping import load_champion, save_champion
 from hpsearch.training.mlflow_model import write_mlflow_model
 from hpsearch.training.problem import Problem
 from hpsearch.training.protocol import RefitOrder
@@ -39,8 +39,8 @@ def refit(problem: Problem, order: RefitOrder) -> Champion:
     seconds = time.perf_counter() - begun
     with _saving_in(order.folder):
         order.folder.mkdir(parents=True, exist_ok=True)
-        path = order.folder / "champion.keras"
-        write_atomically(path, lambda temporary: save_model(model, temporary))
+        few = problem.dataset.train.take(np.arange(min(len(problem.dataset.train), 8)))
+        path = save_champion(model, problem, order.config, order.folder, few.x)
         champion = Champion(
             trial=order.trial,
             config=order.config,
@@ -62,7 +62,7 @@ def refit(problem: Problem, order: RefitOrder) -> Champion:
 
 def add_mlflow_model(problem: Problem, champion: Champion, folder: Path) -> Champion:
     """See :meth:`~hpsearch.training.protocol.WorkerProtocol.write_mlflow_model`."""
-    model = load_model(champion.path, problem.spec)
+    model = load_champion(champion.path, problem.spec, champion.config)
     with _saving_in(folder):
         return _with_mlflow_model(problem, model, champion, folder)
 

@@ -104,8 +104,8 @@ class Worker(WorkerProtocol):
 
         return add_mlflow_model(self.problem, champion, folder)
 
-    def export_saved_model(self, model: Path, target: Path, data: DataFacts) -> Mapping[str, str]:
-        from hpsearch.models.saving import load_model
+    def export_saved_model(self, champion: Champion, target: Path, data: DataFacts) -> Mapping[str, str]:
         from hpsearch.models.serving import write_saved_model
+        from hpsearch.training.keeping import load_champion
 
-        return write_saved_model(load_model(model, self.spec), str(target), data)
+        return write_saved_model(load_champion(champion.path, self.spec, champion.config), str(target), data)

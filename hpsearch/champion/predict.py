@@ -45,15 +45,15 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
     rows = _rows(file, record.facts.data, record.spec.data.options)
     card = card_of(record.facts.data)
     try:
-        model_inputs(rows, card)  # before Keras is imported, which takes seconds
-        set_up(WorkerSettings(_backend(model_file, record.facts.backend)))
-
-        from hpsearch.training.keeping import load_champion
-
-        assert record.champion is not None
-        return Predictor(load_champion(model_file, record.spec, record.champion.config), card).predict(rows)
+        inputs = model_inputs(rows, card)  # before Keras is imported, which takes seconds
     except RowsError as error:
         raise DataError(f"{file}: {error.what}", code=error.code, hint=error.hint, **error.values) from None
+    set_up(WorkerSettings(_backend(model_file, record.facts.backend)))
+
+    from hpsearch.training.keeping import load_champion
+
+    assert record.champion is not None
+    return Predictor(load_champion(model_file, record.spec, record.champion.config), card).predict_inputs(inputs)
 
 
 def _backend(model_file: Path, trained_on: str) -> str:

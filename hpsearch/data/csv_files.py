@@ -89,6 +89,7 @@ class CsvFile:
             DataError: The file is no table. Missing columns are no error here.
         """
         header = self._header()
+        _check_twice(self.path, header)
         names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
         known = [column for column in columns if column.name in names]
         texts = {one.name for one in known if one.kind == "category" and one.name not in (inferred or ())}
@@ -225,6 +226,10 @@ def _check_header(path: Path, header: Sequence[str], options: Mapping[str, objec
             path=str(path),
             separator=found[0],
         )
+    _check_twice(path, header)
+
+
+def _check_twice(path: Path, header: Sequence[str]) -> None:
     named = [name for name in header if name]
     if twice := next((name for name in named if named.count(name) > 1), None):
         raise DataError(

@@ -94,11 +94,14 @@ class Predictor:
             RowsError: The rows are not what the model takes.
         """
         table = pd.DataFrame(data) if self.card.columns and not isinstance(data, pd.DataFrame) else data
-        inputs = model_inputs(table, self.card)
+        predicted = self.predict_inputs(model_inputs(table, self.card))
+        return predicted.set_index(table.index) if isinstance(table, pd.DataFrame) else predicted
+
+    def predict_inputs(self, inputs: Inputs) -> pd.DataFrame:
+        """Predict what :func:`model_inputs` has made of raw rows."""
         rows = len(next(iter(inputs.values()))) if isinstance(inputs, dict) else len(inputs)
-        index = table.index if isinstance(table, pd.DataFrame) else pd.RangeIndex(rows)
         predicted = np.asarray(self.model.predict(inputs, batch_size=_BATCH, verbose=0))
-        return predictions_table(predicted, self.card.classes, index)
+        return predictions_table(predicted, self.card.classes, pd.RangeIndex(rows))
 
 
 def model_inputs(data: "pd.DataFrame | ArrayLike | Mapping[str, ArrayLike]", card: Card) -> Inputs:

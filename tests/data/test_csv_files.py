@@ -94,6 +94,9 @@ def test_a_column_read_later_has_the_cells_of_training(tmp_path):
     path.write_text("n,code,flag,none\n1,007,true,None,x\n")
     with raises("data.ragged-row", line=2):
         CsvFile(path, {}).read_like(columns)
+    path.write_text("n,code,flag,none,n\n1,007,true,None,2\n")
+    with raises("data.duplicate-column", column="n"):
+        CsvFile(path, {}).read_like(columns)
 
 
 def test_no_row_is_lost(tmp_path):

@@ -16,7 +16,7 @@ from hpsearch.data.dataset import Dataset
 from hpsearch.spec import StudySpec
 
 
-def render(spec: StudySpec, space: Space, facts: StudyFacts, *, as_json: bool) -> None:
+def render(spec: StudySpec, space: Space, facts: StudyFacts, *, as_json: bool, discovered: bool = False) -> None:
     """Print the effective values, the data, the space and its size."""
     table = _read_table(spec, facts.data)
     # A family's model fills empty cells itself.
@@ -38,8 +38,14 @@ def render(spec: StudySpec, space: Space, facts: StudyFacts, *, as_json: bool) -
         )
     console.print(_space_table(space))
     size = space.size()
-    total = "infinite (continuous ranges)" if size is None else f"{size:,}"
-    console.print(f"size of the space: {total}; a grid has {space.grid_size(spec.search.grid_points):,} configs")
+    most = "" if space.is_exact else "at most "
+    total = "infinite (continuous ranges)" if size is None else f"{most}{size:,}"
+    console.print(f"size of the space: {total}; a grid has {most}{space.grid_size(spec.search.grid_points):,} configs")
+    if discovered:
+        console.print(
+            f"found by building {escape(str(spec.model.build))} with some configs. The search builds with every config "
+            "before it trains it: it drops what the code does not use, and adds what the code asks for then."
+        )
 
 
 _CLASSES_SHOWN = 20
@@ -159,6 +165,7 @@ def _space_table(space: Space) -> Table:
     table = Table("hyperparameter", "values", "when", title="space", title_justify="left")
     for name, parameter in space.items():
         when = ", ".join(f"{other} in {list(values)}" for other, values in parameter.when.items())
+        when = "the code asks for it" if parameter.asked else when
         table.add_row(escape(name), escape(describe_parameter(parameter)), escape(when))
     return table
 

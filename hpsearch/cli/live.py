@@ -204,8 +204,9 @@ def describe(trial: Trial, record: StudyRecord | None) -> str:
         result += f" pruned after {max(fold.epochs for fold in trial.folds)} epochs"
     elif trial.failure is not None:
         result += f": {trial.failure.message}"
-    searched = record.space.searched() if record is not None else tuple(trial.config)
-    values = " ".join(f"{name}={short(trial.config[name])}" for name in searched if name in trial.config)
+    fixed = () if record is None else set(record.space) - set(record.space.searched())
+    searched = [name for name in trial.config if name not in fixed]  # also what was found in the code since
+    values = " ".join(f"{name}={short(trial.config[name])}" for name in searched)
     return f"{mark} t{trial.number:03d} {result}  {values}"
 
 

@@ -86,13 +86,14 @@ def init(
 def check(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a study file, its data and its model. Shows the effective values and the size of the space."""
     from hpsearch.cli.check import render
-    from hpsearch.spec import load_spec
+    from hpsearch.spec import doubts, load_spec
     from hpsearch.study import prepare
 
     spec, _ = load_spec(file)
     prepared = prepare(spec)
-    render(spec, prepared.space, prepared.facts, as_json=as_json)
-    for warning in (*spec.make_objective().warnings(), *prepared.facts.data.warnings):
+    render(spec, prepared.space, prepared.facts, as_json=as_json, discovered=prepared.discovered)
+    doubtful = doubts(spec, prepared.space)
+    for warning in (*spec.make_objective().warnings(), *prepared.facts.data.warnings, *doubtful):
         print(f"note: {warning}", file=sys.stderr)
 
 

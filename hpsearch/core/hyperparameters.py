@@ -13,6 +13,9 @@ DEFAULT_BATCH_SIZE = 32
 
 DEFAULT_EPOCHS = 20
 
+OF_EVERY_MODEL = ("batch_size", "epochs", "shuffle")
+"""Hyperparameters that the engines read, whatever the model."""
+
 OPTIMIZERS: dict[str, tuple[str, ...]] = {
     "sgd": ("momentum", "nesterov"),
     "adam": ("beta_1", "beta_2", "epsilon"),
@@ -35,6 +38,11 @@ def batch_size_of(config: Config) -> int:
     return int(config.get("batch_size", DEFAULT_BATCH_SIZE))
 
 
+def shuffle_of(config: Config) -> bool:
+    """Whether every epoch meets the rows in a new order. If not, they come as they are in the fold."""
+    return bool(config.get("shuffle", True))
+
+
 def epochs_of(config: Config) -> int:
     """Epochs to train."""
     return int(config.get("epochs", DEFAULT_EPOCHS))
@@ -48,11 +56,13 @@ class Rule:
         words: The rule in words; follows "must be".
         allows: Whether a value is legal.
         options: All legal values, if they are a few names.
+        real: Whether a whole number stands for a real one: Keras takes a float there.
     """
 
     words: str
     allows: Callable[[Value], bool]
     options: tuple[str, ...] = ()
+    real: bool = False
 
     def broken_by(self, parameter: Parameter) -> tuple[Value, ...]:
         """Values of `parameter` that are illegal. Of a range, only the ends are checked."""
@@ -71,6 +81,22 @@ def rule_of(name: str) -> Rule | None:
     return _RULES.get(name) or _RULES.get(re.sub(r"_\d+$", "", name))
 
 
+OPTIMIZER_ARGUMENTS = frozenset({*ANY_OPTIMIZER, *(name for names in OPTIMIZERS.values() for name in names)})
+"""All hyperparameters of optimizers."""
+
+
+def is_real(name: str, *, family: bool) -> bool:
+    """Whether a documented hyperparameter is a real number, however it is written.
+
+    Args:
+        name: Its name.
+        family: Whether the model is a family. The names of one's own build function are its own, except those of
+            optimizers.
+    """
+    rule = rule_of(name)
+    return rule is not None and rule.real and (family or name in OPTIMIZER_ARGUMENTS)
+
+
 def _whole(least: int) -> Rule:
     return Rule(
         f"a whole number of at least {least}",
@@ -84,6 +110,7 @@ def _real(words: str, allows: Callable[[float], bool]) -> Rule:
         lambda value: (
             isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and allows(value)
         ),
+        real=True,
     )
 
 
@@ -102,13 +129,10 @@ _RULES = {
     **dict.fromkeys(("blocks", "convolutions"), _COUNT),
     "layers": _whole(0),
     **dict.fromkeys(("dropout", "dense_dropout", "beta_1", "beta_2", "rho"), _SHARE),
-    # Keras' SGD rejects the whole numbers 0 and 1.
-    "momentum": _real(
-        "from 0 to 1, written with a decimal point", lambda value: isinstance(value, float) and 0 <= value <= 1
-    ),
+    "momentum": _real("from 0 to 1", lambda value: 0 <= value <= 1),
     **dict.fromkeys(("learning_rate", "epsilon"), _POSITIVE),
     **dict.fromkeys(("weight_decay", "clipnorm"), _NOT_NEGATIVE),
-    **dict.fromkeys(("batch_norm", "nesterov"), _SWITCH),
+    **dict.fromkeys(("batch_norm", "nesterov", "shuffle"), _SWITCH),
     "activation": Rule("a text such as relu", lambda value: isinstance(value, str)),
     "padding": _among("same", "valid"),
     "optimizer": _among(*OPTIMIZERS),

@@ -17,6 +17,10 @@ Condition = Mapping[str, tuple[Value, ...]]
 """``when``: the hyperparameter is active only if every named one has one of these values; if empty, always."""
 
 
+# ``asked`` marks a hyperparameter of KerasTuner code whose condition no ``when`` can express: it is part of the configs
+# with which the code asks for it, and only the code knows which. It may be absent from a config.
+
+
 @dataclass(frozen=True, slots=True)
 class Float:
     """A real number in ``[low, high]``, both ends inclusive.
@@ -29,6 +33,7 @@ class Float:
     log: bool = False
     step: float | None = None
     when: Condition = field(default_factory=dict)
+    asked: bool = False
 
     def __post_init__(self) -> None:
         _check_range(self.low, self.high, self.log, self.step)
@@ -76,6 +81,7 @@ class Int:
     log: bool = False
     step: int = 1
     when: Condition = field(default_factory=dict)
+    asked: bool = False
 
     def __post_init__(self) -> None:
         _check_range(self.low, self.high, self.log, self.step if self.step != 1 else None)
@@ -108,6 +114,7 @@ class Choice:
 
     options: tuple[Value, ...]
     when: Condition = field(default_factory=dict)
+    asked: bool = False
 
     def __post_init__(self) -> None:
         if not self.options:
@@ -135,6 +142,7 @@ class Constant:
 
     value: Value
     when: Condition = field(default_factory=dict)
+    asked: bool = False
 
     def values(self) -> tuple[Value, ...]:
         return (self.value,)
@@ -175,8 +183,20 @@ class Space(Mapping[str, Parameter]):
     def __repr__(self) -> str:
         return f"Space({self._parameters!r})"
 
+    def extended(self, found: Mapping[str, Parameter]) -> "Space":
+        """This space with further hyperparameters, and with others in place of those of the same name."""
+        return Space({**self._parameters, **found}) if found else self
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the space alone says which hyperparameters a config has: none is ``asked``."""
+        return not any(parameter.asked for parameter in self._parameters.values())
+
     def is_active(self, name: str, config: Config) -> bool:
-        """Whether `name` is part of a config. `config` must have the values that it depends on."""
+        """Whether `name` is part of a config; of an ``asked`` one, whether it may be.
+
+        `config` must have the values that it depends on.
+        """
         when = self._parameters[name].when
         return all(other in config and _is_in(config[other], allowed) for other, allowed in when.items())
 
@@ -185,10 +205,13 @@ class Space(Mapping[str, Parameter]):
         return tuple(name for name, parameter in self.items() if (v := parameter.values()) is None or len(v) > 1)
 
     def contains(self, config: Config) -> bool:
-        """Whether `config` has exactly the active hyperparameters, each with an allowed value."""
+        """Whether `config` has exactly the active hyperparameters, each with an allowed value.
+
+        Those that are ``asked`` may be absent.
+        """
         seen: dict[str, Value] = {}
         for name, parameter in self.items():
-            if not self.is_active(name, seen):
+            if not self.is_active(name, seen) or (parameter.asked and name not in config):
                 continue
             if name not in config or not parameter.contains(config[name]):
                 return False
@@ -196,7 +219,10 @@ class Space(Mapping[str, Parameter]):
         return len(seen) == len(config)
 
     def size(self) -> int | None:
-        """Number of distinct configs; None if a continuous range makes it infinite."""
+        """Number of distinct configs; None if a continuous range makes it infinite.
+
+        Unless the space :attr:`is_exact`, there may be fewer.
+        """
         if any(parameter.values() is None for parameter in self.values()):
             return None
         return self._count(lambda parameter: parameter.values() or ())

@@ -1,10 +1,10 @@
 """Trials and their results: frozen values that cross process boundaries and enter the ledger."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from hpsearch.core.space import Config
+from hpsearch.core.space import Config, Parameter
 from hpsearch.core.wire import Wire
 
 Curves = Mapping[str, tuple[float, ...]]
@@ -79,6 +79,16 @@ class Failure(Wire):
     traceback: str = ""
 
 
+class Origin(StrEnum):
+    """Where a trial in the ledger comes from. The ledger is an Optuna study, so other programs may write it, too."""
+
+    SEARCH = "search"
+    QUEUED = "queued"
+    """Enqueued by another program, and waiting: its config has the values that it is to be trained with."""
+    FOREIGN = "foreign"
+    """Asked for, trained or added by another program."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One config and everything known about it.
@@ -96,6 +106,9 @@ class Trial:
         started: Unix time of the suggestion, seconds.
         finished: Unix time of the end; None while running.
         parameters: Number of weights of the model; None before the first lane is built.
+        found: What its suggestion has added to the space: hyperparameters that KerasTuner code asked for, and those
+            whose condition turned out to be wrong.
+        origin: See :class:`Origin`.
     """
 
     number: int
@@ -110,6 +123,8 @@ class Trial:
     started: float = 0.0
     finished: float | None = None
     parameters: int | None = None
+    found: Mapping[str, Parameter] = field(default_factory=dict)
+    origin: Origin = Origin.SEARCH
 
     @property
     def seconds(self) -> float:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from hpsearch.core.facts import StudyFacts
 from hpsearch.core.space import Choice, Condition, Constant, Float, Int, Parameter, Space, Value
-from hpsearch.core.trial import Champion, Failure, FoldResult, Trial, TrialState
+from hpsearch.core.trial import Champion, Failure, FailureKind, FoldResult, Origin, Trial, TrialState
 from hpsearch.core.wire import Json, JsonObject, Wire
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.spec import READ_BACK, StudySpec
@@ -20,7 +20,7 @@ from hpsearch.spec import READ_BACK, StudySpec
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-FORMAT = 2
+FORMAT = 3
 """Format of a study's head. It is raised when older versions cannot read what this one writes."""
 
 SPEC_UPGRADES: dict[int, Callable[[JsonObject], JsonObject]] = {}
@@ -29,7 +29,7 @@ SPEC_UPGRADES: dict[int, Callable[[JsonObject], JsonObject]] = {}
 Removed keys need none: the reader drops keys that it does not know.
 """
 
-FOLD_PREFIX, PARAMETERS, STARTED, OUTCOME = "fold:", "parameters", "started", "outcome"
+FOLD_PREFIX, PARAMETERS, STARTED, FOUND, OUTCOME = "fold:", "parameters", "started", "found", "outcome"
 """User attributes of a trial."""
 
 
@@ -70,7 +70,10 @@ def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["Fro
     head = _object(attrs["hpsearch"])
     if (format := int(_number(head["format"]))) > FORMAT:
         raise NewerFormatError(format)
+    frozen = sorted(trials, key=lambda one: one.number)
     space = space_from_json(_object(head["space"]))
+    for one in frozen:
+        space = space.extended(_parameters(_object(one.user_attrs.get(FOUND, {}))))
     champion, notes = attrs.get("champion"), attrs.get("notes") or []
     assert isinstance(notes, list)
     return StudyRecord(
@@ -79,7 +82,7 @@ def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["Fro
         study_file=str(head["study_file"]),
         space=space,
         facts=facts_from_json(_object(head["facts"]), _object(attrs.get("facts", {}))),
-        trials=tuple(trial_from_optuna(one, space) for one in trials),
+        trials=tuple(trial_from_optuna(one, space) for one in frozen),
         state=StudyState(str(attrs.get("state", "running"))),
         created=_number(head["created"]),
         champion=None if champion is None else Champion.from_json(_object(champion)),
@@ -147,8 +150,8 @@ def _known(section: type[BaseModel], raw: JsonObject) -> JsonObject:
 # The space
 
 
-def space_to_json(space: Space) -> JsonObject:
-    """A space as the ledger keeps it."""
+def space_to_json(space: Mapping[str, Parameter]) -> JsonObject:
+    """A space, or a part of one, as the ledger keeps it."""
     return {name: _parameter_to_json(parameter) for name, parameter in space.items()}
 
 
@@ -158,7 +161,11 @@ def space_from_json(raw: JsonObject) -> Space:
     Raises:
         ValueError: A hyperparameter breaks a rule of this version.
     """
-    return Space({name: _parameter_from_json(_object(one)) for name, one in raw.items()})
+    return Space(_parameters(raw))
+
+
+def _parameters(raw: JsonObject) -> dict[str, Parameter]:
+    return {name: _parameter_from_json(_object(one)) for name, one in raw.items()}
 
 
 def _parameter_to_json(parameter: Parameter) -> JsonObject:
@@ -177,21 +184,24 @@ def _parameter_to_json(parameter: Parameter) -> JsonObject:
             fields = {"value": parameter.value}
     if parameter.when:
         fields["when"] = {name: list(values) for name, values in parameter.when.items()}
+    if parameter.asked:
+        fields["asked"] = True
     return fields
 
 
 def _parameter_from_json(raw: JsonObject) -> Parameter:
     when: Condition = {name: _values(values) for name, values in _object(raw.get("when", {})).items()}
+    asked = raw.get("asked") is True
     if "value" in raw:
-        return Constant(_value(raw["value"]), when=when)
+        return Constant(_value(raw["value"]), when=when, asked=asked)
     if "values" in raw:
-        return Choice(_values(raw["values"]), when=when)
+        return Choice(_values(raw["values"]), when=when, asked=asked)
     low, high, step = _number(raw["low"]), _number(raw["high"]), raw.get("step")
     log = raw.get("log") is True
     width = None if step is None else _number(step)
     if isinstance(low, int) and isinstance(high, int) and not isinstance(width, float):
-        return Int(low, high, log=log, step=1 if width is None else width, when=when)
-    return Float(low, high, log=log, step=width, when=when)
+        return Int(low, high, log=log, step=1 if width is None else width, when=when, asked=asked)
+    return Float(low, high, log=log, step=width, when=when, asked=asked)
 
 
 # Trials
@@ -249,8 +259,10 @@ def trial_from_optuna(frozen: "FrozenTrial", space: Space) -> Trial:
         ValueError: An attribute breaks a rule of this version.
     """
     attrs: Mapping[str, Json] = frozen.user_attrs
+    if STARTED not in attrs:
+        return _foreign(frozen)
     config = {name: frozen.params[name] for name in space if name in frozen.params}
-    started, parameters = _number(attrs.get(STARTED, 0.0)), attrs.get(PARAMETERS)
+    started, parameters = _number(attrs[STARTED]), attrs.get(PARAMETERS)
     assert parameters is None or isinstance(parameters, int)
     if OUTCOME in attrs:
         outcome = Outcome.from_json(_object(attrs[OUTCOME]))
@@ -269,6 +281,28 @@ def trial_from_optuna(frozen: "FrozenTrial", space: Space) -> Trial:
         started=started,
         finished=outcome.finished,
         parameters=parameters,
+        found=_parameters(_object(attrs.get(FOUND, {}))),
+    )
+
+
+def _foreign(frozen: "FrozenTrial") -> Trial:
+    """A trial that another program has entered: waiting, or of no use because it has no folds."""
+    if frozen.state.name == "WAITING":
+        queued = frozen.system_attrs.get("fixed_params", frozen.params)
+        return Trial(frozen.number, dict(queued), origin=Origin.QUEUED)
+    begun, ended = frozen.datetime_start, frozen.datetime_complete or frozen.datetime_start
+    return Trial(
+        number=frozen.number,
+        config=dict(frozen.params),
+        state=TrialState.FAILED,
+        failure=Failure(
+            FailureKind.ERROR,
+            f"entered by another program, where it is {frozen.state.name.lower()}; hpsearch has not trained it, and "
+            "neither ranks it nor learns from it",
+        ),
+        started=0.0 if begun is None else begun.timestamp(),
+        finished=0.0 if ended is None else ended.timestamp(),
+        origin=Origin.FOREIGN,
     )
 
 

@@ -11,18 +11,19 @@ from datetime import UTC, datetime
 
 from optuna.distributions import distribution_to_json
 from optuna.trial import TrialState
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from hpsearch.core.space import Space
 from hpsearch.core.trial import Trial
 from hpsearch.core.wire import Json
-from hpsearch.ledger.codec import OUTCOME, STARTED
+from hpsearch.ledger.codec import OUTCOME
 from hpsearch.ledger.optuna_tables import ATTRIBUTES, PARAMS, STEPS, STUDIES, TRIALS, VALUES
 from hpsearch.ledger.trial_writer import (
     TrialEnd,
     TrialWriter,
     distribution_of,
     ended_already,
+    first_attributes,
     number_taken,
 )
 
@@ -51,11 +52,21 @@ class FastWriter(TrialWriter):
             assert added is not None
             trial_id = int(added[0])
             _insert_params(connection, trial_id, trial, space)
-            _insert_attrs(connection, trial_id, {STARTED: trial.started})
+            _insert_attrs(connection, trial_id, first_attributes(trial))
             others = connection.scalar(select(func.count()).where(TRIALS.c.study_id == study_id)) or 0
             if (found := int(others) - 1) != trial.number:
                 raise number_taken(trial.number, found)
         return trial_id
+
+    def adopt(self, trial_id: int, trial: Trial, space: Space) -> None:
+        waiting = TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.WAITING
+        begun = {"state": TrialState.RUNNING, "datetime_start": _utc(trial.started)}
+        with self._engine.begin() as connection:
+            if not connection.execute(update(TRIALS).where(*waiting).values(begun)).rowcount:
+                raise ended_already(trial.number)
+            connection.execute(delete(PARAMS).where(PARAMS.c.trial_id == trial_id))
+            _insert_params(connection, trial_id, trial, space)
+            _insert_attrs(connection, trial_id, first_attributes(trial))
 
     def add(self, trial_id: int, attrs: Mapping[str, Json]) -> None:
         with self._engine.begin() as connection:

@@ -17,12 +17,13 @@ from hpsearch.core.space import Space
 from hpsearch.core.trial import Failure, FailureKind, Trial
 from hpsearch.core.trial import TrialState as OurState
 from hpsearch.core.wire import Json
-from hpsearch.ledger.codec import OUTCOME, STARTED, Outcome
+from hpsearch.ledger.codec import OUTCOME, Outcome
 from hpsearch.ledger.trial_writer import (
     TrialEnd,
     TrialWriter,
     distribution_of,
     ended_already,
+    first_attributes,
     number_taken,
 )
 
@@ -59,6 +60,18 @@ class PublicWriter(TrialWriter):
         reason = Failure(FailureKind.ERROR, f"entered while another driver entered trial {trial.number}")
         outcome = Outcome(OurState.FAILED, finished=trial.started, failure=reason, folds=())
         self.end(trial_id, TrialEnd(number, TrialState.FAIL, None, (), outcome.to_json(), trial.started))
+
+    def adopt(self, trial_id: int, trial: Trial, space: Space) -> None:
+        try:
+            for name, value in trial.config.items():
+                distribution = distribution_of(space[name])
+                self._storage.set_trial_param(trial_id, name, distribution.to_internal_repr(value), distribution)
+            # The trial is ours with the last attribute, whatever its state.
+            for key, one in first_attributes(trial).items():
+                self._storage.set_trial_user_attr(trial_id, key, one)
+            self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        except UpdateFinishedTrialError:
+            raise ended_already(trial.number) from None
 
     def add(self, trial_id: int, attrs: Mapping[str, Json]) -> None:
         try:
@@ -100,7 +113,7 @@ def _template(trial: Trial, space: Space) -> FrozenTrial:
         datetime_complete=None,
         params=dict(trial.config),
         distributions={name: distribution_of(space[name]) for name in trial.config},
-        user_attrs={STARTED: trial.started},
+        user_attrs=first_attributes(trial),
         system_attrs={},
         intermediate_values={},
         trial_id=0,

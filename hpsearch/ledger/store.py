@@ -6,7 +6,8 @@ Where things are in it, for readers of ``optuna.load_study``:
 trial params                the config, with Optuna distributions of the space
 trial value                 the score of a complete or pruned trial
 trial intermediate values   the mean curve of the objective's metric, one step per epoch
-trial user attributes       ``fold:0`` … (curves, seconds), ``outcome`` (state, score, failure), ``parameters``
+trial user attributes       ``fold:0`` … (curves, seconds), ``outcome`` (state, score, failure), ``parameters``,
+                            ``found`` (what KerasTuner code has added to the space with this trial)
 trial state                 COMPLETE; PRUNED; FAIL for failed and diverged trials; RUNNING
 study user attributes       ``hpsearch`` (spec, space, facts), ``facts`` (later ones), ``champion``, …
 ==========================  ==========================================================================
@@ -183,6 +184,15 @@ class Ledger:
         with explained(self.uri):
             self._trial_ids[name, trial.number] = self._writer.start(self._study_id(name), trial, space)
 
+    def adopt_trial(self, name: str, trial: Trial, space: Space) -> None:
+        """Begin a trial that another program has enqueued: from now on it is the study's own.
+
+        Raises:
+            LedgerError: It does not wait any more: another driver writes this study.
+        """
+        with explained(self.uri):
+            self._writer.adopt(self._trial_id(name, trial.number), trial, space)
+
     def add_fold(self, name: str, number: int, result: FoldResult, parameters: int | None) -> None:
         """Enter a finished fold. It is never trained again.
 
@@ -223,7 +233,7 @@ class Ledger:
         ended = {trial.number: trial for trial in record.trials if trial.state.finished}
         with explained(self.uri):
             running = self._storage.get_all_trials(self._study_id(name), states=(TrialState.RUNNING,))
-            numbers = tuple(one.number for one in running if one.number in ended)
+            numbers = tuple(one.number for one in running if one.number in ended and codec.OUTCOME in one.user_attrs)
             for number in numbers:
                 end = TrialEnd.of(ended[number], record.objective.metric)
                 PublicWriter(self._storage).settle(self._trial_id(name, number), end)

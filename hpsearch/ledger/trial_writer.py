@@ -17,7 +17,7 @@ from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
 from hpsearch.core.trial import Trial, TrialState
 from hpsearch.core.wire import Json, JsonObject
 from hpsearch.errors import LedgerError
-from hpsearch.ledger.codec import Outcome
+from hpsearch.ledger.codec import FOUND, STARTED, Outcome, space_to_json
 
 _STATES = {TrialState.COMPLETE: OptunaState.COMPLETE, TrialState.PRUNED: OptunaState.PRUNED}
 
@@ -77,6 +77,19 @@ class TrialWriter(ABC):
         """
 
     @abstractmethod
+    def adopt(self, trial_id: int, trial: Trial, space: Space) -> None:
+        """Begin a trial that another program has enqueued.
+
+        Args:
+            trial_id: Optuna's id of the waiting trial.
+            trial: With its whole config.
+            space: The study's space.
+
+        Raises:
+            LedgerError: It does not wait any more: another driver writes the study.
+        """
+
+    @abstractmethod
     def add(self, trial_id: int, attrs: Mapping[str, Json]) -> None:
         """Enter user attributes that a trial does not have yet. The last one is never there without the others."""
 
@@ -87,6 +100,12 @@ class TrialWriter(ABC):
         Raises:
             LedgerError: It has ended already: another driver writes the study.
         """
+
+
+def first_attributes(trial: Trial) -> JsonObject:
+    """The user attributes that a trial has from its start."""
+    found = {FOUND: space_to_json(trial.found)} if trial.found else {}
+    return {**found, STARTED: trial.started}
 
 
 def distribution_of(parameter: Parameter) -> BaseDistribution:

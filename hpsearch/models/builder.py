@@ -8,6 +8,7 @@ from functools import partial
 import keras
 import numpy as np
 
+from hpsearch.core.asked import Asked
 from hpsearch.core.facts import Task
 from hpsearch.core.foreign import said
 from hpsearch.core.space import Config, Parameter
@@ -19,6 +20,7 @@ from hpsearch.keras_internals.naming import count_names_from, names_given
 from hpsearch.keras_internals.seeding import seed_everything
 from hpsearch.models.failures import as_model_errors
 from hpsearch.models.kerastuner import KerasTunerModel, as_keras_tuner
+from hpsearch.models.kerastuner_exploration import Steering
 from hpsearch.models.training import compile_model
 from hpsearch.spec import StudySpec
 from hpsearch.spec.families import FAMILIES
@@ -95,16 +97,31 @@ class ModelBuilder:
         _check_outputs(self.address, model, data)
         return model
 
-    def discover(self, data: TrainingData) -> dict[str, Parameter]:
-        """Hyperparameters that the model declares itself (KerasTuner code); empty for families and plain functions.
+    def discover(self, data: TrainingData, steering: Steering) -> dict[str, Parameter]:
+        """Hyperparameters that the model asks for itself (KerasTuner code); empty for families and plain functions.
+
+        Args:
+            data: The training rows.
+            steering: What the study file says about them.
 
         Raises:
             ModelError: The code fails with its own defaults, or does something that folds cannot follow.
         """
         if not isinstance(self.function, KerasTunerModel):
             return {}
-        with as_model_errors(partial(_failed, self.address, "build", {})):
-            return self.function.discover(data)
+        with quick_draws(), as_model_errors(partial(_failed, self.address, "build", {})):
+            return self.function.discover(data, steering)
+
+    def asked(self, config: Config, data: TrainingData) -> Asked | None:
+        """What KerasTuner code asks for with `config`; None for families and plain functions.
+
+        Raises:
+            ModelError: The code does something that folds cannot follow.
+        """
+        if not isinstance(self.function, KerasTunerModel):
+            return None
+        with quick_draws(), as_model_errors(partial(_failed, self.address, "build", config)):
+            return self.function.asked(config, data)
 
 
 def _takes_two(function: Callable[..., object]) -> bool:

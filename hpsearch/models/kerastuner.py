@@ -1,32 +1,37 @@
 """KerasTuner code, unchanged: ``build(hp)`` functions and ``HyperModel`` classes as build functions of a study.
 
-Their space is discovered by building: once with all defaults, then once per further value of every hyperparameter that
-the code can branch on. So hyperparameters behind an ``if``, a loop or a ``conditional_scope`` are found, with their
-condition.
+The code alone decides which hyperparameters a config has. :meth:`KerasTunerModel.asked` finds out by building with the
+config; the search does so before every trial. :meth:`KerasTunerModel.discover` does it with many configs beforehand, so
+that a study begins with most of its space.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import keras
+import numpy as np
 
+from hpsearch.core.asked import Asked
+from hpsearch.core.hyperparameters import OF_EVERY_MODEL, OPTIMIZER_ARGUMENTS
 from hpsearch.core.space import Config, Parameter, Value
 from hpsearch.data.dataset import TrainingData, take
-from hpsearch.errors import HpsearchError, ModelError
+from hpsearch.errors import ModelError
 from hpsearch.models.failures import as_model_errors
-from hpsearch.models.kerastuner_fit import discover_fit
-from hpsearch.models.kerastuner_space import to_parameter, values_to_try
+from hpsearch.models.kerastuner_exploration import Build, Exploration, Steering
+from hpsearch.models.kerastuner_fit import check_fit
+from hpsearch.models.kerastuner_space import to_parameter
 
 if TYPE_CHECKING:
     import keras_tuner
 
-    from hpsearch.models.kerastuner_space import Declaration
-
     Hyperparameters: TypeAlias = keras_tuner.HyperParameters
 
-_ENUMERATE_AT_MOST = 64
+_ROWS = 8
+"""Rows that a ``HyperModel.fit`` gets when it is called to see what it does."""
+
+_COMPILED_WITH = OPTIMIZER_ARGUMENTS | {"optimizer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +48,55 @@ class KerasTunerModel:
 
     def __call__(self, config: Config, _data: TrainingData) -> keras.Model:
         """Build with a config's values. KerasTuner code knows its data itself."""
-        return self._build(_hyperparameters(config))
+        return self._build(_hyperparameters(Recorded(config)))
 
-    def discover(self, data: TrainingData) -> dict[str, Parameter]:
-        """The space that the code declares, each hyperparameter with its condition.
+    def discover(self, data: TrainingData, steering: Steering) -> dict[str, Parameter]:
+        """The space of the code, as far as some builds show it.
+
+        Args:
+            data: The training rows.
+            steering: What the study file says about hyperparameters.
 
         Raises:
             ModelError: The code fails with its own defaults, or declares a name twice with different ranges.
         """
-        exploration = _Exploration(self._declared)
-        exploration.explore()
-        space = exploration.parameters(self.address)
-        if self._has_own_fit():
-            import numpy as np
+        return Exploration(self.address, lambda values: self._try(values, data), steering).explore()
 
-            rows = np.arange(min(len(data.y), 8))
-            space |= discover_fit(self.address, self.model, take(data.x, rows), data.y[rows])
-        return space
+    def asked(self, config: Config, data: TrainingData) -> Asked:
+        """What the code asks for when it is built with `config`.
+
+        Raises:
+            ModelError: ``HyperModel.fit`` does what folds cannot follow.
+        """
+        build = self._try(config, data)
+        declared = {name: to_parameter(self.address, name, [one], {}) for name, one in build.active().items()}
+        return Asked(declared, build.read, finished=build.error is None)
+
+    def _try(self, values: Config, data: TrainingData) -> Build:
+        """Build the model, and call a ``fit`` of its own with a model that only records the call."""
+        recorded = Recorded(values)
+        hyperparameters = _hyperparameters(recorded)
+        model, error = None, None
+        try:
+            with as_model_errors(_as_it_is):
+                model = self._build(hyperparameters)
+            if self._has_own_fit():
+                rows = np.arange(min(len(data.y), _ROWS))
+                check_fit(self.address, self.model, hyperparameters, take(data.x, rows), data.y[rows])
+        except ModelError as raised:
+            if raised.code not in ("model.build-failed", "model.fit-failed"):
+                raise  # the code does what engines cannot follow
+            error = _missing(self.address, recorded, hyperparameters, raised) or _original(raised)
+        read = recorded.read | set(OF_EVERY_MODEL)
+        if isinstance(model, keras.Model) and not model.compiled:
+            read |= _COMPILED_WITH  # hpsearch compiles it with these
+        return Build(
+            space=tuple(hyperparameters.space),
+            values=dict(hyperparameters.values),
+            is_active=hyperparameters.is_active,
+            read=frozenset(read),
+            error=error,
+        )
 
     def _build(self, hyperparameters: "Hyperparameters") -> keras.Model:
         function = self.model.build if hasattr(self.model, "build") else self.model
@@ -67,20 +104,69 @@ class KerasTunerModel:
             self.model.declare_hyperparameters(hyperparameters)
         return function(hyperparameters)
 
-    def _declared(self, values: Mapping[str, Value]) -> "dict[str, list[Declaration]]":
-        """All hyperparameters that the code asks for when it gets `values`, by name, in order."""
-        hyperparameters = _hyperparameters(values)
-        self._build(hyperparameters)
-        declared: dict[str, list[Declaration]] = {}
-        for one in hyperparameters.space:
-            declared.setdefault(one.name, []).append(one)
-        return declared
-
     def _has_own_fit(self) -> bool:
         import keras_tuner
 
         own = getattr(type(self.model), "fit", None)
         return own is not None and own is not keras_tuner.HyperModel.fit
+
+
+class Recorded(dict[str, Value]):
+    """The values of KerasTuner's object: knows which of them the code reads, by ``hp.get`` or any other way.
+
+    Attributes:
+        read: Names that were asked for and are there.
+        missing: Names that were asked for and are not there, in order.
+    """
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        super().__init__(values)
+        self.read: set[str] = set()
+        self.missing: list[str] = []
+
+    def __getitem__(self, name: str) -> Value:
+        self._note(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self._note(str(name))
+        return super().__contains__(name)
+
+    def get(self, name: str, default: Value | None = None) -> Value | None:  # type: ignore[override]
+        self._note(name)
+        return super().get(name, default)
+
+    def _note(self, name: str) -> None:
+        if super().__contains__(name):
+            self.read.add(name)
+        else:
+            self.missing.append(name)
+
+
+def _as_it_is(error: Exception) -> ModelError:
+    return ModelError(str(error), code="build-failed")
+
+
+def _original(error: ModelError) -> Exception:
+    cause = error.__cause__
+    return cause if error.code == "model.build-failed" and isinstance(cause, Exception) else error
+
+
+def _missing(
+    address: str, recorded: Recorded, hyperparameters: "Hyperparameters", error: ModelError
+) -> ModelError | None:
+    """Why a build failed, if it read a hyperparameter that nobody declares."""
+    declared = {one.name for one in hyperparameters.space}
+    names = [name for name in recorded.missing if name not in declared and repr(name)[1:-1] in error.what]
+    if not names or not isinstance(error.__cause__, KeyError):
+        return None
+    return ModelError(
+        f"{address}: the code reads the hyperparameter {names[-1]!r}, which it does not declare",
+        code="reads-undeclared",
+        hint=f"declare it in the code, or set [space] {names[-1]} in the study file",
+        address=address,
+        name=names[-1],
+    )
 
 
 def as_keras_tuner(address: str, found: object) -> KerasTunerModel | None:
@@ -115,84 +201,10 @@ def _takes_one(function: Callable[..., object]) -> bool:
     return len(needed) == 1
 
 
-def _hyperparameters(values: Mapping[str, Value]) -> "Hyperparameters":
+def _hyperparameters(values: Recorded) -> "Hyperparameters":
     """KerasTuner's object with these values. Other hyperparameters have the code's defaults."""
     import keras_tuner
 
     hyperparameters = keras_tuner.HyperParameters()
-    hyperparameters.values = dict(values)
+    hyperparameters.values = values
     return hyperparameters
-
-
-Declared = Callable[[Mapping[str, Value]], "dict[str, list[Declaration]]"]
-
-
-@dataclass
-class _Exploration:
-    """Builds with one value changed at a time, and records which hyperparameters then exist.
-
-    Attributes:
-        declared: Runs the code with given values.
-        found: Name → all its declarations, in order of discovery.
-        context: Name → values with which it was first found.
-        when: Name → parent → values of the parent under which it exists.
-    """
-
-    declared: Declared
-    found: "dict[str, list[Declaration]]" = field(default_factory=dict)
-    context: dict[str, dict[str, Value]] = field(default_factory=dict)
-    when: dict[str, dict[str, tuple[Value, ...]]] = field(default_factory=dict)
-
-    def explore(self) -> None:
-        self._note(self.declared({}), {})
-        explored: set[str] = set()
-        while names := [name for name in self.found if name not in explored]:
-            explored.add(names[0])
-            self._vary(names[0])
-
-    def parameters(self, address: str) -> dict[str, Parameter]:
-        """All that was found, in order of discovery."""
-        return {
-            name: to_parameter(address, name, declarations, self.when.get(name, {}))
-            for name, declarations in self.found.items()
-        }
-
-    def _vary(self, name: str) -> None:
-        """Build with each value of one hyperparameter; a large range is sampled first."""
-        sample, every = values_to_try(self.found[name][0])
-        if len(every) < 2:
-            return
-        seen = {value: self._try(name, value) for value in sample}
-        names = [set(one) for one in seen.values() if one is not None]
-        if any(one != names[0] for one in names) and len(every) <= _ENUMERATE_AT_MOST:
-            seen |= {value: self._try(name, value) for value in every if value not in seen}
-        if set(seen) == set(every):
-            self._conclude(name, {value: set(one) for value, one in seen.items() if one is not None})
-
-    def _try(self, name: str, value: Value) -> "dict[str, list[Declaration]] | None":
-        """None if the code cannot be built with this value. A trial that draws it will say so."""
-        values = {**self.context[name], name: value}
-        try:
-            with as_model_errors(lambda error: ModelError(str(error), code="refused-value")):
-                declared = self.declared(values)
-        except HpsearchError:  # no error yet: perhaps no trial will ever have this value
-            return None
-        self._note(declared, values)
-        return declared
-
-    def _note(self, declared: "Mapping[str, Sequence[Declaration]]", values: dict[str, Value]) -> None:
-        for name, declarations in declared.items():
-            if name not in self.found:
-                # A scope that is not active is explored as if it were.
-                needed = {one.name: one.values[0] for one in declarations[0].conditions}
-                self.found[name], self.context[name] = [], {**values, **needed}
-            known = [(one.get_config(), one.conditions) for one in self.found[name]]
-            self.found[name] += [one for one in declarations if (one.get_config(), one.conditions) not in known]
-
-    def _conclude(self, name: str, seen: dict[Value, set[str]]) -> None:
-        """What exists only for some values gets the condition of having one of them."""
-        for other in self.found:
-            present = tuple(value for value, names in seen.items() if other in names)
-            in_play = other != name and present and other not in self.context[name]
-            if in_play and len(present) < len(seen):
-                self.when.setdefault(other, {})[name] = present

@@ -5,19 +5,18 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from hpsearch.core.space import Parameter
+from hpsearch.core.hyperparameters import OF_EVERY_MODEL
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array, Features
 from hpsearch.errors import ModelError
 from hpsearch.models.failures import as_model_errors
-from hpsearch.models.kerastuner_space import to_parameter
 
 if TYPE_CHECKING:
     import keras_tuner
 
-_TUNABLE = ("batch_size", "epochs")
 _HINT = (
-    "fit may set batch_size and epochs from hyperparameters of these names; it must pass everything else on unchanged"
+    "fit may set batch_size, epochs and shuffle from hyperparameters of these names; it must pass everything else on "
+    "unchanged"
 )
 
 
@@ -45,23 +44,25 @@ def _refused(what: str, name: str, *, code: str = "changes-training", hint: str 
     return ModelError(what, code=code, hint=hint, name=name)
 
 
-def discover_fit(address: str, model: "keras_tuner.HyperModel", x: Features, y: Array) -> dict[str, Parameter]:
-    """Hyperparameters that ``model.fit`` declares.
+def check_fit(
+    address: str, model: "keras_tuner.HyperModel", hyperparameters: "keras_tuner.HyperParameters", x: Features, y: Array
+) -> None:
+    """Call ``model.fit`` as KerasTuner does, and check that the engines can follow it. It may declare hyperparameters.
 
     Args:
         address: For messages.
         model: A ``HyperModel`` with a ``fit`` of its own.
+        hyperparameters: KerasTuner's object, as ``model.build`` leaves it.
         x: A few rows to pass in.
         y: Their targets.
 
     Raises:
-        ModelError: It changes the data or the training in a way that folds cannot follow.
+        ModelError: It changes the data or the training in a way that folds cannot follow, or raises.
     """
-    import keras_tuner
-
+    before = {one.name for one in hyperparameters.space}
     given: dict[str, object] = {"validation_data": (x, y), "callbacks": [], "epochs": -1, "verbose": 0}
     while True:
-        hyperparameters, recorder = keras_tuner.HyperParameters(), CallRecorder(address)
+        recorder = CallRecorder(address)
         try:
             with as_model_errors(partial(_raised, address)):
                 model.fit(hyperparameters, recorder, x, y, **given)
@@ -74,10 +75,11 @@ def discover_fit(address: str, model: "keras_tuner.HyperModel", x: Features, y: 
     if recorder.named is None:
         raise _refused(f"{address}: HyperModel.fit does not call model.fit", "fit", code="fit-not-called")
     called = {**dict(zip(("x", "y"), recorder.positional, strict=False)), **recorder.named}
-    _check_call(address, called, {"x": x, "y": y, **given}, set(hyperparameters.values))
-    return {
-        one.name: to_parameter(address, one.name, [one], {}) for one in hyperparameters.space if one.name in _TUNABLE
-    }
+    _check_call(address, called, {"x": x, "y": y, **given}, dict(hyperparameters.values))
+    declared = {one.name for one in hyperparameters.space} - before
+    if unknown := sorted(declared - set(OF_EVERY_MODEL)):
+        names = listed(unknown)
+        raise _refused(f"{address}: HyperModel.fit declares {names}", names, code="declares-others")
 
 
 def _raised(address: str, error: Exception) -> ModelError:
@@ -89,26 +91,36 @@ def _raised(address: str, error: Exception) -> ModelError:
     )
 
 
-def _check_call(address: str, called: Mapping[str, object], given: Mapping[str, object], declared: set[str]) -> None:
+def _check_call(
+    address: str, called: Mapping[str, object], given: Mapping[str, object], values: Mapping[str, object]
+) -> None:
     for name, value in called.items():
-        if name in _TUNABLE:
-            if value != given.get(name) and name not in declared:
-                raise _refused(
-                    f"{address}: HyperModel.fit sets {name} = {value!r}, but declares no hyperparameter {name!r}",
-                    name,
-                    code="undeclared",
-                    hint=f"set [space] {name} in the study file, or rename the hyperparameter to {name}",
-                )
+        if name in OF_EVERY_MODEL:
+            _check_own(address, name, value, given, values)
         elif name == "callbacks":
             if value:
                 raise _with_callback(address, value)
-        elif name not in given or value is not given[name]:
-            harmless = (name == "shuffle" and value is True and name not in declared) or name == "verbose"
-            if not harmless:
-                raise _refused(f"{address}: HyperModel.fit changes {name!r}, which is up to the engines", name)
-    if unknown := sorted(declared - set(_TUNABLE)):
-        names = listed(unknown)
-        raise _refused(f"{address}: HyperModel.fit declares {names}", names, code="declares-others")
+        elif (name not in given or value is not given[name]) and name != "verbose":
+            raise _refused(f"{address}: HyperModel.fit changes {name!r}, which is up to the engines", name)
+
+
+def _check_own(
+    address: str, name: str, value: object, given: Mapping[str, object], values: Mapping[str, object]
+) -> None:
+    """The engines take these from the config, so the call must have the config's value."""
+    if name in given and value == given[name]:
+        return
+    expected = values.get(name, True if name == "shuffle" else None)
+    if type(value) is type(expected) and value == expected:
+        return
+    has = f"the config has {name} = {expected!r}" if name in values else f"declares no hyperparameter {name!r}"
+    shown = str(value).lower() if isinstance(value, bool) else value
+    raise _refused(
+        f"{address}: HyperModel.fit sets {name} = {value!r}, but {has}",
+        name,
+        code="undeclared",
+        hint=f"set [space] {name} = {shown} in the study file, or rename the hyperparameter to {name}",
+    )
 
 
 def _with_callback(address: str, callbacks: object) -> ModelError:

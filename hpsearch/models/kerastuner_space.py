@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     """A hyperparameter as KerasTuner code declares it."""
 
 _TRY_AT_MOST = 4
+_LIST_AT_MOST = 1000
 
 
 def to_parameter(
@@ -43,14 +44,16 @@ def to_parameter(
     return _convert(declarations[0], {**observed, **_scopes(declarations)})
 
 
-def values_to_try(declaration: "Declaration") -> tuple[tuple[Value, ...], tuple[Value, ...]]:
-    """Some values to try first, and all values. Of a long range, the ends and the middle; none of a real range."""
-    if type(declaration).__name__ == "Float":
-        return (), ()
-    every: tuple[Value, ...] = tuple(_convert(declaration, {}).values() or ())
-    if isinstance(_convert(declaration, {}), Int) and len(every) > _TRY_AT_MOST:
-        return (every[0], every[len(every) // 2], every[-1]), every
-    return every, every
+def values_to_try(parameter: Parameter) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """Some values to try first, and all values. Of a long range, the ends and the middle; a real range has no end."""
+    every = parameter.values()
+    if every is None:
+        return parameter.grid(3), ()
+    if isinstance(parameter, Choice) or len(every) <= _TRY_AT_MOST:
+        return tuple(every), tuple(every)
+    sample = every[0], every[len(every) // 2], every[-1]
+    # A range of billions is not listed: what matters is that there are more values than anyone tries.
+    return sample, (*sample, *every[1:_LIST_AT_MOST])
 
 
 def _scopes(declarations: "Sequence[Declaration]") -> dict[str, tuple[Value, ...]]:

@@ -24,14 +24,15 @@ from hpsearch.core.events import (
 )
 from hpsearch.core.hyperparameters import epochs_of
 from hpsearch.core.objective import score
-from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState
+from hpsearch.core.trial import Failure, FailureKind, FoldResult, Origin, Trial, TrialState
 from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.executors.base import Executor
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
+from hpsearch.search.entering import Entering
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
-from hpsearch.tuners.base import Tuner
+from hpsearch.search.suggesting import Suggester
 
 POLL_SECONDS = 0.25
 
@@ -66,7 +67,7 @@ class Driver:
         record: The study as the ledger has it; running trials in it are continued.
         ledger: Where everything is entered, by this object alone.
         executor: Trains bundles.
-        tuner: Suggests configs.
+        suggester: Suggests configs.
         monitor: Says which running trials to stop.
         observer: Told of everything that happens.
         interrupted: Asked all the time; True ends the search after the epochs in flight.
@@ -78,15 +79,16 @@ class Driver:
         ledger: Ledger,
         *,
         executor: Executor,
-        tuner: Tuner,
+        suggester: Suggester,
         monitor: PruningMonitor,
         observer: Observer,
         interrupted: Callable[[], bool],
     ) -> None:
         self._record = record
         self._spec, self._objective = record.spec, record.objective
-        self._ledger, self._executor, self._tuner = ledger, executor, tuner
+        self._ledger, self._executor, self._suggester = ledger, executor, suggester
         self._plan, self._window, self._observer = record.facts.plan, record.facts.window, observer
+        self._entering = Entering(record, ledger, suggester, self._note)
         self._interrupted = interrupted
         self._n_folds = record.facts.data.n_folds
         self._monitor = monitor
@@ -110,10 +112,11 @@ class Driver:
             ModelError: The very first trial failed in the user's code.
             StudyError: ``max_failures`` trials failed in a row.
             ExecutorError: So they did, the last because its worker kept dying.
+            LedgerError: Another program has enqueued a trial that cannot be trained.
         """
-        for trial in self._trials:
-            if not trial.state.finished:
-                self._continue(trial)
+        self._entering.check(self._trials)
+        for trial in tuple(self._trials):
+            self._begin(trial)
         while True:
             if self._interrupted() and not self._stopping:
                 self._stopping = True
@@ -135,17 +138,31 @@ class Driver:
     # Suggesting
 
     def _suggest(self) -> None:
-        while self._may_suggest():
+        while self._may_suggest() and not self._must_wait():
             number = len(self._trials)
-            config = self._tuner.suggest(self._visible(number))
-            if config is None:
+            entered = self._entering.next(self._visible(number))
+            if not entered:
                 self._exhausted = True
                 self._note(f"space exhausted: all {number} configs have been tried")
                 return
-            trial = Trial(number, config, started=time.time())
-            self._ledger.start_trial(self._record.name, trial, self._record.space)
-            self._trials.append(trial)
+            self._trials += entered
+            self._entering.check(entered)
+            for trial in entered:
+                self._begin(trial)
+
+    def _begin(self, trial: Trial) -> None:
+        """Train a trial that has been entered, unless it has ended."""
+        if trial.origin is Origin.QUEUED:
+            trial = self._trials[trial.number] = self._entering.adopt(trial, self._visible(trial.number))
+        if not trial.state.finished:
             self._continue(trial)
+
+    def _must_wait(self) -> bool:
+        """Whether a suggestion needs a worker that is not idle, or one that would have nothing to train afterwards."""
+        if not self._suggester.asks:
+            return False
+        waiting = sum(bool(live.waiting) for live in self._live.values())
+        return waiting >= self._executor.idle * self._plan.trials_per_bundle
 
     def _may_suggest(self) -> bool:
         number = len(self._trials)

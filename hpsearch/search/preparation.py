@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
+from hpsearch.core.asked import Asked
 from hpsearch.core.facts import HostFacts, StudyFacts
 from hpsearch.core.registries import TUNERS
 from hpsearch.core.space import Config, Space
@@ -17,6 +18,7 @@ from hpsearch.executors import make_executor
 from hpsearch.executors.base import Executor
 from hpsearch.ledger import workspace
 from hpsearch.pruning import make_pruner
+from hpsearch.search.suggesting import Suggester
 from hpsearch.spec import StudySpec, make_space
 from hpsearch.training.protocol import WorkerProtocol
 from hpsearch.tuners import make_tuner
@@ -35,12 +37,14 @@ class PreparedStudy:
         spec: The study file as the workers have it; ``resources.engine`` may have been chosen by now.
         space: The effective space.
         facts: What is known of data, engine and machine.
+        discovered: Whether the space was found by building KerasTuner code, so that there may be more.
     """
 
     executor: Executor
     spec: StudySpec
     space: Space
     facts: StudyFacts
+    discovered: bool = False
 
 
 def prepare_study(spec: StudySpec, stack: ExitStack) -> PreparedStudy:
@@ -83,7 +87,8 @@ def _in_one_line(error: ModelError) -> str:
 def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStudy:
     executor = stack.enter_context(open_executor(spec, backend))
     data = executor.call(WorkerProtocol.describe_data)
-    space = make_space(spec, executor.call(WorkerProtocol.discover_space) if spec.model.build else None)
+    discovered = executor.call(WorkerProtocol.discover_space) if spec.model.build else {}
+    space = make_space(spec, discovered)
     # Fails early if the algorithm or the pruning rule cannot work, before anything is written.
     make_tuner(spec.search.tuner, spec.search.algorithm, tuner_settings(spec, space)).close()
     make_pruner(spec.pruning, spec.make_objective(), validation_ratio=data.validation_ratio)
@@ -110,7 +115,7 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStu
         git_commit=_git_commit(),
         model_source=source_digest(spec.model.build, spec.folder) if spec.model.build else None,
     )
-    return PreparedStudy(executor, spec, space, facts)
+    return PreparedStudy(executor, spec, space, facts, discovered=bool(discovered))
 
 
 def smallest_config(space: Space) -> Config:
@@ -139,6 +144,16 @@ def tuner_settings(spec: StudySpec, space: Space) -> TunerSettings:
         startup_trials=search.startup_trials,
         grid_points=search.grid_points,
     )
+
+
+def make_suggester(spec: StudySpec, space: Space, executor: Executor) -> Suggester:
+    """The study's tuner, and for a build function the way to ask it what it uses."""
+
+    def ask(config: Config) -> Asked | None:
+        return executor.call(WorkerProtocol.asked, config)
+
+    settings = tuner_settings(spec, space)
+    return Suggester(spec.search.tuner, spec.search.algorithm, settings, ask if spec.model.build else None)
 
 
 def with_engine(spec: StudySpec, engine: str) -> StudySpec:

@@ -16,11 +16,10 @@ from hpsearch.ledger.store import Ledger
 from hpsearch.search.driver import Driver
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer, Observers, TrackerObserver
-from hpsearch.search.preparation import tuner_settings
+from hpsearch.search.preparation import make_suggester
 from hpsearch.search.signals import StopRequest, stop_on_signals
 from hpsearch.tracking import make_tracker
 from hpsearch.training.protocol import RefitOrder, WorkerProtocol
-from hpsearch.tuners import make_tuner
 
 
 class Session:
@@ -38,9 +37,8 @@ class Session:
         self._tracker = make_tracker(record.spec.tracking)
         self._observer = Observers([TrackerObserver(self._tracker), observer])
         self._folder = workspace.study_folder(ledger.uri, record.name)
-        search = record.spec.search
         # Made before anything is entered: a tuner or a rule that is not installed here leaves the study as it is.
-        self._tuner = make_tuner(search.tuner, search.algorithm, tuner_settings(record.spec, record.space))
+        self._suggester = make_suggester(record.spec, record.space, executor)
         self._monitor = PruningMonitor(record)
 
     def run(self) -> StudyRecord:
@@ -69,7 +67,7 @@ class Session:
             self._record,
             self._ledger,
             executor=self._executor,
-            tuner=self._tuner,
+            suggester=self._suggester,
             monitor=self._monitor,
             observer=self._observer,
             interrupted=stop.asked.is_set,
@@ -77,7 +75,7 @@ class Session:
         try:
             finished = driver.search()
         finally:
-            self._tuner.close()
+            self._suggester.close()
             self._add_compile_seconds(driver.compile_seconds)
         # A refit is not continued but repeated, so there is nothing to wait for: one Ctrl-C is enough from here.
         stop.at_once.set()

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from hpsearch import tracking
+from hpsearch.core.trial import Origin
 from hpsearch.core.user_code import source_digest
 from hpsearch.errors import LedgerError, SpecError
 from hpsearch.ledger import workspace
@@ -15,7 +16,7 @@ from hpsearch.search.changes import check_unchanged, with_trials
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import open_executor, prepare_study, with_engine
 from hpsearch.search.session import Session
-from hpsearch.spec import SearchSection, StudySpec, sqlite_path
+from hpsearch.spec import SearchSection, StudySpec, doubts, sqlite_path
 from hpsearch.training.protocol import WorkerProtocol
 
 
@@ -55,7 +56,8 @@ def start(spec: StudySpec, text: str, observer: Observer) -> StudyRecord:
             )
         )
         record = ledger.load(spec.name)
-        for warning in (*record.objective.warnings(), *record.facts.data.warnings):
+        doubtful = doubts(spec, prepared.space)
+        for warning in (*record.objective.warnings(), *record.facts.data.warnings, *doubtful):
             _note(ledger, record, warning, observer)
         return Session(record, ledger, prepared.executor, observer).run()
 
@@ -89,7 +91,9 @@ def resume(
         if trials is not None and trials != record.spec.search.trials:
             _check_trials(record, trials)
             record = ledger.set_spec(name, with_trials(record.spec, trials))
-        if record.state is StudyState.FINISHED and record.champion and record.champion.model_uri and trials is None:
+        queued = any(trial.origin is Origin.QUEUED for trial in record.trials)
+        ended = record.state is StudyState.FINISHED and record.champion and record.champion.model_uri
+        if ended and trials is None and not queued:
             return record
         spec = with_engine(record.spec, record.facts.plan.engine)
         stack.enter_context(tracking.environment(spec))

@@ -1,7 +1,7 @@
 """The study file: its sections, how it is read and checked, and the space that it describes."""
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, sqlite_path, without_password
-from hpsearch.spec.assembly import make_space
+from hpsearch.spec.assembly import doubts, make_space
 from hpsearch.spec.loading import load_spec, parse_spec
 from hpsearch.spec.parameters import parse_parameter
 from hpsearch.spec.sections import (
@@ -27,6 +27,7 @@ __all__ = [
     "SearchSection",
     "StudySpec",
     "TrackingSection",
+    "doubts",
     "load_spec",
     "make_space",
     "parse_parameter",

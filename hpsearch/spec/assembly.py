@@ -3,8 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from hpsearch.core.hyperparameters import ANY_OPTIMIZER, DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS, OPTIMIZERS, rule_of
-from hpsearch.core.space import Constant, Parameter, Space
+from hpsearch.core.hyperparameters import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_EPOCHS,
+    OF_EVERY_MODEL,
+    OPTIMIZER_ARGUMENTS,
+    is_real,
+    rule_of,
+)
+from hpsearch.core.space import Constant, Float, Int, Parameter, Space
 from hpsearch.core.words import closest, did_you_mean, listed
 from hpsearch.spec.families import FAMILIES, TRAINING
 from hpsearch.spec.messages import SpecProblem, broken_rules
@@ -19,28 +26,26 @@ def make_space(
 
     Args:
         spec: The study file.
-        discovered: The hyperparameters that a KerasTuner model declares; they replace a family's defaults.
+        discovered: The hyperparameters that a KerasTuner model asks for; they replace a family's defaults.
         origin: Where the study file comes from, for messages.
 
     Raises:
         SpecError: Entries break rules; ``values["problems"]`` has all of them.
     """
     known = _known(spec, discovered)
-    given = {("space", name): value for name, value in spec.space.items()}
-    given |= {("model", name): value for name, value in (spec.model.__pydantic_extra__ or {}).items()}
     parameters, problems = dict(known.defaults), []
-    for (section, name), value in given.items():
+    sections = {name: section for section, name in _given(spec)}
+    for (section, name), value in _given(spec).items():
         if not known.allows(name):
             problems.append(known.unknown(f"{section}.{name}", name))
             continue
         try:
-            parameters[name] = parse_parameter(value)
+            parameters[name] = _as_given(spec, name, value, (discovered or {}).get(name))
         except ValueError as error:
             problems.append(SpecProblem.of_rule(f"{section}.{name}", error, value))
-    sections = {name: section for section, name in given}
     for name, parameter in parameters.items():
         key = f"{sections.get(name, 'space')}.{name}"
-        if spec.model.family or name in ("batch_size", "epochs", "learning_rate"):
+        if spec.model.family or name in (*OF_EVERY_MODEL, "learning_rate"):
             problems += _illegal_values(key, name, parameter)
         problems += _unknown_conditions(key, parameter, parameters)
     if not problems:
@@ -49,6 +54,63 @@ def make_space(
         except ValueError as error:
             problems.append(SpecProblem.of_rule("space", error))
     raise broken_rules(origin, problems)
+
+
+def steered(spec: StudySpec, name: str, declared: Parameter | None = None) -> Parameter | None:
+    """What the study file says about a hyperparameter; None if it says nothing, or breaks a rule.
+
+    Args:
+        spec: The study file.
+        name: The hyperparameter.
+        declared: What the model's code declares: the study file changes its values and leaves its conditions.
+    """
+    found = None
+    for (_, one), value in _given(spec).items():
+        if one == name:
+            try:
+                found = _as_given(spec, name, value, declared)
+            except ValueError:
+                return None
+    return found
+
+
+def given_names(spec: StudySpec) -> tuple[str, ...]:
+    """The hyperparameters that the study file names."""
+    return tuple(dict.fromkeys(name for _, name in _given(spec)))
+
+
+def doubts(spec: StudySpec, space: Space) -> list[str]:
+    """What in ``[space]`` looks like a mistake, but need not be one.
+
+    Args:
+        spec: The study file.
+        space: The space that it describes.
+    """
+    found = []
+    for section, name in _given(spec):
+        parameter = space.get(name)
+        documented = rule_of(name) is not None and (spec.model.family or name in OF_EVERY_MODEL)
+        if isinstance(parameter, Int) and parameter.high == parameter.low + 1 and not documented:
+            low, high = parameter.low, parameter.high
+            found.append(
+                f"{section}.{name}: the whole numbers {low} and {high} only; write {low}.0 and {high}.0 for real "
+                "numbers"
+            )
+    return found
+
+
+def _given(spec: StudySpec) -> dict[tuple[str, str], object]:
+    given = {("space", name): value for name, value in spec.space.items()}
+    return given | {("model", name): value for name, value in (spec.model.__pydantic_extra__ or {}).items()}
+
+
+def _as_given(spec: StudySpec, name: str, value: object, declared: Parameter | None) -> Parameter:
+    real = is_real(name, family=spec.model.family is not None)
+    real = real or (spec.model.family is not None and isinstance(FAMILIES[spec.model.family].space.get(name), Float))
+    parameter = parse_parameter(value, real=real or isinstance(declared, Float))
+    if declared is None or parameter.when:
+        return parameter
+    return replace(parameter, when=declared.when, asked=declared.asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +136,21 @@ class _Known:
         return SpecProblem(key, "unknown-hyperparameter", text, name, closest(name, legal))
 
 
-_OPTIMIZER_NAMES = frozenset({*ANY_OPTIMIZER, *(name for names in OPTIMIZERS.values() for name in names)})
-
-
 def _known(spec: StudySpec, discovered: Mapping[str, Parameter] | None) -> _Known:
     if spec.model.family:
         family = FAMILIES[spec.model.family]
-        optional = frozenset({*TRAINING, *_OPTIMIZER_NAMES, *family.optional})
+        optional = frozenset({*TRAINING, *OF_EVERY_MODEL, *OPTIMIZER_ARGUMENTS, *family.optional})
         return _Known(family.space, optional, f"family {spec.model.family!r}")
     # Build functions get Keras' defaults for what hpsearch itself needs.
     own = {"batch_size": Constant(DEFAULT_BATCH_SIZE), "epochs": Constant(DEFAULT_EPOCHS), **(discovered or {})}
-    return _Known(own, frozenset() if discovered else None, repr(spec.model.build))
+    return _Known(own, frozenset(OF_EVERY_MODEL) if discovered else None, repr(spec.model.build))
 
 
 def _reachable(parameters: Mapping[str, Parameter], given: set[str]) -> dict[str, Parameter]:
     """Without what can no longer be active, because the study file narrows the choices of `given` hyperparameters.
 
-    Only the conditions of defaults are adapted. A condition in the study file itself must be possible.
+    Only the conditions of defaults and of the model's code are adapted. A condition in the study file itself must be
+    possible.
     """
     kept = dict(parameters)
     for name, parameter in parameters.items():
@@ -98,8 +158,8 @@ def _reachable(parameters: Mapping[str, Parameter], given: set[str]) -> dict[str
             continue
         when = {}
         for other, allowed in parameter.when.items():
-            values = parameters[other].values() if other in parameters else ()
-            when[other] = allowed if values is None else tuple(value for value in allowed if value in values)
+            held = parameters[other].contains if other in parameters else lambda _value: False
+            when[other] = tuple(value for value in allowed if held(value))
         if all(when.values()):
             kept[name] = replace(parameter, when=when)
         else:

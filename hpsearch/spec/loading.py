@@ -61,6 +61,8 @@ def parse_spec(text: str, *, origin: str = "study file", folder: str | Path = ".
     except ValidationError as error:
         problems += [problem_of(one) for one in error.errors()]
         raise broken_rules(origin, problems + _space_problems(raw)) from None
+    if spec.model.build is not None:
+        problems += _space_problems(raw)
     if problems:
         raise broken_rules(origin, problems)
     if spec.model.family is not None:  # the space of a build function depends on its code

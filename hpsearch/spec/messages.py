@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel
@@ -11,6 +11,7 @@ from hpsearch.core.addresses import without_password
 from hpsearch.core.rules import RuleError
 from hpsearch.core.words import closest, did_you_mean, listed
 from hpsearch.errors import SpecError
+from hpsearch.spec.other_words import equivalent_of, equivalent_value
 from hpsearch.spec.sections import StudySpec
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class SpecProblem:
     Attributes:
         key: The key, sections included, such as ``"space.units"``.
         code: Names the rule that is broken: ``"unknown-key"``, ``"missing"``, ``"not-one-of"``, ``"out-of-range"``,
-            ``"wrong-type"`` or the code of a :class:`~hpsearch.core.rules.RuleError`.
+            ``"wrong-type"``, ``"other-word"`` (of another tool) or the code of a
+            :class:`~hpsearch.core.rules.RuleError`.
         text: The rule and the value, in words.
         received: The value; None for a missing key.
         closest: The legal name nearest to it; None if none is near.
@@ -64,9 +66,21 @@ class SpecProblem:
 
 def problem_of(error: "ErrorDetails") -> SpecProblem:
     """The problem behind one pydantic error."""
+    problem = _problem_of(error)
+    known = equivalent_value(problem.key, error["input"])
+    if known is None:
+        return problem
+    if problem.code == "not-one-of":
+        return replace(problem, text=f"{problem.text}; {known}")
+    return replace(problem, code="other-word", text=f"is a section, but got {error['input']!r}; {known}")
+
+
+def _problem_of(error: "ErrorDetails") -> SpecProblem:
     location, kind, received = error["loc"], error["type"], error["input"]
     key = ".".join(str(part) for part in location if not (isinstance(part, str) and ("[" in part or part in _TAGS)))
     if kind == "extra_forbidden":
+        if (known := equivalent_of(str(location[0]) if len(location) > 1 else "", location[-1], received)) is not None:
+            return SpecProblem(key, "other-word", f"unknown key; {known}", received)
         legal = _legal_keys(location[:-1])
         text = f"unknown key{did_you_mean(location[-1], legal)}; legal: {listed(legal)}"
         return SpecProblem(key, "unknown-key", text, received, closest(location[-1], legal))

@@ -1,6 +1,7 @@
 """Entries of ``[space]``: from TOML values to parameters."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic.json_schema import WithJsonSchema
@@ -8,6 +9,7 @@ from pydantic.json_schema import WithJsonSchema
 from hpsearch.core.rules import RuleError
 from hpsearch.core.space import Choice, Condition, Constant, Float, Int, Parameter, Value
 from hpsearch.core.words import closest, did_you_mean, listed
+from hpsearch.spec.other_words import equivalent_of
 
 _RANGE_KEYS = {"low", "high", "step", "log", "when"}
 _SCALAR = {"type": ["number", "string", "boolean"]}
@@ -42,16 +44,41 @@ RawParameter = Annotated[object, WithJsonSchema(_PARAMETER_SCHEMA)]
 """A ``[space]`` entry as TOML has it; :func:`parse_parameter` checks it."""
 
 
-def parse_parameter(raw: object) -> Parameter:
+def parse_parameter(raw: object, *, real: bool = False) -> Parameter:
     """One ``[space]`` entry.
+
+    Args:
+        raw: As TOML has it.
+        real: Whether the hyperparameter is a real number: whole numbers stand for real ones then.
 
     Raises:
         RuleError: It has none of the four forms, or breaks a rule.
     """
+    return as_real(_parse(raw)) if real else _parse(raw)
+
+
+def as_real(parameter: Parameter) -> Parameter:
+    """The same hyperparameter with real numbers in place of whole ones."""
+    match parameter:
+        case Int(low, high, log, step, when, asked):
+            return Float(low, high, log=log, step=None if step == 1 else step, when=when, asked=asked)
+        case Choice(options):
+            return replace(parameter, options=tuple(_real(one) for one in options))
+        case Constant(value):
+            return replace(parameter, value=_real(value))
+        case _:
+            return parameter
+
+
+def _real(value: Value) -> Value:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _parse(raw: object) -> Parameter:
     if isinstance(raw, bool | int | float | str):
         return Constant(raw)
     if isinstance(raw, list):
-        return Choice(_scalars(raw))
+        return Choice(_options(raw))
     if not isinstance(raw, dict):
         raise RuleError(f"must be a constant, a list or a table, but got {raw!r}", "wrong-type", received=raw)
     when = _condition(raw.get("when", {}))
@@ -62,7 +89,7 @@ def parse_parameter(raw: object) -> Parameter:
             return Constant(_scalars([raw["value"]])[0], when=when)
         if not isinstance(raw["values"], list):
             raise RuleError(f"values must be a list, but got {raw['values']!r}", "wrong-type", received=raw["values"])
-        return Choice(_scalars(raw["values"]), when=when)
+        return Choice(_options(raw["values"]), when=when)
     _only(raw, _RANGE_KEYS)
     if missing := [name for name in ("low", "high") if name not in raw]:
         lacks = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing in {raw!r}"
@@ -98,6 +125,21 @@ def _scalars(values: list[object]) -> tuple[Value, ...]:
     return tuple(found)
 
 
+def _options(values: list[object]) -> tuple[Value, ...]:
+    """The values of a choice. Optuna, and so the ledger, cannot tell apart what is equal in Python."""
+    options = _scalars(values)
+    for index, one in enumerate(options):
+        equal = next((other for other in options[:index] if other == one and type(other) is not type(one)), None)
+        if equal is not None:
+            raise RuleError(
+                f"the values of a choice must differ, but {equal!r} and {one!r} are equal in Python and in the ledger: "
+                'use texts, such as "on" and "one"',
+                "equal-values",
+                received=[equal, one],
+            )
+    return options
+
+
 def _condition(raw: object) -> dict[str, tuple[Value, ...]]:
     if not isinstance(raw, dict):
         text = f'when must be a table such as {{ optimizer = ["sgd"] }}, but got {raw!r}'
@@ -108,5 +150,7 @@ def _condition(raw: object) -> dict[str, tuple[Value, ...]]:
 def _only(raw: Mapping[str, object], legal: set[str]) -> None:
     for name in raw:
         if name not in legal:
+            if (known := equivalent_of("space", name, raw[name])) is not None:
+                raise RuleError(f"unknown key {name!r}: {known}", "other-word", received=name)
             text = f"unknown key {name!r}{did_you_mean(name, legal)}; legal: {listed(sorted(legal))}"
             raise RuleError(text, "unknown-key", received=name, closest=closest(name, legal))

@@ -1,12 +1,13 @@
 """What a worker trains: the study's data, folds and model. Keras is imported when the first model is built."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.core.asked import Asked
 from hpsearch.core.facts import Task
 from hpsearch.core.folds import Fold, Method, RowTraits, hold_out, make_folds
 from hpsearch.core.seeds import derive
@@ -14,6 +15,7 @@ from hpsearch.core.space import Config, Parameter
 from hpsearch.data import load_dataset
 from hpsearch.data.dataset import Dataset, Part, TrainingData
 from hpsearch.spec import StudySpec
+from hpsearch.spec.assembly import given_names, steered
 
 if TYPE_CHECKING:
     import keras
@@ -88,8 +90,19 @@ class Problem:
         return self.builder.build(config, self.training_data(part), seed=seed)
 
     def discover_space(self) -> dict[str, Parameter]:
-        """Hyperparameters that the model declares (KerasTuner code); empty for families and plain functions."""
-        return self.builder.discover(self.training_data(self.dataset.train))
+        """Hyperparameters that the model asks for (KerasTuner code); empty for families and plain functions."""
+        return dict(self._discovered)
+
+    @cached_property
+    def _discovered(self) -> dict[str, Parameter]:
+        from hpsearch.models.kerastuner_exploration import Steering
+
+        steering = Steering(given_names(self.spec), partial(steered, self.spec))
+        return self.builder.discover(self.training_data(self.dataset.train), steering)
+
+    def asked(self, config: Config) -> Asked | None:
+        """What KerasTuner code asks for with `config`; None for families and plain functions."""
+        return self.builder.asked(config, self.training_data(self.dataset.train))
 
 
 def _hold_out(dataset: Dataset, spec: StudySpec) -> Dataset:

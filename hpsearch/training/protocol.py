@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from hpsearch.core.asked import Asked
 from hpsearch.core.facts import DataFacts, EnginePlan, MachineFacts, Rehearsal
 from hpsearch.core.space import Config, Parameter
 from hpsearch.core.trial import Champion
@@ -39,10 +40,18 @@ class WorkerProtocol(Protocol):
         ...
 
     def discover_space(self) -> Mapping[str, Parameter]:
-        """Hyperparameters that a KerasTuner model declares; empty for families and plain functions.
+        """Hyperparameters that a KerasTuner model asks for, as far as some builds show; empty for other models.
 
         Raises:
             ModelError: The code fails with its own defaults, or does what folds cannot follow.
+        """
+        ...
+
+    def asked(self, config: Config) -> Asked | None:
+        """The hyperparameters that KerasTuner code uses with `config`; None for families and plain functions.
+
+        Raises:
+            ModelError: The code does what folds cannot follow.
         """
         ...
 

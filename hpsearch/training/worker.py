@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
+from hpsearch.core.asked import Asked
 from hpsearch.core.events import Bundle, BundleFinished, Event, LaneFailed, lane_of
 from hpsearch.core.facts import DataFacts, EnginePlan, FoldSize, MachineFacts, Rehearsal
 from hpsearch.core.space import Config, Parameter
@@ -62,6 +63,9 @@ class Worker(WorkerProtocol):
 
     def discover_space(self) -> Mapping[str, Parameter]:
         return self.problem.discover_space()
+
+    def asked(self, config: Config) -> Asked | None:
+        return self.problem.asked(config)
 
     def rehearse(self, config: Config) -> Rehearsal:
         from hpsearch.training.rehearsal import rehearse

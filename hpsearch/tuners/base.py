@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from hpsearch.core.space import Config, Space
 from hpsearch.core.trial import Trial
@@ -53,7 +53,13 @@ class Tuner(ABC):
 
     A tuner may cache, but its suggestions depend on nothing else: one that is rebuilt before every suggestion suggests
     the same.
+
+    Attributes:
+        grid_order: None unless the tuner goes through a grid: in the order in which code asks for hyperparameters
+            (``"given"``), or in a random one.
     """
+
+    grid_order: Literal["given", "random"] | None = None
 
     @abstractmethod
     def suggest(self, history: Sequence[Trial]) -> Config | None:

@@ -78,6 +78,7 @@ class Dimensions(Mapping[str, Dimension]):
         self.space = space
         self._dimensions = {name: _dimension(name, parameter, points) for name, parameter in space.items()}
         self.searched = tuple(one for one in self._dimensions.values() if one.kind != "fixed")
+        self.asked = tuple(one for one in self._dimensions.values() if space[one.name].asked)
 
     def __getitem__(self, name: str) -> Dimension:
         return self._dimensions[name]
@@ -97,7 +98,10 @@ class Dimensions(Mapping[str, Dimension]):
         return found if len(found) == len(numbers) else None
 
     def build(self, ask: Callable[[Dimension], Number]) -> dict[str, Value]:
-        """A config from the answers of `ask`, called for each active searched dimension in the order of the space."""
+        """A config from the answers of `ask`, called for each active searched dimension in the order of the space.
+
+        It has all hyperparameters that are ``asked``.
+        """
         config: dict[str, Value] = {}
         for name, dimension in self._dimensions.items():
             if self.space.is_active(name, config):

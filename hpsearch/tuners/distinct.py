@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config, Space, config_key
@@ -121,11 +122,18 @@ class GridTuner(Tuner):
         space: The space.
         order: Returns an iterator over all configs, from the first.
         close: Releases the resources of `order`.
+        grid_order: See :class:`~hpsearch.tuners.base.Tuner`.
     """
 
     def __init__(
-        self, space: Space, order: Callable[[], Iterator[Config]], close: Callable[[], None] = lambda: None
+        self,
+        space: Space,
+        order: Callable[[], Iterator[Config]],
+        close: Callable[[], None] = lambda: None,
+        *,
+        grid_order: Literal["given", "random"] = "random",
     ) -> None:
+        self.grid_order = grid_order
         self._order = order
         self._close = close
         self._seen = Seen(space)

@@ -47,7 +47,7 @@ def make(algorithm: str, settings: TunerSettings, child: "OracleProcess | None" 
     close = process.close if child is None else lambda: None
     if algorithm == "grid":
         grid = Grid(settings, process)
-        return GridTuner(settings.space, grid.configs, close)
+        return GridTuner(settings.space, grid.configs, close, grid_order="given")
     kind: Literal["bayesian", "random"] = "bayesian" if algorithm == "bayesian" else "random"
     return DistinctTuner(settings, Oracle(kind, settings, process, close))
 
@@ -224,6 +224,10 @@ class Oracle(Algorithm):
         for trial in history:
             score = bad if has_diverged(trial) else score_of(trial)
             numbers = self._dimensions.encode(trial.config)
+            if numbers is not None:
+                # What code did not ask for counts as the first value, as KerasTuner's own inactive ones do.
+                absent = {one.name: one.low for one in self._dimensions.asked if one.name not in numbers}
+                numbers = absent | numbers
             if numbers is not None and (score is not None or trial.state is TrialState.RUNNING):
                 yield {"number": trial.number, "values": numbers, "score": score}
 

@@ -83,7 +83,7 @@ class Sampled(Algorithm):
     """A sampler without state: a fresh one for each proposal, seeded by the trial's number.
 
     Hyperparameters without a condition are sampled jointly. One with a condition is sampled only if it is active, and
-    separately: TPE uses the trials that had it, GP draws it at random.
+    separately: TPE uses the trials that had it, GP draws it at random. So is one that code may ask for.
     """
 
     def __init__(self, settings: TunerSettings, sampler: Callable[[int], BaseSampler], redraws: int = 5) -> None:
@@ -92,7 +92,8 @@ class Sampled(Algorithm):
         self._sampler = sampler
         self._dimensions = Dimensions(settings.space)
         known = distributions(self._dimensions)
-        self._joint = {name: known[name] for name in sorted(known) if not settings.space[name].when}
+        unconditional = (name for name, one in settings.space.items() if not one.when and not one.asked)
+        self._joint = {name: known[name] for name in sorted(unconditional) if name in known}
         self._mirror = Mirror(self._dimensions, settings.direction)
 
     def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:

@@ -31,9 +31,9 @@ class CmaEs(Algorithm):
 
     An inactive hyperparameter has a coordinate without effect. The distribution learns from complete and diverged
     trials, in the order of their numbers, up to the first one that is still running. It does not learn from trials of
-    another origin: another algorithm, a replaced repetition, or a generation that was complete before they ended. So
-    with w concurrent trials, each generation costs up to w trials more. A generation has ``4 + floor(3 ln d)`` trials
-    for d numeric hyperparameters.
+    another origin: another algorithm, a replaced repetition, a smaller space, or a generation that was complete before
+    they ended. So with w concurrent trials, each generation costs up to w trials more. A generation has
+    ``4 + floor(3 ln d)`` trials for d numeric hyperparameters.
 
     First come ``startup_trials`` complete random trials (1 by default, as in Optuna). Without numeric hyperparameters,
     all trials are random.
@@ -96,9 +96,15 @@ class CmaEs(Algorithm):
         """The numbers behind `config`, and Optuna's attributes; None if it is not of the newest generation."""
         for attempt in range(self.redraws + 1):
             drawn, numbers, attributes = self._draw(number, len(self._generations) - 1, attempt)
-            if not seen.before(drawn, number):
-                return (numbers, attributes) if config_key(drawn) == config_key(config) else None
+            used = self._part(drawn, config)
+            if not seen.before(used, number):
+                return (numbers, attributes) if config_key(used) == config_key(config) else None
         return None
+
+    def _part(self, drawn: Config, config: Config) -> Config:
+        """A draw without what the code did not ask for in the trial with `config`."""
+        space = self._dimensions.space
+        return {name: value for name, value in drawn.items() if name in config or not space[name].asked}
 
     def _draw(self, number: int, generation: int, attempt: int) -> tuple[Config, dict[str, Number], Attributes]:
         """A config, its numbers and Optuna's attributes; generation -1 is the random start."""

@@ -315,7 +315,6 @@ def test_study_file_overrides_what_was_discovered(user):
 @pytest.mark.parametrize(
     ("name", "code", "subject"),
     [
-        ("Shuffled", "changes-training", "shuffle"),
         ("Scaled", "changes-training", "x"),
         ("Halting", "adds-callback", "EarlyStopping"),
         ("Appending", "adds-callback", "LearningRateScheduler"),

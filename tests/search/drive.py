@@ -18,8 +18,8 @@ from hpsearch.ledger.store import Ledger
 from hpsearch.search.driver import Driver
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
+from hpsearch.search.suggesting import Ask, Suggester
 from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
-from hpsearch.tuners import make_tuner
 from hpsearch.tuners.base import TunerSettings
 
 
@@ -31,6 +31,7 @@ def drive(
     trials_per_bundle: int = 1,
     interrupted: Callable[[], bool] = lambda: False,
     observer: Observer | None = None,
+    ask: Ask | None = None,
     **changes: Any,
 ) -> StudyRecord:
     """Search to the end; returns the study as the ledger then has it."""
@@ -40,19 +41,19 @@ def drive(
         ledger.create(make_record(spec, window=window, trials_per_bundle=trials_per_bundle))
     record = ledger.load(spec.name)
     settings = TunerSettings(record.space, "maximize", spec.seed, startup_trials=4, grid_points=3)
-    tuner = make_tuner(spec.search.tuner, spec.search.algorithm, settings)
+    suggester = Suggester(spec.search.tuner, spec.search.algorithm, settings, ask)
     try:
         Driver(
             record,
             ledger,
             executor=executor,
-            tuner=tuner,
+            suggester=suggester,
             monitor=PruningMonitor(record),
             observer=observer or Observer(),
             interrupted=interrupted,
         ).search()
     finally:
-        tuner.close()
+        suggester.close()
     return ledger.load(spec.name)
 
 

@@ -88,7 +88,8 @@ def test_all_errors_come_at_once_one_line_each() -> None:
         f"  - data.sorce: unknown key (did you mean 'source'?); legal: {data}",
         "  - model.family: must be one of mlp, cnn, but got 'mpl' (did you mean 'mlp'?)",
         "  - objective.direction: must be one of minimize, maximize, but got 'max'",
-        f"  - search.algorithm: must be one of {algorithms}, but got 'bayesian'",
+        f"  - search.algorithm: must be one of {algorithms}, but got 'bayesian'; in hpsearch: "
+        'tuner = "keras-tuner", algorithm = "bayesian"',
         "  - search.trials: must be greater than or equal to 1, but got 0",
         f"  - foo: unknown key; legal: {sections}",
         "  - space.units: low <= high must hold, but got low=3200, high=512",
@@ -119,7 +120,7 @@ UNITS = "units = { low = 32, high = 512, log = true }"
         ("[space]", "[space]\ndropout = [0.1, 1.5]", "space.dropout", "illegal-value", 1.5),
         ("[space]", "[space]\ndropout_2 = true", "space.dropout_2", "illegal-value", True),
         ("[space]", "[space]\nbeta_2 = 1.0", "space.beta_2", "illegal-value", 1.0),
-        ("momentum = { low = 0.0, high = 0.9", "momentum = { values = [0, 0.9]", "space.momentum", "illegal-value", 0),
+        ("momentum = { low = 0.0", "momentum = { low = -0.5", "space.momentum", "illegal-value", -0.5),
         ("[space]", "[space]\nbatch_norm = [0, true]", "space.batch_norm", "illegal-value", 0),
         ("[space]", "[space]\nactivation = 3", "space.activation", "illegal-value", 3),
         ('["sgd"]', '["adma"]', "space.momentum", "impossible-condition", "adma"),

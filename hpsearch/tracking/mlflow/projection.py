@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.core.trial import FoldResult, Trial
+from hpsearch.core.trial import FoldResult, Origin, Trial
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.tracking.mlflow import study_view, trial_view
 from hpsearch.tracking.mlflow.address import Address
@@ -83,6 +83,8 @@ class Projection:
         Returns:
             Whether anything was missing or stale.
         """
+        if trial.origin is Origin.QUEUED:
+            return False  # it has no config before it begins
         known = self._known.get(trial.number) or self._create(trial)
         status = trial_view.STATUS[trial.state] if trial.state.finished else open_status
         complete = trial.state.finished and known.digest == trial_view.digest(trial)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.core.events import Bundle, EpochFinished, Event, Lane, LaneFinished, LaneStopped
 from hpsearch.core.facts import EnginePlan
-from hpsearch.core.hyperparameters import epochs_of
+from hpsearch.core.hyperparameters import epochs_of, shuffle_of
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Curves, FoldResult
@@ -82,7 +82,7 @@ class FitEngine(Engine):
         train, validation = self._problem.fold_parts(lane.fold)
         model = self._problem.build(lane.config, train, seed=derive(seed, "weights", lane.trial, lane.fold))
         last = epochs_of(lane.config)
-        order = order_of(seed, lane.trial, lane.fold)
+        order = order_of(seed, lane.trial, lane.fold, shuffle=shuffle_of(lane.config))
         history = train_epochs(model, train, validation=validation, config=lane.config, epochs=last, order=order)
         for epoch, metrics in enumerate(history):
             append(curves, metrics)
@@ -128,7 +128,8 @@ def train_on_all(problem: Problem, config: Config, *, epochs: int, seed: int) ->
     model = problem.build(config, train, seed=derive(seed, "weights"))
     curves: dict[str, list[float]] = {}
     try:
-        for metrics in train_epochs(model, train, validation=None, config=config, epochs=epochs, order=order_of(seed)):
+        order = order_of(seed, shuffle=shuffle_of(config))
+        for metrics in train_epochs(model, train, validation=None, config=config, epochs=epochs, order=order):
             append(curves, metrics)
     except DivergedError as error:
         raise ModelError(

@@ -33,13 +33,16 @@ class DivergedError(Exception):
         self.epoch = epoch
 
 
-def order_of(seed: int, *address: int) -> Order:
+def order_of(seed: int, *address: int, shuffle: bool = True) -> Order:
     """Shuffled row orders for a lane, the same in every engine.
 
     Args:
         seed: The study's seed.
         address: Trial and fold; the epoch is added.
+        shuffle: False for the order of the rows as they are in the fold, in every epoch.
     """
+    if not shuffle:
+        return lambda n_rows, _epoch: np.arange(n_rows)
 
     def order(n_rows: int, epoch: int) -> NDArray[np.intp]:
         return np.random.default_rng(derive(seed, "order", *address, epoch)).permutation(n_rows)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.events import EpochFinished, Event, Lane, LaneFinished, LaneStopped
-from hpsearch.core.hyperparameters import epochs_of
+from hpsearch.core.hyperparameters import epochs_of, shuffle_of
 from hpsearch.core.trial import FoldResult
 from hpsearch.training.engines.base import Stopped
 from hpsearch.training.engines.failures import diverged
@@ -112,8 +112,8 @@ class Training:
 
     def _order(self, one: Progress, epoch: int) -> NDArray[np.int32]:
         lane = one.lane
-        order = order_of(self._seed, lane.trial, lane.fold)(self._data.n_train(lane.fold), epoch)
-        return self._data.epoch_rows(lane.fold, order, self._program.batch)
+        order = order_of(self._seed, lane.trial, lane.fold, shuffle=shuffle_of(lane.config))
+        return self._data.epoch_rows(lane.fold, order(self._data.n_train(lane.fold), epoch), self._program.batch)
 
     def _dispatch(self, group: Group, rows: NDArray[np.int32]) -> Dispatched:
         return self._executor.submit(

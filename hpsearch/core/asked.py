@@ -1,9 +1,10 @@
 """What KerasTuner code asks for. The code decides which hyperparameters a config has; a space can only learn it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hpsearch.core.space import Config, Parameter, Space, Value
+from hpsearch.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +50,13 @@ def learn(space: Space, config: Config, asked: Asked) -> dict[str, Parameter]:
         used = asked.part(config)
         wrong += [name for name in config if name in space and name not in used]
     return changes | {name: replace(space[name], when={}, asked=True) for name in wrong if not space[name].asked}
+
+
+def endless_space(names: Sequence[str]) -> ModelError:
+    """The error for code that makes up the names of its hyperparameters."""
+    return ModelError(
+        f"the code asks for new hyperparameters in every build, such as {', '.join(names[-3:])}",
+        code="endless-space",
+        hint="names of hyperparameters must not depend on real numbers or on chance",
+        names=tuple(names),
+    )

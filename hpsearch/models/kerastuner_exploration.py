@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from hpsearch.core.asked import Asked, learn
+from hpsearch.core.asked import Asked, endless_space, learn
 from hpsearch.core.hyperparameters import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Constant, Parameter, Space, Value
@@ -29,6 +29,9 @@ _QUIET = 8
 _RANDOM_AT_MOST = 40
 _RANDOM_FOR_NAMES = 120
 """Random builds, and those while a name in the study file has not been seen."""
+
+_NAMES_AT_MOST = 500
+"""Hyperparameters; more of them are taken for names that are made up anew in every build."""
 
 _DEFAULTS: Mapping[str, Value] = {"batch_size": DEFAULT_BATCH_SIZE, "epochs": DEFAULT_EPOCHS, "shuffle": True}
 
@@ -108,6 +111,8 @@ class Exploration:
         base = self._base()
         explored: set[str] = set()
         while names := [name for name in self.found if name not in explored]:
+            if len(explored) == _NAMES_AT_MOST:
+                raise endless_space(tuple(self.found))
             explored.add(names[0])
             self._vary(names[0])
         parameters = self._parameters(base)

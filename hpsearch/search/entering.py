@@ -69,7 +69,7 @@ class Entering:
         if refused:
             which = "; ".join(f"trial {number} was enqueued with {why}" for number, why in refused.items())
             raise LedgerError(
-                f"{which}. It has been entered as failed",
+                f"{which}; entered as failed",
                 code="bad-queued-trial",
                 hint="enqueue it again with values of the space (`hpsearch check` shows them); "
                 f"`{self._record.command('resume')}` goes on without it",

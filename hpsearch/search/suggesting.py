@@ -9,17 +9,17 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hpsearch.core.asked import Asked, learn
+from hpsearch.core.asked import Asked, endless_space, learn
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config, Parameter, Space, Value, config_key
 from hpsearch.core.trial import Trial
-from hpsearch.errors import ExecutorError, ModelError
+from hpsearch.errors import ExecutorError
 from hpsearch.tuners import make_tuner
 from hpsearch.tuners.base import Tuner, TunerSettings
 from hpsearch.tuners.dimensions import Dimension, Dimensions, Number
 from hpsearch.tuners.untried import Tried
 
-_ROUNDS = 200
+_ROUNDS = 50
 """Times that one suggestion may extend the space."""
 
 _TRIES = 200
@@ -101,13 +101,7 @@ class Suggester:
                 self._extend(news.changes)
             else:
                 return None if config is None else Suggestion(config, found)
-        names = ", ".join(list(found)[-3:])
-        raise ModelError(
-            f"the code asks for new hyperparameters in every build, such as {names}",
-            code="endless-space",
-            hint="names of hyperparameters must not depend on real numbers or on chance",
-            names=tuple(found),
-        )
+        raise endless_space(tuple(found))
 
     def _extend(self, changes: Mapping[str, Parameter]) -> None:
         space = self.space.extended(changes)

@@ -91,6 +91,7 @@ def test_orders_are_permutations_of_their_own():
     one, two = order_of(7, 0, 0)(50, 0), order_of(7, 0, 0)(50, 1)
     assert sorted(one) == list(range(50))
     assert not np.array_equal(one, two)
+    assert list(order_of(7, 0, 0, shuffle=False)(5, 3)) == list(range(5))
 
 
 @pytest.mark.parametrize("frequency", [None, 4])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.core.space import Choice, Constant, Float, Int
-from hpsearch.spec import READ_BACK, StudySpec, load_spec, make_space, parse_parameter, parse_spec
+from hpsearch.spec import READ_BACK, StudySpec, load_spec, doubts, make_space, parse_parameter, parse_spec
 from hpsearch.spec.messages import SpecProblem
 from tests.raising import raises
 
@@ -288,3 +288,32 @@ def test_a_build_functions_own_hyperparameters_may_be_anything() -> None:
         OWN.replace("[space]", '[space]\noptimizer = "mine"\ndropout = [1, "none"]').replace("sgd", "mine")
     )
     assert make_space(spec)["dropout"] == Choice((1, "none"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "code", "named"),
+    [
+        ("[space]", "[search]\nmax_trials = 3\n[space]", "search.max_trials", "other-word", "[search] trials"),
+        ("[space]", "[search]\nexecutions_per_trial = 3\n[space]", "search.executions_per_trial", "other-word", "repeats"),
+        ("[space]", '[search]\ntuner = "hyperband"\n[space]', "search.tuner", "not-one-of", "successive-halving"),
+        ("[space]", "[validation]\nvalidation_split = 0.2\n[space]", "validation.validation_split", "other-word", "holdout"),
+        ("[space]", "[space]\nclipnorm = { min_value = 1, max_value = 2 }", "space.clipnorm", "other-word", "low"),
+        ("[space]", '[space]\nclipnorm = { low = 1, high = 2, sampling = "log" }', "space.clipnorm", "other-word", "log = true"),
+        ("[space]", "[space]\nbatch_norm = [true, 1]", "space.batch_norm", "equal-values", "equal in Python"),
+    ],
+)  # fmt: skip
+def test_the_words_of_other_tools_are_answered(old: str, new: str, key: str, code: str, named: str) -> None:
+    problem = next(one for one in problems(GOOD.replace(old, new)) if one.key == key)
+    assert problem.code == code
+    assert named in problem.text
+
+
+def test_whole_numbers_stand_for_real_ones_where_the_argument_is_real() -> None:
+    text = GOOD.replace("[space]", "[space]\nweight_decay = { low = 0, high = 1 }\nclipnorm = [1, 2]")
+    space = make_space(parse_spec(text))
+    assert space["weight_decay"] == Float(0.0, 1.0)
+    assert [type(value) for value in space["clipnorm"].values()] == [float, float]
+    own = parse_spec(OWN.replace("[space]", "[space]\nrate = { low = 0, high = 1 }\noptimizer = ['sgd']"))
+    assert doubts(own, make_space(own)) == [
+        "space.rate: the whole numbers 0 and 1 only; write 0.0 and 1.0 for real numbers"
+    ]

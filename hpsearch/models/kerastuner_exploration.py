@@ -90,6 +90,7 @@ class Exploration:
         when: Name → parent → values of the parent under which it exists.
         vague: Names that exist for some values only, nobody knows which.
         read: Names that any build has read.
+        base: Values that the builds start from; those of the context come on top.
     """
 
     address: str
@@ -100,6 +101,7 @@ class Exploration:
     when: dict[str, dict[str, tuple[Value, ...]]] = field(default_factory=dict)
     vague: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
+    base: Mapping[str, Value] = field(default_factory=dict)
 
     def explore(self) -> dict[str, Parameter]:
         """All hyperparameters that the builds have shown, in order of discovery.
@@ -108,7 +110,7 @@ class Exploration:
             Exception: What the code raises with the values that it starts from.
             ModelError: It declares a name twice with different ranges.
         """
-        base = self._base()
+        base = self.base = self._base()
         explored: set[str] = set()
         while names := [name for name in self.found if name not in explored]:
             if len(explored) == _NAMES_AT_MOST:
@@ -132,7 +134,7 @@ class Exploration:
             base[missing] = _DEFAULTS[missing]
         if build.error is not None:
             raise build.error
-        self._note(build, base)
+        self._note(build, {})
         return base
 
     def _parameters(self, base: Mapping[str, Value]) -> dict[str, Parameter]:
@@ -174,7 +176,7 @@ class Exploration:
     def _try(self, name: str, value: Value) -> "set[str] | None":
         """The names that are declared then; None if the code cannot be built with this value."""
         values = {**self.context[name], name: value}
-        build = self.build(values)
+        build = self.build({**self.base, **values})
         if build.error is not None:  # no error yet: perhaps no trial will ever have this value
             return None
         self._note(build, values)

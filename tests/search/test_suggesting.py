@@ -46,9 +46,7 @@ def above(hp: Hp) -> None:
 
 
 def shared(hp: Hp) -> None:
-    if hp.Choice("kind", ["a", "b", "c"]) == "a":
-        hp.Choice("act", ["relu", "tanh"])
-    elif hp.Boolean("deep"):
+    if hp.Choice("kind", ["a", "b", "c"]) == "a" or hp.Boolean("deep"):
         hp.Choice("act", ["relu", "tanh"])
 
 

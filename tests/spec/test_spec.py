@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.core.space import Choice, Constant, Float, Int
-from hpsearch.spec import READ_BACK, StudySpec, load_spec, doubts, make_space, parse_parameter, parse_spec
+from hpsearch.spec import READ_BACK, StudySpec, doubts, load_spec, make_space, parse_parameter, parse_spec
 from hpsearch.spec.messages import SpecProblem
 from tests.raising import raises
 
@@ -291,19 +291,20 @@ def test_a_build_functions_own_hyperparameters_may_be_anything() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "key", "code", "named"),
+    ("new", "key", "code", "named"),
     [
-        ("[space]", "[search]\nmax_trials = 3\n[space]", "search.max_trials", "other-word", "[search] trials"),
-        ("[space]", "[search]\nexecutions_per_trial = 3\n[space]", "search.executions_per_trial", "other-word", "repeats"),
-        ("[space]", '[search]\ntuner = "hyperband"\n[space]', "search.tuner", "not-one-of", "successive-halving"),
-        ("[space]", "[validation]\nvalidation_split = 0.2\n[space]", "validation.validation_split", "other-word", "holdout"),
-        ("[space]", "[space]\nclipnorm = { min_value = 1, max_value = 2 }", "space.clipnorm", "other-word", "low"),
-        ("[space]", '[space]\nclipnorm = { low = 1, high = 2, sampling = "log" }', "space.clipnorm", "other-word", "log = true"),
-        ("[space]", "[space]\nbatch_norm = [true, 1]", "space.batch_norm", "equal-values", "equal in Python"),
+        ("[search]\nmax_trials = 3", "search.max_trials", "other-word", "[search] trials"),
+        ("[search]\nexecutions_per_trial = 3", "search.executions_per_trial", "other-word", "repeats"),
+        ('[search]\ntuner = "hyperband"', "search.tuner", "not-one-of", "successive-halving"),
+        ("[validation]\nvalidation_split = 0.2", "validation.validation_split", "other-word", "holdout"),
+        ("[space]\nclipnorm = { min_value = 1, max_value = 2 }", "space.clipnorm", "other-word", "low"),
+        ('[space]\nclipnorm = { low = 1, high = 2, sampling = "log" }', "space.clipnorm", "other-word", "log = true"),
+        ("[space]\nbatch_norm = [true, 1]", "space.batch_norm", "equal-values", "equal in Python"),
     ],
-)  # fmt: skip
-def test_the_words_of_other_tools_are_answered(old: str, new: str, key: str, code: str, named: str) -> None:
-    problem = next(one for one in problems(GOOD.replace(old, new)) if one.key == key)
+)
+def test_the_words_of_other_tools_are_answered(new: str, key: str, code: str, named: str) -> None:
+    text = GOOD.replace("[space]", new if new.startswith("[space]") else f"{new}\n[space]")
+    problem = next(one for one in problems(text) if one.key == key)
     assert problem.code == code
     assert named in problem.text
 

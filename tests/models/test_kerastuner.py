@@ -59,7 +59,7 @@ def test_what_the_study_file_rules_out_elsewhere_may_still_be_named():
 
 @pytest.mark.parametrize("read", [lambda hp: hp.get("width"), lambda hp: hp["width"], lambda hp: hp.values["width"]])
 def test_the_study_file_supplies_what_the_code_only_reads(read):
-    found, space = discovered(read, "width = [8, 16]")
+    _, space = discovered(read, "width = [8, 16]")
     assert space["width"] == Choice((8, 16))
     assert KerasTunerModel("mine:build", read).asked({"width": 8, "other": 1}, DATA).part({"width": 8, "other": 1}) == {
         "width": 8

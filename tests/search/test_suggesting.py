@@ -156,7 +156,8 @@ def test_keras_tuners_oracles_search_such_code_too(tuner: str, algorithm: str) -
         assert configs[:3] == [(False, False), (False, True, 5), (False, True, 6)]
 
 
-def test_code_with_a_new_name_in_every_build_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("start", [0, 11], ids=["from the first build on", "only after the exploration"])
+def test_code_with_a_new_name_in_every_build_is_refused(start: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kerastuner_exploration, "_NAMES_AT_MOST", 20)
     built = count()
 
@@ -164,10 +165,8 @@ def test_code_with_a_new_name_in_every_build_is_refused(monkeypatch: pytest.Monk
         number = next(built)
         hp.Int(f"units_{number if start <= number else 0}", 1, 2)
 
-    for start in (0, 11):  # from the first build on, and only after the exploration
-        built = count()
-        with raises("model.endless-space"):
-            search(endless, "optuna", "random", most=80)
+    with raises("model.endless-space"):
+        search(endless, "optuna", "random", most=80)
 
 
 def test_values_that_are_given_are_kept_and_the_others_suggested() -> None:

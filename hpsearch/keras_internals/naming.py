@@ -1,12 +1,49 @@
 """The numbers in names that Keras gives to layers and metrics: ``dense``, ``dense_1``, ``auc_2``."""
 
+import re
+import sys
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, TypeVar
 
 import keras
 
 _COUNTERS = "object_name_uids"
+
+T = TypeVar("T")
+
+_at_import: dict[str, tuple[ModuleType, Mapping[str, int]]] = {}
+"""Module → the names that Keras gave while it was imported."""
+
+
+def load_with_names(module: str, load: Callable[[], T]) -> tuple[T, Mapping[str, int]]:
+    """Load something from a module, and count the names of what the module makes at import, such as shared layers.
+
+    Models that count on from there are named alike in every process: by a worker, in a notebook, or after other studies.
+
+    Args:
+        module: Name of the module.
+        load: Imports it.
+    """
+    if module not in sys.modules:
+        count_names_from({})
+        found = load()
+        _at_import[module] = sys.modules[module], names_given()
+        return found, _at_import[module][1]
+    found, there = load(), sys.modules[module]
+    known, names = _at_import.get(module, (None, {}))
+    return found, names if known is there else _names_in(there)
+
+
+def _names_in(module: ModuleType) -> Mapping[str, int]:
+    """As many names as the layers and metrics of a module have, for one that others have imported."""
+    counts: dict[str, int] = {}
+    for one in keras.tree.flatten([value for name, value in vars(module).items() if not name.startswith("__")]):
+        if isinstance(one, keras.Layer | keras.Metric) and isinstance(one.name, str):
+            base, number = re.fullmatch(r"(.+?)(?:_(\d+))?", one.name).groups()  # type: ignore[union-attr]
+            counts[base] = max(counts.get(base, 0), int(number or 0) + 1)
+    return counts
 
 
 def names_given() -> dict[str, int]:

@@ -37,8 +37,10 @@ def penalties(model: keras.Model, losses: Sequence[Any]) -> Iterator[None]:
     model._losses_override.clear()
 
 
-def update_metrics(model: keras.Model, loss: Any, y: Any, predicted: Any, mask: Any) -> None:
-    """Update the mean loss and all compiled metrics with the rows of a batch whose `mask` is 1.
+def update_metrics(
+    model: keras.Model, loss: Any, y: Any, predicted: Any, mask: Any, *, without: Sequence[keras.metrics.Metric] = ()
+) -> None:
+    """Update the mean loss and the compiled metrics with the rows of a batch whose `mask` is 1.
 
     ``compute_metrics`` passes sample weights to weighted metrics only, and the mean loss counts all rows of the batch.
     Here both leave out padding rows.
@@ -49,6 +51,7 @@ def update_metrics(model: keras.Model, loss: Any, y: Any, predicted: Any, mask: 
         y: Targets.
         predicted: Predictions.
         mask: Shape ``(batch,)`` of 0 and 1.
+        without: Metrics to leave as they are.
     """
     model._loss_tracker.update_state(loss, sample_weight=mask.sum())
     compiled = model._compile_metrics
@@ -56,7 +59,8 @@ def update_metrics(model: keras.Model, loss: Any, y: Any, predicted: Any, mask: 
         return
     for group in (*compiled._flat_metrics, *compiled._flat_weighted_metrics):
         for metric in group.metrics if group else ():
-            metric.update_state(y, predicted, sample_weight=mask)
+            if not any(metric is one for one in without):
+                metric.update_state(y, predicted, sample_weight=mask)
 
 
 class StepResult(NamedTuple):

@@ -16,7 +16,7 @@ from hpsearch.core.user_code import load_object
 from hpsearch.data.dataset import TrainingData, take
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.draws import quick_draws
-from hpsearch.keras_internals.naming import count_names_from, names_given
+from hpsearch.keras_internals.naming import count_names_from, load_with_names, names_given
 from hpsearch.keras_internals.seeding import seed_everything
 from hpsearch.models.failures import as_model_errors
 from hpsearch.models.kerastuner import KerasTunerModel, as_keras_tuner
@@ -39,8 +39,8 @@ class ModelBuilder:
         function: The build function itself.
         policy: Keras' global dtype policy for its models; by default the current one. Keras keeps one per thread, and
             forgets it when a session is cleared.
-        names: How often Keras had given each name when the builder was made, such as to layers of the user's module.
-            Every model starts to count from there, so that all models of a study name their metrics alike.
+        names: How often Keras has given each name to layers and metrics that the user's module makes at its import.
+            Every model starts to count from there, so that all models name their metrics alike, whatever was built before.
     """
 
     address: str
@@ -56,7 +56,9 @@ class ModelBuilder:
             ModelError: The build function cannot be imported, or is not a build function.
         """
         address = FAMILIES[spec.model.family].build if spec.model.family else str(spec.model.build)
-        found = load_object(address, spec.folder, ModelError)
+        found, names = load_with_names(
+            address.partition(":")[0], lambda: load_object(address, spec.folder, ModelError)
+        )
         function = None if spec.model.family else as_keras_tuner(address, found)
         if function is None and not (callable(found) and _takes_two(found)):
             kind = _kind(found)
@@ -67,7 +69,7 @@ class ModelBuilder:
                 address=address,
                 found=kind,
             )
-        return cls(address, function or found)  # type: ignore[arg-type]
+        return cls(address, function or found, names=names)  # type: ignore[arg-type]
 
     def build(self, config: Config, data: TrainingData, *, seed: int) -> keras.Model:
         """A compiled model with all its weights; their initial values depend on config, data shapes and `seed` only.

@@ -21,6 +21,7 @@ from hpsearch.data.dataset import Array, Dataset, Part
 from hpsearch.errors import LedgerError, ModelError, TrackingError
 from hpsearch.training.engines.fit import train_on_all
 from hpsearch.training.keeping import load_champion, save_champion
+from hpsearch.training.engines.whole import over_all_rows
 from hpsearch.training.mlflow_model import write_mlflow_model
 from hpsearch.training.problem import Problem
 from hpsearch.training.protocol import RefitOrder
@@ -93,6 +94,7 @@ def _test(model: "keras.Model", dataset: Dataset, folder: Path) -> dict[str, flo
     if test is None:
         return {}
     scores = model.evaluate(test.x, test.y, batch_size=_BATCH, verbose=0, return_dict=True)
+    scores = over_all_rows(model, test, scores, batch=_BATCH)
     predicted = np.asarray(model.predict(test.x, batch_size=_BATCH, verbose=0))
     if predicted.ndim == 2 and predicted.shape[1] == 1:
         predicted = predicted[:, 0]

@@ -67,20 +67,23 @@ def train_epochs(
         order: Row order of each epoch.
 
     Yields:
-        What Keras logs: ``loss``, the compiled metrics, and both with ``val_``.
+        What Keras logs: ``loss``, the compiled metrics, and both with ``val_``. The latter are over all validation rows
+        at once where Keras would average over batches.
 
     Raises:
         DivergedError: A loss is not finite.
     """
     from hpsearch.keras_internals.optimizers import finalized_once
+    from hpsearch.training.engines.whole import over_all_rows
 
+    batch = batch_size_of(config)
     with _quick_pooling(model), finalized_once(model):
         for epoch in range(epochs):
             rows = train.take(order(len(train), epoch))
             history = model.fit(
                 keras_inputs(rows.x),
                 rows.y,
-                batch_size=batch_size_of(config),
+                batch_size=batch,
                 initial_epoch=epoch,
                 epochs=epoch + 1,
                 shuffle=False,
@@ -88,6 +91,8 @@ def train_epochs(
                 verbose=0,
             )
             metrics = {name: float(values[-1]) for name, values in history.history.items()}
+            if validation is not None:
+                metrics = over_all_rows(model, validation, metrics, batch=batch, prefix="val_")
             check_finite(metrics, epoch)
             yield metrics
 

@@ -87,9 +87,11 @@ def _fused_step(template: Template, trainable: Values, non_trainable: Values, ba
     with template.with_numbers(silent, [0.0] * len(silent)):
         (loss, (predicted, after)), gradients = template.gradients(trainable, non_trainable, x, y, mask)
         metrics = template.update_metrics(template.metrics, loss, y, predicted, mask)
+        metrics = template.update_over_batches(metrics, y, predicted, jnp.int32(ROWS), (ROWS,))
         state = trainable, non_trainable, template.optimizer
         whole, halves = (
-            validate(template, state, jnp.arange(PADDED).reshape(steps, -1), jnp.int32(ROWS), x, y) for steps in (1, 2)
+            validate(template, state, jnp.arange(PADDED).reshape(steps, -1), jnp.int32(ROWS), x, y, sizes=(ROWS,))
+            for steps in (1, 2)
         )
     return loss, gradients, after, template.results(metrics), whole, halves
 

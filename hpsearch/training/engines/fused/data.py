@@ -49,6 +49,16 @@ class DeviceData:
         """Batches per epoch of the largest fold."""
         return max(-(-self.n_train(fold) // batch) for fold in range(len(self.folds)))
 
+    def batch_sizes(self, batch: int) -> tuple[int, ...]:
+        """How many rows the batches of an epoch have: full ones, and the last one of every fold."""
+        rows = {self.n_train(fold) for fold in range(len(self.folds))}
+        return tuple(sorted({batch for n in rows if n >= batch} | {n % batch for n in rows if n % batch}))
+
+    @property
+    def validation_sizes(self) -> tuple[int, ...]:
+        """How many rows the validation parts have."""
+        return tuple(sorted({len(fold.validation) for fold in self.folds}))
+
     def even(self, batch: int) -> bool:
         """Whether all folds have the same number of batches. Then no lane waits for another."""
         return len({-(-self.n_train(fold) // batch) for fold in range(len(self.folds))}) == 1

@@ -1,5 +1,7 @@
 """One lane's epoch as a pure function: steps over padded batches, each of them Keras' own."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -15,7 +17,15 @@ Carry = tuple[State, Values]
 
 
 def train_epoch(
-    template: Template, state: State, rows: jax.Array, count: jax.Array, x: Inputs, y: jax.Array, *, even: bool
+    template: Template,
+    state: State,
+    rows: jax.Array,
+    count: jax.Array,
+    x: Inputs,
+    y: jax.Array,
+    *,
+    even: bool,
+    sizes: Sequence[int],
 ) -> tuple[State, dict[str, jax.Array]]:
     """All steps of one lane's epoch.
 
@@ -27,6 +37,7 @@ def train_epoch(
         x: All rows of the study.
         y: All targets.
         even: Whether every lane needs all the steps. If not, a lane that has no rows left keeps its state.
+        sizes: How many rows a batch may have.
     """
     batch = rows.shape[1]
 
@@ -39,6 +50,7 @@ def train_epoch(
         (loss, (predicted, after)), gradients = template.gradients(trainable, non_trainable, inputs, targets, mask)
         new_trainable, new_optimizer = template.apply(optimizer, gradients, trainable)
         new_metrics = template.update_metrics(metrics, loss, targets, predicted, mask)
+        new_metrics = template.update_over_batches(new_metrics, targets, predicted, mask.sum(), sizes)
         new: Carry = (new_trainable, after, new_optimizer), new_metrics
         if not even:
             goes_on = number * batch < count
@@ -51,21 +63,35 @@ def train_epoch(
 
 
 def validate(
-    template: Template, state: State, rows: jax.Array, count: jax.Array, x: Inputs, y: jax.Array
+    template: Template,
+    state: State,
+    rows: jax.Array,
+    count: jax.Array,
+    x: Inputs,
+    y: jax.Array,
+    *,
+    sizes: Sequence[int],
 ) -> dict[str, jax.Array]:
-    """Metrics of one lane over its validation rows. Arguments are those of :func:`train_epoch`."""
+    """Metrics of one lane over its validation rows. Arguments are those of :func:`train_epoch`.
+
+    Metrics that look at a whole batch see all rows at once; `sizes` are then the numbers of rows of all lanes.
+    """
     trainable, non_trainable, _ = state
     batch = rows.shape[1]
 
-    def step(metrics: Values, at: tuple[jax.Array, jax.Array]) -> tuple[Values, None]:
+    def step(metrics: Values, at: tuple[jax.Array, jax.Array]) -> tuple[Values, jax.Array | None]:
         number, picked = at
         mask = (number * batch + jnp.arange(batch) < count).astype(jnp.float32)
         targets = y[picked]
         loss, (predicted, _) = template.loss(trainable, non_trainable, take(x, picked), targets, mask, training=False)
         new = template.update_metrics(metrics, loss, targets, predicted, mask)
         # A batch of padding alone must not count: its loss still contains the penalties.
-        return jax.tree.map(lambda after, before: jnp.where(mask[0] > 0, after, before), new, metrics), None
+        kept = jax.tree.map(lambda after, before: jnp.where(mask[0] > 0, after, before), new, metrics)
+        return kept, predicted if template.over_batches else None
 
     numbers = jnp.arange(rows.shape[0], dtype=jnp.int32)
-    metrics, _ = jax.lax.scan(step, template.metrics, (numbers, rows))
+    metrics, predicted = jax.lax.scan(step, template.metrics, (numbers, rows))
+    if predicted is not None:
+        together = predicted.reshape(-1, *predicted.shape[2:])
+        metrics = template.update_over_batches(metrics, y[rows.reshape(-1)], together, count, sizes)
     return template.results(metrics)

@@ -45,14 +45,18 @@ def program_digest(template: Template, slots: Sequence[NumberSlot], x: HostInput
     """
     model = template.model
 
+    def measured(loss: jax.Array, y: jax.Array, predicted: jax.Array, mask: jax.Array) -> PyTree:
+        metrics = template.update_metrics(template.metrics, loss, y, predicted, mask)
+        return template.results(template.update_over_batches(metrics, y, predicted, mask.sum(), (len(y),)))
+
     def step(
         numbers: Values, trainable: Values, non_trainable: Values, x: Inputs, y: jax.Array, mask: jax.Array
     ) -> PyTree:
         with template.with_numbers(slots, numbers):
             (loss, (predicted, after)), gradients = template.gradients(trainable, non_trainable, x, y, mask)
-            trained = template.results(template.update_metrics(template.metrics, loss, y, predicted, mask))
+            trained = measured(loss, y, predicted, mask)
             loss, (predicted, _) = template.loss(trainable, non_trainable, x, y, mask, training=False)
-            validated = template.results(template.update_metrics(template.metrics, loss, y, predicted, mask))
+            validated = measured(loss, y, predicted, mask)
         return gradients, after, trained, validated
 
     def update(numbers: Values, optimizer: Values, trainable: Values) -> PyTree:

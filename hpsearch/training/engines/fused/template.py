@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import keras
 
+from hpsearch.keras_internals.compiled import metrics_over_batches
 from hpsearch.keras_internals.layers import flatten_layers, takes_training
 from hpsearch.keras_internals.numbers import NumberSlot, numbers_set
 from hpsearch.keras_internals.steps import build_lazily_built, penalties, update_metrics
@@ -34,6 +36,7 @@ class Template:
         self.layers = flatten_layers(model, include_self=False)
         build_lazily_built(model, x, y)
         patch_layers(model, self.rows)
+        self.over_batches = metrics_over_batches(model)
         model.reset_metrics()
         self.trainable: Values = [v.value for v in model.trainable_variables]
         self.non_trainable: Values = [v.value for v in model.non_trainable_variables]
@@ -92,11 +95,37 @@ class Template:
     def update_metrics(
         self, metrics: Values, loss: jax.Array, y: jax.Array, predicted: jax.Array, mask: jax.Array
     ) -> Values:
-        """Metric states after a batch, without its padding rows."""
+        """Metric states after a batch, without its padding rows; see :meth:`update_over_batches` for some of them."""
         mapping = list(zip(self.model.metrics_variables, metrics, strict=True))
         with keras.StatelessScope(state_mapping=mapping) as scope:
-            update_metrics(self.model, loss, y, predicted, mask)
+            update_metrics(self.model, loss, y, predicted, mask, without=self.over_batches)
         return [_current(scope, variable, value) for variable, value in mapping]
+
+    def update_over_batches(
+        self, metrics: Values, y: jax.Array, predicted: jax.Array, count: jax.Array, sizes: Sequence[int]
+    ) -> Values:
+        """States after a batch of the metrics that look at a whole batch, in which no row can be masked.
+
+        Args:
+            metrics: All states.
+            y: Targets, padding at the end.
+            predicted: Predictions.
+            count: How many rows are real.
+            sizes: All values that `count` may have; any other does not matter.
+        """
+        if not self.over_batches:
+            return metrics
+
+        def with_rows(size: int, values: Values) -> Values:
+            mapping = list(zip(self.model.metrics_variables, values, strict=True))
+            with keras.StatelessScope(state_mapping=mapping) as scope:
+                for metric in self.over_batches:
+                    metric.update_state(y[:size], predicted[:size])
+            return [_current(scope, variable, value) for variable, value in mapping]
+
+        at = jnp.argmin(jnp.abs(jnp.array(sizes) - count))
+        after: Values = jax.lax.switch(at, [partial(with_rows, size) for size in sizes], metrics)
+        return after
 
     def results(self, metrics: Values) -> dict[str, jax.Array]:
         """Name → value, as Keras logs them."""

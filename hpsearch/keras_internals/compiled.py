@@ -1,0 +1,61 @@
+"""What a model is compiled with: which of its metrics and losses look at a whole batch and not at its rows one by one.
+
+Keras averages the results of a metric function over batches, and those of a loss function over batches weighted by
+their rows. Both are means over rows only if the function gives a value for each row that depends on that row alone.
+Keras' own metrics with a state, such as ``AUC`` and ``F1Score``, count over all batches.
+"""
+
+from collections.abc import Callable
+
+import keras
+
+_OVER_BATCHES = frozenset({keras.losses.dice, keras.losses.tversky, keras.losses.circle})
+"""Keras' own functions that give one value per batch, or whose rows act on each other."""
+
+
+def metrics_over_batches(model: keras.Model) -> tuple[keras.metrics.Metric, ...]:
+    """The compiled metrics whose value may depend on the size of the batches: all that Keras cannot vouch for.
+
+    Args:
+        model: Compiled and built, with its metrics.
+    """
+    compiled = getattr(model, "_compile_metrics", None)
+    return tuple(one for one in (compiled.metrics if compiled is not None else ()) if not _counts_rows(one))
+
+
+def loss_over_batches(model: keras.Model) -> bool:
+    """Whether the compiled loss may depend on the size of the batches."""
+    given = [one for one in keras.tree.flatten(getattr(model, "loss", None)) if one is not None]
+    return type(model).compute_loss is not keras.Model.compute_loss or not all(map(_is_per_row_loss, given))
+
+
+def _counts_rows(metric: keras.metrics.Metric) -> bool:
+    if not _is_of_keras(type(metric)):
+        return False
+    if isinstance(metric, keras.metrics.MeanMetricWrapper):
+        return _is_per_row(metric._fn, getattr(metric, "_fn_kwargs", {}))
+    return True
+
+
+def _is_per_row_loss(given: object) -> bool:
+    if isinstance(given, str) and given.lower() in ("ce", "crossentropy"):
+        return True
+    loss = keras.losses.get(given)
+    if not isinstance(loss, keras.losses.Loss):
+        return _is_per_row(loss, {})
+    function = getattr(loss, "fn", None)
+    of_mean = loss.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight")
+    if not (of_mean and _is_of_keras(type(loss))) or isinstance(loss, keras.losses.Circle):
+        return False
+    return function is None or _is_per_row(function, getattr(loss, "_fn_kwargs", {}))
+
+
+def _is_per_row(function: Callable[..., object], settings: dict[str, object]) -> bool:
+    if isinstance(function, keras.losses.Loss):
+        return False  # called as a metric, it gives the mean over the batch
+    known = _is_of_keras(function) and function not in _OVER_BATCHES
+    return known and settings.get("axis", -1) not in (0, None)
+
+
+def _is_of_keras(found: object) -> bool:
+    return str(getattr(found, "__module__", "")).split(".")[0] == "keras"

@@ -1,0 +1,96 @@
+"""Values over all rows of a part at once, for metrics and losses that are not means over rows.
+
+Keras averages a metric function over batches: the F1 of 4 rows, averaged, is not the F1 of all rows, and it depends on
+the batch size. What counts in a search is computed once over all predictions.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from hpsearch.data.dataset import Part
+from hpsearch.keras_internals.compiled import loss_over_batches, metrics_over_batches
+from hpsearch.training.engines.loop import keras_inputs
+
+_PREDICTED = 256
+"""Rows per step of prediction: it has no influence on results, only on speed."""
+
+_LOSS_ROWS = 8192
+"""Rows over which a loss is computed at once. One that compares all pairs of rows would not fit into memory else."""
+
+
+def over_all_rows(
+    model: keras.Model, part: Part, logged: Mapping[str, float], *, batch: int, prefix: str = ""
+) -> dict[str, float]:
+    """What Keras logs of an evaluation, with the values over all rows in place of those averaged over batches.
+
+    Args:
+        model: Compiled; it has evaluated `part`. One with a ``test_step`` of its own measures as it likes.
+        part: The rows.
+        logged: What Keras logged.
+        batch: Rows per batch of that evaluation.
+        prefix: Of the names in `logged`, such as ``val_``.
+    """
+    if type(model).test_step is not keras.Model.test_step:
+        return dict(logged)
+    names = tuple(one.name for one in metrics_over_batches(model))
+    own_loss = loss_over_batches(model)
+    if not (names or own_loss):
+        return dict(logged)
+    inputs = keras_inputs(part.x)
+    predicted = model.predict(inputs, batch_size=_PREDICTED, verbose=0)
+    found = dict(logged)
+    if names:
+        values = metrics_of(model, part.y, predicted)
+        found |= {f"{prefix}{name}": value for name, value in values.items() if _is_one_of(name, names)}
+    if own_loss and f"{prefix}loss" in found:
+        # Penalties are in both means, and so cancel out.
+        size = len(part)
+        whole = _mean_loss(model, part.y, predicted, rows=min(size, _LOSS_ROWS))
+        found[f"{prefix}loss"] += whole - _mean_loss(model, part.y, predicted, rows=min(size, batch))
+    return found
+
+
+def metrics_of(model: keras.Model, y: Any, predicted: Any) -> dict[str, float]:
+    """All compiled metrics of some predictions, taken as one batch. The loss is not among them.
+
+    Args:
+        model: Compiled, its metrics built.
+        y: Targets.
+        predicted: Predictions of the same rows.
+    """
+    model.reset_metrics()
+    try:
+        values = model.compute_metrics(None, *_tensors(y, predicted), None)
+        return {name: float(value) for name, value in values.items() if name != "loss"}
+    finally:
+        model.reset_metrics()
+
+
+def loss_of(model: keras.Model, y: Any, predicted: Any) -> float:
+    """The compiled loss of some predictions, taken as one batch, penalties included."""
+    targets, outputs = _tensors(y, predicted)
+    try:
+        return float(model.compute_loss(None, targets, outputs, None, training=False))
+    finally:
+        model.reset_metrics()
+
+
+def _mean_loss(model: keras.Model, y: Any, predicted: Any, *, rows: int) -> float:
+    """As Keras averages the loss over batches of `rows` rows: weighted by their rows."""
+    total = 0.0
+    for start in range(0, len(y), rows):
+        some = slice(start, start + rows)
+        total += loss_of(model, y[some], keras.tree.map_structure(lambda one, at=some: one[at], predicted)) * len(y[some])
+    return total / len(y)
+
+
+def _tensors(y: Any, predicted: Any) -> tuple[Any, Any]:
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, (np.asarray(y), predicted))
+
+
+def _is_one_of(name: str, metrics: tuple[str, ...]) -> bool:
+    """Whether `name` is a metric's. With several outputs, the output's name comes first."""
+    return name in metrics or name.endswith(tuple(f"_{one}" for one in metrics))

@@ -172,12 +172,13 @@ def run_nested(
         validation = spec.validation.model_copy(update={"outer": OuterSection(folds=folds, index=index)})
         inner = spec.model_copy(update={"name": f"{study.name}.outer{index}", "validation": validation})
         outcome = _start(inner, text, observer)
-        metric = analysis.test_metric(outcome.record)
+        metric = metric or analysis.test_metric(outcome.record)
         assert outcome.champion is not None
         assert outcome.best is not None
         assert outcome.best.score is not None
-        scores.append(outcome.champion.test[metric])
-        searched.append(outcome.best.score)
+        if metric in outcome.champion.test:  # it may have no value on the rows of an outer fold
+            scores.append(outcome.champion.test[metric])
+            searched.append(outcome.best.score)
     ledger = Ledger(study.ledger_uri)
     nested = NestedScores(metric, tuple(scores), tuple(searched))
     ledger.set_facts(study.name, replace(ledger.load(study.name).facts, nested=nested))

@@ -69,7 +69,9 @@ def compare_info(
     reason = _unpaired(a, b, first, second)
     test = None
     if not reason:
-        test = corrected_t_test(first.fold_scores, second.fold_scores, ratio=a.facts.data.validation_ratio)
+        test = corrected_t_test(
+            first.fold_scores, second.fold_scores, ratio=a.facts.validation_ratio(a.objective.metric)
+        )
     names = dict.fromkeys([*first.config, *second.config])
     return CompareInfo(
         metric=a.objective.metric,

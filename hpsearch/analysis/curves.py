@@ -8,7 +8,7 @@ import numpy as np
 
 from hpsearch.analysis import words
 from hpsearch.analysis.statistics import Floats
-from hpsearch.core.objective import Objective, mean_curve
+from hpsearch.core.objective import Objective, mean_curves
 from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord
 
@@ -106,9 +106,13 @@ def _pairs(metric: str, trials: Sequence[TrialCurves]) -> tuple[tuple[str, str],
 
 
 def _trial_curves(objective: Objective, trial: Trial) -> TrialCurves:
-    names = [name for name in trial.folds[0].curves if all(name in fold.curves for fold in trial.folds)]
+    names = list(mean_curves([fold.curves for fold in trial.folds]))
     trained = min((fold.epochs for fold in trial.folds), default=0)
-    full = {name: np.array([fold.curves[name][:trained] for fold in trial.folds], dtype=float) for name in names}
+    full = {
+        name: np.array([fold.curves[name][:trained] for fold in trial.folds if name in fold.curves], dtype=float)
+        for name in names
+    }
+    scored = [fold.fold for fold in trial.folds if objective.metric in fold.curves]
     step = max(1, math.ceil(trained / MAX_POINTS))
     shown = sorted({*range(0, trained, step), *([trained - 1] if trained else [])})
     return TrialCurves(
@@ -118,7 +122,7 @@ def _trial_curves(objective: Objective, trial: Trial) -> TrialCurves:
         trained=trained,
         score_epoch=trial.epoch,
         curves={name: _curve(name, values[:, shown]) for name, values in full.items()},
-        reading=tuple(_reading(objective, full, trial.epoch)),
+        reading=tuple(_reading(objective, full, trial.epoch, scored)),
     )
 
 
@@ -127,8 +131,17 @@ def _curve(name: str, values: Floats) -> Curve:
     return Curve(name, tuple(values.mean(axis=0).tolist()), std, tuple(tuple(row) for row in values.tolist()))
 
 
-def _reading(objective: Objective, curves: dict[str, Floats], score_epoch: int | None) -> list[str]:
-    """What the curves show; `curves` maps a name to values of shape ``(n_folds, n_epochs)``."""
+def _reading(
+    objective: Objective, curves: dict[str, Floats], score_epoch: int | None, scored: Sequence[int]
+) -> list[str]:
+    """What the curves show.
+
+    Args:
+        objective: The study's.
+        curves: Name → values of shape ``(n_folds, n_epochs)``.
+        score_epoch: From 0; None without a score.
+        scored: The folds in the objective's curve.
+    """
     values = curves.get(objective.metric)
     if values is None or not np.isfinite(values).all():
         return ["The objective's curve has gaps, so it shows no trend."]
@@ -140,7 +153,7 @@ def _reading(objective: Objective, curves: dict[str, Floats], score_epoch: int |
     gain = float(mean.max() - mean[0])
     sentences = [_trend(rising, gain)]
     sentences += _overfitting(curves)
-    sentences += _folds(rising, gain, score_epoch if score_epoch is not None else n_epochs - 1)
+    sentences += _folds(rising, gain, score_epoch if score_epoch is not None else n_epochs - 1, scored)
     sentences += _jumps(mean, gain)
     return sentences
 
@@ -163,7 +176,7 @@ def _trend(rising: Floats, gain: float) -> str:
 
 def still_improving(objective: Objective, trial: Trial) -> bool:
     """Whether a trial's mean curve of the objective was still getting better at its last epoch."""
-    curve = mean_curve([fold.curves for fold in trial.folds], objective.metric) if trial.folds else ()
+    curve = mean_curves([fold.curves for fold in trial.folds]).get(objective.metric, ())
     if len(curve) < MIN_EPOCHS or not np.isfinite(curve).all():
         return False
     return _still_improving(np.array(curve) * (1.0 if objective.direction == "maximize" else -1.0))
@@ -202,7 +215,7 @@ def _noise(differences: Floats) -> float:
     return 2 * float(differences.std(ddof=1)) / math.sqrt(len(differences)) if len(differences) > 1 else 0.0
 
 
-def _folds(rising: Floats, gain: float, epoch: int) -> list[str]:
+def _folds(rising: Floats, gain: float, epoch: int, scored: Sequence[int]) -> list[str]:
     """Whether one fold is an outlier at the scoring epoch, or the folds differ widely."""
     values = rising[:, min(epoch, rising.shape[1] - 1)]
     if len(values) < 2:
@@ -213,7 +226,7 @@ def _folds(rising: Floats, gain: float, epoch: int) -> list[str]:
             away = abs(value - others.mean())
             if away > 5 * others.std(ddof=1) and away > 0.05 * gain:
                 shown, rest = words.number(abs(float(value))), words.number(abs(float(others.mean())))
-                return [f"Unstable folds: fold {fold} is an outlier ({shown}; the others average {rest})."]
+                return [f"Unstable folds: fold {scored[fold]} is an outlier ({shown}; the others average {rest})."]
     std = float(values.std(ddof=1))
     if gain > 0 and std > 0.1 * gain:
         return [

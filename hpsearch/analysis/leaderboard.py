@@ -25,6 +25,7 @@ class LeaderboardRow:
         std: Sample standard deviation over folds; None with one fold.
         epoch: Epoch of the score, from 0.
         fold_scores: In fold order.
+        scored_folds: The numbers of these folds, from 0.
         tied: Whether it cannot be told apart from the winner; true for the winner itself.
         p: p-value of the paired test against the winner; None for the winner itself and without a test.
         parameters: Number of weights; None if unknown.
@@ -38,6 +39,7 @@ class LeaderboardRow:
     std: float | None
     epoch: int | None
     fold_scores: tuple[float, ...]
+    scored_folds: tuple[int, ...]
     tied: bool
     p: float | None
     parameters: int | None
@@ -125,6 +127,7 @@ def leaderboard_info(record: StudyRecord, *, limit: int | None = None, ties: Tie
             std=trial.std,
             epoch=trial.epoch,
             fold_scores=trial.fold_scores,
+            scored_folds=tuple(trial.scores_by_fold(record.objective.metric)),
             tied=trial.number in tied,
             p=ties.tests[trial.number].p if trial.number in ties.tests else None,
             parameters=trial.parameters,
@@ -178,7 +181,7 @@ def ties_info(record: StudyRecord) -> TiesInfo:
     if n_folds < 2:
         reason = "a single validation split has no spread; use folds or repeats to tell trials apart"
     else:
-        ratio = record.facts.data.validation_ratio
+        ratio = record.facts.validation_ratio(record.objective.metric)
         tests = _tests(best, ranked[1:], ratio=ratio)
     tied = tuple(trial for trial in ranked if trial is best or _is_tied(trial, best, error, tests.get(trial.number)))
     return TiesInfo(

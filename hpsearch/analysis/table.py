@@ -22,6 +22,6 @@ def trials_table(record: StudyRecord) -> "pd.DataFrame":
         row |= {name: getattr(trial, name) for name in ("score", "std", "epoch", "seconds", "parameters")}
         row["failure"] = None if trial.failure is None else trial.failure.message
         row |= {f"config.{name}": trial.config.get(name) for name in record.space}
-        row |= {f"fold_{i}": value for i, value in enumerate(trial.fold_scores)}
+        row |= {f"fold_{i}": value for i, value in trial.scores_by_fold(record.objective.metric).items()}
         rows.append(row)
     return pd.DataFrame(rows)

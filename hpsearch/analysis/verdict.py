@@ -8,7 +8,8 @@ from statistics import fmean, stdev
 from hpsearch.analysis import words
 from hpsearch.analysis.leaderboard import TiesInfo, ties_info
 from hpsearch.analysis.predictions import Interval, Predictions, score_interval
-from hpsearch.core.facts import NestedScores
+from hpsearch.analysis.statistics import ALPHA, corrected_t_test
+from hpsearch.core.facts import Baseline, NestedScores
 from hpsearch.core.space import Value
 from hpsearch.core.trial import Champion, Trial, TrialState
 from hpsearch.ledger.record import StudyRecord, StudyState
@@ -31,6 +32,9 @@ class VerdictInfo:
         std: Sample standard deviation over folds; None with one fold.
         n_folds: Number of folds behind the score.
         epoch: The scoring epoch, from 0.
+        baseline: The score of a model that says the same for all rows; None if the metric has no such value.
+        baseline_rule: What that model says.
+        beats_baseline: Whether the winner is better; None if the folds cannot tell, or without a baseline.
         simplest: See :class:`~hpsearch.analysis.leaderboard.TiesInfo`; may be the winner itself.
         n_tied: Number of trials that cannot be told apart from the winner, the winner included.
         test: Test metrics of the refitted winner; empty without a refit or without test rows.
@@ -58,6 +62,9 @@ class VerdictInfo:
     std: float | None
     n_folds: int
     epoch: int | None
+    baseline: float | None
+    baseline_rule: str
+    beats_baseline: bool | None
     simplest: int | None
     n_tied: int
     test: dict[str, float]
@@ -87,6 +94,7 @@ def verdict_info(
     best, champion = record.best, record.champion
     metric = test_metric(record)
     interval = score_interval(record, predictions, metric) if predictions is not None and metric else None
+    baseline = record.facts.baseline
     return VerdictInfo(
         study=record.name,
         state=str(record.state),
@@ -100,6 +108,9 @@ def verdict_info(
         std=best.std if best else None,
         n_folds=len(best.fold_scores) if best else 0,
         epoch=best.epoch if best else None,
+        baseline=baseline.value if baseline else None,
+        baseline_rule=baseline.rule if baseline else "",
+        beats_baseline=_beats(record, best, baseline) if best and baseline else None,
         simplest=ties.simplest,
         n_tied=len(ties.tied),
         test=dict(champion.test) if champion else {},
@@ -130,6 +141,10 @@ def _sentences(record: StudyRecord, ties: TiesInfo, test_metric: str, interval: 
     if best is None:
         return [_nothing(record)]
     sentences = [_winner(record, best), _tied(record, ties)]
+    if record.facts.baseline is not None:
+        beats = _beats(record, best, record.facts.baseline)
+        # What tells whether anything was learnt at all comes first if the answer is not yes.
+        sentences.insert(1 if beats else 0, _compared(record, best, record.facts.baseline, beats))
     if record.champion is not None:
         sentences.append(_tested(record, record.champion, test_metric, interval))
     elif record.state is StudyState.FINISHED:
@@ -139,6 +154,27 @@ def _sentences(record: StudyRecord, ties: TiesInfo, test_metric: str, interval: 
     if record.facts.nested is not None:
         sentences.append(_nested(record.facts.nested))
     return sentences
+
+
+def _beats(record: StudyRecord, best: Trial, baseline: Baseline) -> bool | None:
+    """Whether the winner is better than a baseline; None if the folds cannot tell the two apart."""
+    if best.score is None or not record.objective.better(best.score, baseline.value):
+        return False
+    if len(best.fold_scores) < 2 or len(best.fold_scores) != len(baseline.fold_scores):
+        return True
+    ratio = record.facts.validation_ratio(record.objective.metric)
+    return True if corrected_t_test(best.fold_scores, baseline.fold_scores, ratio=ratio).p < ALPHA else None
+
+
+def _compared(record: StudyRecord, best: Trial, baseline: Baseline, beats: bool | None) -> str:
+    metric, same = record.objective.metric, f"always saying {baseline.rule}"
+    if beats:
+        return f"A model {same} has {words.number(baseline.value)}."
+    how = "no" if beats is False else "not clearly"
+    return (
+        f"The best trial's {metric} of {words.number(best.score)} is {how} better than that of a model {same}: "
+        f"{words.number(baseline.value)}."
+    )
 
 
 def _nested(nested: NestedScores) -> str:

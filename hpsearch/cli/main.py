@@ -93,7 +93,7 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
     prepared = prepare(spec)
     render(spec, prepared.space, prepared.facts, as_json=as_json, discovered=prepared.discovered)
     doubtful = doubts(spec, prepared.space)
-    for warning in (*spec.make_objective().warnings(), *prepared.facts.data.warnings, *doubtful):
+    for warning in (*spec.make_objective().warnings(), *prepared.facts.data.warnings, *prepared.doubts, *doubtful):
         print(f"note: {warning}", file=sys.stderr)
 
 

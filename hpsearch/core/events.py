@@ -1,7 +1,7 @@
 """Lanes, bundles, and the events that engines and executors report: frozen values that cross process boundaries."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Failure, FoldResult
@@ -94,6 +94,23 @@ class WorkerDied:
 
 
 Event = EpochFinished | LaneFinished | LaneStopped | LaneFailed | BundleFinished | WorkerDied
+
+
+def without(event: Event, left_out: Mapping[int, Collection[str]]) -> Event:
+    """An event without the metrics that have no value in its fold: the numbers that Keras logs for them mean nothing.
+
+    Args:
+        event: As the engine reports it.
+        left_out: Fold → names of metrics.
+    """
+    match event:
+        case EpochFinished() if names := left_out.get(event.fold):
+            return replace(event, metrics={one: value for one, value in event.metrics.items() if one not in names})
+        case LaneFinished() | LaneStopped() if names := left_out.get(event.result.fold):
+            curves = {one: curve for one, curve in event.result.curves.items() if one not in names}
+            return replace(event, result=replace(event.result, curves=curves))
+        case _:
+            return event
 
 
 def lane_of(event: Event) -> tuple[int, int] | None:

@@ -1,6 +1,6 @@
 """Facts about a study's data, engine and machine, known before the first trial: frozen values with a JSON form."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import fmean
@@ -103,7 +103,11 @@ class DataFacts(Wire):
         With K folds of equal size it is ``1 / (K - 1)``. The folds of a time series differ in size, and each has its
         own correlation. The mean of their ratios keeps the variance of the mean difference unbiased.
         """
-        return fmean(fold.validation / fold.train for fold in self.folds)
+        return self.validation_ratio_of(())
+
+    def validation_ratio_of(self, left_out: Collection[int]) -> float:
+        """The same without some folds."""
+        return fmean(fold.validation / fold.train for i, fold in enumerate(self.folds) if i not in left_out)
 
     @classmethod
     def upgrade(cls, fields: JsonObject, version: int) -> JsonObject:
@@ -163,16 +167,60 @@ class HostFacts(Wire):
 
 
 @dataclass(frozen=True, slots=True)
+class Undefined:
+    """A metric without a value in some folds, such as the AUC of rows of one class.
+
+    Attributes:
+        metric: Its name, with ``val_``.
+        folds: These folds, from 0. They are left out of its mean.
+        reason: What their validation rows lack, in words.
+    """
+
+    metric: str
+    folds: tuple[int, ...]
+    reason: str
+
+
+def left_out_by_fold(undefined: Iterable[Undefined]) -> dict[int, frozenset[str]]:
+    """Fold → the metrics that have no value in it."""
+    names: dict[int, frozenset[str]] = {}
+    for one in undefined:
+        names |= {fold: names.get(fold, frozenset()) | {one.metric} for fold in one.folds}
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a model scores that says the same for all rows, whatever they hold.
+
+    Attributes:
+        rule: What it says, learnt from a fold's training rows, such as ``"the mean of the targets"``.
+        value: Its mean over folds, in the objective's metric.
+        fold_scores: Its value on every fold that has one.
+    """
+
+    rule: str
+    value: float
+    fold_scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rehearsal(Wire):
     """What the driver knows after a worker has built and evaluated the model once.
 
     Attributes:
         parameters: Number of weights.
         metrics: Names of the curves that training records.
+        undefined: Metrics without a value in some folds.
+        baseline: Of the objective; None for a metric that has none.
+        doubts: What looks like a mistake, one sentence each.
     """
 
     parameters: int
     metrics: tuple[str, ...]
+    undefined: tuple[Undefined, ...] = ()
+    baseline: Baseline | None = None
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +254,9 @@ class StudyFacts(Wire):
         model_source: SHA-256 of the build function's file; None for families.
         compile_seconds: Time spent on building and compiling so far.
         nested: Results of nested validation; None without it.
+        undefined: Metrics without a value in some folds.
+        baseline: What the objective is for a model that says the same for all rows; None if it has no such value.
+        keras: Keras' settings in the workers, such as ``{"floatx": "float32"}``; empty for studies of hpsearch 0.2.
     """
 
     VERSION = 2
@@ -220,6 +271,17 @@ class StudyFacts(Wire):
     model_source: str | None = None
     compile_seconds: float = 0.0
     nested: NestedScores | None = None
+    undefined: tuple[Undefined, ...] = ()
+    baseline: Baseline | None = None
+    keras: Mapping[str, str] = field(default_factory=dict)
+
+    def undefined_in(self, metric: str) -> tuple[int, ...]:
+        """The folds in which a metric has no value."""
+        return next((one.folds for one in self.undefined if one.metric == metric), ())
+
+    def validation_ratio(self, metric: str) -> float:
+        """:meth:`DataFacts.validation_ratio` over the folds in which a metric has a value."""
+        return self.data.validation_ratio_of(self.undefined_in(metric))
 
     @classmethod
     def upgrade(cls, fields: JsonObject, version: int) -> JsonObject:

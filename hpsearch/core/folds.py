@@ -229,7 +229,8 @@ def _check(method: Method, rows: RowTraits, folds: int) -> None:
             raise DataError(
                 f"stratified folds need at least {folds} rows of every class, but the rarest class has {smallest}",
                 code="rare-class",
-                hint='lower [validation] folds, or use method = "kfold"',
+                hint='lower [validation] folds; with method = "kfold", some folds validate on no such row, and '
+                "metrics such as AUC, recall and F1 have no value there",
                 rows=smallest,
                 folds=folds,
             )

@@ -64,7 +64,7 @@ class Score:
         value: The mean over folds at `epoch`.
         std: Sample standard deviation (n - 1) over folds at `epoch`; None with one fold, NaN if `value` is not finite.
         epoch: From 0.
-        fold_scores: In fold order; ``fmean(fold_scores) == value``.
+        fold_scores: In fold order, of the folds in which the metric has a value; ``fmean(fold_scores) == value``.
     """
 
     value: float
@@ -79,32 +79,32 @@ def mean(values: Sequence[float]) -> float:
 
 
 def mean_curve(folds: Sequence[Curves], metric: str) -> tuple[float, ...]:
-    """The average over folds, for each epoch that all folds have.
+    """The average over the folds that have a metric, for each epoch that all of these have.
 
     Raises:
-        KeyError: A fold has no such curve.
+        KeyError: No fold has such a curve.
     """
-    curves = [fold[metric] for fold in folds]
+    curves = [fold[metric] for fold in folds if metric in fold]
+    if not curves:
+        raise KeyError(metric)
     return tuple(mean(values) for values in zip(*curves, strict=False))
 
 
 def mean_curves(folds: Sequence[Curves]) -> dict[str, tuple[float, ...]]:
-    """:func:`mean_curve` of every metric that all folds have, in the first fold's order."""
-    if not folds:
-        return {}
-    shared = [name for name in folds[0] if all(name in fold for fold in folds)]
-    return {name: mean_curve(folds, name) for name in shared}
+    """:func:`mean_curve` of every metric, in the order of the fold that has most."""
+    names = dict.fromkeys(name for fold in sorted(folds, key=len, reverse=True) for name in fold)
+    return {name: mean_curve(folds, name) for name in names}
 
 
 def score(objective: Objective, folds: Sequence[FoldResult]) -> Score:
-    """The score of one trial.
+    """The score of one trial. A fold without a curve of the objective's metric is left out.
 
     Raises:
         ValueError: There are no folds, no shared epochs, or no curve of the objective's metric.
     """
-    curves: list[Mapping[str, tuple[float, ...]]] = [fold.curves for fold in folds]
-    if not curves or any(objective.metric not in fold for fold in curves):
-        names = sorted({name for fold in curves for name in fold})
+    curves: list[Mapping[str, tuple[float, ...]]] = [fold.curves for fold in folds if objective.metric in fold.curves]
+    if not curves:
+        names = sorted({name for fold in folds for name in fold.curves})
         raise ValueError(f"metric {objective.metric!r} was not recorded; recorded: {', '.join(names) or 'nothing'}")
     curve = mean_curve(curves, objective.metric)
     if not curve:

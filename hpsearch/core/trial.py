@@ -100,7 +100,8 @@ class Trial:
         score: Value of the mean curve at the objective's epoch; None unless complete or pruned.
         std: Sample standard deviation of the fold scores at that epoch; None with one fold.
         epoch: The epoch of the score, from 0.
-        fold_scores: Each fold's value at that epoch, in fold order.
+        fold_scores: Each fold's value at that epoch, in fold order; folds in which the metric is not defined are left
+            out. :meth:`scores_by_fold` has their numbers.
         folds: Finished folds, in fold order.
         failure: Set unless running or complete.
         started: Unix time of the suggestion, seconds.
@@ -125,6 +126,11 @@ class Trial:
     parameters: int | None = None
     found: Mapping[str, Parameter] = field(default_factory=dict)
     origin: Origin = Origin.SEARCH
+
+    def scores_by_fold(self, metric: str) -> dict[int, float]:
+        """Fold → its score in the objective's `metric`, for the folds that have one."""
+        scored = [fold.fold for fold in self.folds if metric in fold.curves]
+        return dict(zip(scored, self.fold_scores, strict=False))
 
     @property
     def seconds(self) -> float:

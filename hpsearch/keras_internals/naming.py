@@ -20,7 +20,7 @@ _at_import: dict[str, tuple[ModuleType, Mapping[str, int]]] = {}
 def load_with_names(module: str, load: Callable[[], T]) -> tuple[T, Mapping[str, int]]:
     """Load something from a module, and count the names of what the module makes at import, such as shared layers.
 
-    Models that count on from there are named alike in every process: by a worker, in a notebook, or after other studies.
+    Models that count on from there are named alike everywhere: by a worker, in a notebook, after other studies.
 
     Args:
         module: Name of the module.

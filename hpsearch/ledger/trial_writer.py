@@ -51,7 +51,7 @@ class TrialEnd:
             number=trial.number,
             state=_STATES.get(trial.state, OptunaState.FAIL),
             value=trial.score if trial.state in _STATES else None,
-            curve=mean_curve(curves, metric) if curves and all(metric in fold for fold in curves) else (),
+            curve=mean_curve(curves, metric) if any(metric in fold for fold in curves) else (),
             outcome=Outcome.of(trial).to_json(),
             finished=trial.finished,
         )

@@ -40,7 +40,7 @@ class ModelBuilder:
         policy: Keras' global dtype policy for its models; by default the current one. Keras keeps one per thread, and
             forgets it when a session is cleared.
         names: How often Keras has given each name to layers and metrics that the user's module makes at its import.
-            Every model starts to count from there, so that all models name their metrics alike, whatever was built before.
+            Every model starts to count from there, so that all name their metrics alike, whatever was built before.
     """
 
     address: str
@@ -56,9 +56,7 @@ class ModelBuilder:
             ModelError: The build function cannot be imported, or is not a build function.
         """
         address = FAMILIES[spec.model.family].build if spec.model.family else str(spec.model.build)
-        found, names = load_with_names(
-            address.partition(":")[0], lambda: load_object(address, spec.folder, ModelError)
-        )
+        found, names = load_with_names(address.partition(":")[0], lambda: load_object(address, spec.folder, ModelError))
         function = None if spec.model.family else as_keras_tuner(address, found)
         if function is None and not (callable(found) and _takes_two(found)):
             kind = _kind(found)

@@ -35,7 +35,9 @@ def fold_scores(info: analysis.LeaderboardInfo, *, top: int = 15) -> go.Figure:
     names = [f"trial {row.trial}" for row in rows]
     figure = go.Figure()
     dots = [
-        (name, fold, value) for name, row in zip(names, rows, strict=True) for fold, value in enumerate(row.fold_scores)
+        (name, fold, value)
+        for name, row in zip(names, rows, strict=True)
+        for fold, value in zip(row.scored_folds, row.fold_scores, strict=True)
     ]
     figure.add_scatter(
         x=[value for _, _, value in dots],

@@ -21,7 +21,9 @@ from hpsearch.core.events import (
     LaneFinished,
     LaneStopped,
     WorkerDied,
+    without,
 )
+from hpsearch.core.facts import left_out_by_fold
 from hpsearch.core.hyperparameters import epochs_of
 from hpsearch.core.objective import score
 from hpsearch.core.trial import Failure, FailureKind, FoldResult, Origin, Trial, TrialState
@@ -91,6 +93,7 @@ class Driver:
         self._entering = Entering(record, ledger, suggester, self._note)
         self._interrupted = interrupted
         self._n_folds = record.facts.data.n_folds
+        self._left_out = left_out_by_fold(record.facts.undefined)
         self._monitor = monitor
         self._trials: list[Trial] = list(record.trials)
         self._live: dict[int, _Live] = {}
@@ -128,7 +131,7 @@ class Driver:
             if self._executor.idle == self._executor.slots and (self._stopping or not self._live):
                 return not self._stopping
             for event in self._executor.events(POLL_SECONDS):
-                self._handle(event)
+                self._handle(without(event, self._left_out))
 
     @property
     def trials(self) -> Sequence[Trial]:
@@ -254,10 +257,11 @@ class Driver:
     def _on_lane(self, event: LaneFinished) -> None:
         live = self._live[event.trial]
         trial = self._trials[event.trial]
-        if self._objective.metric not in event.result.curves:
+        metric, fold = self._objective.metric, event.result.fold
+        if metric not in event.result.curves and metric not in self._left_out.get(fold, ()):
             recorded = ", ".join(event.result.curves)
             raise ModelError(
-                f"the model records no {self._objective.metric!r}; it records {recorded}",
+                f"the model records no {metric!r}; it records {recorded}",
                 hint="set [objective] metric to one of these",
             )
         live.results[event.result.fold] = event.result

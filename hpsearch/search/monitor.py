@@ -17,13 +17,13 @@ class PruningMonitor:
     """
 
     def __init__(self, record: StudyRecord) -> None:
-        data = record.facts.data
         self._metric = record.objective.metric
-        self._n_folds = data.n_folds
+        # Folds in which the metric has no value have no say.
+        self._n_folds = record.facts.data.n_folds - len(record.facts.undefined_in(self._metric))
         self._pruner = make_pruner(
             record.spec.pruning,
             record.objective,
-            validation_ratio=data.validation_ratio,
+            validation_ratio=record.facts.validation_ratio(self._metric),
         )
         self._curves: dict[int, dict[int, list[float]]] = {}
         self._compared: dict[int, FoldCurves] = {}
@@ -33,7 +33,8 @@ class PruningMonitor:
 
     def start(self, trial: Trial) -> None:
         """A trial begins or goes on; its finished folds count in full."""
-        self._curves[trial.number] = {result.fold: list(result.curves.get(self._metric, ())) for result in trial.folds}
+        curves = {result.fold: list(result.curves.get(self._metric, ())) for result in trial.folds}
+        self._curves[trial.number] = {fold: curve for fold, curve in curves.items() if curve}
 
     def restart(self, trial: int, folds: Iterable[int]) -> None:
         """These folds train again from their first epoch."""
@@ -67,7 +68,7 @@ class PruningMonitor:
     def finish(self, trial: Trial) -> None:
         """A trial has ended; its curves stay for the others to be compared with."""
         self._curves.pop(trial.number, None)
-        curves = [result.curves.get(self._metric, ()) for result in trial.folds]
+        curves = [result.curves[self._metric] for result in trial.folds if self._metric in result.curves]
         common = min(map(len, curves), default=0) if len(curves) == self._n_folds else 0
         if self._pruner is None or common == 0 or trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
             self._compared.pop(trial.number, None)

@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from hpsearch.core.asked import Asked
-from hpsearch.core.facts import HostFacts, StudyFacts
+from hpsearch.core.facts import HostFacts, StudyFacts, Undefined
 from hpsearch.core.registries import TUNERS
 from hpsearch.core.space import Config, Space
 from hpsearch.core.user_code import source_digest
 from hpsearch.core.words import did_you_mean, listed
-from hpsearch.errors import ModelError, SpecError
+from hpsearch.errors import DataError, ModelError, SpecError
 from hpsearch.executors import make_executor
 from hpsearch.executors.base import Executor
 from hpsearch.ledger import workspace
@@ -38,6 +38,7 @@ class PreparedStudy:
         space: The effective space.
         facts: What is known of data, engine and machine.
         discovered: Whether the space was found by building KerasTuner code, so that there may be more.
+        doubts: What looks like a mistake, or should be known before the search, one sentence each.
     """
 
     executor: Executor
@@ -45,6 +46,7 @@ class PreparedStudy:
     space: Space
     facts: StudyFacts
     discovered: bool = False
+    doubts: tuple[str, ...] = ()
 
 
 def prepare_study(spec: StudySpec, stack: ExitStack) -> PreparedStudy:
@@ -102,6 +104,7 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStu
             metric=metric,
             recorded=rehearsal.metrics,
         )
+    doubts = (*rehearsal.doubts, *(_undefined(metric, one, data.n_folds) for one in rehearsal.undefined))
     plan = executor.call(WorkerProtocol.plan)
     independent = TUNERS.load_class(spec.search.tuner, TunerProvider).independent
     ahead = _AHEAD if spec.search.algorithm in independent else 1
@@ -114,8 +117,34 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStu
         host=HostFacts(platform.platform(), os.cpu_count()),
         git_commit=_git_commit(),
         model_source=source_digest(spec.model.build, spec.folder) if spec.model.build else None,
+        undefined=rehearsal.undefined,
+        baseline=rehearsal.baseline,
     )
-    return PreparedStudy(executor, spec, space, facts, discovered=bool(discovered))
+    return PreparedStudy(executor, spec, space, facts, doubts=doubts, discovered=bool(discovered))
+
+
+def _undefined(metric: str, found: Undefined, n_folds: int) -> str:
+    """A sentence about a metric that has no value in some folds.
+
+    Raises:
+        DataError: It is the objective's, and no fold has a value.
+    """
+    folds = f"fold{'s' * (len(found.folds) > 1)} {listed(found.folds, most=10)}"
+    rest = n_folds - len(found.folds)
+    if rest:
+        counted = f"the score is the mean of the other {rest}" if rest > 1 else "one fold alone makes the score"
+        said = f"; {counted}" if found.metric == metric else ""
+        return f"{found.metric} has no value in {folds}, whose validation rows are {found.reason}: left out{said}"
+    if found.metric != metric:
+        return f"{found.metric} has no value in any fold: the validation rows are {found.reason}"
+    raise DataError(
+        f"objective.metric: {metric} has no value in any fold: the validation rows are {found.reason}",
+        code="undefined-metric",
+        hint="use another [validation] method, fewer folds, or a metric that such rows have, such as val_loss",
+        metric=metric,
+        folds=found.folds,
+        reason=found.reason,
+    )
 
 
 def smallest_config(space: Space) -> Config:

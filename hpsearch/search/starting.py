@@ -57,7 +57,7 @@ def start(spec: StudySpec, text: str, observer: Observer) -> StudyRecord:
         )
         record = ledger.load(spec.name)
         doubtful = doubts(spec, prepared.space)
-        for warning in (*record.objective.warnings(), *record.facts.data.warnings, *doubtful):
+        for warning in (*record.objective.warnings(), *record.facts.data.warnings, *prepared.doubts, *doubtful):
             _note(ledger, record, warning, observer)
         return Session(record, ledger, prepared.executor, observer).run()
 

@@ -17,7 +17,7 @@ from hpsearch.core.files import write_atomically
 from hpsearch.core.foreign import errors_as, said
 from hpsearch.core.seeds import derive
 from hpsearch.core.trial import Champion, Curves
-from hpsearch.data.dataset import Array, Dataset, Part
+from hpsearch.data.dataset import Array, Part
 from hpsearch.errors import LedgerError, ModelError, TrackingError
 from hpsearch.training.engines.fit import train_on_all
 from hpsearch.training.keeping import load_champion, save_champion
@@ -25,6 +25,7 @@ from hpsearch.training.engines.whole import over_all_rows
 from hpsearch.training.mlflow_model import write_mlflow_model
 from hpsearch.training.problem import Problem
 from hpsearch.training.protocol import RefitOrder
+from hpsearch.training.untrained import Stand, without_value
 
 if TYPE_CHECKING:
     import keras
@@ -47,7 +48,7 @@ def refit(problem: Problem, order: RefitOrder) -> Champion:
             config=order.config,
             epochs=order.epochs,
             curves=curves,
-            test=_test(model, problem.dataset, order.folder),
+            test=_test(model, problem, order.folder),
             path=str(path),
             sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
             parameters=model.count_params(),
@@ -88,14 +89,18 @@ def _train(problem: Problem, order: RefitOrder) -> tuple["keras.Model", Curves]:
         return train_on_all(problem, order.config, epochs=order.epochs, seed=derive(problem.spec.seed, "refit"))
 
 
-def _test(model: "keras.Model", dataset: Dataset, folder: Path) -> dict[str, float]:
-    """Test metrics by plain name; the predictions behind them go into ``predictions.npz``."""
-    test = dataset.test
+def _test(model: "keras.Model", problem: Problem, folder: Path) -> dict[str, float]:
+    """Test metrics by plain name; the predictions behind them go into ``predictions.npz``.
+
+    A metric that has no value on these rows, such as the AUC of one class, is left out.
+    """
+    dataset, test = problem.dataset, problem.dataset.test
     if test is None:
         return {}
     scores = model.evaluate(test.x, test.y, batch_size=_BATCH, verbose=0, return_dict=True)
     scores = over_all_rows(model, test, scores, batch=_BATCH)
     predicted = np.asarray(model.predict(test.x, batch_size=_BATCH, verbose=0))
+    nothing = without_value(Stand(problem, model, predicted[:8]), test.y)
     if predicted.ndim == 2 and predicted.shape[1] == 1:
         predicted = predicted[:, 0]
     arrays: dict[str, Array] = {"y_true": test.y, "y_pred": predicted, "rows": np.arange(len(test))}
@@ -103,7 +108,7 @@ def _test(model: "keras.Model", dataset: Dataset, folder: Path) -> dict[str, flo
     write_atomically(
         folder / "predictions.npz", lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays)
     )
-    return {name: float(value) for name, value in scores.items()}
+    return {name: float(value) for name, value in scores.items() if name not in nothing}
 
 
 def _worst_images(test: Part, predicted: NDArray[np.floating], task: Task) -> dict[str, Array]:

@@ -1,15 +1,23 @@
 """Try a study's model once, before anything is written."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from hpsearch.core.facts import Rehearsal
 from hpsearch.core.foreign import errors_as, said
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
+from hpsearch.core.words import listed
 from hpsearch.errors import ModelError
+from hpsearch.keras_internals.compiled import metrics_over_batches
 from hpsearch.models.sharing import check_apart
 from hpsearch.training.keeping import check_keeping
 from hpsearch.training.problem import Problem
+from hpsearch.training.untrained import Stand, baseline, doubts_about_targets, undefined_metrics
+
+if TYPE_CHECKING:
+    import keras
 
 
 def rehearse(problem: Problem, config: Config) -> Rehearsal:
@@ -36,4 +44,26 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
         values = model.evaluate(few.x, few.y, batch_size=len(rows), verbose=0, return_dict=True)
     check_keeping(model, problem, config, few.x, seed=seed)
     names = tuple(values)
-    return Rehearsal(model.count_params(), (*names, *(f"val_{name}" for name in names)))
+    curves = (*names, *(f"val_{name}" for name in names))
+    stand = Stand(problem, model, np.asarray(model.predict(few.x, batch_size=len(rows), verbose=0)))
+    objective = problem.spec.make_objective()
+    undefined = undefined_metrics(stand)
+    left_out = next((one.folds for one in undefined if one.metric == objective.metric), ())
+    return Rehearsal(
+        model.count_params(),
+        curves,
+        undefined,
+        baseline(stand, objective, left_out),
+        (*doubts_about_targets(stand), *_averaged(model)),
+    )
+
+
+def _averaged(model: "keras.Model") -> tuple[str, ...]:
+    """A sentence if curves of the training rows are of another kind than those of the validation rows."""
+    names = [one.name for one in metrics_over_batches(model)]
+    if not names:
+        return ()
+    return (
+        f"{listed(names)}: not known to be a mean over rows, so val_{names[0]} is computed over all validation rows of "
+        f"a fold at once; {names[0]}, of the training rows, is Keras' average over batches and depends on batch_size",
+    )

@@ -49,9 +49,12 @@ def test_missing_metric_names_what_was_recorded() -> None:
         score(Objective("val_auc", "maximize"), [fold(0, 0.5)])
 
 
-def test_mean_curves_keep_the_metrics_that_all_folds_have() -> None:
+def test_mean_curves_are_over_the_folds_that_have_a_metric() -> None:
     other = FoldResult(1, {"val_accuracy": (0.3, 0.5), "loss": (1.0, 1.0)}, 0.0, 1.0)
-    assert mean_curves([fold(0, 0.1, 0.2).curves, other.curves]) == {"val_accuracy": (0.2, 0.35)}
+    assert mean_curves([fold(0, 0.1, 0.2).curves, other.curves]) == {
+        "val_accuracy": (0.2, 0.35),
+        "loss": (1.0, 1.0),
+    }
 
 
 def test_only_complete_trials_are_ranked_and_ties_go_to_the_first() -> None:

@@ -78,7 +78,7 @@ def test_infinities_become_nan_so_that_charts_stay_readable() -> None:
 
 def test_a_user_metric_named_score_does_not_mix_with_the_score() -> None:
     trial = make_trial(1, metrics=("loss", "score", "val_score", "val_loss"))
-    keys = [point.key for point in (*trial_view.mean_points(trial), *trial_view.summary_points(trial))]
+    keys = [point.key for point in (*trial_view.mean_points(trial), *trial_view.summary_points(trial, "val_score"))]
     assert keys.count("score") == 1
     assert keys.count("mean/score") == 20
 

@@ -59,6 +59,7 @@ class Projection:
         self.address = address
         self.client = connect(address)
         self.notes: list[str] = []
+        self._metric = record.objective.metric
         self._best = trial_view.BestSoFar(record.objective)
         self._common = _common_tags(record)
         self.experiment_id = self._open_experiment(record)
@@ -93,7 +94,7 @@ class Projection:
         missing = [fold for fold in trial.folds if fold.fold not in known.folds]
         if not trial.state.finished and known.has_params and not missing and known.status == status:
             return False
-        update = _trial_update(trial, known, missing, status)
+        update = _trial_update(trial, known, missing, status, self._metric)
         self._write(known.run_id, update)
         known.has_params, known.status = True, status
         known.digest = update.tags.get(trial_view.DIGEST, known.digest)
@@ -227,11 +228,11 @@ def make_dataset(record: StudyRecord) -> "Dataset":
     )
 
 
-def _trial_update(trial: Trial, known: _Known, missing: Sequence[FoldResult], status: str) -> RunUpdate:
+def _trial_update(trial: Trial, known: _Known, missing: Sequence[FoldResult], status: str, metric: str) -> RunUpdate:
     points = [point for fold in missing for point in trial_view.fold_points(fold)]
     tags: dict[str, str] = {}
     if trial.state.finished:
-        points += trial_view.mean_points(trial) + trial_view.summary_points(trial)
+        points += trial_view.mean_points(trial) + trial_view.summary_points(trial, metric)
         tags = trial_view.tags(trial)
     elif known.digest:
         tags = {trial_view.NAME: trial_view.run_name(trial), trial_view.DIGEST: ""}

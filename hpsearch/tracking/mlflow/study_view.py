@@ -62,6 +62,8 @@ def study_tags(record: StudyRecord) -> dict[str, str]:
         "hpsearch.versions": ", ".join(f"{name} {one}" for name, one in facts.machine.versions.items()),
         "mlflow.source.git.commit": facts.git_commit or "",
     }
+    if (baseline := facts.baseline) is not None:
+        found["hpsearch.baseline"] = f"{record.objective.metric} {baseline.value:.6g}, always saying {baseline.rule}"
     if record.best is not None:
         found["hpsearch.best_trial"] = str(record.best.number)
     if record.champion and record.champion.model_uri:
@@ -76,6 +78,8 @@ def study_points(record: StudyRecord) -> list[Point]:
     may get another best trial, and points in MLflow are there for good. Their other steps are trial numbers.
     """
     points: list[Point] = []
+    if (baseline := record.facts.baseline) is not None:
+        points.append(Point("baseline", finite_or_nan(baseline.value), milliseconds(record.created), 0))
     if (best := record.best) is not None:
         points += mean_points(best, prefix=f"{trial_label(best.number)}/")
     return points + champion_points(record)
@@ -108,11 +112,17 @@ def leaderboard(record: StudyRecord) -> dict[str, list[object]]:
     ranked = list(record.ranked)
     others = [trial for trial in record.trials if trial.state is not TrialState.COMPLETE]
     names = list(dict.fromkeys(name for trial in (*ranked, *others) for name in trial.config))
-    n_folds = max((len(trial.fold_scores) for trial in ranked), default=0)
+    metric = record.objective.metric
+    folds = sorted({fold for trial in ranked for fold in trial.scores_by_fold(metric)})
     columns: list[object] = ["rank", "trial", "state", "score", "std", "epoch", "seconds", "parameters"]
-    columns += [f"fold_{fold}" for fold in range(n_folds)] + names
-    rows = [_row(trial, rank, n_folds, names) for rank, trial in enumerate(ranked, start=1)]
-    return {"columns": columns, "data": [*rows, *(_row(trial, None, n_folds, names) for trial in others)]}
+    columns += [f"fold_{fold}" for fold in folds] + names
+
+    def row(trial: Trial, rank: int | None) -> list[object]:
+        scores = trial.scores_by_fold(metric)
+        return _row(trial, rank, [scores.get(fold) for fold in folds], names)
+
+    rows = [row(trial, rank) for rank, trial in enumerate(ranked, start=1)]
+    return {"columns": columns, "data": [*rows, *(row(trial, None) for trial in others)]}
 
 
 def facts_json(record: StudyRecord) -> dict[str, object]:
@@ -168,8 +178,7 @@ def _counts(record: StudyRecord) -> str:
     return ", ".join(f"{count} {state.value}" for state, count in record.counts.items()) or "no trials yet"
 
 
-def _row(trial: Trial, rank: int | None, n_folds: int, names: Sequence[str]) -> list[object]:
-    scores = [*trial.fold_scores, *[None] * n_folds][:n_folds]
+def _row(trial: Trial, rank: int | None, scores: Sequence[float | None], names: Sequence[str]) -> list[object]:
     config: list[Value | None] = [trial.config.get(name) for name in names]
     cells: list[object] = [rank, trial.number, trial.state.value, trial.score, trial.std, trial.epoch]
     cells += [round(trial.seconds, 3), trial.parameters, *scores, *config]

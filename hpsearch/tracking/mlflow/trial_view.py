@@ -115,8 +115,11 @@ def mean_points(trial: Trial, *, prefix: str = "") -> list[Point]:
     return points
 
 
-def summary_points(trial: Trial) -> list[Point]:
-    """Final metrics of a finished trial: score, spread, the folds' scores, and what it cost. All at step 0."""
+def summary_points(trial: Trial, metric: str) -> list[Point]:
+    """Final metrics of a finished trial: score, spread, the folds' scores, and what it cost. All at step 0.
+
+    `metric` is the objective's.
+    """
     # A pruned trial's score is of an early epoch: under the same name, MLflow would rank it among the complete ones.
     ranked = trial.state is TrialState.COMPLETE
     values: dict[str, float | None] = {
@@ -127,7 +130,7 @@ def summary_points(trial: Trial) -> list[Point]:
         "seconds": trial.seconds if trial.folds else None,
         "parameters": trial.parameters,
     }
-    values |= {f"fold_{fold.fold}/score": score for fold, score in zip(trial.folds, trial.fold_scores, strict=False)}
+    values |= {f"fold_{fold}/score": score for fold, score in trial.scores_by_fold(metric).items()}
     when = milliseconds(trial.finished or trial.started)
     return [Point(name, finite_or_nan(value), when, 0) for name, value in values.items() if value is not None]
 

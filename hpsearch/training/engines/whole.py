@@ -83,12 +83,15 @@ def _mean_loss(model: keras.Model, y: Any, predicted: Any, *, rows: int) -> floa
     total = 0.0
     for start in range(0, len(y), rows):
         some = slice(start, start + rows)
-        total += loss_of(model, y[some], keras.tree.map_structure(lambda one, at=some: one[at], predicted)) * len(y[some])
+        total += loss_of(model, y[some], keras.tree.map_structure(lambda one, at=some: one[at], predicted)) * len(
+            y[some]
+        )
     return total / len(y)
 
 
 def _tensors(y: Any, predicted: Any) -> tuple[Any, Any]:
-    return keras.tree.map_structure(keras.ops.convert_to_tensor, (np.asarray(y), predicted))
+    targets, outputs = keras.tree.map_structure(keras.ops.convert_to_tensor, (np.asarray(y), predicted))
+    return targets, outputs
 
 
 def _is_one_of(name: str, metrics: tuple[str, ...]) -> bool:

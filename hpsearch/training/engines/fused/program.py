@@ -142,9 +142,7 @@ class Program:
             state, trained = train_epoch(
                 template, state, rows, counts[0], x, y, even=self._even, sizes=self._data.batch_sizes(self.batch)
             )
-            validated = validate(
-                template, state, validation_rows, counts[1], x, y, sizes=self._data.validation_sizes
-            )
+            validated = validate(template, state, validation_rows, counts[1], x, y, sizes=self._data.validation_sizes)
         return state, {**trained, **{f"val_{name}": value for name, value in validated.items()}}
 
 

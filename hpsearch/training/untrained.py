@@ -1,0 +1,216 @@
+"""What can be known of a study's metrics before anything trains: scores of predictions that no model has made.
+
+Constant predictions give the baseline of the objective. Perfect and random ones show in which folds a metric has no
+value: where all predictions score alike, such as in the AUC of rows of one class, for which Keras says 0.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.core.facts import Baseline, Task, Undefined
+from hpsearch.core.objective import Objective
+from hpsearch.core.words import listed
+from hpsearch.data.dataset import Array
+from hpsearch.training.problem import Problem
+
+if TYPE_CHECKING:
+    import keras
+
+Floats = NDArray[np.float32]
+
+_MOST_VALUES = 20_000_000
+"""Predicted numbers of one fold; larger outputs, such as images, get no baseline."""
+
+_LARGE = 1000.0
+"""Targets beyond this are far from where a model starts."""
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Predictions in the form of a model's output.
+
+    Args:
+        problem: The study's data and folds.
+        model: Compiled, its metrics built.
+        sample: Its predictions of some rows.
+    """
+
+    problem: Problem
+    model: "keras.Model"
+    sample: Array
+
+    @property
+    def usable(self) -> bool:
+        """Whether the output has a form that is known: a probability, one for each class, or the targets' own shape."""
+        data, width = self.problem.dataset, math.prod(self.sample.shape[1:])
+        if data.task is Task.REGRESSION:
+            return width == math.prod(data.train.y.shape[1:])
+        return self.sample.ndim == 2 and width in (1, len(data.classes)) and (width > 1 or len(data.classes) == 2)
+
+    def of_shares(self, shares: Floats) -> Floats:
+        """Class shares of each row, shape ``(n_rows, n_classes)``, as predictions: probabilities or logits."""
+        found = shares[:, 1:] if self.sample.shape[1] == 1 else shares
+        sample = self.sample.astype(np.float32)
+        if bool(((sample >= 0) & (sample <= 1)).all()):
+            return found
+        safe = np.clip(found, 1e-7, 1 - 1e-7)
+        return np.log(safe / (1 - safe)) if self.sample.shape[1] == 1 else np.log(safe)
+
+    def of_targets(self, y: Array) -> Floats:
+        """Targets of a regression as predictions."""
+        return np.asarray(y, np.float32).reshape(len(y), *self.sample.shape[1:])
+
+    def classes_of(self, y: Array) -> NDArray[np.intp]:
+        """Class number of each row."""
+        return np.asarray(y.argmax(axis=1) if y.ndim == 2 else y, np.intp)
+
+    def values(self, y: Array, predicted: Floats) -> dict[str, float]:
+        """The compiled metrics of some predictions."""
+        from hpsearch.training.engines.whole import metrics_of
+
+        return metrics_of(self.model, y, predicted)
+
+
+def undefined_metrics(stand: Stand) -> tuple[Undefined, ...]:
+    """Metrics that have no value in some folds, because of what their validation rows lack."""
+    problem = stand.problem
+    if not stand.usable:
+        return ()
+    y = problem.dataset.train.y
+    lacking = {fold.index: lack for fold in problem.folds if (lack := _lack(stand, y[fold.validation]))}
+    if not lacking:
+        return ()
+    anywhere = _indifferent(stand, y)
+    folds: dict[str, list[int]] = {}
+    for fold in lacking:
+        for name in sorted(_indifferent(stand, y[problem.folds[fold].validation]) - anywhere):
+            folds.setdefault(name, []).append(fold)
+    return tuple(
+        Undefined(f"val_{name}", tuple(found), listed(dict.fromkeys(lacking[fold] for fold in found)))
+        for name, found in folds.items()
+    )
+
+
+def without_value(stand: Stand, y: Array) -> set[str]:
+    """Metrics that have no value on rows with these targets."""
+    if not (stand.usable and _lack(stand, y)):
+        return set()
+    return _indifferent(stand, y) - _indifferent(stand, stand.problem.dataset.train.y)
+
+
+def _lack(stand: Stand, y: Array) -> str:
+    """What rows with these targets lack, in words; empty if nothing."""
+    data = stand.problem.dataset
+    if data.task is Task.REGRESSION:
+        if len(y) == 1:
+            return "one row only"
+        return "equal targets only" if bool((np.ptp(y, axis=0) == 0).any()) else ""
+    there, known = (set(stand.classes_of(part).tolist()) for part in (y, data.train.y))
+    if len(there) == 1 < len(known):
+        return f"rows of class {data.classes[there.pop()]!r} only"
+    missing = [repr(data.classes[one]) for one in sorted(known - there)]
+    return f"no rows of class {listed(missing, most=3)}" if missing else ""
+
+
+def _indifferent(stand: Stand, y: Array) -> set[str]:
+    """Metrics that give good, bad and random predictions the same value, or none."""
+    found = [stand.values(y, predicted) for predicted in _any_predictions(stand, y)]
+    names = {name for values in found for name in values}
+    return {name for name in names if len({round(v[name], 6) for v in found if math.isfinite(v[name])}) < 2}
+
+
+def _any_predictions(stand: Stand, y: Array) -> Iterator[Floats]:
+    """Perfect ones, bad ones, random ones."""
+    rng = np.random.default_rng(0)
+    if stand.problem.dataset.task is Task.REGRESSION:
+        right = stand.of_targets(y)
+        scale = float(np.std(stand.problem.dataset.train.y.astype(np.float64))) or 1.0
+        yield right
+        for _ in range(2):
+            yield (right + scale * rng.standard_normal(right.shape)).astype(np.float32)
+        return
+    n = len(stand.problem.dataset.classes)
+    right = np.eye(n, dtype=np.float32)[stand.classes_of(y)]
+    for shares in (right, np.roll(right, 1, axis=1), *(rng.dirichlet(np.ones(n), len(y)) for _ in range(2))):
+        yield stand.of_shares(np.asarray(shares, np.float32))
+
+
+def baseline(stand: Stand, objective: Objective, left_out: Sequence[int]) -> Baseline | None:
+    """The best that the objective is for a model that says the same for all rows.
+
+    Args:
+        stand: The study's data and model.
+        objective: Whose metric counts.
+        left_out: Folds in which it has no value.
+
+    Returns:
+        None if the metric is of the training rows, or has no value for such a model.
+    """
+    name = objective.metric.removeprefix("val_")
+    size = max(len(fold.validation) for fold in stand.problem.folds) * math.prod(stand.sample.shape[1:])
+    if name == objective.metric or not stand.usable or size > _MOST_VALUES:
+        return None
+    scores: dict[str, list[float]] = {}
+    y = stand.problem.dataset.train.y
+    for fold in stand.problem.folds:
+        if fold.index in left_out:
+            continue
+        targets = y[fold.validation]
+        for rule, row in _rules(stand, y[fold.train]):
+            predicted = np.repeat(row, len(targets), axis=0)
+            scores.setdefault(rule, []).append(_value(stand, name, targets, predicted))
+    best: Baseline | None = None
+    for rule, values in scores.items():
+        one = Baseline(rule, fmean(values), tuple(values))
+        if math.isfinite(one.value) and (best is None or objective.better(one.value, best.value)):
+            best = one
+    return best
+
+
+def _value(stand: Stand, name: str, y: Array, predicted: Floats) -> float:
+    if name != "loss":
+        return stand.values(y, predicted).get(name, math.nan)
+    from hpsearch.training.engines.whole import loss_of
+
+    return loss_of(stand.model, y, predicted) - sum(float(one) for one in stand.model.losses)
+
+
+def _rules(stand: Stand, y: Array) -> Iterator[tuple[str, Floats]]:
+    """What a model may say of every row, learnt from the targets of a fold's training rows; each of one row."""
+    data = stand.problem.dataset
+    if data.task is Task.REGRESSION:
+        averages: tuple[tuple[str, Callable[..., Array]], ...] = (("mean", np.mean), ("median", np.median))
+        for name, average in averages:
+            yield f"the {name} of the targets", stand.of_targets(average(y.astype(np.float64), axis=0)[None])
+        return
+    counts = np.bincount(stand.classes_of(y), minlength=len(data.classes))
+    identity = np.eye(len(data.classes), dtype=np.float32)
+    if len(data.classes) > 2:
+        yield "the commonest class", stand.of_shares(identity[counts.argmax()][None])
+    else:
+        for number, name in enumerate(data.classes):
+            yield repr(name), stand.of_shares(identity[number][None])
+    yield "the shares of the classes", stand.of_shares((counts / counts.sum()).astype(np.float32)[None])
+
+
+def doubts_about_targets(stand: Stand) -> tuple[str, ...]:
+    """A sentence if the targets are so large that a model must first travel to them."""
+    data = stand.problem.dataset
+    if data.task is not Task.REGRESSION:
+        return ()
+    size, spread = (
+        float(np.median(np.abs(data.train.y.astype(np.float64)))),
+        float(np.std(data.train.y.astype(np.float64))),
+    )
+    if size < _LARGE or float(np.abs(stand.sample.astype(np.float64)).max(initial=0.0)) > size / 100:
+        return ()
+    return (
+        f"the targets are around {size:.2g} (standard deviation {spread:.2g}), but the model starts near 0 and may not "
+        "get there: scale the targets, or let the model end in keras.layers.Rescaling(scale, offset)",
+    )

@@ -220,7 +220,8 @@ def _sync(record: StudyRecord, ledger: str) -> tuple[tracking.SyncReport, StudyR
             broken = error
             # One that is registered needs no files. Any other is left out.
             record = record if champion.model_uri else replace(record, champion=None)
-    done = tracking.sync(record)
+    here = record.spec.model_copy(update={"tracking": workspace.tracking_here(record.spec, ledger)})
+    done = tracking.sync(replace(record, spec=here))
     if broken is not None and not done.model_uri:
         raise broken
     return done, record
@@ -233,7 +234,7 @@ def _with_mlflow_model(record: StudyRecord, ledger: str) -> Champion:
     if workspace.has_mlflow_model(champion):
         return champion
     spec = with_engine(record.spec, record.facts.plan.engine)
-    with open_executor(spec, record.facts.backend) as executor:
+    with open_executor(spec, record.facts.backend, ledger=ledger) as executor:
         return executor.call(
             WorkerProtocol.write_mlflow_model,
             replace(champion, path=str(path)),

@@ -28,7 +28,7 @@ def check_champion(record: StudyRecord) -> Path:
         raise StudyError(
             f"the champion's file {path} is missing",
             code="champion-missing",
-            hint="run the command in the folder that the study was started in, or " + _other_way(record, champion),
+            hint=f"put it back, or {_other_way(record, champion)}",
             path=str(path),
         )
     if hashlib.sha256(path.read_bytes()).hexdigest() != champion.sha256:

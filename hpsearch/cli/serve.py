@@ -2,6 +2,7 @@
 
 from hpsearch import tracking
 from hpsearch.errors import SpecError
+from hpsearch.ledger.places import tracking_here
 from hpsearch.ledger.store import Ledger
 from hpsearch.spec import TrackingSection
 
@@ -17,7 +18,7 @@ def serve_ui(name: str | None, *, ledger: str, uri: str | None, port: int | None
         LedgerError: The named study is not in the ledger.
         TrackingError: The store does not exist, the port is taken, or the server does not start.
     """
-    section = TrackingSection() if name is None else Ledger(ledger).load(name).spec.tracking
+    section = TrackingSection() if name is None else tracking_here(Ledger(ledger).load(name).spec, ledger)
     if uri is not None:
         try:
             section = TrackingSection(uri=uri, ledger=ledger)

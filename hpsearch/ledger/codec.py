@@ -48,9 +48,10 @@ class NewerFormatError(Exception):
 # The study's head
 
 
-def head_to_json(record: StudyRecord) -> JsonObject:
-    """The part of a study that is known when it begins."""
+def head_to_json(record: StudyRecord, *, home: str = "") -> JsonObject:
+    """The part of a study that is known when it begins; `home` is the ledger's own folder."""
     return {
+        "home": home,
         "format": FORMAT,
         "spec": spec_to_json(record.spec),
         "study_file": record.study_file,
@@ -99,6 +100,11 @@ def facts_from_json(first: JsonObject, later: JsonObject) -> StudyFacts:
             and only what was new, so there they are merged.
     """
     return StudyFacts.from_json(later if "version" in later else {**first, **later})
+
+
+def home_in(attrs: Mapping[str, Json]) -> str:
+    """The folder that the ledger was in when a study's head was written; empty if it does not say."""
+    return str(_object(attrs["hpsearch"]).get("home") or "")
 
 
 def made_by(attrs: Mapping[str, Json]) -> str:

@@ -1,11 +1,13 @@
 """Opening the ledger's database, and errors that say what to do when it fails."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hpsearch.core.addresses import sqlite_path, without_password
+from hpsearch.core.addresses import sqlite_address, sqlite_path, without_password
 from hpsearch.core.locks import taking_turns
+from hpsearch.core.rules import RuleError
 from hpsearch.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -65,10 +67,30 @@ def open_storage(uri: str, *, create: bool) -> "optuna.storages.RDBStorage":
     if path is not None:
         settings = {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
     with taking_turns(uri, None if path is None else path.parent):
-        storage = optuna.storages.RDBStorage(uri, engine_kwargs=settings)
+        storage = optuna.storages.RDBStorage(_for_sqlalchemy(uri), engine_kwargs=settings)
     if path is not None:
         _prepare_sqlite(storage.engine)
     return storage
+
+
+def _for_sqlalchemy(uri: str) -> str:
+    """The address as SQLAlchemy reads it, whatever characters the path has.
+
+    Raises:
+        LedgerError: It cannot.
+    """
+    if (path := sqlite_path(uri)) is None:
+        return uri
+    found = re.search(r"\?\w+=.*", uri)
+    try:
+        return sqlite_address(path, found[0] if found and found[0] not in str(path) else "")
+    except RuleError as error:
+        raise LedgerError(
+            f"the ledger {uri} cannot be opened: {error}",
+            code=error.code,
+            hint="upgrade SQLAlchemy (pip install 'sqlalchemy>=2.1'), or rename the folder",
+            ledger=uri,
+        ) from None
 
 
 def _prepare_sqlite(engine: "sqlalchemy.Engine") -> None:

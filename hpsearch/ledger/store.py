@@ -26,7 +26,7 @@ from hpsearch.core.trial import Champion, FoldResult, Trial
 from hpsearch.core.wire import Json, JsonObject
 from hpsearch.core.words import closest, listed
 from hpsearch.errors import LedgerError
-from hpsearch.ledger import codec
+from hpsearch.ledger import codec, places
 from hpsearch.ledger.connection import explained, open_storage
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.spec import StudySpec
@@ -93,7 +93,7 @@ class Ledger:
             except optuna.exceptions.DuplicatedStudyError:
                 raise _name_taken(record, self.uri, ours=self.has(record.name)) from None
             self._ids[record.name] = study_id
-            self._storage.set_study_user_attr(study_id, _HEAD, codec.head_to_json(record))
+            self._storage.set_study_user_attr(study_id, _HEAD, self._head(record))
             self._storage.set_study_user_attr(study_id, _STATE, record.state.value)
 
     def _clear_stillborn(self, name: str) -> None:
@@ -114,7 +114,7 @@ class Ledger:
             attrs: dict[str, Json] = self._storage.get_study_user_attrs(study_id)
             frozen = self._storage.get_all_trials(study_id, deepcopy=False)
         try:
-            return codec.record_from_json(name, attrs, frozen)
+            record = codec.record_from_json(name, attrs, frozen)
         except codec.NewerFormatError as error:
             raise LedgerError(
                 f"study {name!r} was written by a newer hpsearch: its format is {error.found}, and this hpsearch "
@@ -134,6 +134,7 @@ class Ledger:
                 made_by=made_by,
                 reason=reason,
             ) from None
+        return places.brought_here(record, self.uri, codec.home_in(attrs))
 
     def delete(self, name: str) -> None:
         """Remove a study with all its trials.
@@ -159,7 +160,7 @@ class Ledger:
         record = replace(self.load(name), spec=spec)
         # The facts come first, because they win over the head's: the study stays readable if the driver is killed here.
         self.set_facts(name, record.facts)
-        self._set_attr(name, _HEAD, codec.head_to_json(record))
+        self._set_attr(name, _HEAD, self._head(record))
         return self.load(name)
 
     def set_champion(self, name: str, champion: Champion) -> None:
@@ -238,6 +239,9 @@ class Ledger:
                 end = TrialEnd.of(ended[number], record.objective.metric)
                 PublicWriter(self._storage).settle(self._trial_id(name, number), end)
         return numbers
+
+    def _head(self, record: StudyRecord) -> JsonObject:
+        return codec.head_to_json(record, home=places.home_of(self.uri))
 
     def _set_attr(self, name: str, key: str, value: Json) -> None:
         with explained(self.uri):

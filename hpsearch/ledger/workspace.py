@@ -12,19 +12,11 @@ from hpsearch.core.addresses import sqlite_path
 from hpsearch.core.locks import is_file_held, is_study_held, lock_file, lock_study
 from hpsearch.core.trial import Champion
 from hpsearch.ledger.connection import explained
+from hpsearch.ledger.places import root_of, study_folder, tracking_here
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
 
-
-def root_of(ledger_uri: str) -> Path:
-    """The folder of a ledger: that of its SQLite file, else ``mlruns``."""
-    path = sqlite_path(ledger_uri)
-    return path.parent if path is not None else Path("mlruns")
-
-
-def study_folder(ledger_uri: str, name: str) -> Path:
-    """Folder of one study's files. It is not made here."""
-    return root_of(ledger_uri) / "studies" / name
+__all__ = ["cache_folder", "driving", "has_mlflow_model", "read", "root_of", "study_folder", "tracking_here"]
 
 
 def cache_folder(ledger_uri: str) -> Path:

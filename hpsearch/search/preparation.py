@@ -153,9 +153,15 @@ def smallest_config(space: Space) -> Config:
 
 
 @contextmanager
-def open_executor(spec: StudySpec, backend: str) -> Iterator[Executor]:
-    """The study's executor; the end of the block closes it."""
-    cache = str(workspace.cache_folder(spec.tracking.resolved().ledger).resolve())
+def open_executor(spec: StudySpec, backend: str, *, ledger: str | None = None) -> Iterator[Executor]:
+    """The study's executor; the end of the block closes it.
+
+    Args:
+        spec: The study file.
+        backend: The Keras backend.
+        ledger: Address of the ledger, if it is another than the study file's; the compiled programs are beside it.
+    """
+    cache = str(workspace.cache_folder(ledger or spec.tracking.resolved().ledger).resolve())
     executor = make_executor(spec, backend=backend, cache=cache)
     try:
         yield executor

@@ -34,7 +34,7 @@ class Session:
 
     def __init__(self, record: StudyRecord, ledger: Ledger, executor: Executor, observer: Observer) -> None:
         self._record, self._ledger, self._executor = record, ledger, executor
-        self._tracker = make_tracker(record.spec.tracking)
+        self._tracker = make_tracker(workspace.tracking_here(record.spec, ledger.uri))
         self._observer = Observers([TrackerObserver(self._tracker), observer])
         self._folder = workspace.study_folder(ledger.uri, record.name)
         # Made before anything is entered: a tuner or a rule that is not installed here leaves the study as it is.

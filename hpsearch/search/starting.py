@@ -97,7 +97,7 @@ def resume(
             return record
         spec = with_engine(record.spec, record.facts.plan.engine)
         stack.enter_context(tracking.environment(spec))
-        executor = stack.enter_context(open_executor(spec, record.facts.backend))
+        executor = stack.enter_context(open_executor(spec, record.facts.backend, ledger=uri))
         _check_data(record, executor.call(WorkerProtocol.describe_data).fingerprint)
         record = _with_present_code(record, ledger, observer)
         return Session(record, ledger, executor, observer).run()

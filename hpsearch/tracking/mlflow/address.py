@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
+from hpsearch.core.addresses import sqlite_address, sqlite_path
+from hpsearch.core.rules import RuleError
 from hpsearch.errors import SpecError, TrackingError
 from hpsearch.spec import TrackingSection, without_password
 
 VIEW_NAME = "study"
 """Name of the saved view in the address of a study's page; see :mod:`hpsearch.tracking.mlflow.saved_view`."""
-
-_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)([^?]*)(\?.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def resolve_address(section: TrackingSection, *, folder: Path | None = None) -> 
         folder: Where relative paths start; the working directory if not given.
 
     Raises:
-        TrackingError: An environment variable that the section names is not set.
+        TrackingError: An environment variable that the section names is not set, or SQLAlchemy cannot take the path.
     """
     written = without_password(section.uri)
     try:
@@ -92,9 +92,18 @@ def resolve_address(section: TrackingSection, *, folder: Path | None = None) -> 
         raise TrackingError(error.what, code="unresolved-address", hint=error.hint, **error.values) from None
     folder = Path.cwd() if folder is None else folder
     uri, file = section.uri, None
-    if (match := _SQLITE.fullmatch(uri)) and match[2] not in ("", ":memory:"):
-        file = Path(folder, match[2]).resolve()
-        uri = f"{match[1]}{file.as_posix()}{match[3] or ''}"
+    if (path := sqlite_path(uri)) is not None:
+        file = Path(folder, path).resolve()
+        settings = re.search(r"\?\w+=.*", uri)
+        try:
+            uri = sqlite_address(file, settings[0] if settings and settings[0] not in str(path) else "")
+        except RuleError as error:
+            raise TrackingError(
+                f"MLflow's database {file} cannot be opened: {error}",
+                code=error.code,
+                hint="upgrade SQLAlchemy (pip install 'sqlalchemy>=2.1'), or rename the folder",
+                file=str(file),
+            ) from None
     root = section.artifacts
     if root is None:
         # MLflow's own default would be ./mlruns or ./mlartifacts, wherever the command happens to be started.

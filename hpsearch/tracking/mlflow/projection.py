@@ -17,6 +17,7 @@ from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.tracking.mlflow import study_view, trial_view
 from hpsearch.tracking.mlflow.address import Address
 from hpsearch.tracking.mlflow.client import connect
+from hpsearch.tracking.mlflow.moved import bring_here
 from hpsearch.tracking.mlflow.writers import RunUpdate, open_writer
 
 if TYPE_CHECKING:
@@ -52,13 +53,15 @@ class Projection:
         notes: What the user should know.
 
     Raises:
+        TrackingError: The database was moved, and its tables are not known.
         Exception: Whatever MLflow raises; see :mod:`hpsearch.tracking.mlflow.client`.
     """
 
     def __init__(self, record: StudyRecord, address: Address, *, restore: bool = False) -> None:
         self.address = address
         self.client = connect(address)
-        self.notes: list[str] = []
+        moved = bring_here(self.client, address)
+        self.notes: list[str] = [moved] if moved else []
         self._metric = record.objective.metric
         self._best = trial_view.BestSoFar(record.objective)
         self._common = _common_tags(record)

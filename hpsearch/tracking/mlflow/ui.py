@@ -18,6 +18,7 @@ from typing import TextIO
 from hpsearch.errors import TrackingError
 from hpsearch.spec import TrackingSection
 from hpsearch.tracking.mlflow.address import Address, resolve_address, study_page_url
+from hpsearch.tracking.settings import mlflow_settings
 
 HOST = "127.0.0.1"
 FIRST_PORT = 5000
@@ -89,6 +90,9 @@ def serve_ui(
         _get(f"{ui.server}/health", section.uri)
         ready(study_page(ui.server, study))
         return 0
+    address = resolve_address(section)
+    if address.file is not None:
+        _bring_here(address)
     # Not into a pipe: nobody reads it while the server runs, and a full pipe would stop the server.
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         process = subprocess.Popen(
@@ -102,6 +106,17 @@ def serve_ui(
             return 0
         finally:
             _stop(process)
+
+
+def _bring_here(address: Address) -> None:
+    from hpsearch.tracking.mlflow.client import as_tracking_error, connect, quiet
+    from hpsearch.tracking.mlflow.moved import bring_here
+
+    with mlflow_settings(), quiet():
+        try:
+            bring_here(connect(address), address)
+        except Exception as error:  # MLflow raises its own errors and SQLAlchemy's
+            raise as_tracking_error(error, address) from error
 
 
 def study_page(server: str, study: str | None) -> str:

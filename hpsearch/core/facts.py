@@ -151,11 +151,13 @@ class MachineFacts(Wire):
         versions: Package → version. Includes Python.
         backend: The Keras backend.
         device: The device that trains, in words.
+        settings: Keras' settings that results depend on, such as ``floatx``; empty for studies of hpsearch 0.2.
     """
 
     versions: Mapping[str, str]
     backend: str
     device: str
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +258,6 @@ class StudyFacts(Wire):
         nested: Results of nested validation; None without it.
         undefined: Metrics without a value in some folds.
         baseline: What the objective is for a model that says the same for all rows; None if it has no such value.
-        keras: Keras' settings in the workers, such as ``{"floatx": "float32"}``; empty for studies of hpsearch 0.2.
     """
 
     VERSION = 2
@@ -273,7 +274,6 @@ class StudyFacts(Wire):
     nested: NestedScores | None = None
     undefined: tuple[Undefined, ...] = ()
     baseline: Baseline | None = None
-    keras: Mapping[str, str] = field(default_factory=dict)
 
     def undefined_in(self, metric: str) -> tuple[int, ...]:
         """The folds in which a metric has no value."""

@@ -2,6 +2,7 @@
 
 import time
 import tomllib
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -78,7 +79,7 @@ def resume(
         The study at its end; as it is if it has ended.
 
     Raises:
-        LedgerError: There is no such study, another driver has it, or its data have changed.
+        LedgerError: There is no such study, another driver has it, or its data or Keras' settings have changed.
         SpecError: More trials have begun than `trials`.
     """
     ledger = Ledger(uri)
@@ -99,6 +100,8 @@ def resume(
         stack.enter_context(tracking.environment(spec))
         executor = stack.enter_context(open_executor(spec, record.facts.backend, ledger=uri))
         _check_data(record, executor.call(WorkerProtocol.describe_data).fingerprint)
+        if record.facts.machine.settings:
+            _check_settings(record, executor.call(WorkerProtocol.describe_machine).settings)
         record = _with_present_code(record, ledger, observer)
         return Session(record, ledger, executor, observer).run()
 
@@ -141,6 +144,19 @@ def _check_data(record: StudyRecord, found: str) -> None:
             study=record.name,
             before=before,
             found=found,
+        )
+
+
+def _check_settings(record: StudyRecord, found: Mapping[str, str]) -> None:
+    changed = {name: was for name, was in record.facts.machine.settings.items() if found.get(name, was) != was}
+    if changed:
+        lines = ", ".join(f"{name} was {was}, is {found[name]}" for name, was in changed.items())
+        raise LedgerError(
+            f"Keras has other settings than when study {record.name!r} began: {lines}",
+            code="keras-settings-changed",
+            hint="scores would not be comparable: set them back (keras.config), or start a study with another name",
+            study=record.name,
+            changed=changed,
         )
 
 

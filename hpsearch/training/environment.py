@@ -18,6 +18,13 @@ PACKAGES = ("hpsearch", "keras", "tensorflow", "jax", "optuna", "keras-tuner", "
 """Packages whose versions are part of a study's record."""
 
 
+_KERAS_SETTINGS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
+"""Keras' own defaults. ``~/.keras/keras.json`` may say otherwise, and differs from machine to machine."""
+
+_keras_pending = False
+"""Whether this process was set up for Keras, which has not been given its defaults yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
     """What a worker's process is to look like.
@@ -37,6 +44,8 @@ class WorkerSettings:
 
 def set_up(settings: WorkerSettings) -> None:
     """Set up this process. Call it before the first import of Keras, TensorFlow or JAX."""
+    global _keras_pending
+    _keras_pending = True
     env = os.environ
     env["KERAS_BACKEND"] = settings.backend
     env["CUDA_VISIBLE_DEVICES"] = settings.gpu if settings.gpu is not None else "-1"
@@ -63,13 +72,37 @@ def _share(allowed: list[int], threads: int) -> list[int]:
     return [allowed[(start + i) % len(allowed)] for i in range(min(threads, len(allowed)))]
 
 
+def set_up_keras() -> None:
+    """Give Keras its own defaults, whatever its settings file says. Call it before the user's code is imported.
+
+    Once, so that what the user's code sets counts. In a process that had imported Keras before, the settings are the
+    user's, and stay.
+    """
+    global _keras_pending
+    if not _keras_pending:
+        return
+    _keras_pending = False
+    import keras
+
+    for name, value in _KERAS_SETTINGS.items():
+        getattr(keras.config, f"set_{name}")(value)
+
+
+def keras_settings() -> dict[str, str]:
+    """Keras' settings that results depend on, as they are now."""
+    import keras
+
+    found = {name: str(getattr(keras.config, name)()) for name in _KERAS_SETTINGS}
+    return {**found, "dtype_policy": keras.config.dtype_policy().name}
+
+
 def describe_machine() -> MachineFacts:
-    """Versions, backend and device of this process (imports Keras)."""
+    """Versions, backend, device and Keras' settings of this process (imports Keras)."""
     import keras
 
     backend = keras.backend.backend()
     versions = {name: found for name in PACKAGES if (found := _version(name))}
-    return MachineFacts({"python": platform.python_version(), **versions}, backend, _device(backend))
+    return MachineFacts({"python": platform.python_version(), **versions}, backend, _device(backend), keras_settings())
 
 
 def _version(package: str) -> str | None:

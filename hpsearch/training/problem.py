@@ -16,6 +16,7 @@ from hpsearch.data import load_dataset
 from hpsearch.data.dataset import Dataset, Part, TrainingData
 from hpsearch.spec import StudySpec
 from hpsearch.spec.assembly import given_names, steered
+from hpsearch.training.environment import set_up_keras
 
 if TYPE_CHECKING:
     import keras
@@ -69,6 +70,7 @@ class Problem:
         """
         from hpsearch.models.builder import ModelBuilder
 
+        set_up_keras()
         return ModelBuilder.of(self.spec)
 
     def training_data(self, part: Part) -> TrainingData:

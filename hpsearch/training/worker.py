@@ -76,6 +76,7 @@ class Worker(WorkerProtocol):
         return self.engine.plan()
 
     def describe_machine(self) -> MachineFacts:
+        assert self.problem.builder  # what the user's code sets when it is imported counts
         return describe_machine()
 
     def train(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:

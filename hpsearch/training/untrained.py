@@ -120,6 +120,9 @@ def _lack(stand: Stand, y: Array) -> str:
 
 def _indifferent(stand: Stand, y: Array) -> set[str]:
     """Metrics that give good, bad and random predictions the same value, or none."""
+    if stand.problem.dataset.task is Task.REGRESSION:
+        # Around 0, where float32 tells equal targets from nearly equal ones.
+        y = (y - y.astype(np.float64).mean(axis=0)).astype(np.float32)
     found = [stand.values(y, predicted) for predicted in _any_predictions(stand, y)]
     names = {name for values in found for name in values}
     return {name for name in names if len({round(v[name], 6) for v in found if math.isfinite(v[name])}) < 2}

@@ -97,8 +97,8 @@ def test_the_baseline_of_the_loss_says_the_shares_as_probabilities_or_logits(tmp
 
 def test_regression_has_mean_and_median_and_r2_has_no_value_on_equal_targets(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    rows = [(f"{2e6 + 1e5 * rng.exponential():.0f}", g) for g in (0, 1) for _ in range(20)]
-    rows += [("2000000", 2)] * 20
+    rows = [(f"{2e6 + 1e5 * rng.exponential():.1f}", g) for g in (0, 1) for _ in range(20)]
+    rows += [("2000000.5", 2)] * 20
     metrics = 'keras.metrics.R2Score(name="r2"), keras.metrics.MeanAbsoluteError(name="mae")'
     model = {"units": 1, "activation": "None", "loss": '"mse"', "metrics": metrics}
     found = rehearse(tmp_path, rows, "val_mae", "minimize", model)

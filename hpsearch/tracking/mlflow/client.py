@@ -72,12 +72,24 @@ def connect(address: Address) -> "MlflowClient":
     with taking_turns(address.uri, None if address.file is None else address.file.parent):
         if address.file is not None:
             _log_ahead(address.file)
+            _make_tables(address)
         client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
     for part in (client._tracking_client, client._get_registry_client()):
         if (engine := getattr(part.store, "engine", None)) is not None:
             # At the end of the process at the latest: an orderly goodbye folds SQLite's log into its file.
             weakref.finalize(client, engine.dispose)
     return client
+
+
+def _make_tables(address: Address) -> None:
+    """Let MLflow make its tables where it cannot by itself.
+
+    It writes the working directory into them as SQL text, which ends at an apostrophe. The artifact root has none.
+    """
+    if "'" in str(Path.cwd()) and address.artifact_root is not None:
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        SqlAlchemyStore(address.uri, address.artifact_root).engine.dispose()
 
 
 def _log_ahead(file: Path) -> None:

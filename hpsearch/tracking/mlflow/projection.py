@@ -17,7 +17,6 @@ from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.tracking.mlflow import study_view, trial_view
 from hpsearch.tracking.mlflow.address import Address
 from hpsearch.tracking.mlflow.client import connect
-from hpsearch.tracking.mlflow.moved import bring_here
 from hpsearch.tracking.mlflow.writers import RunUpdate, open_writer
 
 if TYPE_CHECKING:
@@ -60,6 +59,8 @@ class Projection:
     def __init__(self, record: StudyRecord, address: Address, *, restore: bool = False) -> None:
         self.address = address
         self.client = connect(address)
+        from hpsearch.tracking.mlflow.moved import bring_here  # imports MLflow
+
         moved = bring_here(self.client, address)
         self.notes: list[str] = [moved] if moved else []
         self._metric = record.objective.metric

@@ -68,7 +68,7 @@ def begun(tmp_path: Path, monkeypatch) -> Ledger:
     monkeypatch.chdir(tmp_path)
 
     @contextmanager
-    def opened(*_: object) -> Iterator[Executor]:
+    def opened(*_: object, **__: object) -> Iterator[Executor]:
         yield Executor(tmp_path)
 
     monkeypatch.setattr(starting, "open_executor", opened)
@@ -185,3 +185,20 @@ def test_without_yes_nothing_is_deleted(begun: Ledger) -> None:
     assert len(begun.load("synthetic").trials) == 3
     app(["delete", "synthetic", "--yes", "--ledger", begun.uri], standalone_mode=False)
     assert begun.names() == []
+
+
+def test_other_settings_of_keras_are_refused_when_a_study_goes_on(begun: Ledger, monkeypatch) -> None:
+    facts = begun.load("synthetic").facts
+    was = {"floatx": "float32", "image_data_format": "channels_last"}
+    begun.set_facts("synthetic", replace(facts, machine=replace(facts.machine, settings=was)))
+    now = replace(facts.machine, settings={**was, "image_data_format": "channels_first"})
+    call = Executor.call
+
+    def described(self: Executor, method, *args, **kwargs):
+        return now if method is WorkerProtocol.describe_machine else call(self, method, *args, **kwargs)
+
+    monkeypatch.setattr(Executor, "call", described)
+    with pytest.raises(LedgerError) as caught:
+        study.resume("synthetic", ledger=begun.uri)
+    assert caught.value.code == "ledger.keras-settings-changed"
+    assert caught.value.values["changed"] == {"image_data_format": "channels_last"}

@@ -59,7 +59,8 @@ def sqlite_address(path: Path, settings: str = "") -> str:
         return f"sqlite:///{path.as_posix()}{settings}"
     from sqlalchemy.engine import URL, make_url  # takes 0.2 s
 
-    address = URL.create("sqlite", database=path.as_posix()).render_as_string()
+    # Of a plain "sqlite:///", MLflow makes the folder, without decoding its name.
+    address = URL.create("sqlite+pysqlite", database=path.as_posix()).render_as_string()
     if make_url(address).database != path.as_posix():
         raise RuleError(
             "SQLAlchemy 2.0 takes no folders with a question mark in their names", "bad-address", received=str(path)

@@ -90,3 +90,11 @@ def test_an_objective_that_contradicts_its_metric_gives_a_warning(metric: str, d
 
 def test_both_warnings_can_be_given() -> None:
     assert len(Objective("loss", "maximize").warnings()) == 2
+
+
+def test_a_fold_without_a_value_has_no_say_in_the_score() -> None:
+    without = FoldResult(1, {"val_loss": (1.0, 1.0)}, 0.0, 1.0)
+    result = score(Objective("val_accuracy", "maximize"), [fold(0, 0.1, 0.2), without, fold(2, 0.3, 0.4)])
+    assert result.fold_scores == (0.2, 0.4)
+    assert result.value == pytest.approx(0.3)
+    assert without.curves.keys() == {"val_loss"}

@@ -1,0 +1,93 @@
+"""A metric that has no value in some folds: they are left out of curves, scores, pruning and statistics."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hpsearch import analysis
+from hpsearch.core.events import EpochFinished
+from hpsearch.core.facts import Baseline, Undefined
+from hpsearch.core.trial import TrialState
+from hpsearch.ledger.store import Ledger
+from hpsearch.search.monitor import PruningMonitor
+from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
+from hpsearch.tracking.mlflow import study_view, trial_view
+from tests.search.drive import drive
+
+LEFT_OUT = (Undefined("val_accuracy", (1, 3), "rows of class 'a' only"),)
+
+
+@pytest.fixture(scope="module", params=["none", "racing"])
+def searched(request, tmp_path_factory):
+    """A study of five folds, two of which have no value of the objective."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('undefined')}/ledger.db"
+    changes = {"folds": 5, "trials": 6, "algorithm": "random", "pruning": request.param}
+    record = make_record(make_spec(uri, **changes))
+    Ledger(uri, create=True).create(replace(record, facts=replace(record.facts, undefined=LEFT_OUT)))
+    return drive(uri, SyntheticExecutor(), **changes)
+
+
+def test_the_score_is_the_mean_of_the_other_folds(searched) -> None:
+    assert searched.facts.undefined == LEFT_OUT
+    assert searched.best is not None
+    for trial in searched.ranked:
+        assert len(trial.folds) == 5
+        assert ["val_accuracy" in fold.curves for fold in trial.folds] == [True, False, True, False, True]
+        assert all("val_loss" in fold.curves for fold in trial.folds)
+        assert trial.scores_by_fold("val_accuracy").keys() == {0, 2, 4}
+        assert trial.score == pytest.approx(sum(trial.fold_scores) / 3)
+
+
+def test_statistics_and_views_count_three_folds(searched) -> None:
+    board = analysis.leaderboard_info(searched)
+    assert board.rows[0].scored_folds == (0, 2, 4)
+    assert analysis.verdict_info(searched).n_folds == 3
+    ties = analysis.ties_info(searched)
+    assert all(test.degrees == 2 for test in ties.tests.values())
+    assert "fold_2" in analysis.trials_table(searched).columns
+    assert "fold_1" not in analysis.trials_table(searched).columns
+    table = study_view.leaderboard(searched)
+    assert [one for one in table["columns"] if str(one).startswith("fold_")] == ["fold_0", "fold_2", "fold_4"]
+    best = searched.best
+    keys = {point.key for point in trial_view.summary_points(best, "val_accuracy")}
+    assert {"fold_0/score", "fold_2/score", "fold_4/score"} <= keys
+    assert "fold_1/score" not in keys
+    assert analysis.curves_info(searched).trials[0].curves["val_accuracy"].mean
+
+
+def test_the_monitor_compares_as_soon_as_the_folds_with_a_value_have_an_epoch() -> None:
+    record = make_record(make_spec("sqlite:///x.db", folds=3, pruning="median"))
+    facts = replace(record.facts, undefined=(Undefined("val_accuracy", (1,), "…"),))
+    monitor = PruningMonitor(replace(record, facts=facts))
+    asked: list[int] = []
+
+    class Rule:
+        def stop_reason(self, own, others):
+            asked.append(len(own.folds))
+
+    monitor._pruner = Rule()
+    monitor._curves[0] = {}
+    for fold, metrics in ((0, {"val_accuracy": 0.5}), (1, {"val_loss": 1.0}), (2, {"val_accuracy": 0.5})):
+        monitor.epoch(EpochFinished(0, fold, 0, metrics), 5)
+    assert asked == [2]
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ((0.5, 0.6, 0.55), "is no better than that of a model always saying 'no'"),
+        ((0.95, 0.2, 0.7), "is not clearly better than"),
+        ((0.1, 0.11, 0.12), "A model always saying 'no' has 0.1"),
+    ],
+)
+def test_the_verdict_compares_with_a_model_that_always_says_the_same(tmp_path: Path, scores, said) -> None:
+    uri = f"sqlite:///{tmp_path}/ledger.db"
+    record = drive(uri, SyntheticExecutor(), folds=3, trials=1, algorithm="random")
+    best = replace(record.trials[0], score=0.6, fold_scores=(0.59, 0.6, 0.61), state=TrialState.COMPLETE)
+    mean = 0.7 if "no better" in said else sum(scores) / 3 if "no" not in said[:5] else 0.5
+    found = replace(record, trials=(best,), facts=replace(record.facts, baseline=Baseline("'no'", mean, scores)))
+    sentences = analysis.verdict_info(found).sentences
+    place = 1 if said.startswith("A model") else 0
+    assert said in sentences[place]
+    assert "always saying 'no'" in study_view.study_tags(found)["hpsearch.baseline"]

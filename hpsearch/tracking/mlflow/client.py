@@ -74,11 +74,19 @@ def connect(address: Address) -> "MlflowClient":
             _log_ahead(address.file)
             _make_tables(address)
         client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
+    _forget_places()
     for part in (client._tracking_client, client._get_registry_client()):
         if (engine := getattr(part.store, "engine", None)) is not None:
             # At the end of the process at the latest: an orderly goodbye folds SQLite's log into its file.
             weakref.finalize(client, engine.dispose)
     return client
+
+
+def _forget_places() -> None:
+    """MLflow remembers by run where artifacts are. In a copied workspace, the same run has another place."""
+    from mlflow.tracking._tracking_service import utils
+
+    getattr(utils, "_artifact_repos_cache", {}).clear()
 
 
 def _make_tables(address: Address) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hpsearch.core.facts import DataFacts, StudyFacts
+from hpsearch.core.facts import Baseline, DataFacts, StudyFacts
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
 from hpsearch.core.wire import JsonObject
 from hpsearch.data import load_dataset
@@ -107,6 +107,8 @@ def _effective(spec: StudySpec, space: Space, facts: StudyFacts, gaps: dict[str,
         "grid_size": space.grid_size(spec.search.grid_points),
         "gaps": {**gaps},
         "data": _data(facts.data),
+        "baseline": {"value": facts.baseline.value, "rule": facts.baseline.rule} if facts.baseline else None,
+        "undefined": {one.metric: [*one.folds] for one in facts.undefined},
         "plan": {
             "engine": facts.plan.engine,
             "reason": facts.plan.reason,
@@ -149,6 +151,7 @@ def _overview(spec: StudySpec, facts: StudyFacts) -> Table:
         + (f", {spec.validation.method}" if spec.validation.method else ""),
         "model": spec.model.family or spec.model.build,
         "objective": f"{spec.objective.direction} {spec.objective.metric} at the {spec.objective.epoch} epoch",
+        **({"baseline": _baseline(facts.baseline)} if facts.baseline else {}),
         "search": f"{search.tuner} {search.algorithm}, {search.trials} trials, seed {spec.seed}",
         "engine": f"{plan.engine} on {facts.machine.backend} ({facts.machine.device}): {plan.reason}",
         "pruning": spec.pruning.method,
@@ -159,6 +162,10 @@ def _overview(spec: StudySpec, facts: StudyFacts) -> Table:
     for label, value in rows.items():
         table.add_row(f"[bold]{label}[/]", escape(str(value)))
     return table
+
+
+def _baseline(found: Baseline) -> str:
+    return f"{found.value:.6g} for a model always saying {found.rule}"
 
 
 def _space_table(space: Space) -> Table:

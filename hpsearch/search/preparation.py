@@ -134,11 +134,11 @@ def _undefined(metric: str, found: Undefined, n_folds: int) -> str:
     if rest:
         counted = f"the score is the mean of the other {rest}" if rest > 1 else "one fold alone makes the score"
         said = f"; {counted}" if found.metric == metric else ""
-        return f"{found.metric} has no value in {folds}, whose validation rows are {found.reason}: left out{said}"
+        return f"{found.metric} has no value in {folds}, with {found.reason} to validate on: left out{said}"
     if found.metric != metric:
-        return f"{found.metric} has no value in any fold: the validation rows are {found.reason}"
+        return f"{found.metric} has no value in any fold, with {found.reason} to validate on"
     raise DataError(
-        f"objective.metric: {metric} has no value in any fold: the validation rows are {found.reason}",
+        f"objective.metric: {metric} has no value in any fold, with {found.reason} to validate on",
         code="undefined-metric",
         hint="use another [validation] method, fewer folds, or a metric that such rows have, such as val_loss",
         metric=metric,

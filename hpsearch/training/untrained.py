@@ -71,10 +71,15 @@ class Stand:
         return np.asarray(y.argmax(axis=1) if y.ndim == 2 else y, np.intp)
 
     def values(self, y: Array, predicted: Floats) -> dict[str, float]:
-        """The compiled metrics of some predictions."""
-        from hpsearch.training.engines.whole import metrics_of
+        """The compiled metrics of some predictions, and the loss without penalties; none where they cannot be told."""
+        from hpsearch.training.engines.whole import loss_of, metrics_of
 
-        return metrics_of(self.model, y, predicted)
+        try:
+            found = metrics_of(self.model, y, predicted)
+            penalties = sum(float(one) for one in self.model.losses)
+            return {**found, "loss": loss_of(self.model, y, predicted) - penalties}
+        except Exception:  # the user's metrics may not take such predictions, and then nothing is known of them
+            return {}
 
 
 def undefined_metrics(stand: Stand) -> tuple[Undefined, ...]:
@@ -124,7 +129,7 @@ def _indifferent(stand: Stand, y: Array) -> set[str]:
         # Around 0, where float32 tells equal targets from nearly equal ones.
         y = (y - y.astype(np.float64).mean(axis=0)).astype(np.float32)
     found = [stand.values(y, predicted) for predicted in _any_predictions(stand, y)]
-    names = {name for values in found for name in values}
+    names = {name for values in found for name in values} - {"loss"}
     return {name for name in names if len({round(v[name], 6) for v in found if math.isfinite(v[name])}) < 2}
 
 
@@ -167,21 +172,13 @@ def baseline(stand: Stand, objective: Objective, left_out: Sequence[int]) -> Bas
         targets = y[fold.validation]
         for rule, row in _rules(stand, y[fold.train]):
             predicted = np.repeat(row, len(targets), axis=0)
-            scores.setdefault(rule, []).append(_value(stand, name, targets, predicted))
+            scores.setdefault(rule, []).append(stand.values(targets, predicted).get(name, math.nan))
     best: Baseline | None = None
     for rule, values in scores.items():
         one = Baseline(rule, fmean(values), tuple(values))
         if math.isfinite(one.value) and (best is None or objective.better(one.value, best.value)):
             best = one
     return best
-
-
-def _value(stand: Stand, name: str, y: Array, predicted: Floats) -> float:
-    if name != "loss":
-        return stand.values(y, predicted).get(name, math.nan)
-    from hpsearch.training.engines.whole import loss_of
-
-    return loss_of(stand.model, y, predicted) - sum(float(one) for one in stand.model.losses)
 
 
 def _rules(stand: Stand, y: Array) -> Iterator[tuple[str, Floats]]:

@@ -9,8 +9,10 @@ from hpsearch import analysis
 from hpsearch.core.events import EpochFinished
 from hpsearch.core.facts import Baseline, Undefined
 from hpsearch.core.trial import TrialState
+from hpsearch.errors import DataError
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.monitor import PruningMonitor
+from hpsearch.search.preparation import _undefined
 from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
 from hpsearch.tracking.mlflow import study_view, trial_view
 from tests.search.drive import drive
@@ -91,3 +93,16 @@ def test_the_verdict_compares_with_a_model_that_always_says_the_same(tmp_path: P
     place = 1 if said.startswith("A model") else 0
     assert said in sentences[place]
     assert "always saying 'no'" in study_view.study_tags(found)["hpsearch.baseline"]
+
+
+def test_a_note_names_the_folds_and_an_objective_without_any_value_does_not_start() -> None:
+    (some,) = LEFT_OUT
+    assert _undefined("val_accuracy", some, 5) == (
+        "val_accuracy has no value in folds 1, 3, with rows of class 'a' only to validate on: left out; the score is "
+        "the mean of the other 3"
+    )
+    assert _undefined("val_loss", some, 5).endswith("left out")
+    with pytest.raises(DataError) as caught:
+        _undefined("val_accuracy", some, 2)
+    assert caught.value.code == "data.undefined-metric"
+    assert caught.value.values["folds"] == (1, 3)

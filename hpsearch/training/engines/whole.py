@@ -54,7 +54,7 @@ def over_all_rows(
 
 
 def metrics_of(model: keras.Model, y: Any, predicted: Any) -> dict[str, float]:
-    """All compiled metrics of some predictions, taken as one batch. The loss is not among them.
+    """All compiled metrics of some predictions that are one number, taken as one batch. The loss is not among them.
 
     Args:
         model: Compiled, its metrics built.
@@ -64,7 +64,7 @@ def metrics_of(model: keras.Model, y: Any, predicted: Any) -> dict[str, float]:
     model.reset_metrics()
     try:
         values = model.compute_metrics(None, *_tensors(y, predicted), None)
-        return {name: float(value) for name, value in values.items() if name != "loss"}
+        return {name: float(value) for name, value in values.items() if name != "loss" and not np.ndim(value)}
     finally:
         model.reset_metrics()
 

@@ -10,6 +10,7 @@ import pytest
 from hpsearch.core.facts import NestedScores, StudyFacts
 from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState
 from hpsearch.ledger import Ledger, StudyState
+from hpsearch.ledger.places import study_folder
 from hpsearch.testing.factories import make_champion
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -101,7 +102,11 @@ def test_a_killed_study_of_hpsearch_0_1_can_be_written_on(ledger: Ledger) -> Non
     assert [trial for trial in record.trials if trial.number not in (ended.number, started.number)] == untouched
     assert record.trials[ended.number] == ended
     assert record.trials[-1] == started
-    assert (record.facts, record.champion, record.state) == (facts, champion, StudyState.FINISHED)
+    assert (record.facts, record.state) == (facts, StudyState.FINISHED)
+    # A champion's files are in its study's folder, wherever the ledger was when they were written.
+    files = study_folder(ledger.uri, "killed")
+    here = replace(champion, path=str(files / "champion.keras"), mlflow_model=str(files / "somewhere"))
+    assert record.champion == here
 
 
 def test_a_new_study_file_brings_a_study_of_hpsearch_0_1_to_the_present_form(ledger: Ledger) -> None:

@@ -78,7 +78,8 @@ def test_the_keys_of_the_json_stay(tmp_path: Path, capsys) -> None:
     printed = json.loads(output(spec, capsys, as_json=True))
     facts = make_record().facts
     assert list(printed) == [
-        *("study", "space", "space_size", "grid_size", "gaps", "data", "plan", "backend", "device", "versions"),
+        *("study", "space", "space_size", "grid_size", "gaps", "data", "baseline"),
+        *("undefined", "plan", "backend", "device", "versions"),
     ]
     assert printed["data"] == {
         "source": facts.data.source,

@@ -20,8 +20,8 @@ from hpsearch.core.trial import Champion, Curves
 from hpsearch.data.dataset import Array, Part
 from hpsearch.errors import LedgerError, ModelError, TrackingError
 from hpsearch.training.engines.fit import train_on_all
-from hpsearch.training.keeping import load_champion, save_champion
 from hpsearch.training.engines.whole import over_all_rows
+from hpsearch.training.keeping import load_champion, save_champion
 from hpsearch.training.mlflow_model import write_mlflow_model
 from hpsearch.training.problem import Problem
 from hpsearch.training.protocol import RefitOrder

@@ -45,7 +45,7 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
     check_keeping(model, problem, config, few.x, seed=seed)
     names = tuple(values)
     curves = (*names, *(f"val_{name}" for name in names))
-    stand = Stand(problem, model, np.asarray(model.predict(few.x, batch_size=len(rows), verbose=0)))
+    stand = Stand(problem, model, model.predict(few.x, batch_size=len(rows), verbose=0))
     objective = problem.spec.make_objective()
     undefined = undefined_metrics(stand)
     left_out = next((one.folds for one in undefined if one.metric == objective.metric), ())

@@ -38,7 +38,7 @@ class Stand:
     Args:
         problem: The study's data and folds.
         model: Compiled, its metrics built.
-        sample: Its predictions of some rows.
+        sample: Its predictions of some rows; several outputs are no known form.
     """
 
     problem: Problem
@@ -48,6 +48,8 @@ class Stand:
     @property
     def usable(self) -> bool:
         """Whether the output has a form that is known: a probability, one for each class, or the targets' own shape."""
+        if not isinstance(self.sample, np.ndarray):
+            return False
         data, width = self.problem.dataset, math.prod(self.sample.shape[1:])
         if data.task is Task.REGRESSION:
             return width == math.prod(data.train.y.shape[1:])
@@ -161,8 +163,10 @@ def baseline(stand: Stand, objective: Objective, left_out: Sequence[int]) -> Bas
         None if the metric is of the training rows, or has no value for such a model.
     """
     name = objective.metric.removeprefix("val_")
+    if name == objective.metric or not stand.usable:
+        return None
     size = max(len(fold.validation) for fold in stand.problem.folds) * math.prod(stand.sample.shape[1:])
-    if name == objective.metric or not stand.usable or size > _MOST_VALUES:
+    if size > _MOST_VALUES:
         return None
     scores: dict[str, list[float]] = {}
     y = stand.problem.dataset.train.y
@@ -202,7 +206,7 @@ def _rules(stand: Stand, y: Array) -> Iterator[tuple[str, Floats]]:
 def doubts_about_targets(stand: Stand) -> tuple[str, ...]:
     """A sentence if the targets are so large that a model must first travel to them."""
     data = stand.problem.dataset
-    if data.task is not Task.REGRESSION:
+    if data.task is not Task.REGRESSION or not stand.usable:
         return ()
     size, spread = (
         float(np.median(np.abs(data.train.y.astype(np.float64)))),

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: study test test-fast canary check bench studies pictures ui clean
+.PHONY: study test test-fast fuzz-engine canary check bench studies pictures ui clean
 
 study: $(INSTALLED)  ## search scikit-learn's digits and show the leaderboard
 	$(BIN)/hpsearch run studies/digits.toml
@@ -15,6 +15,11 @@ test: $(INSTALLED)  ## run the whole test suite
 
 test-fast: $(INSTALLED)  ## run the tests without the slow ones, in less than 2 minutes
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile $(ARGS)
+
+N ?= 300
+SEED ?= 0
+fuzz-engine: $(INSTALLED)  ## train N random models from SEED on with the fused engine and with fit, and compare them
+	$(BIN)/python -m tests.engines.fuzzing --cases $(N) --seed $(SEED)
 
 canary:  ## test the newest Optuna, MLflow, Keras and JAX, beyond the bounds in pyproject.toml
 	$(PYTHON) -m venv .venv-canary

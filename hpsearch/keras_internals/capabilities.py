@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, cached_property, partial
 from types import MappingProxyType
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from hpsearch.core.words import first_line
 from hpsearch.keras_internals.draws import quick_draws, replaceable
 from hpsearch.keras_internals.layers import (
+    BATCH_MOMENTS,
     flatten_layers,
     initializers_of,
     noise_shape,
@@ -44,6 +46,7 @@ class Capability(StrEnum):
     NUMBERS = "rates and factors as attributes of layers, regularizers and optimizers"
     REPLACED_METHODS = "replacing a method of one layer"
     NOISE_SHAPE = "the shape of a spatial dropout's mask"
+    BATCH_MOMENTS = "the moments of a batch in batch normalization"
     INITIALIZERS = "the initializers of a layer"
     FINALIZED_ONCE = "averaged weights that come in only at the end"
     QUICK_DRAWS = "initial weights without a compile per shape"
@@ -64,6 +67,7 @@ NEEDED_TO_FUSE = (
     Capability.NUMBERS,
     Capability.REPLACED_METHODS,
     Capability.NOISE_SHAPE,
+    Capability.BATCH_MOMENTS,
 )
 """Without any of these, models are trained by ``fit``. What needs one of the others does without by itself."""
 
@@ -139,6 +143,7 @@ def _checks() -> dict[Capability, Check]:
         Capability.LEARNING_RATE: _learning_rate,
         Capability.NUMBERS: _numbers,
         Capability.NOISE_SHAPE: _noise_shape,
+        Capability.BATCH_MOMENTS: _batch_moments,
         Capability.INITIALIZERS: _initializers,
         Capability.QUICK_DRAWS: _quick_draws,
         Capability.QUICK_SEEDS: _quick_seeds,
@@ -246,6 +251,20 @@ def _replaced_methods(_: _Sample) -> None:
 def _noise_shape(_: _Sample) -> None:
     found = noise_shape(keras.layers.SpatialDropout1D(0.5, seed=1), np.zeros((2, 3, 4), np.float32))
     _require(found == (2, 1, 4), f"SpatialDropout1D._get_noise_shape gives {found} for (2, 3, 4)")
+
+
+def _batch_moments(_: _Sample) -> None:
+    layer = keras.layers.BatchNormalization(center=False, scale=False)
+    called = []
+
+    def moments(inputs: Any, mask: Any) -> Any:
+        called.append(mask)
+        return inputs[0] * 0, inputs[0] * 0 + 1
+
+    layer.build((None, 2))
+    set_untracked(layer, BATCH_MOMENTS, moments)
+    layer(np.zeros((1, 2), np.float32), training=True)
+    _require(called == [None], f"BatchNormalization.{BATCH_MOMENTS} is gone")
 
 
 def _initializers(_: _Sample) -> None:

@@ -7,6 +7,9 @@ import keras
 
 SPATIAL_DROPOUT = (keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D, keras.layers.SpatialDropout3D)
 
+BATCH_MOMENTS = "_moments"
+"""The method of batch normalization that computes mean and variance of a batch, from inputs and mask."""
+
 
 def flatten_layers(model: keras.layers.Layer, *, include_self: bool = True) -> list[keras.layers.Layer]:
     """All layers in a model, also those inside other layers, in an order that is the same for models built alike.

@@ -11,13 +11,14 @@ import numpy as np
 from hpsearch.core.asked import Asked
 from hpsearch.core.facts import Task
 from hpsearch.core.foreign import said
+from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config, Parameter
 from hpsearch.core.user_code import load_object
 from hpsearch.data.dataset import TrainingData, take
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.draws import quick_draws
 from hpsearch.keras_internals.naming import count_names_from, load_with_names, names_given
-from hpsearch.keras_internals.seeding import seed_everything
+from hpsearch.keras_internals.seeding import restart_shared_generators, seed_everything
 from hpsearch.models.failures import as_model_errors
 from hpsearch.models.kerastuner import KerasTunerModel, as_keras_tuner
 from hpsearch.models.kerastuner_exploration import Steering
@@ -91,6 +92,7 @@ class ModelBuilder:
         if not model.built:
             with as_model_errors(partial(_failed, self.address, "the model, on the first row,", config)):
                 _make_weights(model, data)
+        restart_shared_generators(model, seed, lambda number: derive(seed, "shared generator", number) % 10**9)
         if not model.compiled:
             with as_model_errors(partial(_failed, self.address, "the optimizer", config)):
                 compile_model(model, config, data)

@@ -25,11 +25,12 @@ def check_apart(address: str, one: keras.Model, other: keras.Model) -> None:
     Raises:
         ModelError: They share an optimizer, or a layer with state of its own that is not frozen.
     """
-    found = next((layer for layer in shared_layers(one, other) if layer.trainable and layer.variables), None)
+    # Seeds are no weights: every model gets its own (ModelBuilder.build), such as for augmentation.
+    found = next((layer for layer in shared_layers(one, other) if layer.trainable and layer.weights), None)
     if found is not None:
         raise ModelError(
-            f"{address}: all its models share the {type(found).__name__} layer {found.name!r}, so that what it learns "
-            "on one fold leaks into the next",
+            f"{address}: all its models share the {type(found).__name__} layer {found.name!r}, so that its weights "
+            "carry over from one fold to the next",
             code="shared-layer",
             hint="make layers inside the build function, clone a pretrained model with keras.models.clone_model and "
             "set_weights, or freeze it (trainable = False)",

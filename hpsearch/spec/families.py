@@ -32,6 +32,8 @@ class Family:
         space: The default space: the hyperparameters of the training and of the model.
         tasks: The tasks that it can learn.
         optional: Hyperparameters that are part of a config only if the study file names them.
+        predictable: Models of a fold differ only in hyperparameters, in seeds that Keras draws, and in what their
+            layers were adapted to. The fused engine need not build a model for every lane then.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Family:
     space: Mapping[str, Parameter]
     tasks: tuple[Task, ...] = tuple(Task)
     optional: tuple[str, ...] = ()
+    predictable: bool = False
 
 
 MLP = Family(
@@ -55,6 +58,7 @@ MLP = Family(
         "batch_norm": Constant(False),
     },
     optional=tuple(f"{name}_{layer}" for name in ("units", "dropout") for layer in range(1, 7)),
+    predictable=True,
 )
 
 CNN = Family(
@@ -74,6 +78,7 @@ CNN = Family(
         "batch_norm": Constant(False),
     },
     optional=("padding",),
+    predictable=True,
 )
 
 

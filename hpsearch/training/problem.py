@@ -16,6 +16,7 @@ from hpsearch.data import load_dataset
 from hpsearch.data.dataset import Dataset, Part, TrainingData
 from hpsearch.spec import StudySpec
 from hpsearch.spec.assembly import given_names, steered
+from hpsearch.spec.families import FAMILIES
 from hpsearch.training.environment import set_up_keras
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ class Problem:
 
         set_up_keras()
         return ModelBuilder.of(self.spec)
+
+    @property
+    def is_predictable(self) -> bool:
+        """Whether the model's family says what its initial values depend on (``Family.predictable``)."""
+        family = self.spec.model.family
+        return family is not None and FAMILIES[family].predictable
 
     def training_data(self, part: Part) -> TrainingData:
         """What a build function may know when it builds for training on `part`."""

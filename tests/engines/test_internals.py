@@ -121,6 +121,7 @@ REMOVED = {
     Capability.NUMBERS: constant(keras.layers.Dropout, "rate", 0.25),
     Capability.REPLACED_METHODS: constant(keras.layers.Identity, "call", lambda inputs: inputs),
     Capability.NOISE_SHAPE: gone(keras.layers.SpatialDropout1D, "_get_noise_shape"),
+    Capability.BATCH_MOMENTS: gone(keras.layers.BatchNormalization, "_moments"),
     Capability.INITIALIZERS: constant(keras.layers.Dense, "kernel_initializer", keras.initializers.Zeros()),
     Capability.FINALIZED_ONCE: gone(keras.optimizers.Optimizer, "finalize_variable_values"),
     Capability.QUICK_DRAWS: lambda patch: patch.delattr(internals.backend.random, "uniform"),

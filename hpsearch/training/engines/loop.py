@@ -74,12 +74,15 @@ def train_epochs(
         DivergedError: A loss is not finite.
     """
     from hpsearch.keras_internals.optimizers import finalized_once
+    from hpsearch.keras_internals.seeding import KeptSeeds
     from hpsearch.training.engines.whole import over_all_rows
 
     batch = batch_size_of(config)
+    seeds = KeptSeeds(model)
     with _quick_pooling(model), finalized_once(model):
         for epoch in range(epochs):
             rows = train.take(order(len(train), epoch))
+            seeds.put_back()
             history = model.fit(
                 keras_inputs(rows.x),
                 rows.y,
@@ -90,6 +93,7 @@ def train_epochs(
                 validation_data=None if validation is None else (keras_inputs(validation.x), validation.y),
                 verbose=0,
             )
+            seeds.keep()
             metrics = {name: float(values[-1]) for name, values in history.history.items()}
             if validation is not None:
                 metrics = over_all_rows(model, validation, metrics, batch=batch, prefix="val_")

@@ -1,6 +1,5 @@
 """Steps on padded batches must give what Keras' own steps give on the real rows. Numbers are compared."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -12,6 +11,7 @@ from hpsearch.data.dataset import Array, Part
 from hpsearch.keras_internals.layers import flatten_layers, set_untracked
 from hpsearch.keras_internals.numbers import RATE_LAYERS, NumberSlot
 from hpsearch.keras_internals.steps import build_lazily_built, keras_step
+from hpsearch.training.engines.fused.causes import cause_of_difference
 from hpsearch.training.engines.fused.data import to_device
 from hpsearch.training.engines.fused.epoch import validate
 from hpsearch.training.engines.fused.errors import UnfusableError
@@ -72,7 +72,10 @@ def check_step(recipe: Recipe, problem: Problem, fold: int) -> None:
     ours = jax.jit(fused).lower(*start).compile(compiler_options=options)(*start)
     theirs = jax.jit(keras_own).lower(*start).compile(compiler_options=options)(*start)
     for what, mine, wanted in zip(_COMPARED, ours, theirs, strict=True):
-        _check_close(what, jax.tree.leaves(mine), jax.tree.leaves(wanted))
+        if (off := _difference(mine, wanted)) is not None:
+            cause = cause_of_difference(recipe.template, batch.x, batch.y, ROWS)
+            how = f"(by {off:.3g} in its {what})"
+            raise UnfusableError(f"a fused step would differ from Keras' own {how}: {cause}")
 
 
 def _fused_step(template: Template, trainable: Values, non_trainable: Values, batch: _Batch) -> PyTree:
@@ -85,7 +88,9 @@ def _fused_step(template: Template, trainable: Values, non_trainable: Values, ba
     ]
     mask = (jnp.arange(PADDED) < ROWS).astype(jnp.float32)
     with template.with_numbers(silent, [0.0] * len(silent)):
-        (loss, (predicted, after)), gradients = template.gradients(trainable, non_trainable, x, y, mask)
+        (loss, (predicted, after)), gradients = template.gradients(
+            trainable, non_trainable, template.optimizer, x, y, mask
+        )
         metrics = template.update_metrics(template.metrics, loss, y, predicted, mask)
         metrics = template.update_over_batches(metrics, y, predicted, jnp.int32(ROWS), (ROWS,))
         state = trainable, non_trainable, template.optimizer
@@ -96,20 +101,17 @@ def _fused_step(template: Template, trainable: Values, non_trainable: Values, ba
     return loss, gradients, after, template.results(metrics), whole, halves
 
 
-def _check_close(what: str, ours: Sequence[jax.Array], theirs: Sequence[jax.Array]) -> None:
+def _difference(ours: PyTree, theirs: PyTree) -> float | None:
+    """The largest difference; None if there is none beyond rounding."""
     pairs = [
         (np.asarray(mine), np.asarray(wanted))
-        for mine, wanted in zip(ours, theirs, strict=True)
+        for mine, wanted in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)
         if jnp.issubdtype(mine.dtype, jnp.floating)
     ]
     # Rounding is as large as the largest numbers make it: a gradient that is truly 0 is computed as 1e-8.
     largest = max((float(np.abs(wanted).max(initial=0.0)) for _, wanted in pairs), default=0.0)
-    for mine, wanted in pairs:
-        if not _close(mine, wanted, largest):
-            raise UnfusableError(
-                f"a fused step would differ from Keras' own in its {what} (by {np.abs(mine - wanted).max():.3g}): "
-                "the rows of a batch act on each other, or its loss is not the mean over its rows"
-            )
+    off = [float(np.abs(mine - wanted).max()) for mine, wanted in pairs if not _close(mine, wanted, largest)]
+    return max(off, default=None)
 
 
 def _close(mine: Array, wanted: Array, largest: float) -> bool:

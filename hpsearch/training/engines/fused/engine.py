@@ -10,7 +10,6 @@ import jax
 
 from hpsearch.core.events import Bundle, EpochFinished, Event, Lane, LaneFailed, LaneFinished, LaneStopped
 from hpsearch.core.facts import EnginePlan
-from hpsearch.errors import HpsearchError
 from hpsearch.spec import make_space
 from hpsearch.training.engines.base import Engine, Stopped
 from hpsearch.training.engines.failures import failed, is_out_of_memory
@@ -113,14 +112,12 @@ class FusedEngine(Engine):
         try:
             with self._journal.compiling():
                 parts = self.recipes.parts(job)
-        except HpsearchError as error:  # the user's build function
-            yield from (failed(lane, error) for lane in job.lanes)
-            return
         except UnfusableError as error:
             self._journal.note(f"trained one by one: {error}")
             yield from FitEngine(self._problem).train(Bundle(0, tuple(job.lanes)), stopped)
             return
-        for recipe, part in parts:
+        yield from (failed(lane, error) for lane, error in parts.failed)
+        for recipe, part in parts.programs:
             yield from self._train(recipe, part, stopped, {})
 
     def _train(

@@ -47,7 +47,9 @@ def train_epoch(
         mask = (number * batch + jnp.arange(batch) < count).astype(jnp.float32)
         inputs, targets = take(x, picked), y[picked]
 
-        (loss, (predicted, after)), gradients = template.gradients(trainable, non_trainable, inputs, targets, mask)
+        (loss, (predicted, after)), gradients = template.gradients(
+            trainable, non_trainable, optimizer, inputs, targets, mask
+        )
         new_trainable, new_optimizer = template.apply(optimizer, gradients, trainable)
         new_metrics = template.update_metrics(metrics, loss, targets, predicted, mask)
         new_metrics = template.update_over_batches(new_metrics, targets, predicted, mask.sum(), sizes)

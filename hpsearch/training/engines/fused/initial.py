@@ -1,13 +1,16 @@
-"""Initial weights of a lane without building its model: the same initializers, run with the lane's seeds.
+"""Initial values of a lane without building its model: the same initializers, run with the lane's seeds.
+
+Only for the model families that say what their initial values depend on (``Family.predictable``). Any other build
+function may compute them from anything, so every lane's own model is built and read.
 
 Keras draws the seed of every initializer and seed generator from Python's ``random`` while a model is built. So a
 model's weights are a function of that sequence. Which place in it belongs to which variable is read off one model.
 """
 
 import copy
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol, TypeAlias
 
 import jax
@@ -16,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.keras_internals.layers import flatten_layers, initializers_of
+from hpsearch.keras_internals.seeding import default_seeds
 
 ArrayOnHost: TypeAlias = NDArray[np.generic]
 
@@ -56,19 +60,74 @@ class Source:
 
 
 def seed_sequence(seed: int) -> list[int]:
-    """The seeds that a model draws when it is built after ``random.seed(seed)``, in order.
+    """The seeds that a model draws when it is built after ``random.seed(seed)``, in order."""
+    return list(islice(default_seeds(seed), _DRAWS))
 
-    The same as Keras' own ``make_default_seed``. Should Keras change it, no variable is explained any more, and every
-    lane's model is built.
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A fresh model, and what it was built with."""
+
+    model: keras.Model
+    fold: int
+    seed: int
+
+
+class Prediction:
+    """Initial values of all lanes of a recipe: from seeds, the fold's rows, or neither.
+
+    Args:
+        samples: At least two seeds, and every fold. The first is the one that the others are compared with.
+
+    Raises:
+        UnpredictableError: A variable of the samples is none of the three.
     """
-    source = random.Random(seed)
-    return [source.randint(1, int(1e9)) for _ in range(_DRAWS)]
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        first = samples[0].model
+        places = {id(v): i for i, v in enumerate(first.variables)}
+        self._trainable = [places[id(v)] for v in first.trainable_variables]
+        self._non_trainable = [places[id(v)] for v in first.non_trainable_variables]
+        self._variables = first.variables
+        self._sources = _sources(first, samples[0].seed)
+        self._by_fold: dict[int, list[ArrayOnHost]] = {}
+        constants = [np.asarray(v.value) for v in self._variables]
+        trains = set(self._trainable)
+        for one in samples:
+            # What nothing trains may have been adapted to the rows of the fold.
+            known = self._by_fold.get(one.fold)
+            seeds = seed_sequence(one.seed)
+            found = [np.asarray(v.value) for v in one.model.variables]
+            for index, (source, value) in enumerate(zip(self._sources, found, strict=True)):
+                if source.place is not None:
+                    wanted = np.asarray(source.value(seeds, self._variables[index]))
+                elif index in trains:
+                    wanted = constants[index]
+                else:
+                    wanted = value if known is None else known[index]
+                if not np.array_equal(wanted, value):
+                    raise UnpredictableError(self._variables[index].path)
+            self._by_fold.setdefault(one.fold, found)
+
+    def values(self, fold: int, seed: int) -> tuple[list[Value], list[Value]]:
+        """Initial values of the trainable and of the non-trainable variables of a lane's model."""
+        seeds, base = seed_sequence(seed), self._by_fold[fold]
+
+        def value(index: int) -> Value:
+            source = self._sources[index]
+            return base[index] if source.place is None else source.value(seeds, self._variables[index])
+
+        return [value(index) for index in self._trainable], [value(index) for index in self._non_trainable]
 
 
-def sources(model: keras.Model, seed: int) -> list[Source]:
+class UnpredictableError(Exception):
+    """An initial value is neither drawn, nor adapted to the fold's rows, nor constant."""
+
+
+def _sources(model: keras.Model, seed: int) -> list[Source]:
     """The source of every variable of a fresh model, in the order of ``model.variables``.
 
-    A variable whose value cannot be reproduced counts as constant. :func:`explained` shows whether it is.
+    A variable whose value cannot be reproduced counts as constant. Other samples show whether it is.
     """
     places = {value: place for place, value in reversed(list(enumerate(seed_sequence(seed))))}
     initializers = _initializers_of(model)
@@ -102,25 +161,3 @@ def _initializers_of(model: keras.Model) -> dict[int, tuple[RandomInitializer, .
             for variable in layer.variables:
                 found[id(variable)] = mine + found.get(id(variable), ())
     return found
-
-
-def explained(
-    model: keras.Model, seed: int, found: Sequence[Source], constants: Sequence[ArrayOnHost], skip: frozenset[int]
-) -> bool:
-    """Whether `found` predicts the variables of a model built with another seed.
-
-    Args:
-        model: Fresh.
-        seed: What it was built with.
-        found: Sources read off the first model.
-        constants: The first model's values.
-        skip: Indices of variables that depend on the fold's data.
-    """
-    seeds = seed_sequence(seed)
-    for index, (variable, source) in enumerate(zip(model.variables, found, strict=True)):
-        if index in skip:
-            continue
-        wanted = constants[index] if source.place is None else source.value(seeds, variable)
-        if not np.array_equal(np.asarray(wanted), np.asarray(variable.value)):
-            return False
-    return True

@@ -6,13 +6,12 @@ A patched layer computes what the original computes, but what is constant in the
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 import keras
 
-from hpsearch.keras_internals.layers import flatten_layers, noise_shape, set_untracked
+from hpsearch.keras_internals.layers import BATCH_MOMENTS, flatten_layers, noise_shape, set_untracked
 from hpsearch.keras_internals.numbers import RATE_LAYERS
 from hpsearch.training.engines.convolution import convolution_of, pooling_of
 
@@ -33,27 +32,37 @@ class RowMask:
             self._mask = None
 
     def for_inputs(self, inputs: jax.Array) -> jax.Array | None:
-        """The mask in the shape that batch normalization takes: one value per row and position."""
-        if self._mask is None:
-            return None
-        shape = inputs.shape[:-1]
-        return jnp.broadcast_to(self._mask.reshape((-1,) + (1,) * (len(shape) - 1)), shape)
+        """The mask with as many axes as `inputs`, so that it can be broadcast to them; None outside of a step."""
+        return None if self._mask is None else self._mask.reshape((-1,) + (1,) * (inputs.ndim - 1))
 
 
 def patch_layers(model: keras.Model, rows: RowMask) -> None:
     """Patch all layers of a template model that need it."""
-    on_cpu = jax.default_backend() == "cpu"
     for layer in flatten_layers(model):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            set_untracked(layer, "call", _masked_normalization(layer, rows))
-        elif isinstance(layer, keras.layers.Normalization) and hasattr(layer, "adapt_mean"):
-            set_untracked(layer, "call", _adapted_normalization(layer))
-        elif type(layer) in RATE_LAYERS:
-            set_untracked(layer, "call", _noise(layer))
-        elif on_cpu and (convolve := convolution_of(layer)) is not None:
-            set_untracked(layer, "convolution_op", convolve)
-        elif on_cpu and (pool := pooling_of(layer)) is not None:
-            set_untracked(layer, "call", pool)
+        if (patch := _patch(layer, rows)) is not None:
+            set_untracked(layer, *patch)
+
+
+def needs_patch(layer: keras.layers.Layer) -> bool:
+    """Whether :func:`patch_layers` changes a layer."""
+    return _patch(layer, RowMask()) is not None
+
+
+def _patch(layer: keras.layers.Layer, rows: RowMask) -> tuple[str, Callable[..., object]] | None:
+    """The method of a layer to replace, and by what."""
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return BATCH_MOMENTS, _masked_moments(layer, rows)
+    if isinstance(layer, keras.layers.Normalization) and hasattr(layer, "adapt_mean"):
+        return "call", _adapted_normalization(layer)
+    if type(layer) in RATE_LAYERS:
+        return "call", _noise(layer)
+    if jax.default_backend() != "cpu":
+        return None
+    if (convolve := convolution_of(layer)) is not None:
+        return "convolution_op", convolve
+    if (pool := pooling_of(layer)) is not None:
+        return "call", pool
+    return None
 
 
 def strength_name(layer: keras.layers.Layer) -> str:
@@ -61,21 +70,34 @@ def strength_name(layer: keras.layers.Layer) -> str:
     return "stddev" if isinstance(layer, keras.layers.GaussianNoise) else "rate"
 
 
-class _Normalize(Protocol):
-    def __call__(self, inputs: jax.Array, training: bool | None = None, mask: jax.Array | None = None) -> jax.Array: ...
+Moments = Callable[[jax.Array, jax.Array | None], tuple[jax.Array, jax.Array]]
+"""Mean and variance of a batch, as batch normalization calls for them: inputs and Keras' own mask."""
 
 
-def _masked_normalization(layer: keras.layers.BatchNormalization, rows: RowMask) -> _Normalize:
-    original: _Normalize = layer.call
+def _masked_moments(layer: keras.layers.BatchNormalization, rows: RowMask) -> Moments:
+    """Moments over the real rows, whichever axis is normalized.
 
-    def call(inputs: jax.Array, training: bool | None = None, mask: jax.Array | None = None) -> jax.Array:
-        axis = layer.axis % len(inputs.shape)
-        if training and axis == len(inputs.shape) - 1 and (real := rows.for_inputs(inputs)) is not None:
-            # Keras may have a mask of its own, as after an embedding that marks padding.
-            mask = real if mask is None else real * jnp.broadcast_to(jnp.asarray(mask, real.dtype), real.shape)
-        return original(inputs, training=training, mask=mask)
+    With a mask of its own, Keras takes the last axis for the channels, and loses that axis if there is one channel.
+    """
+    original: Moments = getattr(layer, BATCH_MOMENTS)
+    wanted = layer.axis
 
-    return call
+    def moments(inputs: jax.Array, mask: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+        axis = wanted % inputs.ndim
+        weights = rows.for_inputs(inputs)
+        if weights is None:
+            mean, variance = original(inputs, mask)
+            return mean.reshape(-1), variance.reshape(-1)
+        if mask is not None:  # as after an embedding that marks padding
+            weights = weights * jnp.asarray(mask, weights.dtype)[..., None]
+        counts = jnp.broadcast_to(weights, inputs.shape) != 0
+        axes = tuple(one for one in range(inputs.ndim) if one != axis)
+        number = jnp.maximum(counts.sum(axes, keepdims=True), 1).astype(inputs.dtype)
+        mean = jnp.where(counts, inputs, 0).sum(axes, keepdims=True) / number
+        variance = jnp.square(jnp.where(counts, inputs - mean, 0)).sum(axes, keepdims=True) / number
+        return mean.reshape(-1), variance.reshape(-1)
+
+    return moments
 
 
 def _adapted_normalization(layer: keras.layers.Normalization) -> Callable[[jax.Array], jax.Array]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
 
 from hpsearch.keras_internals.numbers import NumberSlot
@@ -53,7 +52,9 @@ def program_digest(template: Template, slots: Sequence[NumberSlot], x: HostInput
         numbers: Values, trainable: Values, non_trainable: Values, x: Inputs, y: jax.Array, mask: jax.Array
     ) -> PyTree:
         with template.with_numbers(slots, numbers):
-            (loss, (predicted, after)), gradients = template.gradients(trainable, non_trainable, x, y, mask)
+            (loss, (predicted, after)), gradients = template.gradients(
+                trainable, non_trainable, template.optimizer, x, y, mask
+            )
             trained = measured(loss, y, predicted, mask)
             loss, (predicted, _) = template.loss(trainable, non_trainable, x, y, mask, training=False)
             validated = measured(loss, y, predicted, mask)
@@ -68,12 +69,11 @@ def program_digest(template: Template, slots: Sequence[NumberSlot], x: HostInput
     inputs, targets = jax.tree.map(jnp.asarray, x), jnp.asarray(y)
     steps = _text(step, numbers, template.trainable, template.non_trainable, inputs, targets, mask)
     updates = _text(update, numbers, template.optimizer, template.trainable)
-    scaling = f"{type(model.optimizer).__name__} {model.optimizer.loss_scale_factor}"
     rate = learning_rate_of(model.optimizer)
     values = [np.asarray(v.value).tobytes() for v in model.optimizer.variables if v is not rate]
     return ProgramDigest(
         step=_digest(steps, updates),
-        structure=_digest(_without_sizes(steps, rows=len(y)), scaling if _scales(model.optimizer) else ""),
+        structure=_digest(_without_sizes(steps, rows=len(y))),
         optimizer=_digest(*values),
     )
 
@@ -88,11 +88,6 @@ def _text(function: Callable[..., PyTree], *arguments: PyTree) -> str:
 def _without_sizes(text: str, *, rows: int) -> str:
     """A program's text without the sizes of its arrays; the number of axes stays, and which of them is the rows'."""
     return re.sub(r"(?<=[<x])\d+(?=x)", lambda size: size[0] if size[0] == str(rows) else "n", text)
-
-
-def _scales(optimizer: keras.optimizers.Optimizer) -> bool:
-    """Whether losses are multiplied by a factor before they are differentiated."""
-    return optimizer.loss_scale_factor is not None or isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
 
 def _digest(*parts: str | bytes) -> str:

@@ -1,7 +1,7 @@
 """A recipe: all that training the lanes of one signature needs, short of the compiled program."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import keras
@@ -18,7 +18,8 @@ from hpsearch.keras_internals.optimizers import learning_rate_of
 from hpsearch.models.sharing import shared_layers
 from hpsearch.training.engines.fused.dynamic import probe_config
 from hpsearch.training.engines.fused.errors import NotDynamicError, UnfusableError, tracing
-from hpsearch.training.engines.fused.initial import ArrayOnHost, Source, Value, explained, seed_sequence, sources
+from hpsearch.training.engines.fused.initial import Prediction, Sample, UnpredictableError, Value
+from hpsearch.training.engines.fused.layers import needs_patch
 from hpsearch.training.engines.fused.program_digest import ProgramDigest, program_digest
 from hpsearch.training.engines.fused.pytree import HostInputs
 from hpsearch.training.engines.fused.template import Template
@@ -42,17 +43,25 @@ class Start:
     numbers: list[float]
 
 
+_Address = tuple[object, int | None, int | None]
+"""The dynamic hyperparameters of a lane, its trial and its fold; without both for all lanes of a config."""
+
+
 @dataclass(frozen=True, slots=True)
-class Numbers:
-    """What a lane's own model has where the program takes inputs.
+class Own:
+    """What the model of a single lane says about it.
 
     Attributes:
-        in_slots: One per slot.
+        in_slots: Its numbers where the program takes inputs, one per slot.
         learning_rate: None if it is no variable, as with a schedule.
+        trainable: Initial values of the trainable variables; None if they are predicted.
+        non_trainable: Initial values of the non-trainable variables; None likewise.
     """
 
     in_slots: tuple[float, ...]
     learning_rate: float | None
+    trainable: list[Value] | None
+    non_trainable: list[Value] | None
 
 
 class Recipe:
@@ -80,8 +89,7 @@ class Recipe:
         self._problem = problem
         self._folds = tuple(folds)
         self._dynamic = dynamic & config.keys()
-        self._numbers: dict[object, Numbers | None] = {}
-        self._patterns: dict[frozenset[int], list[Source] | None] = {}
+        self._own: dict[_Address, Own | None] = {}
         self.config = probe_config(config, space, self._dynamic, which=0)
         other = probe_config(config, space, self._dynamic, which=1)
         model = self.build(self.config, folds[0], seed=1)
@@ -93,7 +101,7 @@ class Recipe:
         self.slots: list[NumberSlot] = [slot for slot, value in here.items() if there.get(slot, value) != value]
         self._constants = {slot: value for slot, value in here.items() if slot not in self.slots}
         self._layers = _layers(model)
-        self._read_sources(model, twin)
+        self._prediction = self._predict(Sample(model, folds[0], 1), Sample(twin, folds[-1], 2))
         self.template = Template(model, *few_rows(problem))
         rate = learning_rate_of(model.optimizer)
         self._rate_index = next((i for i, v in enumerate(model.optimizer.variables) if v is rate), None)
@@ -136,87 +144,87 @@ class Recipe:
         bad = {name for name in self._dynamic if not same({**self.config, name: other[name]}, first, 1)}
         return NotDynamicError(frozenset(bad or self._dynamic))
 
-    def _read_sources(self, model: keras.Model, twin: keras.Model) -> None:
-        """Find out where initial values come from: seeds, the fold's data, or neither."""
-        values = [np.asarray(v.value) for v in model.variables]
-        places = {id(v): i for i, v in enumerate(model.variables)}
-        self._trainable = [places[id(v)] for v in model.trainable_variables]
-        self._non_trainable = [places[id(v)] for v in model.non_trainable_variables]
-        found = sources(model, 1)
-        # Untouched statistics are all 0 or all 1. Anything else was adapted to the fold's rows.
-        adapted = frozenset(
-            i
-            for i in self._non_trainable
-            if found[i].place is None and not ((values[i] == 0).all() or (values[i] == 1).all())
-        )
-        self._sources = found if explained(twin, 2, found, values, adapted) else None
-        self._by_fold = dict.fromkeys(self._folds, values)
-        if adapted:
-            for fold in self._folds[1:]:
-                own = self.build(self.config, fold, seed=1)
-                self._by_fold[fold] = [np.asarray(v.value) for v in own.variables]
+    def _predict(self, first: Sample, last: Sample) -> Prediction | None:
+        """Find out where initial values come from; None if that takes a model for every lane."""
+        if not self._problem.is_predictable:
+            return None
+        between = [
+            Sample(self.build(self.config, fold, seed=number), fold, number)
+            for number, fold in enumerate(self._folds[1:-1], start=3)
+        ]
+        try:
+            return Prediction([first, *between, last])
+        except UnpredictableError:
+            return None
 
     def build(self, config: Config, fold: int, *, seed: int) -> keras.Model:
         """A model of the problem for one fold."""
         rows = self._problem.folds[fold].train
         return self._problem.build(config, self._problem.dataset.train.take(rows), seed=seed)
 
-    def numbers(self, config: Config) -> Numbers | None:
-        """Numbers of a config for the slots and the learning rate, read off a model of its own.
+    def fits(self, lane: Lane) -> bool:
+        """Whether the lane's own model is this program, judged by its layers and numbers.
 
-        Returns:
-            None if that model is another program after all, such as one that leaves a layer out for a rate of 0.
+        It is not if, for example, it leaves a layer out for a rate of 0.
         """
-        address = config_key({name: value for name, value in config.items() if name in self._dynamic})
-        if address not in self._numbers:
-            model = self.build(config, self._folds[0], seed=1)
-            found = dict(numbers_in(model))
-            same = _layers(model) == self._layers and found.keys() <= {*self.slots, *self._constants}
-            same = same and all(found.get(slot) == value for slot, value in self._constants.items())
-            same = same and self._has_constants(model)
-            rate = learning_rate_of(model.optimizer)
-            # What is left out, such as a regularizer or a weight decay, is one of strength 0.
-            self._numbers[address] = (
-                Numbers(
-                    tuple(found.get(slot, 0.0) for slot in self.slots),
-                    float(rate.value) if isinstance(rate, keras.Variable) else None,
-                )
-                if same
-                else None
-            )
-        return self._numbers[address]
-
-    def _has_constants(self, model: keras.Model) -> bool:
-        """Whether what is neither trained nor drawn has the template's initial values in another model of its fold."""
-        if self._sources is None:
-            return True
-        values = self._by_fold[self._folds[0]]
-        known = _values_by(model, self.template.model)
-        constant = [i for i in self._non_trainable if self._sources[i].place is None]
-        return all(np.array_equal(known.get(i, values[i]), values[i]) for i in constant)
+        return self._own_of(lane) is not None
 
     def start(self, lane: Lane) -> Start:
-        """Where a lane starts: the values that Keras would give its own model."""
-        seed = derive(self._problem.spec.seed, "weights", lane.trial, lane.fold)
-        numbers = self.numbers(lane.config)
-        assert numbers is not None, "asked before"
+        """Where a lane starts: with what Keras gives its own model."""
+        own = self._own_of(lane)
+        if own is None:
+            raise UnfusableError("a model built anew is another program")
+        if own.trainable is None or own.non_trainable is None:
+            assert self._prediction is not None, "the values are left out only then"
+            trainable, non_trainable = self._prediction.values(lane.fold, self._seed(lane))
+        else:
+            trainable, non_trainable = own.trainable, own.non_trainable
+            del self._own[self._address(lane)]  # values of many lanes take memory; should it start again, it is built
         optimizer: list[Value] = list(self.template.optimizer)
-        if numbers.learning_rate is not None and self._rate_index is not None:
-            optimizer[self._rate_index] = np.asarray(numbers.learning_rate, optimizer[self._rate_index].dtype)
-        drawn = self._sources_for(lane.config, numbers)
-        if drawn is None or self._sources is None:
-            trainable, non_trainable = self._from_model(lane, seed)
-            return Start(trainable, non_trainable, optimizer, list(numbers.in_slots))
-        seeds = seed_sequence(seed)
-        base = self._by_fold[lane.fold]
-        variables = self.template.model.variables
+        if own.learning_rate is not None and self._rate_index is not None:
+            optimizer[self._rate_index] = np.asarray(own.learning_rate, optimizer[self._rate_index].dtype)
+        return Start(trainable, non_trainable, optimizer, list(own.in_slots))
 
-        def value(source: Source, index: int) -> Value:
-            return base[index] if source.place is None else source.value(seeds, variables[index])
+    def _seed(self, lane: Lane) -> int:
+        return derive(self._problem.spec.seed, "weights", lane.trial, lane.fold)
 
-        trainable = [value(source, index) for source, index in zip(drawn, self._trainable, strict=True)]
-        non_trainable = [value(self._sources[index], index) for index in self._non_trainable]
-        return Start(trainable, non_trainable, optimizer, list(numbers.in_slots))
+    def _address(self, lane: Lane) -> _Address:
+        config = config_key({name: value for name, value in lane.config.items() if name in self._dynamic})
+        return (config, lane.trial, lane.fold) if (config, None, None) not in self._own else (config, None, None)
+
+    def _own_of(self, lane: Lane) -> Own | None:
+        """What the lane's own model says. Where starts can be predicted, one model speaks for all lanes of a config."""
+        address = self._address(lane)
+        if address not in self._own:
+            own = self._read(self.build(lane.config, lane.fold, seed=self._seed(lane)))
+            # For a rate of 0, Keras makes no seed generator, so that later layers draw other seeds.
+            if own is not None and self._prediction is not None and 0 not in self._rates(own):
+                address = (address[0], None, None)
+                own = replace(own, trainable=None, non_trainable=None)
+            self._own[address] = own
+        return self._own[address]
+
+    def _rates(self, own: Own) -> list[float]:
+        return [value for slot, value in zip(self.slots, own.in_slots, strict=True) if slot.owner == "layer"]
+
+    def _read(self, model: keras.Model) -> Own | None:
+        """Numbers and initial values of a lane's own model; None if it is another program after all."""
+        found = dict(numbers_in(model))
+        rate = learning_rate_of(model.optimizer)
+        same = _layers(model) == self._layers and found.keys() <= {*self.slots, *self._constants}
+        same = same and all(found.get(slot) == value for slot, value in self._constants.items())
+        same = same and isinstance(rate, keras.Variable) == (self._rate_index is not None)
+        values = _values_by(model, self.template.model) if same else None
+        if values is None:
+            return None
+        template = self.template
+        return Own(
+            # What is left out, such as a regularizer or a weight decay, is one of strength 0.
+            tuple(found.get(slot, 0.0) for slot in self.slots),
+            float(rate.value) if isinstance(rate, keras.Variable) else None,
+            [values[id(v)] for v in template.model.trainable_variables],
+            [values.get(id(v), v.value) for v in template.model.non_trainable_variables],
+        )
 
     @property
     def lane_bytes(self) -> int:
@@ -224,54 +232,16 @@ class Recipe:
         template = self.template
         return sum(v.nbytes for v in (*template.trainable, *template.non_trainable, *template.optimizer))
 
-    def _sources_for(self, config: Config, numbers: Numbers) -> list[Source] | None:
-        """Sources of the trainable variables for a config; None if they are not understood.
-
-        For a rate of 0, Keras makes no seed generator, so that later layers draw other seeds.
-        """
-        if self._sources is None:
-            return None
-        zeros = frozenset(
-            index
-            for index, (slot, value) in enumerate(zip(self.slots, numbers.in_slots, strict=True))
-            if slot.owner == "layer" and value == 0
-        )
-        if not zeros:
-            return [self._sources[i] for i in self._trainable]
-        if zeros not in self._patterns:
-            self._patterns[zeros] = self._sources_with_zeros(config)
-        return self._patterns[zeros]
-
-    def _sources_with_zeros(self, config: Config) -> list[Source] | None:
-        model = self.build(config, self._folds[0], seed=1)
-        twin = self.build(config, self._folds[0], seed=2)
-        places = {id(v): i for i, v in enumerate(model.variables)}
-        found = sources(model, 1)
-        values = [np.asarray(v.value) for v in model.variables]
-        if not explained(twin, 2, found, values, frozenset(places[id(v)] for v in model.non_trainable_variables)):
-            return None
-        mine = [found[places[id(v)]] for v in model.trainable_variables]
-        return mine if len(mine) == len(self._trainable) else None
-
-    def _from_model(self, lane: Lane, seed: int) -> tuple[list[Value], list[Value]]:
-        """The slow way: build the lane's own model."""
-        model = self.build(lane.config, lane.fold, seed=seed)
-        mine = self.template.model.variables
-        known = _values_by(model, self.template.model)
-        trainable: list[Value] = [v.value for v in model.trainable_variables]
-        if [t.shape for t in trainable] != [t.shape for t in self.template.trainable]:
-            raise UnfusableError("models of one signature differ in their shapes")
-        return trainable, [known.get(i, np.asarray(mine[i].value)) for i in self._non_trainable]
-
 
 def check_unshared(one: keras.Model, other: keras.Model) -> None:
-    """Refuse models that share layers: a template's layers are patched, and several threads trace them.
+    """Refuse models that share layers with weights, or such that a template patches, as several threads trace them.
 
     Raises:
         UnfusableError: With the name of a layer.
     """
-    if shared := shared_layers(one, other):
-        raise UnfusableError(f"its models share layers with each other, such as {shared[0].name!r}")
+    for layer in shared_layers(one, other):
+        if layer.weights or needs_patch(layer):
+            raise UnfusableError(f"its models share layers with each other, such as {layer.name!r}")
 
 
 def few_rows(problem: Problem) -> tuple[HostInputs, Array]:
@@ -289,17 +259,19 @@ def _layers(model: keras.Model) -> list[tuple[str, list[tuple[int, ...]]]]:
     ]
 
 
-def _values_by(model: keras.Model, like: keras.Model) -> dict[int, ArrayOnHost]:
-    """Values of a model's variables, by the places of those of another model with the same layers.
+def _values_by(model: keras.Model, like: keras.Model) -> dict[int, Value] | None:
+    """Values of a model's variables, by the ids of those of another model with the same layers; None if shapes differ.
 
     A layer with a rate of 0 lacks its seed generator's state.
     """
-    found: dict[int, ArrayOnHost] = {}
+    found: dict[int, Value] = {}
     for one, other in zip(flatten_layers(model), flatten_layers(like), strict=True):
         alike = len(one.variables) == len(other.variables)
         mine, theirs = (layer.variables if alike else _undrawn(layer) for layer in (one, other))
+        if [(v.shape, v.dtype) for v in mine] != [(v.shape, v.dtype) for v in theirs]:
+            return None
         found |= {id(to): np.asarray(v.value) for v, to in zip(mine, theirs, strict=True)}
-    return {i: found[id(v)] for i, v in enumerate(like.variables) if id(v) in found}
+    return found
 
 
 def _undrawn(layer: keras.layers.Layer) -> list[keras.Variable]:

@@ -12,7 +12,7 @@ from hpsearch.keras_internals.draws import quick_draws
 from hpsearch.training.engines.fit import release
 from hpsearch.training.engines.fused.checking import check_step
 from hpsearch.training.engines.fused.dynamic import candidates, layer_configs, middle
-from hpsearch.training.engines.fused.errors import NotDynamicError, UntraceableError, tracing
+from hpsearch.training.engines.fused.errors import NotDynamicError, UnfusableError, UntraceableError, tracing
 from hpsearch.training.engines.fused.lru_cache import LRUCache
 from hpsearch.training.engines.fused.program_digest import program_digest
 from hpsearch.training.engines.fused.recipe import Recipe, check_unshared, few_rows
@@ -35,6 +35,19 @@ class Job:
     signature: Signature
     lanes: list[Lane]
     dynamic: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A job's lanes, sorted.
+
+    Attributes:
+        programs: Lanes that can be trained, by program.
+        failed: Lanes whose model cannot be built, and why.
+    """
+
+    programs: list[tuple[Recipe, Job]]
+    failed: list[tuple[Lane, HpsearchError]]
 
 
 class Recipes:
@@ -77,7 +90,10 @@ class Recipes:
         while True:
             try:
                 [job] = self.jobs([Lane(0, 0, config)])
-                [(recipe, _)] = self.parts(job)
+                parts = self.parts(job)
+                for _, error in parts.failed:
+                    raise error
+                [(recipe, _)] = parts.programs
                 return recipe
             except NotDynamicError as error:
                 self._dynamic -= error.names
@@ -96,29 +112,39 @@ class Recipes:
             jobs.setdefault(signature, Job(signature, [], self._dynamic)).lanes.append(lane)
         return list(jobs.values())
 
-    def parts(self, job: Job) -> list[tuple[Recipe, Job]]:
+    def parts(self, job: Job) -> Parts:
         """The job's lanes by program: usually one for all. Some folds or single configs may need their own.
 
         Raises:
             NotDynamicError: Lanes that the job takes for one program are several.
             UnfusableError: They cannot be fused.
-            HpsearchError: The user's build function fails.
         """
-        parts: dict[Signature, tuple[Recipe, Job]] = {}
+        programs: dict[Signature, tuple[Recipe, Job]] = {}
+        failed: list[tuple[Lane, HpsearchError]] = []
         with self.building(), tracing():
             if job.dynamic != self._dynamic:  # another job has found out meanwhile that its lanes differ in more
                 raise NotDynamicError(job.dynamic - self._dynamic)
             for lane in job.lanes:
-                classes = self._classes(job.signature, lane.config)
-                folds = [fold for fold, one in enumerate(classes) if one == classes[lane.fold]]
-                dynamic = job.dynamic
-                recipe = self.recipe((job.signature, folds[0]), lane.config, folds, dynamic)
-                if recipe.numbers(lane.config) is None:
-                    dynamic &= {"epochs"}
-                signature = _signature(lane.config, dynamic), folds[0]
-                recipe = self.recipe(signature, lane.config, folds, dynamic)
-                parts.setdefault(signature, (recipe, Job(signature, [], dynamic)))[1].lanes.append(lane)
-        return list(parts.values())
+                try:
+                    recipe, signature, dynamic = self._recipe_for(lane, job)
+                except HpsearchError as error:  # the user's build function
+                    failed.append((lane, error))
+                else:
+                    programs.setdefault(signature, (recipe, Job(signature, [], dynamic)))[1].lanes.append(lane)
+        return Parts(list(programs.values()), failed)
+
+    def _recipe_for(self, lane: Lane, job: Job) -> tuple[Recipe, Signature, frozenset[str]]:
+        classes = self._classes(job.signature, lane.config)
+        folds = [fold for fold, one in enumerate(classes) if one == classes[lane.fold]]
+        dynamic = job.dynamic
+        recipe = self.recipe((job.signature, folds[0]), lane.config, folds, dynamic)
+        if not recipe.fits(lane):
+            dynamic &= {"epochs"}
+        signature = _signature(lane.config, dynamic), folds[0]
+        recipe = self.recipe(signature, lane.config, folds, dynamic)
+        if not recipe.fits(lane):
+            raise UnfusableError(f"the model of fold {lane.fold} is another program with another seed")
+        return recipe, signature, dynamic
 
     @contextmanager
     def building(self) -> Iterator[None]:
@@ -128,10 +154,10 @@ class Recipes:
 
     def _classes(self, signature: Signature, config: Config) -> tuple[int, ...]:
         """For every fold the number of its class: folds whose models are the same program share one."""
-        # A family's model knows its fold by what layers were adapted to, and their configs say so. Other code may put
-        # anything that it counts in the fold's rows into its program.
-        family = self._problem.spec.model.family is not None
-        address = None if family else signature
+        # A predictable model knows its fold by what layers were adapted to, and their configs say so. Other code may
+        # put anything that it counts in the fold's rows into its program.
+        predictable = self._problem.is_predictable
+        address = None if predictable else signature
         known = self._fold_classes.get(address)
         if known is not None:
             return known
@@ -143,7 +169,7 @@ class Recipes:
             if before is not None:
                 check_unshared(model, before)
             rows = few_rows(self._problem)
-            mine = layer_configs(model) if family else program_digest(Template(model, *rows), (), *rows)
+            mine = layer_configs(model) if predictable else program_digest(Template(model, *rows), (), *rows)
             if mine not in seen:
                 seen.append(mine)
             classes.append(seen.index(mine))

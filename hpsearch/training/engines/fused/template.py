@@ -80,17 +80,21 @@ class Template:
         return loss, (predicted, after)
 
     def gradients(
-        self, trainable: Values, non_trainable: Values, x: Inputs, y: jax.Array, mask: jax.Array
+        self, trainable: Values, non_trainable: Values, optimizer: Values, x: Inputs, y: jax.Array, mask: jax.Array
     ) -> tuple[tuple[jax.Array, tuple[jax.Array, Values]], Values]:
-        """What :meth:`loss` returns in training, and the gradients of the loss. Arguments are the same."""
+        """What :meth:`loss` returns in training, and the gradients that the optimizer takes.
 
-        def loss_of(weights: Values) -> tuple[jax.Array, tuple[jax.Array, Values]]:
-            return self.loss(weights, non_trainable, x, y, mask, training=True)
+        The arguments are those of :meth:`loss`, and the values of the optimizer's variables: it may scale the loss.
+        """
 
-        found: tuple[tuple[jax.Array, tuple[jax.Array, Values]], Values] = jax.value_and_grad(loss_of, has_aux=True)(
-            trainable
-        )
-        return found
+        def scaled(weights: Values) -> tuple[jax.Array, tuple[jax.Array, tuple[jax.Array, Values]]]:
+            loss, others = self.loss(weights, non_trainable, x, y, mask, training=True)
+            mapping = list(zip(self.model.optimizer.variables, optimizer, strict=True))
+            with keras.StatelessScope(state_mapping=mapping):
+                return self.model.optimizer.scale_loss(loss), (loss, others)
+
+        (_, found), gradients = jax.value_and_grad(scaled, has_aux=True)(trainable)
+        return found, gradients
 
     def update_metrics(
         self, metrics: Values, loss: jax.Array, y: jax.Array, predicted: jax.Array, mask: jax.Array
@@ -154,6 +158,16 @@ def check_kind(model: keras.Model) -> None:
         raise UnfusableError(f"the model has {len(model.outputs)} outputs")
     if model.optimizer is None:
         raise UnfusableError("the model is compiled without an optimizer")
+    for layer in flatten_layers(model, include_self=False):
+        if getattr(layer, "activity_regularizer", None) is not None:
+            raise UnfusableError(
+                f"layer {layer.name!r} has an activity regularizer, whose penalty sums over the rows of a batch"
+            )
+        if layer.compute_dtype in ("float16", "bfloat16"):
+            raise UnfusableError(
+                f"layer {layer.name!r} computes in {layer.compute_dtype}, where results depend on the order of sums: "
+                "a fused result would not be that of fit"
+            )
 
 
 def _current(scope: keras.StatelessScope, variable: keras.Variable, before: jax.Array) -> jax.Array:

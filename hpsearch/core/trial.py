@@ -148,7 +148,7 @@ class Champion(Wire):
         epochs: Number of epochs trained: the epoch of the trial's score + 1.
         curves: Training curves of the refit. There are no validation curves, because all development rows train.
         test: Test metrics by plain name, such as ``{"loss": …, "accuracy": …}``; empty without a test part.
-        path: The saved ``.keras`` file, relative to the study's working directory if possible.
+        path: The saved ``.keras`` or ``.weights.h5`` file, relative to the study's working directory if possible.
         sha256: Digest of that file, to detect changes.
         parameters: Number of weights.
         size_bytes: Size of the file.
@@ -169,3 +169,12 @@ class Champion(Wire):
     seconds: float
     mlflow_model: str = ""
     model_uri: str = ""
+
+    @property
+    def weights_only(self) -> bool:
+        """Whether the file holds weights for a model that the study's build function builds."""
+        return self.path.endswith(WEIGHTS_SUFFIX)
+
+
+WEIGHTS_SUFFIX = ".weights.h5"
+"""End of the name of a file of Keras that holds weights only."""

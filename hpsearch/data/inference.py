@@ -80,12 +80,14 @@ def infer_column(source: str, values: "pd.Series[str]", *, forced: bool) -> Infe
             source=source,
             column=name,
         )
-    if kind == "string":
+    mixed = kind in ("mixed", "mixed-integer") and all(isinstance(cell, str | int | float | bool) for cell in filled)
+    if kind == "string" or mixed:
         return _texts(source, values, filled)
-    if kind in ("mixed", "mixed-integer") and all(isinstance(cell, str | int | float | bool) for cell in filled):
-        return _texts(source, values, filled)
-    first = filled.iloc[0]
-    raise DataError(
+    raise _nested(source, name, filled.iloc[0])
+
+
+def _nested(source: str, name: str, first: object) -> DataError:
+    return DataError(
         f"{source}: column {name!r} holds values of type {type(first).__name__}, but a cell must be a number or a text",
         code="nested-column",
         hint=f'make one column per number; or leave it out: [data] ignore = ["{name}"]',

@@ -120,6 +120,8 @@ class Session:
         if champion.model_uri:
             return champion
         champion = self._with_mlflow_model(champion)
+        if champion.weights_only:
+            return champion
         return replace(champion, model_uri=self._tracker.champion_ready(replace(record, champion=champion)))
 
     def _with_mlflow_model(self, champion: Champion) -> Champion:
@@ -169,7 +171,7 @@ class Session:
             for note in tracking.notes:
                 self._ledger.add_note(record.name, note)
             champion = record.champion
-            if champion is None or champion.model_uri:
+            if champion is None or champion.model_uri or champion.weights_only:
                 return
             if tracking.model_uri:
                 self._ledger.set_champion(record.name, replace(champion, model_uri=tracking.model_uri))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hpsearch.core.files import write_atomically
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
+from hpsearch.core.trial import WEIGHTS_SUFFIX
 from hpsearch.data.dataset import Features
 from hpsearch.errors import ModelError
 from hpsearch.models.saving import load_model, load_weights, predict_alike, save_model, why_unloadable
@@ -19,8 +20,6 @@ from hpsearch.training.problem import Problem
 
 if TYPE_CHECKING:
     import keras
-
-_WEIGHTS = ".weights.h5"
 
 
 def save_champion(model: "keras.Model", problem: Problem, config: Config, folder: Path, x: Features) -> Path:
@@ -45,7 +44,7 @@ def save_champion(model: "keras.Model", problem: Problem, config: Config, folder
         path = folder / "champion.keras"
         write_atomically(path, lambda temporary: save_model(model, temporary))
         return path
-    path = folder / f"champion{_WEIGHTS}"
+    path = folder / f"champion{WEIGHTS_SUFFIX}"
     seed = _refit_seed(problem.spec)
     write_atomically(path, lambda temporary: _save_weights(model, problem, config, temporary, x, unloadable, seed=seed))
     return path
@@ -65,7 +64,7 @@ def load_champion(path: str | Path, spec: StudySpec, config: Config) -> "keras.M
 
 def is_weights(path: str | Path) -> bool:
     """Whether a champion's file holds weights only."""
-    return str(path).endswith(_WEIGHTS)
+    return str(path).endswith(WEIGHTS_SUFFIX)
 
 
 def check_keeping(model: "keras.Model", problem: Problem, config: Config, x: Features, *, seed: int) -> None:
@@ -84,7 +83,7 @@ def check_keeping(model: "keras.Model", problem: Problem, config: Config, x: Fea
     unloadable = why_unloadable(model, problem.spec, x)
     if unloadable is not None:
         with TemporaryDirectory() as folder:
-            _save_weights(model, problem, config, Path(folder) / f"model{_WEIGHTS}", x, unloadable, seed=seed)
+            _save_weights(model, problem, config, Path(folder) / f"model{WEIGHTS_SUFFIX}", x, unloadable, seed=seed)
 
 
 def _refit_seed(spec: StudySpec) -> int:

@@ -257,17 +257,10 @@ def test_padding_rows_stay_out_of_statistics_behind_a_mask():
     assert_same(results(engine, [lane])[0, 2].curves, results(FitEngine(problem), [lane])[0, 2].curves, tolerance=1e-5)
 
 
-def measured_as_a_whole(config, data):
-    model = network(data)
-    model.compile(model.optimizer, loss=model.loss, metrics=["accuracy", lambda y, p: keras.ops.max(p)])
-    return model
-
-
 @pytest.mark.parametrize(
     ("build", "reason"),
     [
         (recurrent_and_coupled, "the rows of a batch act on each other"),
-        (measured_as_a_whole, "a step of it cannot be traced: ValueError: "),
     ],
 )
 def test_models_that_only_fit_can_train_say_why(build, reason):

@@ -9,7 +9,7 @@ import pytest
 
 from hpsearch.core.trial import Champion, FoldResult
 from hpsearch.errors import LedgerError, SpecError
-from hpsearch.ledger import Ledger, StudyState
+from hpsearch.ledger import Ledger, StudyState, workspace
 from hpsearch.testing.synthetic import make_record, make_spec
 from tests.ledger.steps import CONFIG, add_trial, fold
 
@@ -45,7 +45,9 @@ def test_champion_state_notes_and_extension(ledger: Ledger) -> None:
     longer = make_spec(ledger.uri, trials=99)
     assert ledger.set_spec("synthetic", longer).spec == longer
     record = Ledger(ledger.uri).load("synthetic")
-    assert record.champion == champion
+    # The file is looked for in the study's folder, wherever that has been moved.
+    found = workspace.study_folder(ledger.uri, "synthetic") / "c.keras"
+    assert record.champion == replace(champion, path=str(found))
     assert record.state is StudyState.FINISHED
     assert record.notes == ("one", "two")
 

@@ -65,6 +65,8 @@ class Refitting(SyntheticExecutor):
         assert method is WorkerProtocol.refit
         (order,) = args
         self.refits += 1
+        order.folder.mkdir(parents=True, exist_ok=True)
+        self.file = order.folder / self.file.name
         self.file.write_text("model")
         folder = self.file.with_suffix(".mlflow")
         folder.mkdir(exist_ok=True)

@@ -93,8 +93,9 @@ def _is_mean_over_rows(model: keras.Model, y: jax.Array, predicted: PyTree) -> b
         return found
 
     with suppress(TypeError, ValueError):  # a loss of the user's may not take a single row
-        single = jnp.stack([loss(slice(row, row + 1)) for row in range(8)])
-        return _alike(single.mean(), loss(slice(0, 8)))
+        # All of them: only rows of one class may be weighted otherwise.
+        single = jnp.stack([loss(slice(row, row + 1)) for row in range(len(y))])
+        return _alike(single.mean(), loss(slice(0, len(y))))
     return False
 
 

@@ -10,8 +10,8 @@ from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
 from hpsearch.errors import DataError
 from hpsearch.ledger.record import StudyRecord
+from hpsearch.models.saved_file import custom_names, needs_tensorflow
 from hpsearch.portable.errors import RowsError
-from hpsearch.portable.saved import has_own_code, needs_tensorflow
 from hpsearch.training.environment import WorkerSettings, set_up
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
 
 def _backend(model_file: Path, trained_on: str) -> str:
     """JAX, which is imported in a second, unless the model needs the backend that has trained it."""
-    own = model_file.suffix != ".keras" or has_own_code(model_file)
+    own = model_file.suffix != ".keras" or bool(custom_names(model_file))
     return trained_on if own or needs_tensorflow(model_file) else "jax"
 
 

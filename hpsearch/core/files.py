@@ -5,6 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 
+def likely_encoding(start: bytes) -> str:
+    """The encoding of a text that is not UTF-8, from its first bytes, as Python calls it."""
+    return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "cp1252"
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Write next to the target, then move. A killed process leaves the old file or the new one.
 

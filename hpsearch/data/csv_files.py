@@ -4,11 +4,12 @@ import csv
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpsearch.core.files import likely_encoding
 from hpsearch.core.words import first_line, listed
 from hpsearch.errors import DataError
 from hpsearch.portable.columns import Column
@@ -89,7 +90,7 @@ class CsvFile:
             DataError: The file is no table. Missing columns are no error here.
         """
         header = self._header()
-        _check_twice(self.path, header)
+        check_twice(self.path, header)
         names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
         known = [column for column in columns if column.name in names]
         texts = {one.name for one in known if one.kind == "category" and one.name not in (inferred or ())}
@@ -160,22 +161,30 @@ class CsvFile:
             **self._given,
             **more,
         }
-        with _explained(self.path, len(names)), warnings.catch_warnings():
+        with _explained(self.path), warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(self.path, **options)
+            try:
+                return pd.read_csv(self.path, **options)
+            except pd.errors.ParserWarning:
+                self._check_widths(len(names))
+                raise
 
     def _check_short_rows(self, frame: "pd.DataFrame", header: Sequence[str]) -> None:
         """pandas fills short rows with empty cells. A short row has an empty last cell, so few files are read again."""
         if len(header) < 2 or not len(frame) or not frame.iloc[:, -1].isna().any():
             return
+        self._check_widths(len(header))
+
+    def _check_widths(self, wanted: int) -> None:
+        """Find the row that has another number of fields than the header, if the file's dialect is a plain one."""
         sep = str(self._given.get("sep", ","))
         if len(sep) != 1 or "comment" in self._given:
             return
         with self.path.open(encoding=str(self._given.get("encoding", "utf-8-sig")), newline="") as file:
             reader = csv.reader(file, delimiter=sep)
             for row in reader:
-                if row and len(row) < len(header):
-                    raise _ragged(self.path, reader.line_num, len(row), len(header))
+                if row and len(row) != wanted and any(row[wanted:] or [True]):
+                    raise _ragged(self.path, reader.line_num, len(row), wanted)
 
 
 def _is_typed(values: "pd.Series[str]") -> bool:
@@ -226,17 +235,18 @@ def _check_header(path: Path, header: Sequence[str], options: Mapping[str, objec
             path=str(path),
             separator=found[0],
         )
-    _check_twice(path, header)
+    check_twice(path, header)
 
 
-def _check_twice(path: Path, header: Sequence[str]) -> None:
+def check_twice(source: str | Path, header: Sequence[str]) -> None:
+    """Refuse two columns of one name; blank ones are another matter."""
     named = [name for name in header if name]
     if twice := next((name for name in named if named.count(name) > 1), None):
         raise DataError(
-            f"{path}: two columns are called {twice!r}",
+            f"{source}: two columns are called {twice!r}",
             code="duplicate-column",
             hint="rename one of them",
-            path=str(path),
+            source=str(source),
             column=twice,
         )
 
@@ -254,7 +264,7 @@ def _ragged(path: Path, line: int, found: int, wanted: int) -> DataError:
 
 
 @contextmanager
-def _explained(path: Path, fields: int = 0) -> Iterator[None]:
+def _explained(path: Path) -> Iterator[None]:
     """Say what is wrong with a file that pandas cannot read."""
     import pandas as pd
 
@@ -264,11 +274,9 @@ def _explained(path: Path, fields: int = 0) -> Iterator[None]:
         raise DataError(
             f"{path} is empty", code="empty-file", hint="a table needs a header row and data rows", path=str(path)
         ) from None
-    except pd.errors.ParserWarning:
-        raise _ragged(path, 2, _fields_in_second_row(path, fields), fields) from None
     except UnicodeDecodeError as error:
         raise _not_decoded(path, error) from None
-    except (ValueError, TypeError, OSError, LookupError) as error:  # parser and option errors
+    except (ValueError, TypeError, OSError, LookupError, pd.errors.ParserWarning) as error:  # parser and options
         long = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
         if long:
             raise _ragged(path, int(long[2]), int(long[3]), int(long[1])) from None
@@ -281,17 +289,9 @@ def _explained(path: Path, fields: int = 0) -> Iterator[None]:
         ) from None
 
 
-def _fields_in_second_row(path: Path, fields: int) -> int:
-    with suppress(OSError, UnicodeDecodeError, csv.Error), path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, csv.Sniffer().sniff(file.readline()))
-        return len(next(row for row in rows if row))
-    return fields + 1
-
-
 def _not_decoded(path: Path, error: UnicodeDecodeError) -> DataError:
     with path.open("rb") as file:
-        start = file.read(2)
-    guess = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "cp1252"
+        guess = likely_encoding(file.read(2))
     return DataError(
         f"{path} is not {error.encoding.upper()} text",
         code="bad-encoding",

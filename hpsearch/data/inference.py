@@ -214,15 +214,7 @@ def _are_dates(texts: "pd.Series[str]") -> bool:
 def _check_numbers(source: str, values: "pd.Series[str]", texts: "pd.Series[str]", parsed: NDArray[np.bool_]) -> None:
     """Refuse a column of numbers in which some cells are text."""
     name = str(values.name)
-    if (comma := comma_share(texts)) > 0.9:
-        raise DataError(
-            f"{source}: column {name!r} has numbers with a decimal comma, such as {texts.iloc[0]!r}",
-            code="decimal-comma",
-            hint=comma_hint(texts),
-            source=source,
-            column=name,
-            share=comma,
-        )
+    check_commas(source, name, texts)
     if parsed.mean() <= 0.5:
         return
     filled_row = int((~parsed).argmax())
@@ -242,21 +234,26 @@ def _check_numbers(source: str, values: "pd.Series[str]", texts: "pd.Series[str]
     )
 
 
-def comma_share(texts: "pd.Series[str]") -> float:
-    """The share of texts that are whole numbers or numbers with a decimal comma; 0 if none has a comma."""
-    few = texts.head(1000).astype(str)
-    if not few.str.contains(",", regex=False).any():
-        return 0.0
-    return float(few.str.fullmatch(r"\s*[+-]?\d+(,\d+)?([eE][+-]?\d+)?\s*").mean())
+def check_commas(source: str, name: str, texts: "pd.Series[str]") -> None:
+    """Refuse texts that are numbers with commas.
 
-
-def comma_hint(texts: "pd.Series[str]") -> str:
-    """What to do about numbers with commas."""
+    Raises:
+        DataError: They are; the hint says which option reads them.
+    """
     few = texts.head(1000)
     commas = few[few.str.contains(",", regex=False)]
+    if commas.empty or few.str.fullmatch(r"\s*[+-]?\d+(,\d+)*([eE][+-]?\d+)?\s*").mean() <= 0.9:
+        return
+    hint = '[data] options = { decimal = "," }'
     if commas.str.fullmatch(r"\s*[+-]?\d{1,3}(,\d{3})+\s*").all():
-        return '[data] options = { thousands = "," }; or { decimal = "," } if the comma comes before the fraction'
-    return '[data] options = { decimal = "," }'
+        hint = '[data] options = { thousands = "," }; or { decimal = "," } if the comma comes before the fraction'
+    raise DataError(
+        f"{source}: column {name!r} has numbers with commas, such as {commas.iloc[0]!r}",
+        code="decimal-comma",
+        hint=hint,
+        source=source,
+        column=name,
+    )
 
 
 def _decorated(name: str, texts: "pd.Series[str]") -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.core.words import did_you_mean, listed
+from hpsearch.data.csv_files import check_twice
 from hpsearch.data.dataset import Array
 from hpsearch.data.inference import counts_rows, infer_column
 from hpsearch.data.likeness import alike
@@ -251,15 +252,8 @@ def _without_nameless(source: str, frame: "pd.DataFrame", spec: "StudySpec") -> 
 
 def _check_names(source: str, frame: "pd.DataFrame") -> None:
     names = _names(frame)
+    check_twice(source, names)
     for name in names:
-        if names.count(name) > 1:
-            raise DataError(
-                f"{source}: two columns are called {name!r}",
-                code="duplicate-column",
-                hint="rename one of them",
-                source=source,
-                column=name,
-            )
         if not name.strip() or "/" in name:
             raise DataError(
                 f"{source}: {name!r} cannot be the name of a model's input",

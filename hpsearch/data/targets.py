@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hpsearch.core.facts import Task
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
-from hpsearch.data.inference import comma_hint, comma_share
+from hpsearch.data.inference import check_commas
 from hpsearch.data.likeness import alike
 from hpsearch.data.loaded import Loaded
 from hpsearch.errors import DataError
@@ -56,15 +56,8 @@ def _plain(source: str, values: "pd.Series[str]") -> Array:
     gaps = values.isna()
     filled = values[~gaps]
     kind = pd.api.types.infer_dtype(filled.astype(object), skipna=True)
-    if kind == "string" and (share := comma_share(filled.astype(str))) > 0.9:
-        raise DataError(
-            f"{source}: target {values.name!r} has numbers with a decimal comma, such as {filled.iloc[0]!r}",
-            code="decimal-comma",
-            hint=comma_hint(filled.astype(str)),
-            source=source,
-            column=str(values.name),
-            share=share,
-        )
+    if kind == "string":
+        check_commas(source, str(values.name), filled.astype(str))
     if kind in _NUMBERS or (kind == "string" and _are_amounts(filled.astype(str))):
         numbers = to_numbers(values.astype(object))
         return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan) if gaps.any() else numbers)

@@ -3,12 +3,10 @@
 A file names what is not Keras' own without its module. It is looked up beside the study's build function.
 """
 
-import json
 import re
 import sys
 import warnings
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +20,7 @@ from hpsearch.data.dataset import Array, Features
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.without_tensorflow import without_tensorflow
 from hpsearch.models.failures import as_model_errors
-from hpsearch.portable.saved import needs_tensorflow
+from hpsearch.models.saved_file import custom_names, names_in, needs_tensorflow
 from hpsearch.spec import StudySpec
 
 _HINT = (
@@ -63,12 +61,6 @@ def load_model(path: str | Path, spec: StudySpec, *, compile: bool = True) -> ke
             return keras.saving.load_model(path, custom_objects=objects, compile=compile, safe_mode=False)
 
 
-def custom_names(path: str | Path) -> set[str]:
-    """Registered names of the classes and functions in a ``.keras`` file that are not Keras' own."""
-    with zipfile.ZipFile(path) as file:
-        return set(_not_of_keras(json.loads(file.read("config.json"))))
-
-
 def load_weights(model: keras.Model, path: str | Path) -> None:
     """Read weights into a model that has been built as the one that they are of.
 
@@ -93,7 +85,7 @@ def why_unloadable(model: keras.Model, spec: StudySpec, x: Features) -> ModelErr
     """
     try:
         with without_tensorflow(), _explained(f"the model {model.name!r} cannot be saved", "cannot-save"):
-            if not set(_not_of_keras(keras.saving.serialize_keras_object(model))):
+            if not set(names_in(keras.saving.serialize_keras_object(model))):
                 return None
         with TemporaryDirectory() as folder:
             path = Path(folder) / "model.keras"
@@ -117,23 +109,6 @@ def predict_alike(model: keras.Model, other: keras.Model, x: Features) -> bool:
     """Whether two models predict the same, or the first one predicts by chance."""
     first, again, after = (_predicted(one, x) for one in (model, model, other))
     return not _equal(first, again) or _equal(first, after)
-
-
-def _not_of_keras(config: object) -> Iterator[str]:
-    """Registered names of the classes and functions in a model's config that are not Keras' own."""
-    if isinstance(config, dict):
-        module, kind = str(config.get("module")), config.get("class_name")
-        if kind == "__lambda__":
-            yield kind
-        elif "registered_name" in config and not _is_of_keras(module):
-            yield str(config["config"] if kind == "function" else config["registered_name"] or kind)
-    if isinstance(config, dict | list | tuple):
-        for one in config.values() if isinstance(config, dict) else config:
-            yield from _not_of_keras(one)
-
-
-def _is_of_keras(module: str) -> bool:
-    return module == "keras" or module.startswith("keras.")
 
 
 def _find(names: Iterable[str], spec: StudySpec) -> Mapping[str, object]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from hpsearch.core.files import likely_encoding
 from hpsearch.core.words import closest
 from hpsearch.errors import SpecError
 from hpsearch.spec.assembly import make_space
@@ -72,7 +73,7 @@ def parse_spec(text: str, *, origin: str = "study file", folder: str | Path = ".
 
 def _not_utf8(path: Path, error: UnicodeDecodeError) -> SpecError:
     data: bytes = error.object
-    found = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "Windows-1252 or Latin-1"
+    found = likely_encoding(data)
     line = data[: error.start].count(b"\n") + 1
     return SpecError(
         f"{path} cannot be read: it is not UTF-8 text, see line {line} (it may be {found})",

@@ -155,7 +155,7 @@ def input_example(dataset: Dataset) -> "pd.DataFrame | np.ndarray[tuple[int, ...
 def _make_card(dataset: Dataset, modules: Mapping[str, Path], champion: Champion) -> predictor.Card:
     import keras
 
-    from hpsearch.models.saving import custom_names
+    from hpsearch.models.saved_file import custom_names
 
     names = sorted(custom_names(champion.path))
     return card_of(dataset, backend=keras.backend.backend(), modules=list(modules) if names else [], names=names)

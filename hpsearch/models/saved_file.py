@@ -1,4 +1,4 @@
-"""What a saved ``.keras`` file needs, read without Keras."""
+"""What a saved ``.keras`` file has in it, read without Keras."""
 
 import json
 import zipfile
@@ -14,12 +14,19 @@ def needs_tensorflow(path: str | Path) -> bool:
     return any(str(one.get("class_name")) in _TENSORFLOW_LAYERS for one in _objects(_config(path)))
 
 
-def has_own_code(path: str | Path) -> bool:
-    """Whether a ``.keras`` file has classes or functions that are not Keras' own."""
-    named = [
-        one for one in _objects(_config(path)) if "registered_name" in one or one.get("class_name") == "__lambda__"
-    ]
-    return any(str(one.get("module")).partition(".")[0] != "keras" for one in named)
+def custom_names(path: str | Path) -> set[str]:
+    """Registered names of the classes and functions in a ``.keras`` file that are not Keras' own."""
+    return set(names_in(_config(path)))
+
+
+def names_in(config: object) -> Iterator[str]:
+    """Registered names of the classes and functions in a model's config that are not Keras' own."""
+    for one in _objects(config):
+        kind = one.get("class_name")
+        if kind == "__lambda__":
+            yield kind
+        elif "registered_name" in one and str(one.get("module")).partition(".")[0] != "keras":
+            yield str(one["config"] if kind == "function" else one["registered_name"] or kind)
 
 
 def _config(path: str | Path) -> object:
@@ -30,6 +37,6 @@ def _config(path: str | Path) -> object:
 def _objects(config: object) -> Iterator[dict[str, object]]:
     if isinstance(config, dict):
         yield config
-    if isinstance(config, dict | list):
+    if isinstance(config, dict | list | tuple):
         for one in config.values() if isinstance(config, dict) else config:
             yield from _objects(one)

@@ -39,6 +39,7 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
         ModelError: The champion needs code that the study's build module no longer has.
     """
     from hpsearch.data.card import card_of
+    from hpsearch.data.tables import data_error
     from hpsearch.portable.predictor import Predictor, model_inputs
 
     model_file = check_champion(record)
@@ -47,7 +48,7 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
     try:
         inputs = model_inputs(rows, card)  # before Keras is imported, which takes seconds
     except RowsError as error:
-        raise DataError(f"{file}: {error.what}", code=error.code, hint=error.hint, **error.values) from None
+        raise data_error(str(file), error) from None
     set_up(WorkerSettings(_backend(model_file, record.facts.backend)))
 
     from hpsearch.training.keeping import load_champion

@@ -15,8 +15,7 @@ from hpsearch.data.likeness import alike
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.targets import target_values
 from hpsearch.errors import DataError
-from hpsearch.portable.cells import category_code, category_texts
-from hpsearch.portable.cells import inputs_of as column_inputs
+from hpsearch.portable.cells import category_code, category_texts, table_inputs
 from hpsearch.portable.columns import Column
 from hpsearch.portable.errors import RowsError
 
@@ -201,29 +200,20 @@ def _categories(spec: "StudySpec") -> list[str]:
 
 
 def rows_of(source: str, frame: "pd.DataFrame", columns: Sequence[Column]) -> dict[str, Array]:
-    """The inputs of a table whose columns are known. Other columns are ignored.
-
-    A category that is new gets its code like any other, and the model treats it as unknown.
+    """The inputs of a table whose columns are known; see :func:`~hpsearch.portable.cells.table_inputs`.
 
     Raises:
-        DataError: A column is missing, or the model needs numbers and the column has text.
+        DataError: A column is missing, or its cells are not what it needs.
     """
-    missing = [column.name for column in columns if column.name not in frame.columns]
-    if missing:
-        raise DataError(
-            f"{source}: the model needs the columns {listed(column.name for column in columns)}, but "
-            f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} missing",
-            code="missing-columns",
-            hint=f"the file has {listed(frame.columns)}",
-            source=source,
-            missing=tuple(missing),
-        )
     try:
-        return {column.name: column_inputs(frame[column.name], column) for column in columns}
+        return table_inputs(frame, columns)
     except RowsError as error:
-        raise DataError(
-            f"{source}: {error.what}", code=error.code, hint=error.hint, source=source, **error.values
-        ) from None
+        raise data_error(source, error) from None
+
+
+def data_error(source: str, error: RowsError) -> DataError:
+    """The same, as an error of hpsearch."""
+    return DataError(f"{source}: {error.what}", code=error.code, hint=error.hint, source=source, **error.values)
 
 
 def _without_nameless(source: str, frame: "pd.DataFrame", spec: "StudySpec") -> tuple["pd.DataFrame", list[str]]:

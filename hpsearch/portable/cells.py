@@ -28,6 +28,26 @@ Cells: TypeAlias = "pd.Series[str]"
 _BOOLEANS = {"true": True, "false": False}
 
 
+def table_inputs(table: "pd.DataFrame", columns: Sequence[Column]) -> dict[str, NDArray[np.generic]]:
+    """The columns of a table as the model takes them. Other columns are ignored.
+
+    A category that is new gets its code like any other, and the model treats it as unknown.
+
+    Raises:
+        RowsError: A column is missing, or its cells are not what it needs.
+    """
+    missing = [column.name for column in columns if column.name not in table.columns]
+    if missing:
+        wanted, verb = ", ".join(column.name for column in columns), "is" if len(missing) == 1 else "are"
+        raise RowsError(
+            f"the model needs the columns {wanted}, but {', '.join(missing)} {verb} missing",
+            code="missing-columns",
+            hint=f"the rows have {', '.join(map(str, table.columns))}",
+            missing=tuple(missing),
+        )
+    return {column.name: inputs_of(table[column.name], column) for column in columns}
+
+
 def inputs_of(values: Cells, column: Column) -> NDArray[np.float32] | NDArray[np.int32]:
     """A column as the model takes it: float32 with NaN for empty cells, or int32 codes; shape ``(n_rows,)``.
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from .cells import category_texts, inputs_of, packed
+from .cells import category_texts, packed, table_inputs
 from .columns import Column
 from .errors import RowsError, RowsWarning
 
@@ -145,16 +145,7 @@ def predictions_table(predicted: NDArray[np.generic], classes: Sequence[str], in
 
 
 def _table_inputs(table: pd.DataFrame, card: Card) -> dict[str, NDArray[np.generic]]:
-    missing = [column.name for column in card.columns if column.name not in table.columns]
-    if missing:
-        wanted, verb = ", ".join(column.name for column in card.columns), "is" if len(missing) == 1 else "are"
-        raise RowsError(
-            f"the model needs the columns {wanted}, but {', '.join(missing)} {verb} missing",
-            code="missing-columns",
-            hint=f"the rows have {', '.join(map(str, table.columns))}",
-            missing=tuple(missing),
-        )
-    inputs: dict[str, NDArray[np.generic]] = {one.name: inputs_of(table[one.name], one) for one in card.columns}
+    inputs = table_inputs(table, card.columns)
     for column in card.columns:
         if column.name in card.categories:
             _warn_of_unknown(table[column.name], column, card.categories[column.name])

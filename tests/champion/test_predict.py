@@ -61,4 +61,5 @@ def test_a_table_must_have_the_models_columns(refused, tmp_path: Path) -> None:
     assert (error.code, error.values["missing"]) == ("data.missing-columns", ("b",))
     (tmp_path / "rows.csv").write_text("a,b,c\n1,2,3\n")
     error = refused(tmp_path / "rows.csv", ())
-    assert (error.code, error.values) == ("data.wrong-shape", {"found": (3,), "wanted": (2,)})
+    wanted = {"source": str(tmp_path / "rows.csv"), "found": (3,), "wanted": (2,)}
+    assert (error.code, error.values) == ("data.wrong-shape", wanted)

@@ -1,6 +1,5 @@
 """The numbers in names that Keras gives to layers and metrics: ``dense``, ``dense_1``, ``auc_2``."""
 
-import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -41,8 +40,10 @@ def _names_in(module: ModuleType) -> Mapping[str, int]:
     counts: dict[str, int] = {}
     for one in keras.tree.flatten([value for name, value in vars(module).items() if not name.startswith("__")]):
         if isinstance(one, keras.Layer | keras.Metric) and isinstance(one.name, str):
-            base, number = re.fullmatch(r"(.+?)(?:_(\d+))?", one.name).groups()  # type: ignore[union-attr]
-            counts[base] = max(counts.get(base, 0), int(number or 0) + 1)
+            base, _, number = one.name.rpartition("_")
+            if not base or not number.isdigit():
+                base, number = one.name, "0"
+            counts[base] = max(counts.get(base, 0), int(number) + 1)
     return counts
 
 

@@ -111,7 +111,9 @@ class CsvFile:
         """A table of rows for a model that takes one array: a first row of numbers is data, not names."""
         first = self._first_row()
         has_names = not _are_numbers(first, self.options) or _counts(first)
-        names = list(map(str, range(len(first))))
+        if has_names:
+            check_twice(self.path, first)
+        names = [name if has_names and name else str(place) for place, name in enumerate(first)]
         return self._parse(names, header=0 if has_names else None, blank_rows=len(first) == 1)
 
     def _first_row(self) -> list[str]:

@@ -134,3 +134,12 @@ def test_separators_of_several_characters(tmp_path, load):
     assert load("rows.csv", target="y", options={"sep": ";;"}).train.x["a"].tolist() == [1, 2, 4]
     (tmp_path / "rows.csv").write_text("a   y\n1  0.5\n2 1.5\n4    2\n")
     assert load("rows.csv", target="y", options={"sep": r"\s+"}).train.x["a"].tolist() == [1, 2, 4]
+
+
+def test_rows_of_numbers_keep_the_names_of_their_columns_for_messages(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b,\n1,many,3\n")
+    assert list(CsvFile(path, {}).read_numbers()) == ["a", "b", "2"]
+    path.write_text("a,a\n1,2\n")
+    with raises("data.duplicate-column", column="a"):
+        CsvFile(path, {}).read_numbers()

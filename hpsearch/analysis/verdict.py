@@ -167,13 +167,13 @@ def _beats(record: StudyRecord, best: Trial, baseline: Baseline) -> bool | None:
 
 
 def _compared(record: StudyRecord, best: Trial, baseline: Baseline, beats: bool | None) -> str:
-    metric, same = record.objective.metric, f"always saying {baseline.rule}"
+    metric, value = record.objective.metric, words.number(baseline.value)
     if beats:
-        return f"A model {same} has {words.number(baseline.value)}."
+        return f"Always saying {baseline.rule} scores {value}."
     how = "no" if beats is False else "not clearly"
     return (
-        f"The best trial's {metric} of {words.number(best.score)} is {how} better than that of a model {same}: "
-        f"{words.number(baseline.value)}."
+        f"The best trial's {metric} of {words.number(best.score)} is {how} better than always saying "
+        f"{baseline.rule}, which scores {value}."
     )
 
 

@@ -165,7 +165,7 @@ def _overview(spec: StudySpec, facts: StudyFacts) -> Table:
 
 
 def _baseline(found: Baseline) -> str:
-    return f"{found.value:.6g} for a model always saying {found.rule}"
+    return f"{found.value:.6g} by always saying {found.rule}"
 
 
 def _space_table(space: Space) -> Table:

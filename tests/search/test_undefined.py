@@ -78,9 +78,9 @@ def test_the_monitor_compares_as_soon_as_the_folds_with_a_value_have_an_epoch() 
 @pytest.mark.parametrize(
     ("scores", "said"),
     [
-        ((0.5, 0.6, 0.55), "is no better than that of a model always saying 'no'"),
+        ((0.5, 0.6, 0.55), "is no better than always saying 'no', which scores"),
         ((0.95, 0.2, 0.7), "is not clearly better than"),
-        ((0.1, 0.11, 0.12), "A model always saying 'no' has 0.1"),
+        ((0.1, 0.11, 0.12), "Always saying 'no' scores 0.1"),
     ],
 )
 def test_the_verdict_compares_with_a_model_that_always_says_the_same(tmp_path: Path, scores, said) -> None:

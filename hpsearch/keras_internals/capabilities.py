@@ -92,13 +92,15 @@ class Capabilities:
 def capabilities() -> Capabilities:
     """Try all private parts, once per process; takes 0.1 s on a computer that is not busy.
 
-    Names and random numbers of later models stay the same.
+    Names, random numbers and dtypes of later models stay the same.
     """
-    names, state = names_given(), random.getstate()
+    names, state, policy = names_given(), random.getstate(), keras.config.dtype_policy()
     try:
+        keras.config.set_dtype_policy("float32")  # under another one Keras wraps optimizers
         sample = _Sample()
         reasons = {one: _reason(partial(check, sample)) for one, check in _checks().items()}
     finally:
+        keras.config.set_dtype_policy(policy)
         random.setstate(state)
         count_names_from(names)
     return Capabilities(MappingProxyType({one: reason for one, reason in reasons.items() if reason}))

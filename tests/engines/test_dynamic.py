@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hpsearch.core.events import Bundle, Lane, LaneFailed, LaneFinished
+from hpsearch.keras_internals.capabilities import capabilities
 from hpsearch.training.engines import make_engine
 from hpsearch.training.engines.fit import FitEngine
 from hpsearch.training.engines.fused.engine import FusedEngine
@@ -284,3 +285,21 @@ def test_a_config_that_cannot_be_built_fails_alone():
     assert isinstance(ends[0], LaneFinished)
     assert "twelve is odd" in ends[1].failure.message
     assert not engine.take_notes()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_mixed_precision_is_named_as_what_cannot_be_fused(dtype):
+    policy = keras.config.dtype_policy()
+    capabilities.cache_clear()  # the probe, too, runs under the user's policy
+    keras.config.set_dtype_policy(f"mixed_{dtype}")
+    try:
+        plan = make_engine(make_problem('build = "nowhere:build"', "batch_size = 64\nepochs = 1", plain)).plan()
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert plan.engine == "fit"
+    assert f"computes in {dtype}" in plan.reason
+    assert capabilities().missing == {}
+
+
+def plain(config, data):
+    return network(data)

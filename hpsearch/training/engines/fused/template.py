@@ -73,6 +73,9 @@ class Template:
             )
         # Keras divides by the rows of the batch, padding included. The weights make up for it.
         weights = mask * (mask.shape[0] / jnp.maximum(mask.sum(), 1.0))
+        # Losses reduce the last axis of outputs, and leave one value per row, or per pixel or step of a row.
+        values_rank = max(getattr(predicted, "ndim", 2) - 1, 1)
+        weights = weights.reshape(-1, *(1,) * (values_rank - 1))
         with penalties(model, losses):
             loss, (_, after, _) = model.stateless_compute_loss(
                 trainable, after, self.metrics, x=x, y=y, y_pred=predicted, sample_weight=weights, training=training

@@ -258,16 +258,71 @@ def test_padding_rows_stay_out_of_statistics_behind_a_mask():
     assert_same(results(engine, [lane])[0, 2].curves, results(FitEngine(problem), [lane])[0, 2].curves, tolerance=1e-5)
 
 
+def coupled_inside(config, data):
+    """The operation that couples rows is in a model inside the model."""
+    inner_inputs = keras.Input((12,))
+    inner = keras.Model(inner_inputs, inner_inputs - keras.ops.mean(inner_inputs, axis=0, keepdims=True))
+    return network(data, lambda x: inner(keras.layers.Dense(12)(x)))
+
+
+def hardly_coupled(config, data):
+    return network(data, lambda x: x + 1e-3 * keras.ops.mean(x, axis=0, keepdims=True))
+
+
+class CoupledBackwards(keras.layers.Layer):
+    """Adds what is 0, and whose gradient is not."""
+
+    def call(self, x):
+        mean = keras.ops.mean(x, axis=0, keepdims=True)
+        return x + mean - keras.ops.stop_gradient(mean)
+
+
+def coupled_backwards(config, data):
+    return network(data, lambda x: CoupledBackwards()(keras.layers.Dense(12, name="before")(x)))
+
+
+class Counting(keras.layers.Layer):
+    """Adds up what it has seen, padding rows too."""
+
+    def build(self, shape):
+        self.total = self.add_weight(shape=(), initializer="zeros", trainable=False, name="total")
+
+    def call(self, x, training=False):
+        if training:
+            self.total.assign_add(keras.ops.sum(x))
+        return x
+
+
+def counting(config, data):
+    return network(data, lambda x: Counting(name="counting")(x))
+
+
 @pytest.mark.parametrize(
     ("build", "reason"),
     [
-        (recurrent_and_coupled, "the rows of a batch act on each other"),
+        (recurrent_and_coupled, "the rows of a batch act on each other in operation 'mean"),
+        (coupled_inside, "the rows of a batch act on each other in operation 'mean"),
+        (hardly_coupled, "the rows of a batch act on each other in operation 'mean"),
+        (coupled_backwards, "the gradient of 'before/kernel' depends on the batch as a whole"),
+        (counting, "the statistic 'counting/total' depends on the batch as a whole"),
     ],
 )
 def test_models_that_only_fit_can_train_say_why(build, reason):
     plan = make_engine(make_problem('build = "nowhere:build"', "batch_size = 64\nepochs = 1", build)).plan()
     assert plan.engine == "fit"
-    assert reason in plan.reason
+    assert reason in plan.reason, plan.reason
+
+
+def test_rows_in_their_own_order_train_as_with_fit():
+    space = "shuffle = [true, false]\nbatch_size = 64\nepochs = 2"
+    problem = make_problem('build = "nowhere:build"', space, plain)
+    engine = make_engine(problem)
+    assert isinstance(engine, FusedEngine)
+    lanes = [Lane(number, 1, {**FIXED, "shuffle": shuffle}) for number, shuffle in enumerate((True, False))]
+    fused, fit = results(engine, lanes), results(FitEngine(problem), lanes)
+    for lane in fused:
+        assert_same(fused[lane].curves, fit[lane].curves, tolerance=1e-5)
+    assert fused[0, 1].curves["loss"] != fused[1, 1].curves["loss"]
 
 
 def picky(config, data):

@@ -15,7 +15,7 @@ from hpsearch.training.engines.fused.pytree import Inputs, PyTree
 from hpsearch.training.engines.fused.template import Template
 
 
-def cause_of_difference(template: Template, x: Inputs, y: jax.Array, real: int) -> str:
+def cause_of_difference(template: Template, x: Inputs, y: jax.Array, real: int, differing: str) -> str:
     """What in a model makes rows that follow the real ones matter, in words.
 
     Args:
@@ -23,6 +23,7 @@ def cause_of_difference(template: Template, x: Inputs, y: jax.Array, real: int) 
         x: A batch of rows, padded at the end.
         y: Their targets.
         real: How many rows are real.
+        differing: What differs most, in words: "the gradient of dense/kernel".
     """
     model = template.model
     padded, alone = (_forward(template, x, rows, real) for rows in (len(y), real))
@@ -33,10 +34,12 @@ def cause_of_difference(template: Template, x: Inputs, y: jax.Array, real: int) 
         regularized = [layer.name for layer in flatten_layers(model) if getattr(layer, "activity_regularizer", None)]
         adding = f"layer {regularized[0]!r} has an activity regularizer" if regularized else "a layer adds a loss"
         return f"{adding} that sums over the rows of a batch"
+    if getattr(alone.predicted, "_keras_mask", None) is not None:
+        return "its predictions are masked, and Keras weights those that count by how many they are in the whole batch"
     if not _is_mean_over_rows(model, y[:real], alone.predicted):
         loss = model.loss if isinstance(model.loss, str) else getattr(model.loss, "name", None) or "of its own"
         return f"its loss {loss!r} is not the mean over its rows"
-    return "a metric, a penalty or a statistic of it looks at a batch as a whole"
+    return f"{differing} depends on the batch as a whole"
 
 
 class _Forward:
@@ -62,7 +65,9 @@ def _forward(template: Template, x: Inputs, rows: int, real: int) -> _Forward:
 @contextmanager
 def _recorded(model: keras.Model, outputs: dict[str, PyTree]) -> Iterator[None]:
     """Let every layer and operation of a model write down what it returns, by what to call it, in order."""
-    parts = {id(one): one for one in (*flatten_layers(model), *getattr(model, "operations", ()))}
+    layers = flatten_layers(model)
+    operations = [one for layer in layers for one in getattr(layer, "operations", ())]  # of models inside models, too
+    parts = {id(one): one for one in (*layers, *operations)}
     inner = [one for one in parts.values() if not isinstance(one, keras.Model | keras.layers.InputLayer)]
     before = {id(one): vars(one).get("call") for one in inner}
     for one in inner:

@@ -90,7 +90,8 @@ def keras_step(model: keras.Model, trainable: Any, non_trainable: Any, x: Any, y
     metrics = [v.value for v in model.metrics_variables]
     optimizer = [v.value for v in model.optimizer.variables]
     differentiated = jax.value_and_grad(model.compute_loss_and_updates, has_aux=True)
-    (loss, (_, predicted, after, updated)), gradients = differentiated(
+    # The first value is scaled as the optimizer asks; Keras reports the other one.
+    (_, (loss, predicted, after, updated)), gradients = differentiated(
         trainable, non_trainable, metrics, x, y, None, training=True, optimizer_variables=optimizer
     )
     logs, _ = model._update_metrics_variables(updated, loss, x, y, predicted, None)

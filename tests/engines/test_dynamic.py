@@ -313,6 +313,18 @@ def test_models_that_only_fit_can_train_say_why(build, reason):
     assert reason in plan.reason, plan.reason
 
 
+def scaled(config, data):
+    return network(data, optimizer=keras.optimizers.SGD(0.1, momentum=0.9, loss_scale_factor=8.0))
+
+
+def test_an_optimizer_that_scales_the_loss_trains_as_with_fit():
+    problem = make_problem('build = "nowhere:build"', "batch_size = 64\nepochs = 1", scaled)
+    engine = make_engine(problem)
+    assert isinstance(engine, FusedEngine)
+    lane = Lane(0, 1, FIXED)
+    assert_same(results(engine, [lane])[0, 1].curves, results(FitEngine(problem), [lane])[0, 1].curves, tolerance=1e-5)
+
+
 def test_rows_in_their_own_order_train_as_with_fit():
     space = "shuffle = [true, false]\nbatch_size = 64\nepochs = 2"
     problem = make_problem('build = "nowhere:build"', space, plain)

@@ -100,7 +100,9 @@ def test_the_keys_of_the_json_stay(tmp_path: Path, capsys) -> None:
         "reason": facts.plan.reason,
         "lifted": [],
         "trials_per_bundle": facts.plan.trials_per_bundle,
-        "window": facts.window,
+        "startup": facts.schedule.startup,
+        "batch": facts.schedule.batch,
+        "lag": facts.schedule.lag,
         "backend": facts.backend,
     }
     assert printed["backend"] == facts.machine.backend

@@ -38,8 +38,7 @@ family = {family}      # or build = "my_package.models:build"
 epoch = "best"         # the best epoch of the mean curve over folds, or "last"
 
 [search]
-tuner = "optuna"       # optuna: tpe gp cmaes qmc random grid · keras-tuner: bayesian random grid
-algorithm = "tpe"
+algorithm = "bayesian" # hpsearch: bayesian · optuna: tpe gp cmaes qmc random grid · keras-tuner: bayesian random grid
 trials = 20
 
 [pruning]

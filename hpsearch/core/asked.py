@@ -1,7 +1,7 @@
 """What KerasTuner code asks for. The code decides which hyperparameters a config has; a space can only learn it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from hpsearch.core.space import Config, Parameter, Space, Value
 from hpsearch.errors import ModelError
@@ -15,11 +15,13 @@ class Asked:
         declared: Those that it declares and gets a value of, with their ranges, in the order in which it asks.
         read: Those that it, Keras or an engine only reads.
         finished: Whether the code came to its end. If it raised, it may ask for more with other values.
+        values: What it got for those that it declares: the config's values, or its own defaults.
     """
 
     declared: Mapping[str, Parameter]
     read: frozenset[str] = frozenset()
     finished: bool = True
+    values: Mapping[str, Value] = field(default_factory=dict)
 
     def part(self, config: Config) -> dict[str, Value]:
         """What of `config` is used, in its order."""

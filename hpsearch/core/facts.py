@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import fmean
 
+from hpsearch.core.schedule import Schedule
 from hpsearch.core.space import Value
 from hpsearch.core.wire import Json, JsonObject, Wire
 from hpsearch.portable.columns import Column
@@ -249,24 +250,24 @@ class StudyFacts(Wire):
         plan: The engine, and the bundles that it prefers.
         machine: The machine that the workers run on.
         backend: The Keras backend that the workers are started with.
-        window: Number of trials that may be suggested before the first of them ends. Part of the study, because
-            suggestions depend on it.
+        schedule: Which results a suggestion may know.
         host: The machine that the driver ran on when the study began.
         git_commit: Commit of the working directory; None outside git.
         model_source: SHA-256 of the build function's file; None for families.
         compile_seconds: Time spent on building and compiling so far.
         nested: Results of nested validation; None without it.
         undefined: Metrics without a value in some folds.
+        default: The config of trial 0 if it is the model's own, as far as it is given; empty if the study has none.
         baseline: What the objective is for a model that says the same for all rows; None if it has no such value.
     """
 
-    VERSION = 2
+    VERSION = 3
 
     data: DataFacts
     plan: EnginePlan
     machine: MachineFacts
     backend: str
-    window: int
+    schedule: Schedule = field(default_factory=Schedule)
     host: HostFacts = field(default_factory=HostFacts)
     git_commit: str | None = None
     model_source: str | None = None
@@ -274,6 +275,7 @@ class StudyFacts(Wire):
     nested: NestedScores | None = None
     undefined: tuple[Undefined, ...] = ()
     baseline: Baseline | None = None
+    default: Mapping[str, Value] = field(default_factory=dict)
 
     def undefined_in(self, metric: str) -> tuple[int, ...]:
         """The folds in which a metric has no value."""
@@ -285,7 +287,12 @@ class StudyFacts(Wire):
 
     @classmethod
     def upgrade(cls, fields: JsonObject, version: int) -> JsonObject:
-        """Version 0 had backend and window in the plan, and the machine's facts at the top level."""
+        """Version 2 had a window in place of the schedule: how many trials could be suggested before the first ended.
+
+        Version 0 had backend and window in the plan, and the machine's facts at the top level.
+        """
+        if version == 2:
+            return {**fields, "schedule": _schedule_of(fields.pop("window", 1))}
         data, plan, host = fields.get("data"), fields.get("plan"), fields.get("host")
         assert isinstance(data, dict)
         assert isinstance(plan, dict)
@@ -299,8 +306,12 @@ class StudyFacts(Wire):
                 "device": fields.get("device") or "",
             },
             "backend": plan.get("backend") or "tensorflow",
-            "window": plan.get("window") or 1,
+            "schedule": _schedule_of(plan.get("window")),
             "host": host if isinstance(host, dict) else {},
             "compile_seconds": fields.get("compile_seconds") or 0.0,
             **known,
         }
+
+
+def _schedule_of(window: Json) -> JsonObject:
+    return {"lag": window - 1 if isinstance(window, int) and window > 0 else 0}

@@ -10,6 +10,7 @@ TUNERS = Registry(
     "hpsearch.tuners",
     "tuner",
     {
+        "hpsearch": "hpsearch.tuners.providers:HpsearchTuners",
         "optuna": "hpsearch.tuners.providers:OptunaTuners",
         "keras-tuner": "hpsearch.tuners.providers:KerasTunerTuners",
     },

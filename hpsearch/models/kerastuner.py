@@ -70,7 +70,8 @@ class KerasTunerModel:
         """
         build = self._try(config, data)
         declared = {name: to_parameter(self.address, name, [one], {}) for name, one in build.active().items()}
-        return Asked(declared, build.read, finished=build.error is None)
+        values = {name: build.values[name] for name in declared if name in build.values}
+        return Asked(declared, build.read, finished=build.error is None, values=values)
 
     def _try(self, values: Config, data: TrainingData) -> Build:
         """Build the model, and call a ``fit`` of its own with a model that only records the call."""

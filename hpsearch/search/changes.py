@@ -15,6 +15,15 @@ CHANGEABLE = (
 """Keys that results do not depend on, as prefixes: a study file may change them between two starts."""
 
 
+def with_defaults_as_begun(record: StudyRecord, spec: StudySpec, study_file: str) -> StudySpec:
+    """A study goes on as it began if a later hpsearch has another default for what its file leaves open."""
+    if record.study_file != study_file:
+        return spec
+    begun = record.spec.search
+    search = spec.search.model_copy(update={"tuner": begun.tuner, "algorithm": begun.algorithm})
+    return spec.model_copy(update={"search": search})
+
+
 def check_unchanged(record: StudyRecord, spec: StudySpec) -> None:
     """A study keeps its file: another one under the same name would mix results that cannot be compared.
 

@@ -1,8 +1,8 @@
 """The driver's loop: suggest → dispatch bundles → collect events → prune → ledger → observers.
 
-Suggestion `n` may know the results of trials up to ``n - window`` only; later ones count as running, whatever their
-true state. So the sequence of suggestions depends on seed and scores, never on timing, and a resumed study goes on
-with it.
+A suggestion knows the results that the study's :class:`~hpsearch.core.schedule.Schedule` gives its number; later
+trials count as running, whatever their true state. So the sequence of suggestions depends on seed and scores, never on
+timing, and a resumed study goes on with it.
 """
 
 import math
@@ -89,7 +89,7 @@ class Driver:
         self._record = record
         self._spec, self._objective = record.spec, record.objective
         self._ledger, self._executor, self._suggester = ledger, executor, suggester
-        self._plan, self._window, self._observer = record.facts.plan, record.facts.window, observer
+        self._plan, self._schedule, self._observer = record.facts.plan, record.facts.schedule, observer
         self._entering = Entering(record, ledger, suggester, self._note)
         self._interrupted = interrupted
         self._n_folds = record.facts.data.n_folds
@@ -177,10 +177,10 @@ class Driver:
             return False
         while self._first_unfinished < number and self._trials[self._first_unfinished].state.finished:
             self._first_unfinished += 1
-        return number - self._first_unfinished < self._window
+        return self._first_unfinished >= self._schedule.known(number)
 
     def _visible(self, number: int) -> list[Trial]:
-        known = number - self._window + 1
+        known = self._schedule.known(number)
         return [
             trial if trial.number < known or not trial.state.finished else Trial(trial.number, trial.config)
             for trial in self._trials
@@ -214,7 +214,8 @@ class Driver:
         if waiting and self._live[waiting[0]].retries:
             chosen = waiting[:1]
         else:
-            chosen = [number for number in waiting if not self._live[number].retries][: self._plan.trials_per_bundle]
+            fresh = [number for number in waiting if not self._live[number].retries]
+            chosen = fresh[: min(self._plan.trials_per_bundle, math.ceil(len(fresh) / self._executor.idle))]
         return [
             Lane(number, fold, self._trials[number].config)
             for number in chosen

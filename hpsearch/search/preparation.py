@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from hpsearch.core.asked import Asked
-from hpsearch.core.facts import HostFacts, StudyFacts, Undefined
+from hpsearch.core.facts import EnginePlan, HostFacts, StudyFacts, Undefined
 from hpsearch.core.registries import TUNERS
+from hpsearch.core.schedule import Schedule
 from hpsearch.core.space import Config, Space
 from hpsearch.core.user_code import source_digest
 from hpsearch.core.words import did_you_mean, listed
@@ -18,6 +19,7 @@ from hpsearch.executors import make_executor
 from hpsearch.executors.base import Executor
 from hpsearch.ledger import workspace
 from hpsearch.pruning import make_pruner
+from hpsearch.search.first_trials import check_tries, default_config, first_configs
 from hpsearch.search.suggesting import Suggester
 from hpsearch.spec import StudySpec, make_space
 from hpsearch.training.protocol import WorkerProtocol
@@ -26,6 +28,9 @@ from hpsearch.tuners.base import TunerProvider, TunerSettings
 
 _AHEAD = 4
 """Bundles to suggest ahead per slot if suggestions do not depend on results."""
+
+_BATCH, _BATCH_ON_GPU = 4, 8
+"""Trials that are suggested together when suggestions depend on results: docs/search-quality.md has what that costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStu
     data = executor.call(WorkerProtocol.describe_data)
     discovered = executor.call(WorkerProtocol.discover_space) if spec.model.build else {}
     space = make_space(spec, discovered)
+    check_tries(spec, space)
     # Fails early if the algorithm or the pruning rule cannot work, before anything is written.
     make_tuner(spec.search.tuner, spec.search.algorithm, tuner_settings(spec, space)).close()
     make_pruner(spec.pruning, spec.make_objective(), validation_ratio=data.validation_ratio)
@@ -106,21 +112,41 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStu
         )
     doubts = (*rehearsal.doubts, *(_undefined(metric, one, data.n_folds) for one in rehearsal.undefined))
     plan = executor.call(WorkerProtocol.plan)
-    independent = TUNERS.load_class(spec.search.tuner, TunerProvider).independent
-    ahead = _AHEAD if spec.search.algorithm in independent else 1
+    machine = executor.call(WorkerProtocol.describe_machine)
     facts = StudyFacts(
         data=data,
         plan=plan,
-        machine=executor.call(WorkerProtocol.describe_machine),
+        machine=machine,
         backend=backend,
-        window=executor.slots * plan.trials_per_bundle * ahead,
+        schedule=_schedule(spec, tuner_settings(spec, space), plan, executor.slots, on_gpu="gpu" in machine.device),
         host=HostFacts(platform.platform(), os.cpu_count()),
         git_commit=_git_commit(),
         model_source=source_digest(spec.model.build, spec.folder) if spec.model.build else None,
         undefined=rehearsal.undefined,
         baseline=rehearsal.baseline,
+        default=_default(spec, space, executor) if discovered or spec.model.family else {},
     )
     return PreparedStudy(executor, spec, space, facts, doubts=doubts, discovered=bool(discovered))
+
+
+def _default(spec: StudySpec, space: Space, executor: Executor) -> Config:
+    """The config of trial 0. A grid has its own order."""
+    if spec.search.algorithm == "grid":
+        return {}
+    asked = executor.call(WorkerProtocol.asked, {}) if spec.model.build else None
+    return default_config(spec, space, asked.values if asked else {})
+
+
+def _schedule(spec: StudySpec, settings: TunerSettings, plan: EnginePlan, slots: int, *, on_gpu: bool) -> Schedule:
+    """The schedule of a new study: as wide as results allow, and the same for any number of workers up to a batch."""
+    algorithm, provider = spec.search.algorithm, TUNERS.load_class(spec.search.tuner, TunerProvider)()
+    if algorithm in provider.independent:
+        return Schedule(lag=slots * plan.trials_per_bundle * _AHEAD - 1)
+    startup = provider.startup(algorithm, settings)
+    batch = spec.search.batch or (_BATCH_ON_GPU if on_gpu and plan.trials_per_bundle > 1 else _BATCH)
+    if slots > batch:  # so many workers should not wait for the slowest of them
+        return Schedule(startup, lag=slots - 1)
+    return Schedule(startup, batch)
 
 
 def _undefined(metric: str, found: Undefined, n_folds: int) -> str:
@@ -181,14 +207,15 @@ def tuner_settings(spec: StudySpec, space: Space) -> TunerSettings:
     )
 
 
-def make_suggester(spec: StudySpec, space: Space, executor: Executor) -> Suggester:
-    """The study's tuner, and for a build function the way to ask it what it uses."""
+def make_suggester(spec: StudySpec, space: Space, default: Config, executor: Executor) -> Suggester:
+    """The study's tuner, its first configs, and for a build function the way to ask it what it uses."""
 
     def ask(config: Config) -> Asked | None:
         return executor.call(WorkerProtocol.asked, config)
 
     settings = tuner_settings(spec, space)
-    return Suggester(spec.search.tuner, spec.search.algorithm, settings, ask if spec.model.build else None)
+    first = first_configs(spec, default)
+    return Suggester(spec.search.tuner, spec.search.algorithm, settings, ask if spec.model.build else None, first=first)
 
 
 def with_engine(spec: StudySpec, engine: str) -> StudySpec:

@@ -13,7 +13,7 @@ from hpsearch.errors import LedgerError, SpecError
 from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
-from hpsearch.search.changes import check_unchanged, with_trials
+from hpsearch.search.changes import check_unchanged, with_defaults_as_begun, with_trials
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import open_executor, prepare_study, with_engine
 from hpsearch.search.session import Session
@@ -41,6 +41,7 @@ def start(spec: StudySpec, text: str, observer: Observer) -> StudyRecord:
         if ledger.has(spec.name):
             record = ledger.load(spec.name)
             spec = _with_trials_as_resumed(record, spec, observer)
+            spec = with_defaults_as_begun(record, spec, text)
             check_unchanged(record, spec)
             return resume(spec.name, uri, observer=observer, changed=spec)
     with workspace.driving(uri, spec.name), tracking.environment(spec), ExitStack() as stack:

@@ -50,13 +50,23 @@ class Suggester:
         algorithm: As in ``[search] algorithm``.
         settings: With the study's space so far.
         ask: Asks a worker. None if the model is no KerasTuner code for sure.
+        first: The first configs, as far as they are given.
 
     Raises:
         SpecError: The tuner cannot be made.
     """
 
-    def __init__(self, tuner: str, algorithm: str, settings: TunerSettings, ask: Ask | None = None) -> None:
+    def __init__(
+        self,
+        tuner: str,
+        algorithm: str,
+        settings: TunerSettings,
+        ask: Ask | None = None,
+        *,
+        first: Sequence[Config] = (),
+    ) -> None:
         self._name, self._algorithm = tuner, algorithm
+        self._first = tuple(first)
         self._settings = settings
         self._ask = ask
         self._answers: dict[object, Asked] = {}
@@ -78,6 +88,10 @@ class Suggester:
         Raises:
             ModelError: The code does what engines cannot follow, or asks for new hyperparameters without end.
         """
+        if len(history) < len(self._first):
+            found = self.complete(history, self._first[len(history)])
+            if config_key(found.config) not in {config_key(trial.config) for trial in history}:
+                return found
         return self._closed(history, lambda: self._new(history))
 
     def complete(self, history: Sequence[Trial], given: Config) -> Suggestion:

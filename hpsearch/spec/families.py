@@ -4,13 +4,13 @@ The build functions import Keras. This module does not, so that the driver can i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hpsearch.core.facts import Task
 from hpsearch.core.hyperparameters import DEFAULT_EPOCHS
 from hpsearch.core.registries import MODEL_FAMILIES
 from hpsearch.core.registry import Objects
-from hpsearch.core.space import Choice, Constant, Float, Int, Parameter
+from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Value
 
 TRAINING: dict[str, Parameter] = {
     "learning_rate": Float(0.01, 0.04),
@@ -19,6 +19,11 @@ TRAINING: dict[str, Parameter] = {
     "optimizer": Choice(("sgd", "adam", "rmsprop")),
 }
 """Hyperparameters of the training, with their documented defaults. They are in the same space as the model's."""
+
+_DEFAULTS: dict[str, Value] = {
+    "learning_rate": 0.01, "batch_size": 32, "optimizer": "adam", "momentum": 0.9, "activation": "relu",
+    "batch_norm": False,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Family:
         space: The default space: the hyperparameters of the training and of the model.
         tasks: The tasks that it can learn.
         optional: Hyperparameters that are part of a config only if the study file names them.
+        defaults: What the model is like if nobody searches: trial 0 of a study, as near as its space comes.
         predictable: Models of a fold differ only in hyperparameters, in seeds that Keras draws, and in what their
             layers were adapted to. The fused engine need not build a model for every lane then.
     """
@@ -42,6 +48,7 @@ class Family:
     space: Mapping[str, Parameter]
     tasks: tuple[Task, ...] = tuple(Task)
     optional: tuple[str, ...] = ()
+    defaults: Mapping[str, Value] = field(default_factory=dict)
     predictable: bool = False
 
 
@@ -58,6 +65,7 @@ MLP = Family(
         "batch_norm": Constant(False),
     },
     optional=tuple(f"{name}_{layer}" for name in ("units", "dropout") for layer in range(1, 7)),
+    defaults={**_DEFAULTS, "layers": 2, "units": 128, "dropout": 0.2},
     predictable=True,
 )
 
@@ -78,6 +86,7 @@ CNN = Family(
         "batch_norm": Constant(False),
     },
     optional=("padding",),
+    defaults={**_DEFAULTS, "filters": 32, "dropout": 0.25, "dense_units": 128, "dense_dropout": 0.5},
     predictable=True,
 )
 

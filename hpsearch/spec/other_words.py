@@ -108,7 +108,6 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         "randomsearch": 'algorithm = "random"',
         "gridsearch": 'algorithm = "grid"',
         "bayesianoptimization": _ORACLE.format('"bayesian"'),
-        "bayesian": _ORACLE.format('"bayesian"'),
         "tpesampler": 'algorithm = "tpe"',
         "gaussian process": 'algorithm = "gp"',
     },

@@ -3,7 +3,16 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
@@ -145,13 +154,39 @@ class ObjectiveSection(_Section):
 class SearchSection(_Section):
     """How configs are proposed, and how many."""
 
-    tuner: Annotated[str, *_named(TUNERS)] = Field("optuna", description="what proposes configs")
-    algorithm: str = Field("tpe", description="optuna: tpe gp cmaes qmc random grid; keras-tuner: bayesian random grid")
+    tuner: Annotated[str, *_named(TUNERS)] = Field(
+        "hpsearch", description="what proposes configs; default: hpsearch, or optuna if the algorithm is one of its own"
+    )
+    algorithm: str = Field(
+        "bayesian",
+        description="hpsearch: bayesian; optuna: tpe gp cmaes qmc random grid; keras-tuner: bayesian random grid",
+    )
     trials: int = Field(20, ge=1, description="number of trials; a finite space may end sooner")
     max_hours: float | None = Field(None, gt=0, description="start no new trial after this time")
     startup_trials: int | None = Field(None, ge=1, description="random trials before the algorithm uses its model")
+    batch: int | None = Field(
+        None, ge=1, description="trials suggested together once results count; default: 4, with fused on a GPU 8"
+    )
     grid_points: int = Field(6, ge=2, description="number of values that a grid takes from a continuous range")
     max_failures: int = Field(3, ge=1, description="stop after this many failed trials in a row")
+    tries: list[dict[str, bool | int | float | str]] = Field(
+        [],
+        validation_alias=AliasChoices("try", "tries"),
+        description="configs to train first; what they leave open is suggested",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_says_the_other(cls, values: object) -> object:
+        """A tuner without an algorithm has its recommended one; an algorithm without a tuner is of whom has it."""
+        if not isinstance(values, dict):
+            return values
+        tuner, algorithm = values.get("tuner"), values.get("algorithm")
+        if algorithm is None and isinstance(tuner, str) and tuner in TUNERS.names():
+            return {**values, "algorithm": TUNERS.load_class(tuner, TunerProvider).algorithms[0]}
+        if tuner is None and algorithm is not None and algorithm != cls.model_fields["algorithm"].default:
+            return {**values, "tuner": "optuna"}
+        return values
 
     @field_validator("algorithm")
     @classmethod

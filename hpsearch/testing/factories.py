@@ -147,7 +147,6 @@ def make_facts(n_folds: int) -> StudyFacts:
         plan=EnginePlan("fused", "the model can be fused"),
         machine=MachineFacts({"python": "3.11.7", "keras": "3.15.1", "hpsearch": "0.1.0"}, "jax", "cpu"),
         backend="jax",
-        window=1,
         host=HostFacts("host", 2),
         git_commit="deadbeef" * 5,
     )

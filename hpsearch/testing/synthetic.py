@@ -17,6 +17,7 @@ from hpsearch.core.events import (
     WorkerDied,
 )
 from hpsearch.core.facts import DataFacts, EnginePlan, FoldSize, MachineFacts, StudyFacts, Task
+from hpsearch.core.schedule import Schedule
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Failure, FoldResult
@@ -74,7 +75,7 @@ def make_spec(ledger: str, **changes: Any) -> StudySpec:
     return parse_spec(STUDY.format(**{**values, **changes}))
 
 
-def make_record(spec: StudySpec, *, window: int = 1, trials_per_bundle: int = 1) -> StudyRecord:
+def make_record(spec: StudySpec, *, schedule: Schedule | None = None, trials_per_bundle: int = 1) -> StudyRecord:
     """A fresh study of `spec`, as the synthetic executor would describe it."""
     folds = spec.validation.folds
     facts = StudyFacts(
@@ -92,7 +93,7 @@ def make_record(spec: StudySpec, *, window: int = 1, trials_per_bundle: int = 1)
         plan=EnginePlan("fit", "synthetic", trials_per_bundle=trials_per_bundle),
         machine=MachineFacts({}, "jax", "none"),
         backend="jax",
-        window=window,
+        schedule=schedule or Schedule(),
     )
     return StudyRecord(
         name=spec.name, spec=spec, study_file="", space=make_space(spec), facts=facts, created=time.time()

@@ -39,6 +39,10 @@ class TunerProvider(ABC):
     algorithms: ClassVar[tuple[str, ...]]
     independent: ClassVar[frozenset[str]] = frozenset()
 
+    def startup(self, algorithm: str, settings: "TunerSettings") -> int:
+        """How many suggestions at the beginning of a study depend on no result; 0 unless the provider says more."""
+        return 0
+
     @abstractmethod
     def make(self, algorithm: str, settings: "TunerSettings") -> "Tuner":
         """A tuner with one of the algorithms.

@@ -174,6 +174,11 @@ def _start() -> _Child:
     return _Child(process, process.stdin, process.stdout, stderr)
 
 
+def startup_trials(settings: TunerSettings) -> int:
+    """Random trials before KerasTuner's Gaussian process takes over: by default 3 per searched hyperparameter."""
+    return settings.startup_trials or max(3, 3 * len(Dimensions(settings.space).searched))
+
+
 class Oracle(Algorithm):
     """``bayesian`` or ``random``: a fresh oracle for each suggestion, seeded by the trial's number.
 
@@ -197,9 +202,7 @@ class Oracle(Algorithm):
         self._seed = settings.seed
         self._dimensions = Dimensions(settings.space)
         self._described = describe(self._dimensions)
-        default = max(3, 3 * len(self._dimensions.searched))
-        # The model needs at least one score.
-        self._startup = default if settings.startup_trials is None else max(1, settings.startup_trials)
+        self._startup = startup_trials(settings)
         self._process = process
         self._close = close
 

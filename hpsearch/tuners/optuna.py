@@ -34,6 +34,9 @@ from hpsearch.tuners.distinct import Algorithm, DistinctTuner, GridTuner, Seen
 from hpsearch.tuners.enumeration import Enumeration
 from hpsearch.tuners.outcome import has_diverged, penalty, score_of
 
+STARTUP_TRIALS: Mapping[str, int] = {"tpe": 10, "gp": 10, "cmaes": 1}
+"""Random trials at the beginning of a study: Optuna's defaults."""
+
 
 def make(algorithm: str, settings: TunerSettings) -> Tuner:
     """A tuner with one of Optuna's algorithms.
@@ -54,8 +57,7 @@ def make(algorithm: str, settings: TunerSettings) -> Tuner:
         return DistinctTuner(settings, CmaEs(settings))
     if algorithm == "qmc":
         return DistinctTuner(settings, QuasiRandom(settings))
-    # Ten is Optuna's default for both.
-    startup = 10 if settings.startup_trials is None else settings.startup_trials
+    startup = settings.startup_trials or STARTUP_TRIALS.get(algorithm, 0)
     if algorithm == "random":
         return DistinctTuner(settings, Sampled(settings, lambda seed: RandomSampler(seed=seed)))
     if algorithm == "tpe":

@@ -3,6 +3,23 @@
 from hpsearch.tuners.base import Tuner, TunerProvider, TunerSettings
 
 
+class HpsearchTuners(TunerProvider):
+    """hpsearch's own algorithm."""
+
+    algorithms = ("bayesian",)
+
+    def make(self, algorithm: str, settings: TunerSettings) -> Tuner:
+        from hpsearch.tuners.bayesian import Bayesian
+        from hpsearch.tuners.distinct import DistinctTuner
+
+        return DistinctTuner(settings, Bayesian(settings))
+
+    def startup(self, algorithm: str, settings: TunerSettings) -> int:
+        from hpsearch.tuners.bayesian import STARTUP_TRIALS
+
+        return settings.startup_trials or STARTUP_TRIALS
+
+
 class OptunaTuners(TunerProvider):
     """Optuna's samplers."""
 
@@ -13,6 +30,11 @@ class OptunaTuners(TunerProvider):
         from hpsearch.tuners.optuna import make
 
         return make(algorithm, settings)
+
+    def startup(self, algorithm: str, settings: TunerSettings) -> int:
+        from hpsearch.tuners.optuna import STARTUP_TRIALS
+
+        return settings.startup_trials or STARTUP_TRIALS.get(algorithm, 0)
 
 
 class KerasTunerTuners(TunerProvider):
@@ -25,3 +47,8 @@ class KerasTunerTuners(TunerProvider):
         from hpsearch.tuners.keras_tuner import make
 
         return make(algorithm, settings)
+
+    def startup(self, algorithm: str, settings: TunerSettings) -> int:
+        from hpsearch.tuners.keras_tuner import startup_trials
+
+        return startup_trials(settings)

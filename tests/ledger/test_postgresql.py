@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.core.locks import is_study_held
+from hpsearch.core.schedule import Schedule
 from hpsearch.core.trial import TrialState
 from hpsearch.errors import LedgerError
 from hpsearch.ledger import Ledger, optuna_tables
@@ -78,14 +79,14 @@ def database(server: str, request: pytest.FixtureRequest) -> Callable[[str], str
 
 
 def test_kill_9_and_resume_go_on_as_an_uninterrupted_study(database: Callable[[str], str], tmp_path: Path) -> None:
-    whole = drive(f"sqlite:///{tmp_path}/whole.db", SyntheticExecutor(slots=2), window=2)
+    whole = drive(f"sqlite:///{tmp_path}/whole.db", SyntheticExecutor(slots=2), schedule=Schedule(startup=4, batch=2))
     ledger, trained = database("killed"), tmp_path / "trained.json"
     command = [sys.executable, "-m", "tests.search.drive", ledger, str(trained), "optuna", "tpe", "12", "22", "2"]
     assert subprocess.run(command, check=False).returncode == -9
     left = Ledger(ledger).load("synthetic")
     assert any(trial.state is TrialState.RUNNING for trial in left.trials)
     executor = SyntheticExecutor(slots=2)
-    resumed = drive(ledger, executor, window=2)
+    resumed = drive(ledger, executor, schedule=Schedule(startup=4, batch=2))
     assert [dict(trial.config) for trial in resumed.trials] == [dict(trial.config) for trial in whole.trials]
     assert [trial.score for trial in resumed.trials] == [trial.score for trial in whole.trials]
     assert [trial.folds for trial in resumed.trials] == [trial.folds for trial in whole.trials]

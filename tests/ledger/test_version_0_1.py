@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.core.facts import NestedScores, StudyFacts
+from hpsearch.core.schedule import Schedule
 from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState
 from hpsearch.ledger import Ledger, StudyState
 from hpsearch.ledger.places import study_folder
@@ -53,7 +54,7 @@ def test_the_facts_of_hpsearch_0_1_are_typed(ledger: Ledger) -> None:
     assert (facts.data.n_folds, facts.data.rows, facts.data.test_rows) == (3, 120, 30)
     assert facts.data.input_shape == (4,)
     assert facts.data.classes == ("setosa", "versicolor", "virginica")
-    assert (facts.window, facts.backend) == (8, "jax")
+    assert (facts.schedule, facts.backend) == (Schedule(lag=7), "jax")
     assert (facts.plan.engine, facts.plan.trials_per_bundle) == ("fused", 8)
     assert facts.machine.versions["hpsearch"] == "0.1.0"
     assert facts.machine.device == "cpu: cpu"

@@ -9,10 +9,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpsearch.core.schedule import Schedule
+from hpsearch.core.space import Config
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.driver import Driver
@@ -27,21 +29,22 @@ def drive(
     ledger_uri: str,
     executor: SyntheticExecutor,
     *,
-    window: int = 1,
+    schedule: Schedule | None = None,
     trials_per_bundle: int = 1,
     interrupted: Callable[[], bool] = lambda: False,
     observer: Observer | None = None,
     ask: Ask | None = None,
+    first: Sequence[Config] = (),
     **changes: Any,
 ) -> StudyRecord:
     """Search to the end; returns the study as the ledger then has it."""
     ledger = Ledger(ledger_uri, create=True)
     spec = make_spec(ledger_uri, **changes)
     if not ledger.has(spec.name):
-        ledger.create(make_record(spec, window=window, trials_per_bundle=trials_per_bundle))
+        ledger.create(make_record(spec, schedule=schedule, trials_per_bundle=trials_per_bundle))
     record = ledger.load(spec.name)
     settings = TunerSettings(record.space, "maximize", spec.seed, startup_trials=4, grid_points=3)
-    suggester = Suggester(spec.search.tuner, spec.search.algorithm, settings, ask)
+    suggester = Suggester(spec.search.tuner, spec.search.algorithm, settings, ask, first=first)
     try:
         Driver(
             record,
@@ -57,7 +60,7 @@ def drive(
     return ledger.load(spec.name)
 
 
-def main(ledger_uri: str, trained: str, tuner: str, algorithm: str, trials: int, kill_at: int, window: int) -> None:
+def main(ledger_uri: str, trained: str, tuner: str, algorithm: str, trials: int, kill_at: int, slots: int) -> None:
     """Drive until the `kill_at`-th round of epochs, then die as by ``kill -9``."""
     left = [kill_at]
 
@@ -67,8 +70,10 @@ def main(ledger_uri: str, trained: str, tuner: str, algorithm: str, trials: int,
             Path(trained).write_text(json.dumps(executor.trained))
             os.kill(os.getpid(), signal.SIGKILL)
 
-    executor = SyntheticExecutor(slots=window, on_epoch=countdown)
-    drive(ledger_uri, executor, window=window, tuner=tuner, algorithm=algorithm, trials=trials)
+    executor = SyntheticExecutor(slots=slots, on_epoch=countdown)
+    drive(
+        ledger_uri, executor, schedule=Schedule(startup=4, batch=slots), tuner=tuner, algorithm=algorithm, trials=trials
+    )
 
 
 if __name__ == "__main__":

@@ -5,10 +5,12 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hpsearch.core.events import Bundle
+from hpsearch.core.schedule import Schedule
 from hpsearch.core.trial import Failure, FailureKind, Trial, TrialState
 from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.ledger.record import StudyRecord
@@ -74,18 +76,19 @@ def test_after_kill_9_and_resume_the_sequence_is_that_of_an_uninterrupted_study(
     if algorithm == "gp":
         pytest.importorskip("torch", reason="the gp extra is not installed")
     trials = 9 if tuner == "keras-tuner" else 12
-    window = 2
-    options = {"tuner": tuner, "algorithm": algorithm, "trials": trials}
-    whole = drive(f"sqlite:///{tmp_path}/whole.db", SyntheticExecutor(slots=window), window=window, **options)
+    slots = 2
+    options: dict[str, Any] = {"tuner": tuner, "algorithm": algorithm, "trials": trials}
+    options["schedule"] = Schedule(startup=4, batch=slots)
+    whole = drive(f"sqlite:///{tmp_path}/whole.db", SyntheticExecutor(slots=slots), **options)
     ledger = f"sqlite:///{tmp_path}/killed.db"
     kill_at = 22
-    numbers = map(str, (trials, kill_at, window))
+    numbers = map(str, (trials, kill_at, slots))
     trained = tmp_path / "trained.json"
     command = [sys.executable, "-m", "tests.search.drive", ledger, str(trained), tuner, algorithm, *numbers]
     assert subprocess.run(command, check=False).returncode == -9
     before = json.loads(trained.read_text())
-    executor = SyntheticExecutor(slots=window)
-    resumed = drive(ledger, executor, window=window, **options)
+    executor = SyntheticExecutor(slots=slots)
+    resumed = drive(ledger, executor, **options)
     assert configs(resumed) == configs(whole)
     assert [trial.score for trial in resumed.trials] == [trial.score for trial in whole.trials]
     assert 0 < len(before) < 3 * trials
@@ -99,23 +102,33 @@ def test_timing_of_parallel_workers_does_not_change_the_suggestions(tmp_path: Pa
     for seed in range(3):
         shuffled = random.Random(seed)
         executor = SyntheticExecutor(slots=3, order=shuffled.randrange)
-        runs.append(drive(f"sqlite:///{tmp_path}/{seed}.db", executor, window=3, algorithm=algorithm))
+        runs.append(drive(f"sqlite:///{tmp_path}/{seed}.db", executor, schedule=Schedule(lag=2), algorithm=algorithm))
     assert configs(runs[0]) == configs(runs[1]) == configs(runs[2])
 
 
-def test_a_suggestion_knows_no_result_inside_the_window(ledger: str) -> None:
-    seen: list[int] = []
+@pytest.mark.parametrize(
+    ("schedule", "known"),
+    [
+        (Schedule(lag=2), [0, 0, 0, 1, 2, 3, 4, 5]),
+        (Schedule(startup=3, batch=2), [0, 0, 0, 3, 3, 5, 5, 7]),
+        (Schedule(startup=3, batch=2, lag=1), [0, 0, 0, 2, 2, 4, 4, 6]),
+        (Schedule(batch=4), [0, 0, 0, 0, 4, 4, 4, 4]),
+    ],
+)
+def test_a_suggestion_waits_for_the_results_that_it_may_know(ledger: str, schedule: Schedule, known: list[int]) -> None:
+    seen: list[tuple[str, int]] = []
 
     class Watching(Observer):
         def trial_started(self, trial: Trial) -> None:
-            seen.append(trial.number)
+            seen.append(("began", trial.number))
 
         def trial_finished(self, trial: Trial) -> None:
-            seen.append(-trial.number)
+            seen.append(("ended", trial.number))
 
-    drive(ledger, SyntheticExecutor(slots=3), window=3, observer=Watching(), trials=6)
-    for number in range(3, 6):
-        assert seen.index(-(number - 3)) < seen.index(number)
+    assert [schedule.known(number) for number in range(8)] == known
+    drive(ledger, SyntheticExecutor(slots=3), schedule=schedule, observer=Watching(), trials=8)
+    for number, before in enumerate(known):
+        assert {("ended", one) for one in range(before)} <= set(seen[: seen.index(("began", number))])
 
 
 def test_an_exhausted_space_ends_the_study_with_a_word(ledger: str) -> None:
@@ -157,7 +170,7 @@ def test_later_errors_fail_their_trial_until_there_are_too_many_in_a_row(ledger:
 
 
 def test_the_trials_of_a_bundle_whose_worker_died_train_again_each_alone(ledger: str, tmp_path: Path) -> None:
-    together = {"window": 4, "trials_per_bundle": 4, "trials": 8}
+    together = {"schedule": Schedule(batch=4), "trials_per_bundle": 4, "trials": 8}
     whole = drive(f"sqlite:///{tmp_path}/whole.db", SyntheticExecutor(), **together)
     first: list[bool] = []
 
@@ -175,7 +188,7 @@ def test_the_trials_of_a_bundle_whose_worker_died_train_again_each_alone(ledger:
 
 def test_a_trial_that_keeps_killing_its_worker_fails_and_the_others_complete(ledger: str) -> None:
     executor = SyntheticExecutor(dies=lambda bundle: 2 in bundle.trials)
-    record = drive(ledger, executor, window=4, trials_per_bundle=4, trials=6)
+    record = drive(ledger, executor, schedule=Schedule(batch=4), trials_per_bundle=4, trials=6)
     assert [trial.number for trial in record.trials if trial.state is not TrialState.COMPLETE] == [2]
     assert record.trials[2].failure == Failure(
         "worker", "worker process ended with signal 9 (3 times; max_retries = 2)"

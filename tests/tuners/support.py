@@ -1,4 +1,4 @@
-"""The nine algorithms, for all tuner tests."""
+"""All algorithms, for all tuner tests."""
 
 import importlib.util
 from functools import partial
@@ -17,12 +17,18 @@ ALGORITHMS = {name: TUNERS.load_class(name, TunerProvider).algorithms for name i
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="algorithm 'gp' needs PyTorch")
 
 
-def _marks(algorithm: str) -> list[pytest.MarkDecorator]:
-    return {"gp": [needs_torch], "bayesian": [pytest.mark.slow]}.get(algorithm, [])
+_SLOW = {("keras-tuner", "bayesian"), ("optuna", "gp")}
+"""A suggestion costs up to a second."""
+
+
+def _marks(tuner: str, algorithm: str) -> list[pytest.MarkDecorator]:
+    return {("optuna", "gp"): [needs_torch], ("keras-tuner", "bayesian"): [pytest.mark.slow]}.get(
+        (tuner, algorithm), []
+    )
 
 
 PAIRS = [
-    pytest.param((tuner, algorithm), id=f"{tuner}-{algorithm}", marks=_marks(algorithm))
+    pytest.param((tuner, algorithm), id=f"{tuner}-{algorithm}", marks=_marks(tuner, algorithm))
     for tuner, algorithms in ALGORITHMS.items()
     for algorithm in algorithms
 ]
@@ -47,12 +53,12 @@ def case(pair: Pair, child: keras_tuner_tuners.OracleProcess) -> TunerCase:
     """What the contract checks. KerasTuner's tuners share one child process, which keeps no state between requests."""
     tuner, algorithm = pair
     make = partial(keras_tuner_tuners.make, child=child) if tuner == "keras-tuner" else partial(make_tuner, tuner)
-    return TunerCase(partial(make, algorithm), slow=algorithm in ("bayesian", "gp"))
+    return TunerCase(partial(make, algorithm), slow=pair in _SLOW)
 
 
 def asks(pair: Pair, many: int, few: int) -> int:
-    """How many suggestions to test: a Bayesian one costs up to a second."""
-    return few if pair[1] in ("bayesian", "gp") else many
+    """How many suggestions to test."""
+    return few if pair in _SLOW else many
 
 
 def square(config: Config) -> float:

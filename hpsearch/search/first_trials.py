@@ -1,0 +1,75 @@
+"""The configs that a study begins with: the model's defaults, then those that the study file wants tried."""
+
+from collections.abc import Mapping, Sequence
+
+from hpsearch.core.space import Config, Float, Parameter, Space, Value
+from hpsearch.core.words import closest, did_you_mean, listed
+from hpsearch.errors import SpecError
+from hpsearch.spec import StudySpec
+from hpsearch.spec.families import FAMILIES
+
+
+def default_config(spec: StudySpec, space: Space, of_code: Mapping[str, Value]) -> Config:
+    """What the model is like without a search, as near as the space comes to it; empty if nobody can say.
+
+    Args:
+        spec: The study file.
+        space: The study's space.
+        of_code: The defaults of KerasTuner code; empty for other models.
+    """
+    known = FAMILIES[spec.model.family].defaults if spec.model.family else of_code
+    found: dict[str, Value] = {}
+    for name, parameter in space.items():
+        if name in known and space.is_active(name, found):
+            found[name] = nearest(parameter, known[name])
+        elif (values := parameter.values()) is not None and len(values) == 1 and space.is_active(name, found):
+            found[name] = values[0]
+    return found if any(name in known for name in space.searched()) else {}
+
+
+def nearest(parameter: Parameter, value: Value) -> Value:
+    """The value of a parameter next to a given one; its first value if they cannot be compared."""
+    if parameter.contains(value):
+        return value
+    number = None if isinstance(value, bool | str) else value
+    if isinstance(parameter, Float) and parameter.values() is None:
+        return parameter.low if number is None else min(max(float(number), parameter.low), parameter.high)
+    values: Sequence[Value] = parameter.values() or ()
+    numbers = [one for one in values if not isinstance(one, bool | str)]
+    if number is None or len(numbers) < len(values):
+        return values[0]
+    return min(numbers, key=lambda one: abs(one - number))
+
+
+def check_tries(spec: StudySpec, space: Space) -> None:
+    """Refuse a ``[[search.try]]`` that the space does not have.
+
+    Raises:
+        SpecError: A hyperparameter or a value is not in the space.
+    """
+    for number, config in enumerate(spec.search.tries):
+        for name, value in config.items():
+            key = f"search.try.{number}.{name}"
+            if name not in space:
+                if not space.is_exact:  # KerasTuner code may ask for it later
+                    continue
+                raise SpecError(
+                    f"{key}: not in the space{did_you_mean(name, space)}; it has {listed(space, most=20)}",
+                    code="unknown-hyperparameter",
+                    key=key,
+                    name=name,
+                    closest=closest(name, space),
+                )
+            if not space[name].contains(value):
+                raise SpecError(
+                    f"{key}: {value!r} is outside the space",
+                    code="outside-space",
+                    hint=f"widen {name} in [space], or try a value that it has",
+                    key=key,
+                    value=value,
+                )
+
+
+def first_configs(spec: StudySpec, default: Config) -> Sequence[Config]:
+    """What the first trials are, as far as it is given: values for some or all hyperparameters."""
+    return [default, *spec.search.tries] if default else list(spec.search.tries)

@@ -41,8 +41,11 @@ _APART = 0.04
 What differs less teaches less than the folds' noise hides.
 """
 
-_EXPLORES_EVERY = 4
-"""One suggestion of so many goes where the process knows least. It may be wrong about where the best is."""
+_STALE = 6
+"""After so many trials without a better one, every other suggestion goes where the process knows least.
+
+It is then wrong about where the best is, or has found it.
+"""
 
 _MOST_OBSERVATIONS = 300
 """Trials that the process takes in: the best half of them, and the latest. Its cost grows with their cube."""
@@ -94,7 +97,7 @@ class Bayesian(Algorithm):
         best = [known[i].config for i in np.argsort(-y)[:5]]
         configs, points = self._candidates(number, best)
         mean, deviation = process.predict(points)
-        if number % _EXPLORES_EVERY == _EXPLORES_EVERY - 1:
+        if number % 2 and _stale(y) >= _STALE:
             merit = deviation
         else:
             # The best that is believed, not the best that was seen: of noisy scores the largest is the luckiest.
@@ -146,6 +149,12 @@ class Bayesian(Algorithm):
             return float(np.exp(there)) if dimension.log else there
 
         return self._dimensions.build(answer)
+
+
+def _stale(y: Floats) -> int:
+    """For how many trials none has been better than the best before by more than little."""
+    good = y >= y.max() - 0.05 * (y.max() - np.median(y))
+    return len(y) - 1 - int(np.argmax(good))
 
 
 def _latest_and_best(y: Floats) -> list[int]:

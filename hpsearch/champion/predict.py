@@ -87,6 +87,9 @@ def _rows(file: Path, data: DataFacts, options: Mapping[str, object]) -> "pd.Dat
 def _array(file: Path, arrays: Mapping[str, Array]) -> Array:
     if "x" not in arrays:
         raise DataError(
-            f"{file}: needs an array x, but has {listed(arrays) or 'nothing'}", code="no-array", found=tuple(arrays)
+            f"{file}: needs an array x, but has {listed(arrays) or 'nothing'}",
+            code="no-array",
+            hint="write it with numpy.savez(path, x=…)",
+            found=tuple(arrays),
         )
     return arrays["x"]

@@ -4,7 +4,7 @@ import csv
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,10 +56,12 @@ class CsvFile:
         names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
         frame = self._parse(names)
         self._check_short_rows(frame, header)
+        frame = self._with_exact_numbers(frame, names)
         texts = [name for name in names if not _is_typed(frame[name]) or name in as_text]
         if texts:
             raw = self._parse(names, usecols=texts, dtype=str, keep_default_na=False, na_values=self._na_values)
             frame = frame.assign(**{name: raw[name] for name in texts})
+            self._check_points(frame[[name for name in texts if name not in as_text]])
         return frame
 
     def leading_zeros(self, frame: "pd.DataFrame") -> list[str]:
@@ -105,7 +107,7 @@ class CsvFile:
             blank_rows=len(names) == 1,
         )
         self._check_short_rows(frame, header)
-        return frame
+        return self._with_exact_numbers(frame, names, blank_rows=len(names) == 1)
 
     def read_numbers(self) -> "pd.DataFrame":
         """A table of rows for a model that takes one array: a first row of numbers is data, not names."""
@@ -140,8 +142,9 @@ class CsvFile:
         own = {name: value for name, value in self.options.items() if name not in ("header", "na_values")}
         given = {**({"sep": "\t"} if self.path.suffix.lower() == ".tsv" else {}), **own}
         sep = given.get("sep")
-        # pandas' quick reader takes one character, or any number of blanks.
-        slow = isinstance(sep, str) and len(sep) > 1 and sep != r"\s+"
+        # pandas' quick reader takes one character, or any number of blanks. It does not see marks that are not ASCII.
+        marks = (str(given.get(name, "")) for name in ("sep", "thousands", "decimal"))
+        slow = (isinstance(sep, str) and len(sep) > 1 and sep != r"\s+") or not all(map(str.isascii, marks))
         return {**given, "engine": "python"} if slow else {**given, "low_memory": False}
 
     @property
@@ -171,6 +174,35 @@ class CsvFile:
                 self._check_widths(len(names))
                 raise
 
+    def _with_exact_numbers(self, frame: "pd.DataFrame", names: list[str], **more: bool) -> "pd.DataFrame":
+        """Whole numbers beyond 2^53 as such: if a cell is empty, pandas makes float64 of them, which is less exact."""
+        for name in lossy_columns(frame):
+            with suppress(DataError):  # numbers with fractions among them
+                exact = self._parse(names, usecols=[name], dtype="Int64", **more)[name]
+                frame = frame.assign(**{name: exact})
+        return frame
+
+    def _check_points(self, texts: "pd.DataFrame") -> None:
+        """Refuse numbers with a point in a file with another decimal mark: 1.234 may mean 1234."""
+        if self.options.get("decimal", ".") == ".":
+            return
+        for name in texts:
+            cells = texts[name].dropna()
+            numbers = cells.str.fullmatch(r"\s*[+-]?\d*\.\d+\s*")
+            if numbers.mean() > 0.5:
+                grouped = cells[numbers].str.fullmatch(r"\s*[+-]?\d{1,3}(\.\d{3})+\s*").all()
+                change = (
+                    'if it groups the digits: [data] options = { thousands = "." }' if grouped else "write all alike"
+                )
+                raise DataError(
+                    f"{self.path}: column {name!r} has numbers with a point, such as {cells[numbers].iloc[0]!r}, but "
+                    f"decimal = {self.options['decimal']!r}",
+                    code="decimal-point",
+                    hint=f"{change}; if these are categories: options = {{ categories = [{name!r}] }}",
+                    path=str(self.path),
+                    column=str(name),
+                )
+
     def _check_short_rows(self, frame: "pd.DataFrame", header: Sequence[str]) -> None:
         """pandas fills short rows with empty cells. A short row has an empty last cell, so few files are read again."""
         if len(header) < 2 or not len(frame) or not frame.iloc[:, -1].isna().any():
@@ -193,6 +225,15 @@ def _is_typed(values: "pd.Series[str]") -> bool:
     import pandas as pd
 
     return bool(pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values))
+
+
+def lossy_columns(frame: "pd.DataFrame") -> list[str]:
+    """Columns of whole numbers so large that float64, which holds them, may have rounded them."""
+    import pandas as pd
+
+    floats = [name for name in frame.columns if frame[name].ndim == 1 and pd.api.types.is_float_dtype(frame[name])]
+    large = [name for name in floats if frame[name].isna().any() and frame[name].abs().max() >= 2**53]
+    return [name for name in large if bool((frame[name].dropna() % 1 == 0).all())]
 
 
 def _na_words() -> list[str]:
@@ -229,7 +270,8 @@ def _check_header(path: Path, header: Sequence[str], options: Mapping[str, objec
             path=str(path),
             first=tuple(header),
         )
-    if len(header) == 1 and "sep" not in options and (found := [one for one in _SEPARATORS if one in header[0]]):
+    others = _SEPARATORS if path.suffix.lower() != ".tsv" else _SEPARATORS + ","
+    if len(header) == 1 and "sep" not in options and (found := [one for one in others if one in header[0]]):
         raise DataError(
             f"{path} has one column only, {header[0]!r}",
             code="one-column",
@@ -270,6 +312,7 @@ def _explained(path: Path) -> Iterator[None]:
     """Say what is wrong with a file that pandas cannot read."""
     import pandas as pd
 
+    _check_is_text(path)
     try:
         yield
     except pd.errors.EmptyDataError:
@@ -289,6 +332,34 @@ def _explained(path: Path) -> Iterator[None]:
             path=str(path),
             format="CSV",
         ) from None
+
+
+_FORMATS = {
+    b"\x1f\x8b": "a gzip archive",
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"PAR1": "a Parquet file",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet",
+    b"SQLite format 3": "a SQLite database",
+    b"%PDF": "a PDF",
+    b"\x93NUMPY": "a NumPy array",
+}
+
+
+def _check_is_text(path: Path) -> None:
+    """Refuse a file that is something else than its name says."""
+    with path.open("rb") as file:
+        start = file.read(16)
+    for mark, what in _FORMATS.items():
+        if start.startswith(mark):
+            raise DataError(
+                f"{path} is not a CSV file, but {what}",
+                code="other-format",
+                hint="unpack it, or save it as CSV; a Parquet file needs the suffix .parquet",
+                path=str(path),
+                format=what,
+            )
 
 
 def _not_decoded(path: Path, error: UnicodeDecodeError) -> DataError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.core.words import closest, first_line, listed
-from hpsearch.data.csv_files import CSV_OPTIONS, CsvFile
+from hpsearch.data.csv_files import CSV_OPTIONS, CsvFile, lossy_columns
 from hpsearch.data.dataset import Array
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.tables import from_frame
@@ -89,10 +89,14 @@ def read_parquet(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        return pd.read_parquet(path)
+        frame = pd.read_parquet(path)
+        if lossy := lossy_columns(frame):
+            exact = pd.read_parquet(path, columns=lossy, dtype_backend="numpy_nullable")
+            frame = frame.assign(**{name: exact[name] for name in lossy})
+        return frame
     except (ValueError, TypeError, OSError, LookupError) as error:  # Arrow's errors are among these
         raise DataError(
-            f"{path} cannot be read as PARQUET: {_reason(error)}",
+            f"{path} cannot be read as Parquet: {_reason(error)}",
             code="unreadable-file",
             path=str(path),
             format="PARQUET",
@@ -123,7 +127,12 @@ def _arrays(path: Path, spec: "StudySpec") -> Loaded:
     _check_options(path, spec.data.options, None)
     for suffix in ("", "_train"):
         if {f"x{suffix}", f"y{suffix}"} <= arrays.keys():
-            return Loaded(arrays[f"x{suffix}"], arrays[f"y{suffix}"], arrays.get("x_test"), arrays.get("y_test"))
+            found = {name: arrays.get(name) for name in (f"x{suffix}", f"y{suffix}", "x_test", "y_test")}
+            check_parts(str(path), *found.values())
+            x, y, x_test, y_test = found.values()
+            assert x is not None
+            assert y is not None
+            return Loaded(x, y, x_test, y_test)
     raise DataError(
         f"{path} needs arrays x and y (or x_train and y_train), but has {listed(arrays) or 'none'}",
         code="missing-arrays",
@@ -131,6 +140,32 @@ def _arrays(path: Path, spec: "StudySpec") -> Loaded:
         path=str(path),
         arrays=tuple(arrays),
     )
+
+
+def check_parts(source: str, x: object, y: object, x_test: object, y_test: object) -> None:
+    """Refuse single values, and a test part that is not complete.
+
+    Raises:
+        DataError: Such are there.
+    """
+    if (x_test is None) != (y_test is None):
+        there, lacking = ("x_test", "y_test") if y_test is None else ("y_test", "x_test")
+        raise DataError(
+            f"{source}: there is {there}, but no {lacking}",
+            code="half-a-test-part",
+            hint="give both; without them, hpsearch holds rows out",
+            source=source,
+            missing=lacking,
+        )
+    for name, value in (("x", x), ("y", y), ("x_test", x_test), ("y_test", y_test)):
+        if isinstance(value, np.ndarray | np.generic) and value.ndim == 0:
+            raise DataError(
+                f"{source}: {name} is a single value, not an array with one entry per row",
+                code="not-an-array",
+                hint="every row needs its values",
+                source=source,
+                part=name,
+            )
 
 
 def _check_options(path: Path, options: Mapping[str, object], legal: tuple[str, ...] | None) -> None:

@@ -9,7 +9,9 @@ import numpy as np
 
 from hpsearch.core.foreign import errors_as, said
 from hpsearch.core.user_code import load_object
+from hpsearch.core.words import first_line
 from hpsearch.data.dataset import Array, Features
+from hpsearch.data.files import check_parts
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.tables import from_frame, rows_of
 from hpsearch.errors import DataError
@@ -86,6 +88,7 @@ def _loaded(result: object, spec: "StudySpec") -> Loaded:
 
 def _arrays(x: object, y: object, x_test: object, y_test: object, spec: "StudySpec") -> Loaded:
     source = spec.data.source
+    check_parts(source, x, y, x_test, y_test)
     targets = _array(source, "y", y)
     test_targets = None if y_test is None else _array(source, "y_test", y_test)
     if not (isinstance(x, Mapping) or _is_frame(x)):
@@ -99,14 +102,37 @@ def _arrays(x: object, y: object, x_test: object, y_test: object, spec: "StudySp
 
 
 def _is_frame(value: object) -> "TypeGuard[pd.DataFrame]":
-    # Not isinstance: a source of arrays need not import pandas.
-    return hasattr(value, "columns") and (hasattr(value, "dtypes") or hasattr(value, "to_pandas"))
+    # Not isinstance: a source of arrays need not import pandas. A lazy frame would compute its own attributes.
+    kind = type(value)
+    return hasattr(kind, "columns") and (hasattr(kind, "dtypes") or hasattr(kind, "to_pandas"))
 
 
-def _pandas(frame: object) -> "pd.DataFrame":
+def _pandas(source: str, what: str, frame: object) -> "pd.DataFrame":
     """A table of another library, such as a Polars DataFrame, as pandas has it."""
     convert = getattr(frame, "to_pandas", None)
-    converted: pd.DataFrame = frame if convert is None else convert()
+    if convert is None:
+        if not hasattr(frame, "iloc"):
+            raise DataError(
+                f"{source}: {what} is of type {type(frame).__name__}, which holds no rows yet or cannot be converted",
+                code="bad-return-value",
+                hint="return a DataFrame of pandas or Polars; a lazy one becomes one by .collect()",
+                source=source,
+                type=type(frame).__name__,
+            )
+        plain: pd.DataFrame = frame
+        return plain
+
+    def explain(error: Exception) -> DataError:
+        return DataError(
+            f"{source}: {what} of type {type(frame).__name__} cannot be converted for pandas: {first_line(error)}",
+            code="bad-return-value",
+            hint="cast its columns to plain numbers and texts first",
+            source=source,
+            type=type(frame).__name__,
+        )
+
+    with errors_as(explain):
+        converted: pd.DataFrame = convert()
     return converted
 
 
@@ -115,7 +141,7 @@ def _frame(source: str, what: str, x: object) -> "pd.DataFrame":
     import pandas as pd
 
     if _is_frame(x):
-        return _pandas(x).rename(columns=str)
+        return _pandas(source, what, x).rename(columns=str)
     if not isinstance(x, Mapping):
         raise DataError(
             f"{source}: x is a table, but {what} is of type {type(x).__name__}",
@@ -158,7 +184,7 @@ def _one_column(source: str, name: str, values: object) -> Array:
 
 def _array(source: str, name: str, value: object) -> Array:
     try:
-        array: Array = np.asarray(value)
+        array: Array = _unmasked(value)
     except (ValueError, TypeError) as error:
         raise DataError(
             f"{source}: {name} cannot be converted to an array: {error}",
@@ -177,6 +203,17 @@ def _array(source: str, name: str, value: object) -> Array:
             part=name,
         )
     return array
+
+
+def _unmasked(value: object) -> Array:
+    """Any array as a plain one. Masked values are missing, not what stands below the mask."""
+    if not isinstance(value, np.ma.MaskedArray) or not np.ma.is_masked(value):
+        return np.asarray(value)
+    if value.dtype.kind in "biuf":
+        return np.where(np.ma.getmaskarray(value), np.nan, value.data.astype(np.float64))
+    return np.array(
+        [None if hidden else cell for cell, hidden in zip(value.data, np.ma.getmaskarray(value), strict=True)]
+    )
 
 
 class _Shape(Protocol):

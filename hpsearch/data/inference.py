@@ -1,7 +1,9 @@
 """What a column of a table is, judged by all of its cells."""
 
+import json
 import re
 from dataclasses import dataclass
+from datetime import time, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 
 from hpsearch.data.dataset import Array
 from hpsearch.errors import DataError
+from hpsearch.portable.cells import difference, to_numbers
 from hpsearch.portable.columns import CellType, Column
 
 if TYPE_CHECKING:
@@ -87,10 +90,12 @@ def infer_column(source: str, values: "pd.Series[str]", *, forced: bool) -> Infe
 
 
 def _nested(source: str, name: str, first: object) -> DataError:
+    times = isinstance(first, time | timedelta | np.timedelta64)
+    change = "convert it to numbers, such as hours" if times else "make one column per number"
     return DataError(
         f"{source}: column {name!r} holds values of type {type(first).__name__}, but a cell must be a number or a text",
         code="nested-column",
-        hint=f'make one column per number; or leave it out: [data] ignore = ["{name}"]',
+        hint=f'{change}; or leave it out: [data] ignore = ["{name}"]',
         source=source,
         column=name,
         type=type(first).__name__,
@@ -126,25 +131,27 @@ def _numbers_as_text(name: str, texts: "pd.Series[str]") -> Inferred:
 
 
 def _number(filled: "pd.Series[str]") -> Inferred:
-    from hpsearch.portable.cells import to_numbers
-
     name = str(filled.name)
     numbers = to_numbers(filled)
     offset, lost = float32_offset(numbers.dropna().to_numpy())
     column = Column(name, "number", "number", offset)
     if lost:
         warning = (
-            f"column {name!r}: different numbers, such as {numbers.iloc[0]:.17g}, are equal in float32, which keeps 7 "
-            f"digits; {lost:.0%} of them stay so when {offset:.17g} is subtracted first. Divide the column into parts"
+            f"column {name!r}: different numbers, such as {_shown(numbers.iloc[0])}, are equal in float32, which keeps "
+            f"7 digits; {lost:.0%} of them stay so when {offset:.17g} is subtracted first. Divide the column into parts"
         )
         return Inferred(column, (warning,))
     if offset:
         warning = (
-            f"column {name!r}: float32 keeps 7 digits, too few for numbers such as {numbers.iloc[0]:.17g}; "
+            f"column {name!r}: float32 keeps 7 digits, too few for numbers such as {_shown(numbers.iloc[0])}; "
             f"{offset:.17g} is subtracted before the model gets them, in predictions too"
         )
         return Inferred(column, (warning,))
     return Inferred(column)
+
+
+def _shown(number: float | np.integer) -> str:
+    return str(number) if isinstance(number, np.integer) else f"{number:.17g}"
 
 
 def float32_offset(numbers: Array) -> tuple[float, float]:
@@ -161,8 +168,7 @@ def float32_offset(numbers: Array) -> tuple[float, float]:
         return 0.0, 0.0
     middle = (distinct[0] + distinct[-1]) / 2 if distinct.dtype.kind == "f" else distinct[len(distinct) // 2]
     offset = float(np.floor(float(middle)))
-    moved = np.subtract(distinct, int(offset) if distinct.dtype.kind in "iu" else offset)
-    lost = _merged(moved)
+    lost = _merged(difference(distinct, offset))
     return offset, lost if lost > 0.01 else 0.0
 
 
@@ -195,7 +201,7 @@ def _category(source: str, filled: "pd.Series[str]", rows: int, kind: str, *, fo
     if forced:
         return Inferred(Column(name, "category", cells))
     _check_categories(source, name, filled.astype(str), rows)
-    return Inferred(Column(name, "category", cells), _decorated(name, filled.astype(str)))
+    return Inferred(Column(name, "category", cells), _decorated(name, filled.astype(str)) + _odd_texts(filled))
 
 
 def _has_leading_zero(text: str) -> bool:
@@ -219,19 +225,39 @@ def _check_numbers(source: str, values: "pd.Series[str]", texts: "pd.Series[str]
         return
     filled_row = int((~parsed).argmax())
     row = int(np.flatnonzero(values.notna().to_numpy())[filled_row])
-    count, bad = int((~parsed).sum()), texts.iloc[filled_row]
-    raise DataError(
-        f"{source}: column {name!r} needs numbers, but row {row} has {bad[:80]!r} ({count} of {len(values)} rows "
+    raise text_in_numbers(source, name, row, texts.iloc[filled_row], int((~parsed).sum()), len(values))
+
+
+def text_in_numbers(source: str, name: str, row: int, text: str, count: int, rows: int) -> DataError:
+    """The error for a column of numbers in which `count` of `rows` cells are text, `text` in `row` first."""
+    mark = _GROUPED.fullmatch(text.strip())
+    if mark:
+        sep = mark[1] or mark[2]
+        hint = f"if {sep!r} groups the digits: [data] options = {{ thousands = {_toml(sep)} }}"
+    else:
+        hint = (
+            f"if it means an empty cell: [data] options = {{ na_values = [{_toml(text[:80])}] }}; if these are "
+            f"categories: options = {{ categories = [{_toml(name)}] }}"
+        )
+    return DataError(
+        f"{source}: column {name!r} needs numbers, but row {row} has {text[:80]!r} ({count} of {rows} rows "
         f"{'has' if count == 1 else 'have'} text)",
         code="text-in-numbers",
-        hint=f'if it means an empty cell: [data] options = {{ na_values = ["{bad[:80]}"] }}; if these are categories: '
-        f'options = {{ categories = ["{name}"] }}',
+        hint=hint,
         source=source,
         column=name,
         row=row,
-        value=bad,
+        value=text,
         count=count,
     )
+
+
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:(,)\d{3}(?:,\d{3})*(?:\.\d+)?|([.'’ \u00a0\u202f])\d{3}(?:\2\d{3})*(?:,\d+)?)")
+"""A number with its digits in groups: 1,234.5 or 1.234,5 or 1 234."""
+
+
+def _toml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def check_commas(source: str, name: str, texts: "pd.Series[str]") -> None:
@@ -240,7 +266,18 @@ def check_commas(source: str, name: str, texts: "pd.Series[str]") -> None:
     Raises:
         DataError: They are; the hint says which option reads them.
     """
+    import pandas as pd
+
     few = texts.head(1000)
+    grouped = few.str.fullmatch(r"\s*[+-]?\d{1,3}(\.\d{3})+,\d+\s*")
+    if grouped.any() and (grouped | pd.to_numeric(few.str.replace(",", "."), errors="coerce").notna()).mean() > 0.9:
+        raise DataError(
+            f"{source}: column {name!r} has numbers with points and commas, such as {few[grouped].iloc[0]!r}",
+            code="decimal-comma",
+            hint='[data] options = { decimal = ",", thousands = "." }',
+            source=source,
+            column=name,
+        )
     commas = few[few.str.contains(",", regex=False)]
     if commas.empty or few.str.fullmatch(r"\s*[+-]?\d+(,\d+)*([eE][+-]?\d+)?\s*").mean() <= 0.9:
         return
@@ -268,9 +305,45 @@ def _decorated(name: str, texts: "pd.Series[str]") -> tuple[str, ...]:
     )
 
 
+_DATE = r"\s*\d{1,4}[./-]\d{1,2}[./-]\d{1,4}([T ].*)?"
+_TIME = r"\s*\d{1,3}:\d{2}(:\d{2}([.,]\d+)?)?\s*([AaPp][Mm])?\s*"
+
+
+def _dated(texts: "pd.Series[str]") -> str | None:
+    """Whether texts are dates or times that are not recognised as such, in words."""
+    few = texts.head(1000)
+    return next((what for what, form in (("dates", _DATE), ("times", _TIME)) if few.str.fullmatch(form).all()), None)
+
+
+def _odd_texts(filled: "pd.Series[str]") -> tuple[str, ...]:
+    """Warnings about texts that may not be names of categories."""
+    name, texts = str(filled.name), filled.astype(str)
+    found = []
+    if what := _dated(texts):
+        found.append(
+            f"column {name!r} holds {what}, such as {texts.iloc[0]!r}; each is a category of its own. Convert the "
+            "column to numbers, or leave it out"
+        )
+    blank = texts.str.strip() == ""
+    if blank.any():
+        found.append(
+            f"column {name!r}: {int(blank.sum())} of {len(texts)} texts are blank, such as {texts[blank].iloc[0]!r}; "
+            "they are a category of their own, other than empty cells"
+        )
+    return tuple(found)
+
+
 def _check_categories(source: str, name: str, texts: "pd.Series[str]", rows: int) -> None:
     distinct = texts.nunique()
     if distinct > MAX_CATEGORIES or (distinct > 20 and distinct > rows / 2):
+        if what := _dated(texts):
+            raise DataError(
+                f"{source}: column {name!r} has {what}, such as {texts.iloc[0]!r}, which models cannot take",
+                code="date-column",
+                hint=f'convert it to numbers; or leave it out: [data] ignore = ["{name}"]',
+                source=source,
+                column=name,
+            )
         raise DataError(
             f"{source}: column {name!r} has {distinct} distinct texts in {rows} rows, such as {texts.iloc[0][:80]!r}. "
             "This looks like free text, not categories",

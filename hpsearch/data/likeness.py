@@ -1,7 +1,8 @@
-"""Texts that differ in blanks or case only: two spellings of one category, most likely."""
+"""Texts that differ in blanks, case or Unicode form only: two spellings of one category, most likely."""
 
-import unicodedata
 from collections.abc import Iterable
+
+from hpsearch.portable.spelling import spelling, told_apart
 
 
 def alike(texts: Iterable[str]) -> str | None:
@@ -9,12 +10,11 @@ def alike(texts: Iterable[str]) -> str | None:
     seen: dict[str, str] = {}
     pairs = []
     for text in texts:
-        # One letter may be written in several ways in Unicode: é, or e and an accent.
-        other = seen.setdefault(" ".join(unicodedata.normalize("NFKC", text).split()).casefold(), text)
+        other = seen.setdefault(spelling(text), text)
         if other != text:
-            pairs.append((other, text))
+            pairs.append(told_apart(other, text))
     if not pairs:
         return None
-    shown = ", ".join(f"{one!r} and {other!r}" for one, other in pairs[:3])
+    shown = ", ".join(f"{one} and {other}" for one, other in pairs[:3])
     more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
-    return f"{shown}{more} differ in blanks or case only"
+    return f"{shown}{more} differ in blanks, case or Unicode form only"

@@ -52,8 +52,20 @@ def _read_named(source: Source, spec: "StudySpec") -> Loaded:
     return source.read(**spec.data.options)
 
 
+_OTHER_FILES = (".xlsx", ".xls", ".ods", ".txt", ".dat", ".json", ".jsonl", ".feather", ".arrow", ".npy", ".gz", ".zip",
+                ".pkl", ".pickle", ".h5", ".hdf5")  # fmt: skip
+
+
 def unknown_source(name: str) -> DataError:
     """The error for a name that is not a source of any kind."""
+    suffixes = Path(name).suffixes
+    if (len(suffixes) > 1 and suffixes[-2].lower() in SUFFIXES) or (suffixes and suffixes[-1].lower() in _OTHER_FILES):
+        return DataError(
+            f"{name}: files of this kind are not read",
+            code="unknown-source",
+            hint=f"unpack the file, or save it as one of {listed(SUFFIXES)}",
+            source=name,
+        )
     return DataError(
         f"there is no data source {name!r}{did_you_mean(name, SOURCES)}",
         code="unknown-source",

@@ -47,6 +47,7 @@ def from_frame(
     """
     data, source = spec.data, spec.data.source
     frame, nameless = _without_nameless(source, frame, spec)
+    nameless += _index_left_out(frame)
     _check_names(source, frame)
     if y is None and data.target is None:
         raise DataError(
@@ -240,6 +241,15 @@ def _without_nameless(source: str, frame: "pd.DataFrame", spec: "StudySpec") -> 
     return frame, warnings
 
 
+def _index_left_out(frame: "pd.DataFrame") -> list[str]:
+    """A warning about an index that has a name and so may be data."""
+    return [
+        f"the table's index {name!r} is no column and is left out; reset_index() makes one of it"
+        for name in frame.index.names
+        if name is not None
+    ]
+
+
 def _check_names(source: str, frame: "pd.DataFrame") -> None:
     names = _names(frame)
     check_twice(source, names)
@@ -279,10 +289,11 @@ def _check_roles(source: str, frame: "pd.DataFrame", spec: "StudySpec", targets:
 
 
 def _unknown(source: str, role: str, name: str, frame: "pd.DataFrame") -> DataError:
+    index = "; its index is no column: reset_index() makes one of it" if name in frame.index.names else ""
     return DataError(
         f"{source}: {role} names column {name!r}, which does not exist{did_you_mean(name, frame.columns)}",
         code="unknown-column",
-        hint=f"the table has {listed(frame.columns)}",
+        hint=f"the table has {listed(frame.columns)}{index}",
         source=source,
         role=role,
         column=name,
@@ -327,9 +338,9 @@ def _time(source: str, frame: "pd.DataFrame", name: str) -> Array:
         times = pd.to_datetime(pd.Series(values), format="ISO8601", utc=any(zoned))
     except (ValueError, TypeError):
         raise DataError(
-            f"{source}: time column {name!r} has {values[0]!r}, which is neither a number nor a date",
+            f"{source}: time column {name!r} has {values[0]!r}, which is neither a number nor a date that is read",
             code="bad-time",
-            hint="use numbers, or dates such as 2024-05-31",
+            hint="use numbers, or dates such as 2024-05-31 or 2024-05-31T12:30",
             source=source,
             column=name,
             value=str(values[0]),

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from hpsearch.core.facts import Task
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
-from hpsearch.data.inference import check_commas
+from hpsearch.data.inference import check_commas, float32_offset, text_in_numbers
 from hpsearch.data.likeness import alike
 from hpsearch.data.loaded import Loaded
 from hpsearch.errors import DataError
@@ -42,7 +44,8 @@ def target_values(source: str, frame: "pd.DataFrame") -> Array:
         Shape ``(n_rows,)`` for one column, ``(n_rows, n_columns)`` for more.
 
     Raises:
-        DataError: A column has numbers with a decimal comma.
+        DataError: A column has numbers with a decimal comma, amounts with text among them, or cells of a type that is
+            neither number nor text.
     """
     columns = [_plain(source, frame[name]) for name in frame.columns]
     return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
@@ -56,12 +59,38 @@ def _plain(source: str, values: "pd.Series[str]") -> Array:
     gaps = values.isna()
     filled = values[~gaps]
     kind = pd.api.types.infer_dtype(filled.astype(object), skipna=True)
+    if len(filled) and not isinstance(filled.iloc[0], str | bool | np.bool_ | Real | Decimal):
+        raise _no_target(source, f"column {values.name!r} holds", type(filled.iloc[0]).__name__)
     if kind == "string":
         check_commas(source, str(values.name), filled.astype(str))
+        _check_amounts(source, values, filled.astype(str))
     if kind in _NUMBERS or (kind == "string" and _are_amounts(filled.astype(str))):
         numbers = to_numbers(values.astype(object))
         return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan) if gaps.any() else numbers)
     return np.asarray(values.astype(object).where(~gaps, None) if gaps.any() else values)
+
+
+def _no_target(source: str, what: str, kind: str) -> DataError:
+    return DataError(
+        f"{source}: the targets must be numbers, texts or booleans, but {what} values of type {kind}",
+        code="bad-target-type",
+        hint="convert times and durations to numbers, classes to texts, several numbers per row to several columns",
+        source=source,
+        type=kind,
+    )
+
+
+def _check_amounts(source: str, values: "pd.Series[str]", texts: "pd.Series[str]") -> None:
+    """Refuse amounts that have become classes because some cells are text."""
+    import pandas as pd
+
+    numbers = pd.to_numeric(texts, errors="coerce")
+    bad = numbers.isna()
+    fractions = (numbers % 1 != 0) & ~bad
+    if not bad.any() or bad.mean() >= 0.5 or not (fractions.any() or numbers.nunique() > _MANY_CLASSES):
+        return
+    row = int(values.index.get_indexer([texts[bad].index[0]])[0])
+    raise text_in_numbers(source, str(values.name), row, texts[bad].iloc[0], int(bad.sum()), len(values))
 
 
 _NUMBERS = ("integer", "floating", "decimal", "mixed-integer-float")
@@ -97,7 +126,7 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
         )
     if task is Task.REGRESSION:
         amounts = _amounts(source, y), None if y_test is None else _amounts(source, y_test)
-        return CodedTargets(*amounts, task, (), tuple(_amount_warnings(y, spec)))
+        return CodedTargets(*amounts, task, (), (*_merged_amounts(y), *_amount_warnings(y, spec)))
     if y.ndim == 2:
         y, y_test = _from_one_hot(source, y), None if y_test is None else _from_one_hot(source, y_test)
     values = np.unique(y)
@@ -111,6 +140,15 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
     codes, codes_test = (None if part is None else _numbers(part, values, one_hot) for part in (y, y_test))
     assert codes is not None
     return CodedTargets(codes, codes_test, task, classes, tuple(_class_warnings(y, values, loaded, spec)))
+
+
+def _merged_amounts(y: Array) -> Iterator[str]:
+    """Different amounts that float32 does not keep apart."""
+    if y.ndim == 1 and y.dtype.kind in "iuf" and float32_offset(y)[0]:
+        yield (
+            f"different targets, such as {y[0]:.17g}, are equal in float32, which keeps 7 digits. Subtract a number "
+            "near their middle first"
+        )
 
 
 def _amount_warnings(y: Array, spec: "StudySpec") -> Iterator[str]:
@@ -141,6 +179,8 @@ def _class_warnings(y: Array, values: Array, loaded: Loaded, spec: "StudySpec") 
             )
     if loaded.columns and spec.data.task is None and y.dtype.kind in "iu" and len(values) > _MANY_CLASSES:
         yield f'the targets are {len(values)} whole numbers, read as classes. If they are amounts: task = "regression"'
+    elif y.dtype.kind == "U" and len(values) > max(_MANY_CLASSES, len(y) / 3):
+        yield f"the targets are {len(values)} different texts in {len(y)} rows, such as {names[0][:80]!r}, each a class"
 
 
 _MANY_CLASSES = 20
@@ -213,19 +253,32 @@ def _tidy(source: str, y: Array, what: str) -> Array:
             part=what,
             shape=y.shape,
         )
-    missing = _missing(y)
+    if y.dtype.kind in "cmMV":
+        raise _no_target(source, "they hold", y.dtype.name)
+    missing = _missing(y) if len(y) else np.zeros(0, dtype=bool)
     if missing.any():
-        count, first = int(missing.sum()), int(missing.argmax())
-        raise DataError(
-            f"{source}: {count} of {len(y)} {what} {'is' if count == 1 else 'are'} missing (NaN), first in row {first}",
-            code="missing-targets",
-            hint="drop these rows: nothing can be learned from them",
-            source=source,
-            part=what,
-            count=count,
-            row=first,
-        )
-    return y.astype(str) if y.dtype.kind in "OSU" else y
+        raise _without_value(source, y, what, missing)
+    if y.dtype.kind == "S":
+        try:
+            return np.char.decode(y.astype(np.bytes_), "utf-8")
+        except UnicodeDecodeError:
+            raise _no_target(source, "they hold", "bytes") from None
+    return y.astype(str) if y.dtype.kind in "OU" else y
+
+
+def _without_value(source: str, y: Array, what: str, missing: NDArray[np.bool_]) -> DataError:
+    count, first = int(missing.sum()), int(missing.argmax())
+    infinite = y.dtype.kind == "f" and bool(np.isinf(y[first]).any())
+    verb, kind = "is" if count == 1 else "are", "infinite" if infinite else "missing"
+    return DataError(
+        f"{source}: {count} of {len(y)} {what} {verb} missing or infinite, first in row {first} ({kind})",
+        code="missing-targets",
+        hint="drop these rows: nothing can be learned from them",
+        source=source,
+        part=what,
+        count=count,
+        row=first,
+    )
 
 
 def _missing(y: Array) -> NDArray[np.bool_]:
@@ -239,7 +292,8 @@ def _missing(y: Array) -> NDArray[np.bool_]:
 
 def _amounts(source: str, y: Array) -> Array:
     try:
-        return y.astype(np.float32)
+        with np.errstate(over="ignore"):
+            amounts = y.astype(np.float32)
     except ValueError:
         raise DataError(
             f"{source}: regression needs numbers as targets, but got {_name(y.reshape(-1)[0])!r}",
@@ -248,6 +302,19 @@ def _amounts(source: str, y: Array) -> Array:
             source=source,
             value=_name(y.reshape(-1)[0]),
         ) from None
+    large = ~np.isfinite(amounts).reshape(len(y), -1).all(axis=1) if len(y) else np.zeros(0, dtype=bool)
+    if large.any():
+        row = int(large.argmax())
+        raise DataError(
+            f"{source}: {int(large.sum())} of {len(y)} targets are too large for float32, first in row {row}: "
+            f"{_name(y[row])[:80]}",
+            code="large-targets",
+            hint="the largest float32 is 3.4e38: scale the targets, or take their logarithm",
+            source=source,
+            row=row,
+            count=int(large.sum()),
+        )
+    return amounts
 
 
 def _is_one_hot(y: Array) -> bool:

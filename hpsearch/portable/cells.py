@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .columns import NUMBERS, CellType, Column
 from .errors import RowsError
+from .spelling import other_spelling, told_apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,10 +40,13 @@ def table_inputs(table: "pd.DataFrame", columns: Sequence[Column]) -> dict[str, 
     missing = [column.name for column in columns if column.name not in table.columns]
     if missing:
         wanted, verb = ", ".join(column.name for column in columns), "is" if len(missing) == 1 else "are"
+        have = [str(name) for name in table.columns]
+        pairs = [told_apart(other, name) for name in missing if (other := other_spelling(name, have))]
+        more = "".join(f"; rename {other} to {name}" for other, name in pairs)
         raise RowsError(
             f"the model needs the columns {wanted}, but {', '.join(missing)} {verb} missing",
             code="missing-columns",
-            hint=f"the rows have {', '.join(map(str, table.columns))}",
+            hint=f"the rows have {', '.join(have)}{more}",
             missing=tuple(missing),
         )
     return {column.name: inputs_of(table[column.name], column) for column in columns}
@@ -73,7 +77,7 @@ def to_numbers(values: Cells, cells: CellType = "number") -> "pd.Series[float]":
     """A column as numbers of its own precision, NaN where a cell is empty.
 
     Raises:
-        RowsError: A cell is text.
+        RowsError: A cell is text, or a number other than 0 and 1 where true or false is needed.
     """
     import pandas as pd
 
@@ -83,19 +87,34 @@ def to_numbers(values: Cells, cells: CellType = "number") -> "pd.Series[float]":
         values = _as_booleans(values)
     numbers = pd.to_numeric(values, errors="coerce")
     _check((numbers.isna() & values.notna()).to_numpy(), values, "text-in-numbers", "needs numbers, but has text")
+    if cells == "boolean":
+        wrong = (numbers.notna() & ~numbers.isin([0, 1])).to_numpy()
+        _check(wrong, values, "not-boolean", "needs true or false, but has another number")
     return numbers
 
 
 def _moved(numbers: "pd.Series[float]", offset: float) -> NDArray[np.float32]:
     """float32, after the offset has been subtracted in the column's own precision."""
-    if offset:
-        import pandas as pd
-
-        # Whole numbers of 64 bits are more exact than float64.
-        whole = pd.api.types.is_integer_dtype(numbers) and float(offset).is_integer()
-        numbers = numbers - (int(offset) if whole else offset)
+    moved = np.full(len(numbers), np.nan)
+    known = numbers.notna().to_numpy()
+    moved[known] = difference(numbers[known].to_numpy(), offset)
     with np.errstate(over="ignore"):
-        return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32))
+        return moved.astype(np.float32)
+
+
+def difference(numbers: NDArray[np.generic], offset: float) -> NDArray[np.float64]:
+    """Numbers without gaps less an offset. Whole numbers of 64 bits are more exact than float64, and so is this."""
+    if not offset or numbers.dtype.kind not in "iu" or not float(offset).is_integer():
+        return numbers.astype(np.float64) - offset
+    unsigned = numbers.dtype.kind == "u"
+    exact = numbers.astype(np.uint64 if unsigned else np.int64)
+    limits = np.iinfo(np.uint64 if unsigned else np.int64)
+    whole = min(max(int(offset), int(limits.min)), int(limits.max))
+    # Unsigned numbers cannot be negative, and differences of signed ones may need a bit more than they have.
+    modulo, subtracted = exact.astype(np.uint64), np.uint64(whole % 2**64)
+    above = (modulo - subtracted).astype(np.float64)
+    below = (subtracted - modulo).astype(np.float64)
+    return np.asarray(np.where(exact >= whole, above, -below) - (offset - whole))
 
 
 def codes_of(values: Cells, column: Column) -> NDArray[np.int32]:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from .cells import category_texts, packed, table_inputs
 from .columns import Column
 from .errors import RowsError, RowsWarning
+from .spelling import other_spelling, told_apart
 
 if TYPE_CHECKING:
     import keras
@@ -157,9 +158,15 @@ def _warn_of_unknown(values: "pd.Series[str]", column: Column, known: Sequence[s
     met = {None, *known}
     unknown = [row for row, text in enumerate(texts) if text not in met]
     if unknown:
+        first = str(texts[unknown[0]])
+        other = other_spelling(first, known)
+        shown, written = repr(first[:80]), ""
+        if other is not None:
+            shown, there = told_apart(first, other)
+            written = f" (there it is {there})"
         warnings.warn(
             f"column {column.name!r}: {len(unknown)} of {len(texts)} rows have categories that the study's data do not "
-            f"have, such as {str(texts[unknown[0]])[:80]!r} in row {unknown[0]}; the model treats them as unknown",
+            f"have, such as {shown} in row {unknown[0]}{written}; the model treats them as unknown",
             RowsWarning,
             stacklevel=4,
         )
@@ -175,16 +182,19 @@ def _array_inputs(data: "pd.DataFrame | ArrayLike | Mapping[str, ArrayLike]", ca
             f"the rows have shape {rows.shape} and dtype {rows.dtype}, but the model takes rows of numbers of shape "
             f"{shape}",
             code="wrong-shape",
+            hint="a single row needs an axis of rows too: x[None]" if rows.shape == shape else "",
             found=rows.shape,
             wanted=shape,
             dtype=str(rows.dtype),
         )
-    if rows.dtype.kind == "f" and (bad := int((~np.isfinite(rows)).sum())):
-        first = tuple(int(i) for i in np.argwhere(~np.isfinite(rows))[0])
+    with np.errstate(over="ignore"):
+        missing = ~np.isfinite(rows.astype(np.float32)) if rows.dtype.kind == "f" else np.zeros(rows.shape, dtype=bool)
+    if bad := int(missing.sum()):
+        first = tuple(int(i) for i in np.argwhere(missing)[0])
         raise RowsError(
-            f"{bad} values are missing or infinite, the first at {first}",
+            f"{bad} value{'s are' if bad > 1 else ' is'} missing or infinite in float32, the first at {first}",
             code="not-finite",
-            hint="fill them first",
+            hint="fill them first; the largest float32 is 3.4e38",
             count=bad,
             first=first,
         )
@@ -197,7 +207,7 @@ def _numbers_of(table: pd.DataFrame, shape: tuple[int, ...]) -> NDArray[np.gener
     numbers, count = table.select_dtypes("number"), int(np.prod(shape))
     if numbers.shape[1] != count:
         others = [str(name) for name in table.columns if name not in numbers.columns]
-        more = f" (besides {', '.join(others[:5])}, which have text)" if others else ""
+        more = f" (besides {', '.join(others[:5])}: no numbers)" if others else ""
         raise RowsError(
             f"the table has {numbers.shape[1]} columns of numbers{more}, but the model takes {count} numbers per row "
             f"(shape {shape})",

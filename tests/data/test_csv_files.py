@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hpsearch.data.csv_files import CsvFile
-from hpsearch.portable.cells import MISSING, category_code
+from hpsearch.portable.cells import MISSING, category_code, inputs_of
 from hpsearch.portable.columns import Column
 from tests.raising import raises
 
@@ -143,3 +143,82 @@ def test_rows_of_numbers_keep_the_names_of_their_columns_for_messages(tmp_path):
     path.write_text("a,a\n1,2\n")
     with raises("data.duplicate-column", column="a"):
         CsvFile(path, {}).read_numbers()
+
+
+@pytest.mark.parametrize(
+    ("x", "hint"),
+    [
+        ([*(f"{i}.5" for i in range(19)), '"1,129"'], 'thousands = ","'),
+        ([*range(15), *(f"1 {100 + i}" for i in range(5))], 'thousands = " "'),
+        ([*range(15), *(f"1'{100 + i}" for i in range(5))], 'thousands = "\'"'),
+        ([*range(15), *(f"1\u202f{100 + i}" for i in range(5))], 'thousands = "\u202f"'),
+        ([*range(15), *["many"] * 5], 'na_values = ["many"]'),
+    ],
+)
+@pytest.mark.parametrize("target", [False, True])
+def test_grouped_digits_in_some_rows_name_their_mark(tmp_path, load, x, hint, target):
+    if target:  # as texts, 20 amounts would be 20 classes
+        x = [f"{cell}.5" if isinstance(cell, int) else cell for cell in x]
+    names = "y,other" if target else "x,y"
+    (tmp_path / "rows.csv").write_text(f"{names}\n" + "".join(f"{cell},{i * i}.5\n" for i, cell in enumerate(x)))
+    with raises("data.text-in-numbers", column="y" if target else "x") as caught:
+        load("rows.csv", target="y")
+    assert hint in caught.value.hint
+    if "thousands" in hint:
+        mark = hint[-2]
+        dataset = load("rows.csv", target="y", options={"thousands": mark})
+        assert (dataset.train.y if target else dataset.train.x["x"]).max() > 1000
+
+
+def test_a_point_is_no_fraction_where_the_comma_is(tmp_path, load):
+    rows = "".join(f"{i + 1}.{100 + i};{i * i},5\n" for i in range(12))
+    (tmp_path / "rows.csv").write_text("x;y\n" + rows)
+    options = {"sep": ";", "decimal": ","}
+    with raises("data.decimal-point", column="x") as caught:
+        load("rows.csv", target="y", options=options)
+    assert 'thousands = "."' in caught.value.hint
+    assert load("rows.csv", target="y", options={**options, "thousands": "."}).train.x["x"][0] == 1100
+    (tmp_path / "rows.csv").write_text("x;y\n" + rows.replace(";", ",25;"))
+    for given in ({"sep": ";"}, options):
+        with raises("data.decimal-comma") as caught:
+            load("rows.csv", target="y", options=given)
+        assert caught.value.hint
+
+
+def test_large_whole_numbers_stay_exact_beside_an_empty_cell(tmp_path, load):
+    cells = ["", *(str(2**53 + 1 + 2 * i) for i in range(11))]
+    (tmp_path / "rows.csv").write_text("x,y\n" + "".join(f"{cell},{i * i}.5\n" for i, cell in enumerate(cells)))
+    (column,) = (dataset := load("rows.csv", target="y")).columns
+    assert np.diff(dataset.train.x["x"][1:]).tolist() == [2] * 10
+    assert any("such as 9007199254740993" in text for text in dataset.warnings)
+    later = CsvFile(tmp_path / "rows.csv", {}).read_like((column,))
+    np.testing.assert_array_equal(inputs_of(later["x"], column), dataset.train.x["x"])
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "words"),
+    [
+        ("rows.csv", b"\x1f\x8b\x08", "gzip"),
+        ("rows.csv", b"PK\x03\x04", "spreadsheet"),
+        ("rows.tsv", b"PAR1", "Parquet"),
+    ],
+)
+def test_a_file_of_another_format_is_called_by_its_name(tmp_path, load, name, start, words):
+    (tmp_path / name).write_bytes(start + bytes(100))
+    with raises("data.other-format") as caught:
+        load(name, target="y")
+    assert words in caught.value.what
+
+
+def test_commas_in_a_file_of_tabs(tmp_path, load):
+    (tmp_path / "rows.tsv").write_text(ROWS)
+    with raises("data.one-column", separator=","):
+        load("rows.tsv", target="y")
+
+
+@pytest.mark.parametrize("ends", ["\r\n", "\r", "\n"])
+def test_line_ends_of_every_system(tmp_path, load, ends):
+    text = "x,c,y\n" + "".join(f'{i}.5,"two\nlines{i % 2}",{i * i}.5\n' for i in range(12))
+    (tmp_path / "rows.csv").write_bytes(text.replace("5\n", f"5{ends}").replace("y\n", f"y{ends}").encode())
+    dataset = load("rows.csv", target="y")
+    assert (len(dataset.train), dataset.schema.categories["c"]) == (12, ("two\nlines0", "two\nlines1"))

@@ -1,6 +1,6 @@
 """What a column is, whichever type holds its cells; and what looks like a mistake."""
 
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
 
 import numpy as np
@@ -12,6 +12,7 @@ from hpsearch.data import load_dataset
 from hpsearch.data.inference import infer_column
 from hpsearch.data.prepare import WIDE, prepare
 from hpsearch.data.tables import from_frame
+from hpsearch.portable.cells import inputs_of
 from hpsearch.portable.columns import NUMBERS
 from tests.raising import raises
 
@@ -58,6 +59,8 @@ def test_every_type_of_cell(cells, kind, type_):
         (pd.Series([date(2024, 5, 1)]), "date-column"),
         (pd.to_datetime(pd.Series(["2024-05-01T10:00+02:00"])), "date-column"),
         (pd.Series(["2024-05-01", "2024-05-02"]), "date-column"),
+        (pd.Series([f"{i + 1}.5.2024" for i in range(25)]), "date-column"),
+        (pd.Series([time(8, 15), time(9, 30)]), "nested-column"),
         (pd.Series(["2024-05-01T10:00:00+02:00", "2024-05-02T10:00:00Z"]), "date-column"),
         (pd.Series(pd.period_range("2024-01", periods=2, freq="M")), "date-column"),
         (pd.Series(["1,5", "2,25", "3"]), "decimal-comma"),
@@ -111,10 +114,14 @@ def test_gaps_in_targets_of_every_type(y):
         ({"again": [2 * y for y in HALVES]}, "column 'again' says what 'y' is"),
         ({"c": ["1%", "2%", "3 %", "4%", "5.5%", "6%"]}, "numbers with something around them"),
         ({"c": ["$1", "$2", "$3.50", "$4", "$5", "$6"]}, "such as '$1'"),
-        ({"c": ["caf\u00e9", "cafe\u0301"] * 3}, "differ in blanks or case only"),
+        ({"c": ["caf\u00e9", "cafe\u0301"] * 3}, "differ in blanks, case or Unicode form only"),
+        ({"c": ["31/12/2020", "1/1/2021"] * 3}, "column 'c' holds dates, such as '31/12/2020'"),
+        ({"c": ["08:15", "9:30:00"] * 3}, "column 'c' holds times, such as '08:15'"),
+        ({"c": ["a", "", None] * 2}, "column 'c': 2 of 4 texts are blank, such as ''"),
+        ({"y": 1e9 + np.arange(6) / 4}, "different targets, such as 1000000000, are equal in float32"),
         ({"y": [0.0, 1.0] * 3}, "the targets are 2 different whole numbers, written as real ones"),
         ({"y": ["NA", "a", "b"] * 2}, "class 'NA' has 2 rows"),
-        ({"y": ["a", "b", "A "] * 2}, "classes 'A ' and 'a' differ in blanks or case only"),
+        ({"y": ["a", "b", "A "] * 2}, "classes 'A ' and 'a' differ in blanks, case or Unicode form only"),
     ],
 )
 def test_doubts_are_said(columns, words):
@@ -194,3 +201,55 @@ def test_tables_of_other_libraries(tmp_path, load):
     dataset = load("arrow_tables:load", target="y")
     assert [column.kind for column in dataset.columns] == ["number", "category"]
     assert dataset.task is Task.REGRESSION
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.uint32, "UInt64", "uint32[pyarrow]"])
+def test_large_whole_numbers_of_every_type_keep_their_distances(dtype):
+    top = 2**32 - 1 if "32" in str(dtype) else 2**63 - 1 if dtype is np.int64 else 2**64 - 1
+    values = pd.Series([top - 7 * i for i in range(30)], name="x", dtype=object).astype(dtype)
+    column = infer_column("t", values, forced=False).column
+    read = inputs_of(values, column)
+    assert np.diff(read).tolist() == [-7] * 29
+    # Small numbers, as a file of other rows holds them, are far below.
+    assert inputs_of(pd.Series([1, 2], name="x"), column) == pytest.approx([-column.offset] * 2)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        pd.Series([date(2024, 5, 1), date(2024, 5, 2)] * 3),
+        pd.to_datetime(pd.Series(["2024-05-01", "2024-05-02"] * 3)),
+        pd.to_timedelta(pd.Series(range(6)), unit="D"),
+        pd.Series([[1.0, 2.0]] * 6),
+        pd.Series([1 + 2j] * 6),
+        pd.Series([b"a", b"b"] * 3),
+    ],
+)
+def test_targets_that_are_neither_numbers_nor_names(y):
+    spec = make_spec("t", target="y")
+    with raises("data.bad-target-type") as caught:
+        prepare(from_frame(pd.DataFrame({"x": HALVES, "y": y}), spec), spec)
+    assert caught.value.hint
+
+
+def test_targets_without_a_value_in_float32():
+    spec = make_spec("t", target="y")
+    for y, code, row in (([1.0, np.inf, 2.0] * 2, "missing-targets", 1), ([1.0, 2.0, 1e39] * 2, "large-targets", 2)):
+        with raises(f"data.{code}", count=2, row=row) as caught:
+            prepare(from_frame(pd.DataFrame({"x": HALVES, "y": y}), spec), spec)
+        assert "NaN" not in caught.value.what
+
+
+def test_a_different_text_in_every_row_is_hardly_a_class():
+    spec = make_spec("t", target="y")
+    frame = pd.DataFrame({"x": np.arange(30) ** 2, "y": [f"order {i}" for i in range(30)]})
+    assert any("30 different texts in 30 rows" in text for text in prepare(from_frame(frame, spec), spec).warnings)
+
+
+def test_an_index_with_a_name_is_said():
+    spec = make_spec("t", target="y")
+    frame = pd.DataFrame({"x": [3.0, 1, 4, 1, 5, 9], "y": HALVES, "day": range(6)}).set_index("day")
+    assert any("index 'day'" in text for text in from_frame(frame, spec).warnings)
+    with raises("data.unknown-column", column="day") as caught:
+        from_frame(frame, make_spec("t", target="y", time="day"))
+    assert "reset_index()" in caught.value.hint

@@ -119,6 +119,9 @@ def test_npz_with_and_without_test_part(tmp_path, load):
     np.savez(tmp_path / "objects.npz", x=np.array([{}, {}]), y=y[:2])
     with raises("data.unreadable-file", format="NPZ"):
         load("objects.npz")
+    np.savez(tmp_path / "half.npz", x=x, y=y, x_test=x)
+    with raises("data.half-a-test-part", missing="y_test"):
+        load("half.npz")
     with raises("data.unknown-option", source="one.npz", option="sep"):
         load("one.npz", options={"sep": ";"})
 
@@ -143,6 +146,7 @@ import pandas as pd
 
 x = np.arange(40.0).reshape(20, 2)
 y = np.arange(20) % 2
+letters = np.array(["p", "q"] * 10)
 
 def two(): return x, y
 def four(): return x, y, x[:4], y[:4]
@@ -171,6 +175,15 @@ def two_targets(): return x, np.ones((20, 2))
 def cube(): return x, np.zeros((20, 2, 2))
 def text_cube(): return x, np.full((20, 2, 2), "a")
 def broken(): return 1 / 0
+def masked(): return np.ma.masked_equal(x, 6), y
+def masked_targets(): return x, np.ma.masked_equal(np.arange(20) * 0.5, 3.5)
+def masked_column(): return {"a": np.ma.masked_equal(x[:, 0], 6), "b": np.ma.masked_equal(letters, "p")}, y
+def half(): return x, y, x[:4], None
+def point(): return np.float64(3), y
+def days(): return x, np.arange(20).astype("datetime64[D]")
+def complexes(): return x, y + 1j
+def raw_bytes(): return x, np.array([b"\\xff", b"b"] * 10)
+def accents(): return x, np.array(["é".encode(), b"b"] * 10)
 def hidden(): return x, np.where(y == 1, np.nan, 0.5)
 constant = 3
 """
@@ -193,6 +206,9 @@ def test_what_functions_may_return(user):
     assert list(user("numbered").train.x) == ["0", "1"]
     assert user("series").train.x.shape == (20, 1)
     assert user("tall_test").test.x["a"].shape == (4,)
+    assert np.isnan(user("masked_column").train.x["a"]).nonzero()[0].tolist() == [3]
+    assert user("masked_column").schema.categories == {"b": ("q",)}
+    assert user("accents").classes == ("b", "é")
     grouped = user("grouped", group="g", ignore=["junk"]).train
     assert (list(grouped.x), grouped.groups.tolist()) == (["a"], [0, 1] * 10)
     assert user("one_hot").train.y.tolist()[:3] == [0, 1, 2]
@@ -222,6 +238,13 @@ def test_what_functions_may_return(user):
         ("broken", {}, "function-raised", {"type": "ZeroDivisionError", "options": ""}),
         ("hidden", {}, "missing-targets", {"count": 10, "row": 1}),
         ("constant", {}, "not-a-function", {"type": "int"}),
+        ("masked", {}, "not-finite", {"count": 1, "row": 3}),
+        ("masked_targets", {}, "missing-targets", {"count": 1, "row": 7}),
+        ("half", {}, "half-a-test-part", {"missing": "y_test"}),
+        ("point", {}, "not-an-array", {"part": "x"}),
+        ("days", {}, "bad-target-type", {"type": "datetime64[D]"}),
+        ("complexes", {}, "bad-target-type", {"type": "complex128"}),
+        ("raw_bytes", {}, "bad-target-type", {"type": "bytes"}),
         ("two", {"options": {"size": 3}}, "function-raised", {"type": "TypeError", "options": "size=3"}),
         ("too", {}, "no-such-name", {"name": "too", "closest": "two"}),
         ("one_hot", {"task": "binary"}, "not-binary", {"classes": 3}),
@@ -247,8 +270,10 @@ def test_an_error_in_the_users_function_says_where(user):
 def test_names_that_are_no_source(load, tmp_path):
     with raises("data.unknown-source", source="keras:minst", closest="keras:mnist"):
         load("keras:minst")
-    with raises("data.unknown-source", source="rows.xlsx"):
-        load("rows.xlsx")
+    for name in ("rows.xlsx", "rows.csv.gz"):
+        with raises("data.unknown-source", source=name) as caught:
+            load(name)
+        assert "save it as one of .csv" in caught.value.hint
     with raises("data.no-module", module="no_such_module_at_all") as caught:
         load("no_such_module_at_all:load")
     assert str(tmp_path) in caught.value.hint
@@ -331,3 +356,56 @@ def test_sequences_are_those_of_keras(load):
     (x, _), _ = keras.datasets.reuters.load_data(num_words=10_000)
     wanted = keras.utils.pad_sequences(x[:300], maxlen=80)
     assert np.array_equal(load("keras:reuters", options={"sequences": 80}).train.x[:300], wanted)
+
+
+POLARS = """
+import datetime as dt
+import polars as pl
+
+n = 30
+y = [i * 0.37 % 5 for i in range(n)]
+
+def plain():
+    return pl.DataFrame({
+        "i": [i * i for i in range(n)], "c": ["a", "b", None] * 10, "b": [True, False] * 15,
+        "f": [None if i == 3 else i * 0.5 for i in range(n)], "y": y,
+    })
+def typed():
+    return pl.DataFrame({
+        "c": pl.Series(["a", "b", None] * 10, dtype=pl.Categorical), "d": pl.Series([i / 8 for i in range(n)]).cast(
+        pl.Decimal(10, 3)), "u": pl.Series([4_000_000_000 + i * i for i in range(n)], dtype=pl.UInt32), "y": y,
+    })
+def parts(): return plain().drop("y"), plain()["y"]
+def test_part(): return plain()[:20].drop("y"), plain()[:20]["y"], plain()[20:].drop("y"), plain()[20:]["y"]
+def series(): return plain()["i"], pl.Series(["u", "v", "w"] * 10)
+def lazy(): return plain().lazy()
+def huge(): return pl.DataFrame({"x": pl.Series(range(n), dtype=pl.Int128), "y": y})
+def lists(): return pl.DataFrame({"x": [[1.0, 2.0]] * n, "y": y})
+def dates(): return pl.DataFrame({"x": [dt.date(2020, 1, 1)] * n, "y": y})
+"""
+
+
+def test_polars_frames(tmp_path, load):
+    pytest.importorskip("polars", reason="polars is not installed")
+    (tmp_path / "polars_source.py").write_text(POLARS)
+    plain = load("polars_source:plain", target="y")
+    assert [(one.name, one.kind) for one in plain.columns] == [
+        ("i", "number"), ("c", "category"), ("b", "number"), ("f", "number"),
+    ]  # fmt: skip
+    assert plain.schema.categories == {"c": ("a", "b")}
+    assert np.isnan(plain.train.x["f"]).nonzero()[0].tolist() == [3]
+    assert load("polars_source:parts").fingerprint() == plain.fingerprint()
+    assert len(load("polars_source:test_part").test) == 10
+    assert load("polars_source:series").classes == ("u", "v", "w")
+    typed = load("polars_source:typed", target="y")
+    assert typed.train.x["d"][:3].tolist() == [0, 0.125, 0.25]
+    assert np.diff(typed.train.x["u"])[:3].tolist() == [1, 3, 5]
+    for name, code, words in (
+        ("lazy", "bad-return-value", ".collect()"),
+        ("huge", "bad-return-value", "cast its columns"),
+        ("lists", "nested-column", "one column per number"),
+        ("dates", "date-column", 'time = "x"'),
+    ):
+        with raises(f"data.{code}") as caught:
+            load(f"polars_source:{name}", target="y")
+        assert words in caught.value.hint

@@ -199,3 +199,32 @@ def test_word_numbers_stay_below_the_number_of_words() -> None:
 
 def test_rows_of_one_number_may_be_a_plain_list() -> None:
     assert len(Predictor(Recorder(1), Card("jax", (), (), (1,))).predict([1.5, 2.5])) == 2  # type: ignore[arg-type]
+
+
+def test_names_and_categories_that_look_alike_are_told_apart() -> None:
+    card = Card("jax", (), (Column("\xe9t\xe9", "category", "text"),), (1,), categories={"\xe9t\xe9": ["\xe9", "Yes"]})
+    predictor = Predictor(Recorder(1), card)  # type: ignore[arg-type]
+    with pytest.raises(RowsError) as caught:
+        predictor.predict(pd.DataFrame({"e\u0301te\u0301": ["Yes"]}))
+    assert r"rename 'e\u0301te\u0301' to '\xe9t\xe9'" in caught.value.hint
+    with pytest.warns(RowsWarning, match=r"such as 'yes' in row 0 \(there it is 'Yes'\)"):
+        predictor.predict(pd.DataFrame({"\xe9t\xe9": ["yes"]}))
+    with pytest.warns(RowsWarning, match=r"such as 'e\\u0301' in row 0 \(there it is '\\xe9'\)"):
+        predictor.predict(pd.DataFrame({"\xe9t\xe9": ["e\u0301"]}))
+
+
+def test_a_number_is_no_boolean() -> None:
+    column = Column("b", "number", "boolean")
+    assert inputs_of(pd.Series([1, 0, None], name="b"), column)[:2].tolist() == [1, 0]
+    with pytest.raises(RowsError, match="needs true or false") as caught:
+        inputs_of(pd.Series([1, 0, 2], name="b"), column)
+    assert (caught.value.code, caught.value.values["row"]) == ("not-boolean", 2)
+
+
+def test_one_row_needs_its_axis_and_values_must_fit_float32() -> None:
+    predictor = Predictor(Recorder(1), Card("jax", (), (), (3,)))  # type: ignore[arg-type]
+    with pytest.raises(RowsError, match=r"x\[None\]"):
+        predictor.predict(np.zeros(3))
+    with pytest.raises(RowsError, match="infinite in float32") as caught:
+        predictor.predict(np.array([[1.0, 1e300, 2.0]]))
+    assert caught.value.values["first"] == (0, 1)

@@ -228,17 +228,18 @@ def _check_numbers(source: str, values: "pd.Series[str]", texts: "pd.Series[str]
     raise text_in_numbers(source, name, row, texts.iloc[filled_row], int((~parsed).sum()), len(values))
 
 
-def text_in_numbers(source: str, name: str, row: int, text: str, count: int, rows: int) -> DataError:
-    """The error for a column of numbers in which `count` of `rows` cells are text, `text` in `row` first."""
+def text_in_numbers(source: str, name: str, row: int, text: str, count: int, rows: int, other: str = "") -> DataError:
+    """The error for a column of numbers in which `count` of `rows` cells are text, `text` in `row` first.
+
+    `other` says what to do if that is right as it is.
+    """
     mark = _GROUPED.fullmatch(text.strip())
     if mark:
         sep = mark[1] or mark[2]
         hint = f"if {sep!r} groups the digits: [data] options = {{ thousands = {_toml(sep)} }}"
     else:
-        hint = (
-            f"if it means an empty cell: [data] options = {{ na_values = [{_toml(text[:80])}] }}; if these are "
-            f"categories: options = {{ categories = [{_toml(name)}] }}"
-        )
+        other = other or f"if these are categories: options = {{ categories = [{_toml(name)}] }}"
+        hint = f"if it means an empty cell: [data] options = {{ na_values = [{_toml(text[:80])}] }}; {other}"
     return DataError(
         f"{source}: column {name!r} needs numbers, but row {row} has {text[:80]!r} ({count} of {rows} rows "
         f"{'has' if count == 1 else 'have'} text)",

@@ -65,7 +65,7 @@ def from_frame(
     inputs = _Inputs.of(source, frame[names], _categories(spec))
     twins: list[str] = []
     if y is None:
-        y = target_values(source, frame[targets])
+        y = target_values(source, frame[targets], spec.data.task)
         twins = [text for name in names for target in targets if (text := _says(frame[name], frame[target]))]
     return Loaded(
         inputs.x,

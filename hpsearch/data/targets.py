@@ -37,8 +37,13 @@ class CodedTargets:
     warnings: tuple[str, ...] = ()
 
 
-def target_values(source: str, frame: "pd.DataFrame") -> Array:
+def target_values(source: str, frame: "pd.DataFrame", task: str | None = None) -> Array:
     """The targets in columns of a table: numbers where they are numbers, whatever holds them, else texts.
+
+    Args:
+        source: For messages.
+        frame: The columns.
+        task: As the study file has it.
 
     Returns:
         Shape ``(n_rows,)`` for one column, ``(n_rows, n_columns)`` for more.
@@ -48,6 +53,9 @@ def target_values(source: str, frame: "pd.DataFrame") -> Array:
             neither number nor text.
     """
     columns = [_plain(source, frame[name]) for name in frame.columns]
+    if task in (None, Task.REGRESSION):
+        for name in frame.columns:
+            _check_amounts(source, frame[name])
     return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
 
 
@@ -63,7 +71,6 @@ def _plain(source: str, values: "pd.Series[str]") -> Array:
         raise _no_target(source, f"column {values.name!r} holds", type(filled.iloc[0]).__name__)
     if kind == "string":
         check_commas(source, str(values.name), filled.astype(str))
-        _check_amounts(source, values, filled.astype(str))
     if kind in _NUMBERS or (kind == "string" and _are_amounts(filled.astype(str))):
         numbers = to_numbers(values.astype(object))
         return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan) if gaps.any() else numbers)
@@ -80,17 +87,17 @@ def _no_target(source: str, what: str, kind: str) -> DataError:
     )
 
 
-def _check_amounts(source: str, values: "pd.Series[str]", texts: "pd.Series[str]") -> None:
-    """Refuse amounts that have become classes because some cells are text."""
+def _check_amounts(source: str, values: "pd.Series[str]") -> None:
+    """Refuse amounts with a fraction that would become classes because some cells are text."""
     import pandas as pd
 
-    numbers = pd.to_numeric(texts, errors="coerce")
-    bad = numbers.isna()
-    fractions = (numbers % 1 != 0) & ~bad
-    if not bad.any() or bad.mean() >= 0.5 or not (fractions.any() or numbers.nunique() > _MANY_CLASSES):
+    numbers = pd.to_numeric(values, errors="coerce") if values.dtype.kind not in "mM" else values
+    text = (numbers.isna() & values.notna()).to_numpy()
+    if not text.any() or text.mean() >= 0.5 or bool((numbers.dropna() % 1 == 0).all()):
         return
-    row = int(values.index.get_indexer([texts[bad].index[0]])[0])
-    raise text_in_numbers(source, str(values.name), row, texts[bad].iloc[0], int(bad.sum()), len(values))
+    row = int(text.argmax())
+    other = 'if these are classes: [data] task = "multiclass"'
+    raise text_in_numbers(source, str(values.name), row, str(values.iloc[row]), int(text.sum()), len(values), other)
 
 
 _NUMBERS = ("integer", "floating", "decimal", "mixed-integer-float")

@@ -41,17 +41,20 @@ def brought_here(record: StudyRecord, ledger_uri: str, home: str) -> StudyRecord
     """
     if sqlite_path(ledger_uri) is None:
         return record
-    folder = _folder_now(Path(record.spec.folder), root_of(ledger_uri).resolve(), home)
+    folder = _folder_now(Path(record.spec.folder), root_of(ledger_uri), home)
     champion = record.champion and _champion_now(record.champion, study_folder(ledger_uri, record.name))
     return replace(record, spec=record.spec.model_copy(update={"folder": str(folder)}), champion=champion)
 
 
 def _folder_now(folder: Path, root: Path, home: str) -> Path:
-    if home and Path(home) != root:
-        moved = Path(os.path.normpath(root / os.path.relpath(folder, home)))
-        return moved if moved.is_dir() else folder
+    # The ledger's folder may be a link to another disk: what lies beside it lies beside the link.
+    here = Path(os.path.abspath(root))
+    places = [folder]
+    if home and Path(home) != root.resolve():
+        beside = os.path.relpath(folder, home)
+        places = [*(Path(os.path.normpath(one / beside)) for one in (here, root.resolve())), folder]
     # Ledgers of hpsearch 0.2 do not say where they were.
-    return folder if home or folder.is_dir() else root.parent
+    return next((place for place in places if place.is_dir()), here.parent)
 
 
 def _champion_now(champion: Champion, folder: Path) -> Champion:

@@ -222,3 +222,15 @@ def test_line_ends_of_every_system(tmp_path, load, ends):
     (tmp_path / "rows.csv").write_bytes(text.replace("5\n", f"5{ends}").replace("y\n", f"y{ends}").encode())
     dataset = load("rows.csv", target="y")
     assert (len(dataset.train), dataset.schema.categories["c"]) == (12, ("two\nlines0", "two\nlines1"))
+
+
+def test_classes_may_be_numbers_and_texts(tmp_path, load):
+    buses = [*map(str, range(30)), "N1", "N2"]
+    (tmp_path / "rows.csv").write_text("x,y\n" + "".join(f"{i * i}.5,{buses[i % 32]}\n" for i in range(64)))
+    assert len(load("rows.csv", target="y").classes) == 32
+    versions = ["1.5", "2.0", "2.5", "beta"]
+    (tmp_path / "rows.csv").write_text("x,y\n" + "".join(f"{i * i}.5,{versions[i % 4]}\n" for i in range(40)))
+    with raises("data.text-in-numbers", column="y", row=3, count=10) as caught:
+        load("rows.csv", target="y")
+    assert 'task = "multiclass"' in caught.value.hint
+    assert load("rows.csv", target="y", task="multiclass").classes == tuple(versions)

@@ -16,7 +16,7 @@ from hpsearch.testing.synthetic import make_record, make_spec
 
 def make_workspace(folder: Path) -> str:
     """A workspace with a study file, and a study in its ledger; returns the ledger's address."""
-    (folder / "mlruns").mkdir(parents=True)
+    (folder / "mlruns").mkdir(parents=True, exist_ok=True)
     uri = sqlite_address(folder / "mlruns" / "ledger.db")
     ledger = Ledger(uri, create=True)
     spec = make_spec("sqlite:///mlruns/ledger.db").model_copy(update={"folder": str(folder)})
@@ -53,6 +53,24 @@ def test_a_ledger_that_does_not_say_where_it_was_leads_to_its_own_workspace(tmp_
     uri = make_workspace(tmp_path / "A")
     assert Ledger(uri).load("synthetic").spec.folder == str(tmp_path / "A")
     (tmp_path / "A").rename(tmp_path / "B")
+    assert Ledger(uri.replace("/A/", "/B/")).load("synthetic").spec.folder == str(tmp_path / "B")
+
+
+@pytest.mark.parametrize("ledger_is", ["a link", "made one later"])
+def test_the_ledgers_folder_may_be_a_link_to_another_disk(tmp_path: Path, ledger_is: str) -> None:
+    (tmp_path / "disk").mkdir()
+    project, store = tmp_path / "A", tmp_path / "disk" / "store"
+    if ledger_is == "a link":
+        store.mkdir()
+        project.mkdir()
+        (project / "mlruns").symlink_to(store)
+        uri = make_workspace(project)
+    else:
+        uri = make_workspace(project)
+        (project / "mlruns").rename(store)
+        (project / "mlruns").symlink_to(store)
+    assert Ledger(uri).load("synthetic").spec.folder == str(project)
+    project.rename(tmp_path / "B")
     assert Ledger(uri.replace("/A/", "/B/")).load("synthetic").spec.folder == str(tmp_path / "B")
 
 

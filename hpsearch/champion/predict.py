@@ -11,11 +11,16 @@ from hpsearch.data.dataset import Array
 from hpsearch.errors import DataError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.models.saved_file import custom_names, needs_tensorflow
+from hpsearch.portable.cells import packed
+from hpsearch.portable.columns import NUMBERS
 from hpsearch.portable.errors import RowsError
 from hpsearch.training.environment import WorkerSettings, set_up
 
 if TYPE_CHECKING:
+    import keras
     import pandas as pd
+
+    from hpsearch.portable.predictor import Card, Inputs
 
 
 def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
@@ -54,7 +59,16 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
     from hpsearch.training.keeping import load_champion
 
     assert record.champion is not None
-    return Predictor(load_champion(model_file, record.spec, record.champion.config), card).predict_inputs(inputs)
+    model = load_champion(model_file, record.spec, record.champion.config)
+    return Predictor(model, card).predict_inputs(_as_the_model_takes(model, inputs, card))
+
+
+def _as_the_model_takes(model: "keras.Model", inputs: "Inputs", card: "Card") -> "Inputs":
+    """Number columns as one input or as one each. Ledgers of hpsearch 0.1 do not say, and a resumed study changes."""
+    names = {one.name for one in getattr(model, "inputs", None) or ()}
+    if not isinstance(inputs, dict) or card.packed or NUMBERS not in names or NUMBERS in inputs:
+        return inputs
+    return packed(inputs, card.columns)
 
 
 def _backend(model_file: Path, trained_on: str) -> str:

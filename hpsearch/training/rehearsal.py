@@ -14,7 +14,7 @@ from hpsearch.keras_internals.compiled import metrics_over_batches
 from hpsearch.models.sharing import check_apart
 from hpsearch.training.keeping import check_keeping
 from hpsearch.training.problem import Problem
-from hpsearch.training.untrained import Stand, baseline, doubts_about_targets, undefined_metrics
+from hpsearch.training.untrained import Stand, baseline, doubts_about_baseline, doubts_about_targets, undefined_metrics
 
 if TYPE_CHECKING:
     import keras
@@ -49,12 +49,17 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
     objective = problem.spec.make_objective()
     undefined = undefined_metrics(stand)
     left_out = next((one.folds for one in undefined if one.metric == objective.metric), ())
+    found = baseline(stand, objective, left_out)
     return Rehearsal(
         model.count_params(),
         curves,
         undefined,
-        baseline(stand, objective, left_out),
-        (*doubts_about_targets(stand), *_averaged(model)),
+        found,
+        (
+            *doubts_about_targets(stand),
+            *doubts_about_baseline(stand, objective, left_out, found),
+            *_averaged(model),
+        ),
     )
 
 

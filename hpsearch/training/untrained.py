@@ -6,7 +6,7 @@ value: where all predictions score alike, such as in the AUC of rows of one clas
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.facts import Baseline, Task, Undefined
+from hpsearch.core.foreign import said
 from hpsearch.core.objective import Objective
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
@@ -39,11 +40,13 @@ class Stand:
         problem: The study's data and folds.
         model: Compiled, its metrics built.
         sample: Its predictions of some rows; several outputs are no known form.
+        raised: What the user's metrics and loss have raised.
     """
 
     problem: Problem
     model: "keras.Model"
     sample: Array
+    raised: list[Exception] = field(default_factory=list)
 
     @property
     def usable(self) -> bool:
@@ -76,12 +79,17 @@ class Stand:
         """The compiled metrics of some predictions, and the loss without penalties; none where they cannot be told."""
         from hpsearch.training.engines.whole import loss_of, metrics_of
 
+        found: dict[str, float] = {}
         try:
-            found = metrics_of(self.model, y, predicted)
+            found |= metrics_of(self.model, y, predicted)
+        except Exception as error:  # the user's metrics may not take such predictions
+            self.raised.append(error)
+        try:
             penalties = sum(float(one) for one in self.model.losses)
-            return {**found, "loss": loss_of(self.model, y, predicted) - penalties}
-        except Exception:  # the user's metrics may not take such predictions, and then nothing is known of them
-            return {}
+            found["loss"] = loss_of(self.model, y, predicted) - penalties
+        except Exception as error:  # nor may the user's loss
+            self.raised.append(error)
+        return found
 
 
 def undefined_metrics(stand: Stand) -> tuple[Undefined, ...]:
@@ -163,10 +171,7 @@ def baseline(stand: Stand, objective: Objective, left_out: Sequence[int]) -> Bas
         None if the metric is of the training rows, or has no value for such a model.
     """
     name = objective.metric.removeprefix("val_")
-    if name == objective.metric or not stand.usable:
-        return None
-    size = max(len(fold.validation) for fold in stand.problem.folds) * math.prod(stand.sample.shape[1:])
-    if size > _MOST_VALUES:
+    if not _can_have_one(stand, objective):
         return None
     scores: dict[str, list[float]] = {}
     y = stand.problem.dataset.train.y
@@ -183,6 +188,28 @@ def baseline(stand: Stand, objective: Objective, left_out: Sequence[int]) -> Bas
         if math.isfinite(one.value) and (best is None or objective.better(one.value, best.value)):
             best = one
     return best
+
+
+def _can_have_one(stand: Stand, objective: Objective) -> bool:
+    """Whether the objective is of validation rows, and the model's output of a form and size that is looked at."""
+    if not objective.metric.startswith("val_") or not stand.usable:
+        return False
+    largest = max(len(fold.validation) for fold in stand.problem.folds)
+    return largest * math.prod(stand.sample.shape[1:]) <= _MOST_VALUES
+
+
+def doubts_about_baseline(
+    stand: Stand, objective: Objective, left_out: Sequence[int], found: Baseline | None
+) -> tuple[str, ...]:
+    """A sentence if the objective has no value for a model that says the same for all rows."""
+    folds = len(stand.problem.folds)
+    if found is not None or not _can_have_one(stand, objective) or len(left_out) == folds:
+        return ()
+    why = f"raises {said(stand.raised[0])}" if stand.raised else "is not a finite number"
+    return (
+        f"the study has no baseline: for predictions that are the same in all rows, {objective.metric} {why}. Let it "
+        "return a value for them, so that the search can say whether a model has learned anything",
+    )
 
 
 def _rules(stand: Stand, y: Array) -> Iterator[tuple[str, Floats]]:

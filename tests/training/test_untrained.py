@@ -33,6 +33,18 @@ direction = "{direction}"
 MODEL = """
 import keras
 
+def strict(y, p):
+    try:
+        constant = float(keras.ops.std(p)) == 0
+    except Exception:  # while it is compiled, there are no values
+        constant = False
+    if constant:
+        raise ValueError("predictions are constant")
+    return keras.ops.mean(keras.ops.abs(y - p))
+
+def undefined(y, p):
+    return keras.ops.mean(y - p) / keras.ops.std(p)
+
 def build(config, data):
     inputs = {{"x": keras.Input((1,), name="x")}}
     output = keras.layers.Dense({units}, {activation})(inputs["x"])
@@ -109,3 +121,26 @@ def test_regression_has_mean_and_median_and_r2_has_no_value_on_equal_targets(tmp
     assert 1e4 < found.baseline.value < 2e5
     assert "the targets are around 2" in found.doubts[0]
     assert "Rescaling" in found.doubts[0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("strict", "val_strict raises ValueError: predictions are constant"),
+        ("undefined", "val_undefined is not a finite number"),
+    ],
+)
+def test_an_objective_without_a_value_for_constant_predictions_is_said(tmp_path: Path, metric: str, words: str) -> None:
+    rows = [("yes" if n % 4 else "no", n % 3) for n in range(36)]
+    model = {**BINARY, "metrics": metric}
+    found = rehearse(tmp_path, rows, f"val_{metric}", "minimize", model)
+    assert found.baseline is None
+    (doubt,) = [text for text in found.doubts if "baseline" in text]
+    assert words in doubt
+
+
+def test_the_loss_has_a_baseline_though_a_metric_raises(tmp_path: Path) -> None:
+    rows = [("yes" if n % 4 else "no", n % 3) for n in range(36)]
+    found = rehearse(tmp_path, rows, "val_loss", "minimize", {**BINARY, "metrics": "strict"})
+    assert found.baseline is not None
+    assert not [text for text in found.doubts if "baseline" in text]

@@ -147,7 +147,7 @@ def _overview(spec: StudySpec, facts: StudyFacts) -> Table:
     fold = data.folds[0]
     rows = {
         "study": spec.name,
-        "data": f"{data.source}: {data.rows} rows, {data.test_rows} held out, fingerprint {data.fingerprint}",
+        "data": f"{data.source}: {data.rows} rows + {data.test_rows} held out, fingerprint {data.fingerprint}",
         "task": f"{data.task}" + (f", {len(data.classes)} classes" if data.classes else ""),
         "folds": f"{data.n_folds} × ({fold.train} training + {fold.validation} validation rows)"
         + (f", {spec.validation.method}" if spec.validation.method else ""),

@@ -138,13 +138,13 @@ def _number(filled: "pd.Series[str]") -> Inferred:
     if lost:
         warning = (
             f"column {name!r}: different numbers, such as {_shown(numbers.iloc[0])}, are equal in float32, which keeps "
-            f"7 digits; {lost:.0%} of them stay so when {offset:.17g} is subtracted first. Divide the column into parts"
+            f"7 digits; {lost:.0%} of them even after {offset:.17g} is subtracted. Split the column into parts"
         )
         return Inferred(column, (warning,))
     if offset:
         warning = (
             f"column {name!r}: float32 keeps 7 digits, too few for numbers such as {_shown(numbers.iloc[0])}; "
-            f"{offset:.17g} is subtracted before the model gets them, in predictions too"
+            f"{offset:.17g} is subtracted before they reach the model, in predictions too"
         )
         return Inferred(column, (warning,))
     return Inferred(column)
@@ -301,7 +301,7 @@ def _decorated(name: str, texts: "pd.Series[str]") -> tuple[str, ...]:
     if len(distinct) <= 5 or numbers.mean() < 0.9:
         return ()
     return (
-        f"column {name!r} holds texts such as {distinct.iloc[0]!r}, numbers with something around them; they are "
+        f"column {name!r} holds texts such as {distinct.iloc[0]!r}, numbers with a prefix or a unit; they are "
         "categories. If they are amounts, write plain numbers",
     )
 
@@ -329,7 +329,7 @@ def _odd_texts(filled: "pd.Series[str]") -> tuple[str, ...]:
     if blank.any():
         found.append(
             f"column {name!r}: {int(blank.sum())} of {len(texts)} texts are blank, such as {texts[blank].iloc[0]!r}; "
-            "they are a category of their own, other than empty cells"
+            "they are a category of their own, distinct from empty cells"
         )
     return tuple(found)
 

@@ -109,7 +109,7 @@ def _merged_values(x: Features) -> list[str]:
     lost = [place for place in range(min(columns.shape[1], _LOOKED_AT)) if float32_offset(columns[:, place])[0]]
     return [
         f"array x, column {place}: different numbers, such as {columns[0, place]:.17g}, are equal in float32, which "
-        "keeps 7 digits. Subtract a number near their middle first"
+        "keeps 7 digits. Subtract a number near their mean first"
         for place in lost
     ]
 

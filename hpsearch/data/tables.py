@@ -160,8 +160,8 @@ def _says(values: "pd.Series[str]", target: "pd.Series[str]") -> str | None:
     if not same:
         return None
     return (
-        f"column {values.name!r} says what {target.name!r} is, in every row; if it is not known when the model is to "
-        f'predict: [data] ignore = ["{values.name}"]'
+        f"column {values.name!r} determines {target.name!r} in every row. If it is not known at prediction time: "
+        f'[data] ignore = ["{values.name}"]'
     )
 
 
@@ -178,12 +178,12 @@ def _looks_like_id(values: "pd.Series[str]", column: Column) -> str | None:
     if column.kind != "number" or column.cells != "number":
         return None
     if counts_rows(values):
-        what = "counts the rows, and rows may be sorted by what the model is to learn"
+        what = "numbers the rows. Rows are often sorted by their target, which it then gives away"
     elif re.search(r"(^|_|\b)(id|ID|Id|uuid|index)$", column.name) and values.is_unique and len(values) > 2:
-        what = "has another number in every row, as an id has"
+        what = "has a different number in every row, like an id"
     else:
         return None
-    return f'column {column.name!r} {what}; if it says nothing about a row: [data] ignore = ["{column.name}"]'
+    return f'column {column.name!r} {what}. If it is only an identifier: [data] ignore = ["{column.name}"]'
 
 
 def _categories(spec: "StudySpec") -> list[str]:
@@ -227,7 +227,7 @@ def _without_nameless(source: str, frame: "pd.DataFrame", spec: "StudySpec") -> 
         if values.ndim == 1 and values.isna().all():
             reason = "is empty: the lines end with a separator"
         elif values.ndim == 1 and counts_rows(values):
-            reason = "counts the rows, as the index of a DataFrame does"
+            reason = "numbers the rows, like the index of a DataFrame"
         else:
             raise DataError(
                 f"{source}: a column has no name (it is called {name!r} here)",
@@ -244,7 +244,7 @@ def _without_nameless(source: str, frame: "pd.DataFrame", spec: "StudySpec") -> 
 def _index_left_out(frame: "pd.DataFrame") -> list[str]:
     """A warning about an index that has a name and so may be data."""
     return [
-        f"the table's index {name!r} is no column and is left out; reset_index() makes one of it"
+        f"the table's index {name!r} is not a column and is left out; reset_index() makes it one"
         for name in frame.index.names
         if name is not None
     ]
@@ -289,7 +289,7 @@ def _check_roles(source: str, frame: "pd.DataFrame", spec: "StudySpec", targets:
 
 
 def _unknown(source: str, role: str, name: str, frame: "pd.DataFrame") -> DataError:
-    index = "; its index is no column: reset_index() makes one of it" if name in frame.index.names else ""
+    index = "; its index is not a column: reset_index() makes it one" if name in frame.index.names else ""
     return DataError(
         f"{source}: {role} names column {name!r}, which does not exist{did_you_mean(name, frame.columns)}",
         code="unknown-column",
@@ -338,7 +338,7 @@ def _time(source: str, frame: "pd.DataFrame", name: str) -> Array:
         times = pd.to_datetime(pd.Series(values), format="ISO8601", utc=any(zoned))
     except (ValueError, TypeError):
         raise DataError(
-            f"{source}: time column {name!r} has {values[0]!r}, which is neither a number nor a date that is read",
+            f"{source}: time column {name!r} has {values[0]!r}, which is neither a number nor an ISO date",
             code="bad-time",
             hint="use numbers, or dates such as 2024-05-31 or 2024-05-31T12:30",
             source=source,

@@ -154,7 +154,7 @@ def _merged_amounts(y: Array) -> Iterator[str]:
     if y.ndim == 1 and y.dtype.kind in "iuf" and float32_offset(y)[0]:
         yield (
             f"different targets, such as {y[0]:.17g}, are equal in float32, which keeps 7 digits. Subtract a number "
-            "near their middle first"
+            "near their mean first"
         )
 
 
@@ -165,7 +165,7 @@ def _amount_warnings(y: Array, spec: "StudySpec") -> Iterator[str]:
     distinct = np.unique(y)
     if len(distinct) <= min(_MANY_CLASSES, len(y) / 3) and bool((distinct == np.floor(distinct)).all()):
         yield (
-            f"the targets are {len(distinct)} different whole numbers, written as real ones and read as amounts. If "
+            f"the targets are {len(distinct)} different whole numbers stored as floats, and are read as amounts. If "
             'they are classes: task = "multiclass"'
         )
 
@@ -181,7 +181,7 @@ def _class_warnings(y: Array, values: Array, loaded: Loaded, spec: "StudySpec") 
     for value, name in zip(values, names, strict=True):
         if name.strip().lower() in _EMPTY_WORDS:
             yield (
-                f"class {name!r} has {int((y == value).sum())} rows. If it means that the target is not known, drop "
+                f"class {name!r} has {int((y == value).sum())} rows. If it means that the target is unknown, drop "
                 "these rows"
             )
     if loaded.columns and spec.data.task is None and y.dtype.kind in "iu" and len(values) > _MANY_CLASSES:

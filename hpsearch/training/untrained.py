@@ -207,8 +207,8 @@ def doubts_about_baseline(
         return ()
     why = f"raises {said(stand.raised[0])}" if stand.raised else "is not a finite number"
     return (
-        f"the study has no baseline: for predictions that are the same in all rows, {objective.metric} {why}. Let it "
-        "return a value for them, so that the search can say whether a model has learned anything",
+        f"the study has no baseline: for predictions that are the same in all rows, {objective.metric} {why}. If it "
+        "returned a value there, the report could say whether the best model has learned anything",
     )
 
 

@@ -1,14 +1,19 @@
 """Rows that ``hpsearch predict`` refuses before the champion is loaded. (What it predicts: tests/test_cli.py.)"""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hpsearch.champion.predict import predict
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+from hpsearch.champion.predict import _as_the_model_takes, predict
 from hpsearch.core.facts import Column
 from hpsearch.errors import DataError
+from hpsearch.portable.columns import NUMBERS
+from hpsearch.portable.predictor import Card
 from hpsearch.testing.factories import make_record
 
 TABLE = (Column("a", "number"), Column("b", "category"))
@@ -63,3 +68,22 @@ def test_a_table_must_have_the_models_columns(refused, tmp_path: Path) -> None:
     error = refused(tmp_path / "rows.csv", ())
     wanted = {"source": str(tmp_path / "rows.csv"), "found": (3,), "wanted": (2,)}
     assert (error.code, error.values) == ("data.wrong-shape", wanted)
+
+
+def test_a_table_is_given_as_the_model_takes_it() -> None:
+    """Ledgers of hpsearch 0.1 do not say whether number columns are one input."""
+    keras = pytest.importorskip("keras")
+    columns = (Column("a", "number"), Column("b", "number"))
+    one = keras.Input((2,), name=NUMBERS)
+    each = [keras.Input((1,), name=column.name) for column in columns]
+    together = keras.Model({NUMBERS: one}, keras.layers.Dense(1)(one))
+    apart = keras.Model(
+        {column.name: layer for column, layer in zip(columns, each, strict=True)},
+        keras.layers.Dense(1)(keras.layers.Concatenate()(each)),
+    )
+    inputs = {"a": np.ones(3, np.float32), "b": np.zeros(3, np.float32)}
+    card = Card("jax", (), columns, (2,))
+    given = _as_the_model_takes(together, inputs, card)
+    assert isinstance(given, dict)
+    assert {name: value.shape for name, value in given.items()} == {NUMBERS: (3, 2)}
+    assert _as_the_model_takes(apart, inputs, card) is inputs

@@ -316,3 +316,20 @@ def test_the_winner_is_not_counted_among_its_ties() -> None:
     for rendered in (render_page(content), render_markdown(content)):
         assert f"The folds cannot tell {others} apart from it" in rendered
         assert f"{others} of {content.leaderboard.total} cannot be told apart from the best" in rendered
+
+
+def test_the_leaderboard_says_of_which_folds_its_scores_are():
+    record = make_searched(12)
+    trials = []
+    for trial in record.trials:
+        folds = [
+            replace(fold, curves={name: curve for name, curve in fold.curves.items() if name != "val_accuracy"})
+            if fold.fold == 1
+            else fold
+            for fold in trial.folds
+        ]
+        scores = (*trial.fold_scores[:1], *trial.fold_scores[2:])
+        trials.append(replace(trial, folds=tuple(folds), fold_scores=scores))
+    page = render_page(gather(replace(record, trials=tuple(trials))))
+    assert "Fold scores are those of folds 0, 2, 3, 4." in page
+    assert "Mean over the folds in which a metric has a value" in page

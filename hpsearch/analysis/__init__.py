@@ -24,7 +24,7 @@ from hpsearch.analysis.leaderboard import (
 )
 from hpsearch.analysis.optimism import OptimismInfo, optimism_info
 from hpsearch.analysis.predictions import Interval, Predictions, PredictionsInfo, predictions_info
-from hpsearch.analysis.provenance import Layer, ModelInfo, ProvenanceInfo, model_info, provenance_info
+from hpsearch.analysis.provenance import Layer, ModelInfo, ProvenanceInfo, model_info, provenance_info, suggestions
 from hpsearch.analysis.suggestion import SuggestedRow, next_study_file, suggested_space
 from hpsearch.analysis.table import trials_table
 from hpsearch.analysis.trajectory import TrajectoryInfo, trajectory_info
@@ -72,6 +72,7 @@ __all__ = [
     "provenance_info",
     "slice_info",
     "suggested_space",
+    "suggestions",
     "test_metric",
     "ties_info",
     "trajectory_info",

@@ -128,12 +128,22 @@ def _splits(record: StudyRecord) -> dict[str, str]:
     )
 
 
+def suggestions(record: StudyRecord) -> str:
+    """How many configs results have led to; empty if the algorithm does not use them."""
+    schedule, count = record.facts.schedule, len(record.trials)
+    if not schedule.startup:
+        return ""
+    blind = min(count, schedule.startup)
+    return f"{blind} made without results, {count - blind} with those of the trials before"
+
+
 def _search(record: StudyRecord) -> dict[str, str]:
     spec, facts = record.spec, record.facts
     return _known(
         {
             "tuner": f"{spec.search.tuner} {spec.search.algorithm}",
             "trials": str(spec.search.trials),
+            "suggestions": suggestions(record),
             "pruning": spec.pruning.method if spec.pruning.method != "none" else "",
             "engine": facts.plan.engine,
             "because": facts.plan.reason,

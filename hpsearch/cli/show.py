@@ -63,6 +63,10 @@ def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = Fa
     if importance.rows:
         console.print()
         console.print(terminal.importance(importance))
+    if made := analysis.suggestions(record):
+        console.print()
+        search = record.spec.search
+        console.print(Text(f"suggestions of {search.tuner} {search.algorithm}: {made}", style="dim"))
     for failure in analysis.failures_info(record)[:5]:
         console.print(Text(f"trial {failure.trial} {failure.state}: {failure.message}", style="yellow"))
     for note in record.notes:

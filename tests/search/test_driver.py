@@ -226,3 +226,24 @@ def test_pruned_trials_keep_their_curves_and_are_not_ranked(ledger: str) -> None
         assert trial.score is not None
     assert record.best.state is TrialState.COMPLETE
     assert all(trial not in record.ranked for trial in pruned)
+
+
+@pytest.mark.parametrize("algorithm", ["tpe", "bayesian"])
+def test_any_number_of_workers_up_to_a_batch_gives_the_same_study(tmp_path: Path, algorithm: str) -> None:
+    tuner = "hpsearch" if algorithm == "bayesian" else "optuna"
+    runs, busy = [], []
+    for slots in (1, 2, 4):
+        executor = SyntheticExecutor(slots=slots)
+        runs.append(
+            drive(
+                f"sqlite:///{tmp_path}/{slots}.db",
+                executor,
+                schedule=Schedule(startup=4, batch=4),
+                trials_per_bundle=8,
+                tuner=tuner,
+                algorithm=algorithm,
+            )
+        )
+        busy.append([len(bundle.trials) for bundle in executor.bundles])
+    assert configs(runs[0]) == configs(runs[1]) == configs(runs[2])
+    assert busy == [[4, 4, 4], [2] * 6, [1] * 12], "workers share a batch"

@@ -85,7 +85,7 @@ RANGES: Mapping[str, str] = {
 """Key of a range in ``[space]`` → what to write instead."""
 
 _HYPERBAND = '[pruning] method = "successive-halving" ends poor trials early, with any algorithm'
-_ORACLE = 'tuner = "keras-tuner", algorithm = {}'
+_ORACLE = 'algorithm = {}, or KerasTuner\'s own with tuner = "keras-tuner"'
 
 VALUES: Mapping[str, Mapping[str, str]] = {
     "search.tuner": {

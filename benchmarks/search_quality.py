@@ -7,12 +7,15 @@ after the other, on the same space. A trial's score is its mean over five folds.
 """
 
 import argparse
+import contextlib
 import logging
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,8 +91,7 @@ def _suggested(trial: object, name: str, one: object) -> Value:
 def keras_tuner_by_hand(table: LookupTable, seed: int) -> list[float]:
     """KerasTuner's Bayesian oracle, one trial after the other; it repeats no config."""
     import keras_tuner
-    from keras_tuner.engine import trial as trial_module
-    from keras_tuner.tuners.bayesian import BayesianOptimizationOracle
+    from keras_tuner.oracles import BayesianOptimizationOracle
 
     hp = keras_tuner.HyperParameters()
     for name, one in table.space.items():
@@ -98,8 +100,16 @@ def keras_tuner_by_hand(table: LookupTable, seed: int) -> list[float]:
     oracle = BayesianOptimizationOracle(
         objective=keras_tuner.Objective("score", direction), max_trials=TRIALS, seed=seed, hyperparameters=hp
     )
-    oracle.set_project_dir("/tmp/keras-tuner-search-quality", f"{table.name}-{seed}", overwrite=True)
-    scores = []
+    scores: list[float] = []
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
+        oracle._set_project_dir(folder, "oracle")
+        _let_oracle_search(oracle, table, scores)
+    return scores
+
+
+def _let_oracle_search(oracle: Any, table: LookupTable, scores: list[float]) -> None:
+    from keras_tuner.engine import trial as trial_module
+
     while len(scores) < TRIALS:
         trial = oracle.create_trial("tuner0")
         if trial.status == trial_module.TrialStatus.STOPPED:
@@ -115,7 +125,6 @@ def keras_tuner_by_hand(table: LookupTable, seed: int) -> list[float]:
         oracle.update_trial(trial.trial_id, {"score": scores[-1]})
         trial.status = trial_module.TrialStatus.COMPLETED
         oracle.end_trial(trial)
-    return scores
 
 
 def _declare(hp: object, name: str, one: object) -> None:

@@ -1,92 +1,155 @@
-"""Which hyperparameters matter, by Optuna's fANOVA."""
+"""Which hyperparameters matter, and which cannot be told from chance."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from hpsearch.analysis import words
+from hpsearch.analysis.chance import MIN_ROWS, Column, Effect, effects, level_column, number_column
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Float, Int, Parameter
 from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord
 
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
+METHOD = "Smooth fits to the ranks of the scores, with a floor from permuted scores"
+MAX_TRIALS = 250
+"""Maximum number of complete trials; more are thinned out evenly by rank."""
 
-METHOD = "fANOVA (Hutter, Hoos & Leyton-Brown, ICML 2014; Optuna's implementation)"
-MIN_TRIALS = 8
-"""With fewer complete trials, an importance would be noise."""
-
-TREES = 32
-"""Half of Optuna's default: the shares change by a few per cent, and the time halves."""
-
-ROUGH_BELOW = 30
-"""With fewer complete trials, an importance is marked as rough."""
-
-MAX_TRIALS = 150
-"""Maximum number of complete trials; more are thinned out evenly by rank, because the time grows faster than n²."""
+UNTOLD = "cannot be told from chance"
 
 
 @dataclass(frozen=True, slots=True)
 class ImportanceRow:
-    """One hyperparameter's share of the variance that single hyperparameters explain. All shares sum to 1.
+    """What one hyperparameter explains beyond the rows above it that are `told`.
 
-    ``conditional`` is true if some trials do not have the hyperparameter.
+    Attributes:
+        name: The hyperparameter.
+        share: Part of the variance of the scores' ranks over all trials, less what chance explains on average. Shares
+            need not sum to 1.
+        floor: What chance alone reaches in 5 % of all studies; None if too few trials have the hyperparameter.
+        told: Whether it can be told from chance: its share is above its floor.
+        trials: Number of trials that have it. It is judged among these.
+        conditional: Whether some trials do not have it.
     """
 
     name: str
     share: float
+    floor: float | None
+    told: bool
+    trials: int
     conditional: bool
+
+    @property
+    def why(self) -> str:
+        """What to say of it where it is not `told`."""
+        return UNTOLD if self.floor is not None else f"only {words.several(self.trials, 'trial')} to judge it by"
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """Two hyperparameters that act together: they explain more than each by itself, and more than chance.
+
+    Attributes:
+        names: The hyperparameters.
+        share: As in :class:`ImportanceRow`.
+        floor: Likewise.
+        trials: Number of trials that have both.
+    """
+
+    names: tuple[str, str]
+    share: float
+    floor: float
+    trials: int
+
+    @property
+    def label(self) -> str:
+        return " × ".join(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportanceBar:
+    """One row of a picture or table: a hyperparameter or a pair, and its share in words."""
+
+    label: str
+    share: float
+    floor: float | None
+    text: str
+    told: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ImportanceInfo:
-    """Hyperparameters, most important first.
+    """Hyperparameters that can be told from chance, most important first, then the others.
 
     Attributes:
-        method: The estimator and its source.
-        rows: Empty if there is a `reason`.
-        reason: Why there is no estimate; empty otherwise.
-        trials: Number of complete trials behind the estimate.
-        rough: Whether there are too few trials for more than a first idea.
+        method: How they were judged.
+        rows: First those that can be told from chance, most important first, then the others in the space's order;
+            empty if there is a `reason`.
+        pairs: Pairs that act together.
+        reason: Why nothing was judged; empty otherwise.
+        sentence: What follows, in words; empty if there is a `reason`.
+        trials: Number of complete trials behind it.
     """
 
     method: str
     rows: tuple[ImportanceRow, ...]
+    pairs: tuple[PairRow, ...]
     reason: str
+    sentence: str
     trials: int
-    rough: bool
+
+    @property
+    def bars(self) -> tuple[ImportanceBar, ...]:
+        """All rows as pictures and tables show them: those above their floor, then pairs, then the others."""
+        told = [_bar(row.name, row.share, row.floor) for row in self.rows if row.told]
+        pairs = [_bar(pair.label, pair.share, pair.floor) for pair in self.pairs]
+        rest = [ImportanceBar(row.name, row.share, row.floor, row.why, False) for row in self.rows if not row.told]
+        return (*told, *pairs, *rest)
 
 
 def importance_info(record: StudyRecord) -> ImportanceInfo:
-    """How much of the score's variance over the space each searched hyperparameter explains by itself.
+    """How much of the scores' variance each searched hyperparameter explains, beside what chance would explain.
 
-    fANOVA (F. Hutter, H. Hoos, K. Leyton-Brown, "An Efficient Approach for Assessing Hyperparameter Importance",
-    ICML 2014) fits a random forest to the trials and decomposes its variance over the whole space, so a tuner that
-    tries some regions more often does not bias it. Constants are left out. If a trial lacks a conditional
-    hyperparameter, the middle of its range takes its place, as defaults do in the paper.
+    A conditional hyperparameter is judged only among the trials that have it. Constants are left out, and so is what
+    has the same value in all complete trials. :func:`hpsearch.analysis.chance.effects` has the method and its sources;
+    ``python -m benchmarks.importance`` measures it on spaces with known truth.
     """
     trials = [trial for trial in record.ranked if trial.score is not None and math.isfinite(trial.score)]
-    names = [name for name in record.space.searched() if len({trial.config.get(name) for trial in trials}) > 1]
+    names = varied(record, trials)
     reason = _reason(record, trials, names)
     if reason:
-        return ImportanceInfo(METHOD, (), reason, len(trials), rough=True)
-    thinned = _thin(trials)
-    shares = _shares(record, thinned, names)
-    total = sum(shares.values())
-    if not total > 0:
-        return ImportanceInfo(METHOD, (), "the scores do not depend on any hyperparameter", len(thinned), rough=True)
-    rows = [
-        ImportanceRow(name, shares[name] / total, any(name not in trial.config for trial in thinned)) for name in names
+        return ImportanceInfo(METHOD, (), (), reason, "", len(trials))
+    kept = _thin(trials)
+    columns = [_column(record.space[name], kept, name) for name in names]
+    scores = np.array([trial.score for trial in kept], dtype=float)
+    found = effects(scores, columns, seed=derive(record.spec.seed, "importance"))
+    rows = tuple(_row(effect, names, len(kept)) for effect in _in_order(found))
+    pairs = tuple(
+        PairRow((names[effect.columns[0]], names[effect.columns[1]]), effect.share, effect.floor, effect.rows)
+        for effect in found
+        if len(effect.columns) == 2
+    )
+    return ImportanceInfo(METHOD, rows, pairs, "", _sentence(rows, pairs), len(kept))
+
+
+def _bar(label: str, share: float, floor: float | None) -> ImportanceBar:
+    return ImportanceBar(label, share, floor, f"{share:.0%}" if share >= 0.005 else "< 1%", True)
+
+
+def varied(record: StudyRecord, trials: Sequence[Trial]) -> list[str]:
+    """The searched hyperparameters that have more than one value in these trials, in the space's order."""
+    return [
+        name
+        for name in record.space.searched()
+        if len({repr(trial.config[name]) for trial in trials if name in trial.config}) > 1
     ]
-    rows.sort(key=lambda row: -row.share)
-    return ImportanceInfo(METHOD, tuple(rows), "", len(thinned), rough=len(thinned) < ROUGH_BELOW)
 
 
 def _reason(record: StudyRecord, trials: Sequence[Trial], names: Sequence[str]) -> str:
-    if len(trials) < MIN_TRIALS:
-        return f"it needs at least {MIN_TRIALS} complete trials, but there are {len(trials)}"
+    if len(trials) < MIN_ROWS:
+        return f"it needs at least {MIN_ROWS} complete trials, but there are {len(trials)}"
     if not record.space.searched():
         return "all hyperparameters are constants"
     if not names:
@@ -103,47 +166,36 @@ def _thin(trials: list[Trial]) -> list[Trial]:
     return [trials[i * len(trials) // MAX_TRIALS] for i in range(MAX_TRIALS)]
 
 
-def _shares(record: StudyRecord, trials: list[Trial], names: list[str]) -> dict[str, float]:
-    import optuna
-    from optuna.importance import FanovaImportanceEvaluator
-
-    columns = {name: _column(record.space[name], trials, name) for name in names}
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            study = optuna.create_study(direction=record.objective.direction)
-            study.add_trials(
-                [
-                    optuna.trial.create_trial(
-                        params={name: values[i] for name, (_, values) in columns.items()},
-                        distributions={name: distribution for name, (distribution, _) in columns.items()},
-                        value=trial.score,
-                    )
-                    for i, trial in enumerate(trials)
-                ]
-            )
-            forest = FanovaImportanceEvaluator(n_trees=TREES, seed=derive(record.spec.seed, "importance"))
-            found = forest.evaluate(study, params=names)
-    finally:
-        optuna.logging.set_verbosity(level)
-    return {name: max(0.0, float(found[name])) for name in names}
-
-
-def _column(
-    parameter: Parameter, trials: Sequence[Trial], name: str
-) -> tuple["BaseDistribution", Sequence[float | str]]:
-    """The hyperparameter's range in Optuna's terms, wide enough for all values tried, and its value in each trial."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
+def _column(parameter: Parameter, trials: Sequence[Trial], name: str) -> Column:
     values = [trial.config.get(name) for trial in trials]
-    numbers = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    if isinstance(parameter, Float | Int) and len(numbers) == sum(value is not None for value in values):
-        low, high = min([float(parameter.low), *numbers]), max([float(parameter.high), *numbers])
-        middle = math.sqrt(low * high) if parameter.log else (low + high) / 2
-        filled = [middle if value is None else float(value) for value in values]
-        return FloatDistribution(low, high, log=parameter.log), filled
-    # Optuna takes 1, 1.0 and True for the same choice. Their texts differ.
-    texts = ["" if value is None else repr(value) for value in values]
-    return CategoricalDistribution(tuple(dict.fromkeys(texts))), texts
+    numbers = [math.nan if value is None or isinstance(value, str | bool) else float(value) for value in values]
+    if isinstance(parameter, Float | Int) and sum(map(math.isnan, numbers)) == values.count(None):
+        return number_column(np.array(numbers))
+    # 1, 1.0 and True are different choices. Their texts differ.
+    return level_column([None if value is None else repr(value) for value in values])
+
+
+def _in_order(found: Sequence[Effect]) -> list[Effect]:
+    """Those found first; then the others in the space's order, because theirs would come from chance."""
+    singles = [effect for effect in found if len(effect.columns) == 1]
+    return sorted(singles, key=lambda effect: (not effect.found, 0 if effect.found else effect.columns[0]))
+
+
+def _row(effect: Effect, names: Sequence[str], total: int) -> ImportanceRow:
+    floor = None if math.isnan(effect.floor) else effect.floor
+    share = max(effect.share, 0.0)
+    return ImportanceRow(names[effect.columns[0]], share, floor, effect.found, effect.rows, effect.rows < total)
+
+
+def _sentence(rows: Sequence[ImportanceRow], pairs: Sequence[PairRow]) -> str:
+    told, untold = [row.name for row in rows if row.told], [row.name for row in rows if not row.told]
+    parts = []
+    if told:
+        parts.append(f"{words.joined(told)} {'matters' if len(told) == 1 else 'matter'}.")
+    parts += [f"{pair.names[0]} and {pair.names[1]} act together." for pair in pairs]
+    if not parts:
+        return f"No hyperparameter {UNTOLD.replace('cannot', 'can')}."
+    if untold:
+        alone = " alone" if {name for pair in pairs for name in pair.names} & set(untold) else ""
+        parts.append(f"Whether {words.joined(untold)} {'matters' if len(untold) == 1 else 'matter'}{alone} {UNTOLD}.")
+    return " ".join(parts)

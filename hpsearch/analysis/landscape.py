@@ -1,5 +1,6 @@
 """How the score depends on the hyperparameters: slices, parallel coordinates, and a contour of two of them."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpsearch.analysis import words
-from hpsearch.analysis.importance import ImportanceInfo, importance_info
+from hpsearch.analysis.importance import ImportanceInfo, importance_info, varied
 from hpsearch.analysis.statistics import Floats
 from hpsearch.core.space import Choice, Float, Int, Parameter, Value
 from hpsearch.core.trial import Trial
@@ -15,6 +16,9 @@ from hpsearch.ledger.record import StudyRecord
 
 MAX_SLICE, MAX_PARALLEL, MAX_CONTOUR = 1000, 400, 1000
 """Maximum number of trials in each of the three figures; more are thinned out evenly by rank."""
+
+MIN_CONTOUR = 3
+"""With fewer trials that have both hyperparameters, there is no surface."""
 
 CONTOUR_STEPS = 40
 """Number of points of the contour's grid along a numeric axis."""
@@ -106,6 +110,7 @@ class ContourInfo:
         scores: Their scores.
         trials: Their numbers.
         total: Number of complete trials that have both, before thinning out.
+        best: Number of the study's best trial; None if it does not have both.
     """
 
     metric: str
@@ -119,6 +124,7 @@ class ContourInfo:
     scores: tuple[float, ...] = ()
     trials: tuple[int, ...] = ()
     total: int = 0
+    best: int | None = None
 
 
 def slice_info(record: StudyRecord) -> SlicesInfo:
@@ -142,10 +148,14 @@ def slice_info(record: StudyRecord) -> SlicesInfo:
 
 
 def parallel_info(record: StudyRecord) -> ParallelInfo:
-    """Complete trials as lines through the searched hyperparameters, the best one last, so it is drawn on top."""
+    """Complete trials as lines, the best one last, so it is drawn on top.
+
+    What has the same value in all of them is left out: all lines would pass through one point.
+    """
     complete = _complete(record)
     shown = thinned(complete, MAX_PARALLEL)[::-1]
-    axes = tuple(_axes(record, complete))
+    kept = set(varied(record, complete))
+    axes = tuple(axis for axis in _axes(record, complete) if axis.name in kept)
     return ParallelInfo(
         metric=record.objective.metric,
         axes=axes,
@@ -159,7 +169,10 @@ def parallel_info(record: StudyRecord) -> ParallelInfo:
 def contour_info(
     record: StudyRecord, *, names: tuple[str, str] | None = None, importance: ImportanceInfo | None = None
 ) -> ContourInfo:
-    """The score over two hyperparameters, by default the two most important ones.
+    """The score over two hyperparameters, among the trials that have both.
+
+    By default, these are the clearest pair that acts together, or else the two most important hyperparameters that the
+    best trial has.
 
     The surface is the average of the trials' scores with Gaussian weights around each grid point (E. A. Nadaraya,
     Theory of Probability and its Applications 9, 1964, pp. 141-142). The weights have a width of a tenth of each axis,
@@ -168,13 +181,12 @@ def contour_info(
     metric = record.objective.metric
     complete = _complete(record)
     if names is None:
-        rows = (importance or importance_info(record)).rows
-        if len(rows) < 2:
+        names = _telling(importance or importance_info(record), complete)
+        if names is None:
             return ContourInfo(metric, "it needs the importance of at least two hyperparameters")
-        names = rows[0].name, rows[1].name
     having = [trial for trial in complete if all(name in trial.config for name in names)]
-    if len(having) < 3:
-        return ContourInfo(metric, f"fewer than 3 complete trials have both {names[0]} and {names[1]}")
+    if len(having) < MIN_CONTOUR:
+        return ContourInfo(metric, f"fewer than {MIN_CONTOUR} complete trials have both {names[0]} and {names[1]}")
     by_name = {axis.name: axis for axis in _axes(record, complete)}
     x, y = by_name[names[0]], by_name[names[1]]
     shown = thinned(having, MAX_CONTOUR)
@@ -193,7 +205,20 @@ def contour_info(
         tuple(scores.tolist()),
         tuple(trial.number for trial in shown),
         len(having),
+        complete[0].number if shown[0] is complete[0] else None,
     )
+
+
+def _telling(importance: ImportanceInfo, complete: Sequence[Trial]) -> tuple[str, str] | None:
+    """The two hyperparameters to look at: some trials must have both, and the best trial too, if possible."""
+    names = [row.name for row in importance.rows]
+    pairs = [pair.names for pair in importance.pairs]
+    pairs += sorted(itertools.combinations(names, 2), key=lambda pair: sum(map(names.index, pair)))
+    best: list[tuple[str, str]] = [pair for pair in pairs if all(name in complete[0].config for name in pair)]
+    for pair in [*best, *pairs]:
+        if sum(all(name in trial.config for name in pair) for trial in complete) >= MIN_CONTOUR:
+            return pair
+    return pairs[0] if pairs else None
 
 
 def thinned(trials: Sequence[Trial], limit: int) -> list[Trial]:

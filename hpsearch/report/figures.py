@@ -12,7 +12,7 @@ from hpsearch.analysis.curves import Curve
 from hpsearch.analysis.landscape import Axis
 from hpsearch.errors import StudyError
 from hpsearch.report.prediction_figures import calibration, confusion, residuals
-from hpsearch.report.style import BLUE, GREEN, GREY, ORANGE, RED, SCALE, STATE_COLORS, faint, styled
+from hpsearch.report.style import BLUE, GREEN, GREY, LIGHT, ORANGE, RED, SCALE, STATE_COLORS, faint, styled
 
 __all__ = [
     "calibration",
@@ -118,28 +118,39 @@ def _curve(figure: go.Figure, epochs: list[int], curve: Curve, *, color: str, da
 
 
 def importance(info: analysis.ImportanceInfo) -> go.Figure:
-    """Each hyperparameter's share, the most important one at the top.
+    """Each hyperparameter's share, the most important one at the top, and what chance alone reaches.
 
     Raises:
         StudyError: There is no importance; the message says why.
     """
     if not info.rows:
         raise StudyError(f"there is no importance to draw: {info.reason}", code="nothing-to-draw", figure="importance")
-    rows = info.rows[::-1]
+    bars = info.bars[::-1]
     figure = go.Figure(
         go.Bar(
-            x=[row.share for row in rows],
-            y=[escape(row.name) for row in rows],
+            x=[bar.share for bar in bars],
+            y=[escape(bar.label) for bar in bars],
             orientation="h",
-            marker={"color": BLUE},
-            text=[f"{row.share:.0%}" for row in rows],
+            marker={"color": [BLUE if bar.told else LIGHT for bar in bars]},
+            text=[escape(bar.text) for bar in bars],
+            textfont={"color": [BLUE if bar.told else GREY for bar in bars]},
             textposition="outside",
             cliponaxis=False,
+            showlegend=False,
             hovertemplate="%{y}: %{x:.3f}<extra></extra>",
         )
     )
-    figure.update_xaxes(tickformat=".0%", title="share of the score's variance", rangemode="tozero")
-    return styled(figure, height=82 + 30 * len(rows), legend=False)
+    floors = [(bar.floor, escape(bar.label)) for bar in bars if bar.floor is not None]
+    figure.add_scatter(
+        x=[floor for floor, _ in floors],
+        y=[label for _, label in floors],
+        mode="markers",
+        marker={"symbol": "line-ns", "size": 16, "line": {"color": ORANGE, "width": 2}},
+        name="what chance alone reaches",
+        hovertemplate="%{y}: chance reaches %{x:.3f}<extra></extra>",
+    )
+    figure.update_xaxes(tickformat=".0%", title="share of the variance of the scores' ranks", rangemode="tozero")
+    return styled(figure, height=112 + 30 * len(bars))
 
 
 def slices(info: analysis.SlicesInfo) -> go.Figure:
@@ -213,7 +224,7 @@ def _dimension(axis: Axis, column: Sequence[float | None]) -> dict[str, object]:
 
 
 def contour(info: analysis.ContourInfo, *, direction: str = "maximize") -> go.Figure:
-    """The smoothed score over two hyperparameters, with the trials as dots.
+    """The smoothed score over two hyperparameters, with the trials as dots. A star marks the best trial.
 
     Raises:
         StudyError: There is no contour; the message says why.
@@ -242,14 +253,16 @@ def contour(info: analysis.ContourInfo, *, direction: str = "maximize") -> go.Fi
         showlegend=False,
         hovertemplate="%{text}<extra></extra>",
     )
-    figure.add_scatter(
-        x=[info.positions[0][0]],
-        y=[info.positions[0][1]],
-        mode="markers",
-        marker={"color": RED, "size": 16, "symbol": "star", "line": {"color": "white", "width": 1}},
-        showlegend=False,
-        hovertemplate=f"best of these: trial {info.trials[0]}<extra></extra>",
-    )
+    if info.best in info.trials:
+        star = info.positions[info.trials.index(info.best)]
+        figure.add_scatter(
+            x=[star[0]],
+            y=[star[1]],
+            mode="markers",
+            marker={"color": RED, "size": 16, "symbol": "star", "line": {"color": "white", "width": 1}},
+            showlegend=False,
+            hovertemplate=f"best: trial {info.best}<extra></extra>",
+        )
     figure.update_xaxes(**_axis(info.x), showgrid=False)
     figure.update_yaxes(**_axis(info.y), showgrid=False)
     return styled(figure, height=440, legend=False)

@@ -108,8 +108,11 @@ def _curves(content: Content) -> list[str]:
 def _space(content: Content) -> list[str]:
     parts = ["## Space", "\n".join(f"- {text(edge.advice)}" for edge in content.edges)]
     if content.importance.rows:
-        shares = [(row.name, f"{row.share:.0%}") for row in content.importance.rows]
-        parts += [table(("hyperparameter", "importance"), shares), text(content.importance.method)]
+        shares = [
+            (bar.label, bar.text, "–" if bar.floor is None else f"{bar.floor:.0%}") for bar in content.importance.bars
+        ]
+        parts += [text(content.importance.sentence), table(("hyperparameter", "importance", "chance reaches"), shares)]
+        parts.append(text(content.importance.method))
     else:
         parts.append(f"There is no importance: {text(content.importance.reason)}.")
     if content.next_study:

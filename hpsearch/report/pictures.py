@@ -4,7 +4,7 @@ import io
 from typing import TYPE_CHECKING
 
 from hpsearch import analysis
-from hpsearch.report.style import BLUE, GREY, ORANGE
+from hpsearch.report.style import BLUE, GREY, LIGHT, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,13 +48,28 @@ def curves_picture(info: analysis.CurvesInfo, trial: int) -> bytes:
 
 
 def importance_picture(info: analysis.ImportanceInfo) -> bytes:
-    """Each hyperparameter's share as PNG."""
-    rows = info.rows[::-1]
-    figure = _figure(8.0, 1.3 + 0.4 * len(rows))
+    """Each hyperparameter's share, and what chance alone reaches, as PNG."""
+    rows = info.bars[::-1]
+    figure = _figure(8.0, 1.5 + 0.4 * len(rows))
     axis = figure.add_subplot()
-    bars = axis.barh([row.name for row in rows], [100 * row.share for row in rows], color=BLUE)
-    axis.bar_label(bars, fmt="%.0f %%", padding=4)
-    axis.set_xlabel("share of the score's variance, %")
+    colors = [BLUE if row.told else LIGHT for row in rows]
+    bars = axis.barh([row.label for row in rows], [100 * row.share for row in rows], color=colors)
+    for text, row in zip(axis.bar_label(bars, [row.text for row in rows], padding=12), rows, strict=True):
+        text.set_color(BLUE if row.told else GREY)
+    floors = [(100 * row.floor, row.label) for row in rows if row.floor is not None]
+    axis.plot(
+        [floor for floor, _ in floors],
+        [label for _, label in floors],
+        "|",
+        color=ORANGE,
+        markersize=14,
+        markeredgewidth=2,
+        label="what chance alone reaches",
+    )
+    axis.set_xlim(left=0)
+    axis.margins(x=0.25)
+    axis.legend(frameon=False, loc="lower right")
+    axis.set_xlabel("share of the variance of the scores' ranks, %")
     axis.set_title(f"importance ({info.trials} complete trials)", loc="left", fontsize=11)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)

@@ -61,14 +61,14 @@ def _below(info: analysis.LeaderboardInfo, top: int) -> str:
 
 
 def importance(info: analysis.ImportanceInfo, *, width: int = 30) -> RenderableType:
-    """Bars, the most important first. 100 % is `width` characters."""
+    """Bars, the most important first, grey where chance explains as much. 100 % is `width` characters."""
     if not info.rows:
         return Text(f"no importance: {info.reason}", style="dim")
     table = Table.grid(padding=(0, 1))
-    for row in info.rows:
-        table.add_row(Text(row.name), Text(bar(row.share, width), style="blue"), Text(f"{row.share:.0%}"))
-    note = f"from {info.trials:,} complete trials{', a first idea only' if info.rough else ''}"
-    return Group(table, Text(note, style="dim"))
+    for one in info.bars:
+        style = "blue" if one.told else "dim"
+        table.add_row(Text(one.label), Text(bar(one.share, width), style=style), Text(one.text, style=style))
+    return Group(table, Text(f"{info.sentence} From {info.trials:,} complete trials.", style="dim"))
 
 
 def bar(share: float, width: int) -> str:

@@ -66,7 +66,7 @@ def _write(content: Content, folder: Path, artifacts: ReportArtifacts | None, *,
 
 def preload() -> None:
     """Import the modules that :func:`write_artifacts` needs, in a background thread."""
-    names = ("hpsearch.report.page", "hpsearch.report.markdown", "matplotlib.backends.backend_agg", "optuna.importance")
+    names = ("hpsearch.report.page", "hpsearch.report.markdown", "matplotlib.backends.backend_agg", "scipy.special")
 
     def run() -> None:
         with suppress(ImportError):  # writing the report raises it again

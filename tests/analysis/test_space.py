@@ -1,5 +1,6 @@
 """Importance, edges, the next study, and what the space's figures draw."""
 
+import math
 import tomllib
 from dataclasses import replace
 
@@ -21,7 +22,10 @@ def test_importance_finds_what_the_surface_was_made_of():
     seed, and the seed is fixed."""
     info = analysis.importance_info(make_searched(40))
     assert [row.name for row in info.rows[:2]] == ["learning_rate", "units"]
-    assert sum(row.share for row in info.rows) == pytest.approx(1.0)
+    assert all(row.told for row in info.rows[:2])
+    assert sum(row.share for row in info.rows) < 0.95, "noise keeps its share"
+    assert info.sentence.startswith("learning_rate, units")
+    assert info.sentence.endswith("cannot be told from chance.")
     assert {row.name for row in info.rows if row.conditional} == {"momentum"}
     assert "epochs" not in {row.name for row in info.rows}
 
@@ -182,6 +186,24 @@ def test_conditional_hyperparameters_have_gaps_in_lines_and_fewer_dots():
     with_momentum = sum("momentum" in trial.config for trial in record.ranked)
     assert gaps == len(record.ranked) - with_momentum > 0
     assert len(next(s for s in analysis.slice_info(record).slices if s.axis.name == "momentum").trials) == with_momentum
+
+
+def test_what_has_one_value_in_all_trials_is_no_axis_and_log_spaces_have_log_axes():
+    record = make_searched(20)
+    trials = tuple(replace(trial, config={**trial.config, "dropout": 0.2}) for trial in record.trials)
+    axes = {axis.name: axis for axis in analysis.parallel_info(replace(record, trials=trials)).axes}
+    assert "dropout" not in axes
+    assert {name for name, axis in axes.items() if axis.log} == {"learning_rate", "units"}
+    assert axes["learning_rate"].ends == (pytest.approx(-3), pytest.approx(math.log10(0.04)))
+
+
+def test_the_contour_has_only_trials_with_both_and_its_star_is_the_best_trial():
+    record = make_searched(60)
+    having = [trial.number for trial in record.ranked if "momentum" in trial.config]
+    info = analysis.contour_info(record, names=("momentum", "learning_rate"))
+    assert sorted(info.trials) == sorted(having)
+    assert info.best == (record.best.number if "momentum" in record.best.config else None)
+    assert analysis.contour_info(record, names=("units", "learning_rate")).best == record.best.number
 
 
 def test_contour_follows_the_surface():

@@ -9,6 +9,10 @@ from rich.console import Console
 from hpsearch import analysis
 from hpsearch.errors import StudyError
 from hpsearch.report import figures, terminal
+from hpsearch.report.content import gather
+from hpsearch.report.markdown import render_markdown
+from hpsearch.report.page import render_page
+from hpsearch.report.style import BLUE, LIGHT
 from hpsearch.testing.factories import make_record, make_trials
 from hpsearch.testing.searched import make_searched
 
@@ -23,9 +27,38 @@ def shown(renderable, width=140):
 
 def test_importance_bars_have_the_shares():
     info = analysis.importance_info(RECORD)
-    bar = figures.importance(info).data[0]
-    assert list(bar.x)[::-1] == [row.share for row in info.rows]
-    assert list(bar.y)[::-1] == [row.name for row in info.rows]
+    bar, floor = figures.importance(info).data
+    assert list(bar.x)[::-1] == [one.share for one in info.bars]
+    assert list(bar.y)[::-1] == [one.label for one in info.bars]
+    colors = {one.label: color for one, color in zip(info.bars[::-1], bar.marker.color, strict=True)}
+    assert {colors[row.name] for row in info.rows if row.told} == {BLUE}
+    assert {colors[row.name] for row in info.rows if not row.told} == {LIGHT}
+    floors = {one.label: one.floor for one in info.bars if one.floor is not None}
+    assert dict(zip(floor.y, floor.x, strict=True)) == floors
+
+
+def test_noise_is_said_to_be_noise_everywhere():
+    """Scores that have nothing to do with the configs."""
+    scores = [trial.score for trial in RECORD.ranked]
+    mixed = {trial.number: scores[(7 * place) % len(scores)] for place, trial in enumerate(RECORD.ranked)}
+    record = replace(RECORD, trials=tuple(replace(t, score=mixed.get(t.number, t.score)) for t in RECORD.trials))
+    info = analysis.importance_info(record)
+    assert info.sentence == "No hyperparameter can be told from chance."
+    assert info.sentence in " ".join(shown(terminal.importance(info)).split())
+    assert "cannot be told from chance" in shown(terminal.importance(info))
+    content = gather(record)
+    assert info.sentence in render_page(content)
+    assert info.sentence in render_markdown(content)
+    assert set(figures.importance(info).data[0].marker.color) == {LIGHT}
+
+
+def test_the_star_of_the_contour_is_the_best_trial_or_none():
+    info = analysis.contour_info(RECORD, names=("learning_rate", "units"))
+    star = figures.contour(info).data[-1]
+    assert star.marker.symbol == "star"
+    place = info.trials.index(RECORD.best.number)
+    assert (star.x[0], star.y[0]) == info.positions[place]
+    assert figures.contour(replace(info, best=None)).data[-1].marker.symbol is None
 
 
 def test_curves_have_means_bands_and_two_axes():
@@ -56,7 +89,7 @@ def test_parallel_lines_reverse_their_colors_if_lower_is_better():
 
 def test_names_cannot_become_markup_in_figures():
     info = analysis.importance_info(RECORD)
-    evil = replace(info, rows=(replace(info.rows[0], name="<a href='x'>y</a>"),))
+    evil = replace(info, rows=(replace(info.rows[0], name="<a href='x'>y</a>"),), pairs=())
     assert figures.importance(evil).data[0].y[0].startswith("&lt;a href")
 
 

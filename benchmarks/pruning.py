@@ -41,6 +41,7 @@ def rules(min_epochs: int, n_folds: int) -> dict[str, MakeRule]:
         "no pruning": lambda _: NoRule(),
         "hpsearch median": ours(method="median"),
         "hpsearch successive-halving": ours(method="successive-halving"),
+        "hpsearch hyperband": ours(method="hyperband"),
         "hpsearch racing": ours(method="racing"),
         "Optuna MedianPruner": median_peer,
         "Optuna HyperbandPruner": hyperband_peer,

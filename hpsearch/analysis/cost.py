@@ -72,7 +72,9 @@ def cost_info(record: StudyRecord) -> CostInfo:
         train_seconds=sum(row.seconds for row in rows),
         wall_seconds=max(ended) - min(trial.started for trial in record.trials) if ended else None,
         compile_seconds=record.facts.compile_seconds or None,
-        saved_epochs=sum(_saved(trial) for trial in record.trials if trial.state is TrialState.PRUNED),
+        saved_epochs=sum(
+            _saved(trial, record.facts.data.n_folds) for trial in record.trials if trial.state is TrialState.PRUNED
+        ),
         trials=tuple(
             TrialCost(trial.number, str(trial.state), _epochs(trial), trial.seconds, trial.parameters)
             for trial in record.trials[::step]
@@ -85,8 +87,8 @@ def _epochs(trial: Trial) -> int:
     return sum(fold.epochs for fold in trial.folds)
 
 
-def _saved(trial: Trial) -> int:
+def _saved(trial: Trial, n_folds: int) -> int:
     planned = trial.config.get("epochs")
     if not isinstance(planned, int):
         return 0
-    return sum(max(0, planned - fold.epochs) for fold in trial.folds)
+    return max(0, planned * n_folds - _epochs(trial))

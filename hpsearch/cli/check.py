@@ -156,7 +156,7 @@ def _overview(spec: StudySpec, facts: StudyFacts) -> Table:
         **({"baseline": _baseline(facts.baseline)} if facts.baseline else {}),
         "search": f"{search.tuner} {search.algorithm}, {search.trials} trials, seed {spec.seed}",
         "engine": f"{plan.engine} on {facts.machine.backend} ({facts.machine.device}): {plan.reason}",
-        "pruning": spec.pruning.method,
+        "pruning": _pruning(spec),
         "mlflow": spec.tracking.uri,
         "ledger": spec.tracking.ledger,
     }
@@ -164,6 +164,17 @@ def _overview(spec: StudySpec, facts: StudyFacts) -> Table:
     for label, value in rows.items():
         table.add_row(f"[bold]{label}[/]", escape(str(value)))
     return table
+
+
+def _pruning(spec: StudySpec) -> str:
+    pruning = spec.pruning
+    if pruning.folds != "none":
+        bar = "worst fold" if pruning.folds == "forgiving" else "score"
+        return f"fold by fold, {pruning.folds}: stops a trial whose folds so far are worse than the best trial's {bar}"
+    if pruning.method in ("successive-halving", "hyperband"):
+        brackets = ", in brackets that begin later and later" if pruning.method == "hyperband" else ""
+        return f"{pruning.method} from epoch {pruning.min_epochs}: 1 in {pruning.reduction_factor} goes on{brackets}"
+    return pruning.method
 
 
 def _baseline(found: Baseline) -> str:

@@ -42,7 +42,7 @@ algorithm = "bayesian" # hpsearch: bayesian · optuna: tpe gp cmaes qmc random g
 trials = 20
 
 [pruning]
-method = "none"        # none | median | successive-halving | racing
+method = "none"        # none | median | successive-halving | hyperband | racing
 
 [resources]
 engine = "auto"        # one program for all folds of several trials if the model allows it, or Keras fit

@@ -23,6 +23,7 @@ PRUNERS = Registry(
     {
         "median": "hpsearch.pruning.median:MedianPruner",
         "successive-halving": "hpsearch.pruning.halving:HalvingPruner",
+        "hyperband": "hpsearch.pruning.hyperband:HyperbandPruner",
         "racing": "hpsearch.pruning.racing:RacingPruner",
     },
 )

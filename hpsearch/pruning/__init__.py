@@ -1,8 +1,9 @@
-"""Early stopping of trials: epoch by epoch, over all folds together, by rules that see only curves."""
+"""Early stopping of trials: epoch by epoch over all folds together, by rules that see only curves, or fold by fold."""
 
 from hpsearch.core.objective import Objective
 from hpsearch.core.registries import PRUNERS
 from hpsearch.pruning.base import FoldCurves, Pruner
+from hpsearch.pruning.folds import fold_stop_reason
 from hpsearch.spec import PruningSection
 
 
@@ -22,4 +23,4 @@ def make_pruner(spec: PruningSection, objective: Objective, *, validation_ratio:
     return PRUNERS.load_class(spec.method, Pruner).from_section(spec, objective, validation_ratio=validation_ratio)
 
 
-__all__ = ["FoldCurves", "Pruner", "make_pruner"]
+__all__ = ["FoldCurves", "Pruner", "fold_stop_reason", "make_pruner"]

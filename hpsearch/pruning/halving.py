@@ -46,15 +46,24 @@ class HalvingPruner(Pruner):
             rung *= self.reduction_factor
         return rungs
 
+    def rungs_of(self, trial: FoldCurves) -> list[int]:
+        """The rungs at which this trial may stop."""
+        return self.rungs(trial.epochs)
+
+    def rivals(self, trial: FoldCurves, others: Sequence[FoldCurves]) -> list[FoldCurves]:
+        """Those of the other trials that this one is compared with."""
+        return list(others)
+
     def stop_reason(self, trial: FoldCurves, others: Sequence[FoldCurves]) -> str | None:
         """See :meth:`Pruner.stop_reason`."""
         epochs = len(trial.mean)
         if epochs >= trial.epochs:
             return None
-        rung = next((rung for rung in self.rungs(trial.epochs) if rung in (epochs, epochs - 1)), None)
+        rung = next((rung for rung in self.rungs_of(trial) if rung in (epochs, epochs - 1)), None)
         if rung is None:
             return None
-        rivals = [self.standing(other, rung) for other in others if len(other.mean) >= rung]
+        reached = [other for other in others if len(other.mean) >= rung]
+        rivals = [self.standing(other, rung) for other in self.rivals(trial, reached)]
         count = len(rivals) + 1
         if count < self.reduction_factor:
             return None

@@ -51,6 +51,7 @@ class _Live:
         ending: The state that the trial will have once its last lane has ended, if not COMPLETE.
         failure: Why, for DIVERGED and FAILED.
         retries: How often a worker died with it.
+        judged: Whether the folds that it has make its score, because they ended it.
     """
 
     waiting: set[int]
@@ -60,6 +61,7 @@ class _Live:
     ending: TrialState | None = None
     failure: Failure | None = None
     retries: int = 0
+    judged: bool = False
 
 
 class Driver:
@@ -193,6 +195,7 @@ class Driver:
         self._live[trial.number] = live
         self._monitor.start(trial)
         self._observer.trial_started(trial)
+        self._judge(trial.number)
         if not live.waiting:
             self._end(trial.number)
 
@@ -209,7 +212,12 @@ class Driver:
 
     def _next_lanes(self) -> list[Lane]:
         """Missing lanes of the oldest trials: any lanes may share a bundle, and the engine sorts them by program."""
-        waiting = sorted(number for number, live in self._live.items() if live.waiting and live.ending is None)
+        one = self._monitor.fold_by_fold
+        waiting = sorted(
+            number
+            for number, live in self._live.items()
+            if live.waiting and live.ending is None and not (one and live.training)
+        )
         # A trial whose worker died goes alone, so that it cannot take others with it again.
         if waiting and self._live[waiting[0]].retries:
             chosen = waiting[:1]
@@ -219,7 +227,7 @@ class Driver:
         return [
             Lane(number, fold, self._trials[number].config)
             for number in chosen
-            for fold in sorted(self._live[number].waiting)
+            for fold in sorted(self._live[number].waiting)[: 1 if one else None]
         ]
 
     # Collecting
@@ -271,7 +279,16 @@ class Driver:
             self._trials[event.trial] = trial = replace(trial, parameters=news)
         self._ledger.add_fold(self._record.name, event.trial, event.result, news)
         self._observer.fold_finished(trial, event.result)
+        self._judge(event.trial)
         self._lane_ended(event.trial, event.result.fold)
+
+    def _judge(self, number: int) -> None:
+        """End a trial whose folds so far are too poor."""
+        live = self._live[number]
+        reason = self._monitor.folds(live.results, self._trials[: self._schedule.known(number)]) if live.results else None
+        if reason is not None and live.ending is None:
+            live.judged = True
+            self._give_up(number, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, fold=max(live.results)))
 
     def _give_up(self, number: int, state: TrialState, failure: Failure) -> None:
         """Let the trial's other lanes end; the first reason counts."""
@@ -300,7 +317,8 @@ class Driver:
             failure=live.failure,
             finished=time.time(),
         )
-        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and len(folds) == self._n_folds:
+        scored = live.judged or len(folds) == self._n_folds
+        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and scored:
             result = score(self._objective, folds)
             trial = replace(
                 trial, score=result.value, std=result.std, epoch=result.epoch, fold_scores=result.fold_scores

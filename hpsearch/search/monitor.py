@@ -1,12 +1,12 @@
 """The pruning monitor: keeps the objective's curves of running trials and asks the pruning rule which ones to stop."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from hpsearch.core.events import EpochFinished
 from hpsearch.core.hyperparameters import epochs_of
-from hpsearch.core.trial import Trial, TrialState
+from hpsearch.core.trial import FoldResult, Trial, TrialState
 from hpsearch.ledger.record import StudyRecord
-from hpsearch.pruning import FoldCurves, make_pruner
+from hpsearch.pruning import FoldCurves, fold_stop_reason, make_pruner
 
 
 class PruningMonitor:
@@ -25,6 +25,8 @@ class PruningMonitor:
             record.objective,
             validation_ratio=record.facts.validation_ratio(self._metric),
         )
+        self._objective, self._fold_rule = record.objective, record.spec.pruning.folds
+        self._all_folds = record.facts.data.n_folds
         self._curves: dict[int, dict[int, list[float]]] = {}
         self._compared: dict[int, FoldCurves] = {}
         for trial in record.trials:
@@ -64,6 +66,27 @@ class PruningMonitor:
         own = self._compared[event.trial] = FoldCurves(event.trial, folds, complete=False, epochs=epochs)
         others = [other for number, other in self._compared.items() if number != event.trial]
         return self._pruner.stop_reason(own, others)
+
+    @property
+    def fold_by_fold(self) -> bool:
+        """Whether the rule judges a trial after each fold, so that its folds must train one after the other."""
+        return self._fold_rule != "none"
+
+    def folds(self, results: Mapping[int, FoldResult], known: Sequence[Trial]) -> str | None:
+        """A trial has one more fold, or goes on with those it has.
+
+        Args:
+            results: Its finished folds.
+            known: The trials to compare with. For a study to go on with the same decisions after a kill, they must
+                not depend on timing.
+
+        Returns:
+            Why not to train the others, or None to go on.
+        """
+        if self._fold_rule == "none":
+            return None
+        folds = [result for _, result in sorted(results.items())]
+        return fold_stop_reason(self._fold_rule, self._objective, folds, self._all_folds, known)
 
     def finish(self, trial: Trial) -> None:
         """A trial has ended; its curves stay for the others to be compared with."""

@@ -22,7 +22,7 @@ EVERYWHERE: Mapping[str, str] = {
     "num_initial_points": "[search] startup_trials",
     "n_startup_trials": "[search] startup_trials",
     "max_epochs": _EPOCHS,
-    "hyperband_iterations": '[pruning] method = "successive-halving"',
+    "hyperband_iterations": '[pruning] method = "hyperband"',
     "factor": "[pruning] reduction_factor",
     "validation_split": _FOLDS,
     "validation_data": _FOLDS,
@@ -84,7 +84,7 @@ RANGES: Mapping[str, str] = {
 }
 """Key of a range in ``[space]`` → what to write instead."""
 
-_HYPERBAND = '[pruning] method = "successive-halving" ends poor trials early, with any algorithm'
+_HYPERBAND = '[pruning] method = "hyperband" ends poor trials early, with any algorithm'
 _ORACLE = 'algorithm = {}, or KerasTuner\'s own with tuner = "keras-tuner"'
 
 VALUES: Mapping[str, Mapping[str, str]] = {
@@ -112,7 +112,7 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         "gaussian process": 'algorithm = "gp"',
     },
     "pruning.method": {
-        "hyperband": '"successive-halving"',
+        "hyperbandpruner": '"hyperband"',
         "asha": '"successive-halving"',
         "sha": '"successive-halving"',
         "successivehalving": '"successive-halving"',

@@ -207,8 +207,26 @@ class PruningSection(_Section):
     startup_trials: int = Field(
         5, ge=1, description="trials to wait for: complete ones (median), or equally advanced ones (racing)"
     )
-    reduction_factor: int = Field(3, ge=2, description="successive-halving: one of this many goes on at each rung")
+    reduction_factor: int = Field(
+        3, ge=2, description="successive-halving, hyperband: one in so many goes on at a rung"
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="racing: confidence that is needed to stop a trial")
+    folds: Literal["none", "forgiving", "aggressive"] = Field(
+        "none", description="train the folds one by one, and stop trials whose first folds are poor; without a method"
+    )
+
+    @field_validator("folds")
+    @classmethod
+    def _epochs_or_folds(cls, value: str, info: ValidationInfo) -> str:
+        method = info.data.get("method", "none")
+        if value != "none" and method != "none":
+            raise RuleError(
+                f"folds = {value!r} trains the folds one by one, but method = {method!r} compares them epoch by epoch; "
+                "remove one of the two",
+                "conflicting-keys",
+                received=value,
+            )
+        return value
 
 
 class ResourcesSection(_Section):
@@ -341,10 +359,16 @@ class StudySpec(_Section):
         validation = info.data.get("validation")
         if value.method == "racing" and validation is not None and validation.method == "holdout":
             raise RuleError(
-                "racing compares folds, but validation.method = 'holdout' has only one; use median or "
-                "successive-halving",
+                "racing compares folds, but validation.method = 'holdout' has only one; use median, "
+                "successive-halving or hyperband",
                 "one-fold",
                 received=value.method,
+            )
+        if value.folds != "none" and validation is not None and validation.method == "holdout":
+            raise RuleError(
+                f"folds = {value.folds!r} stops trials between folds, but validation.method = 'holdout' has only one",
+                "one-fold",
+                received=value.folds,
             )
         return value
 

@@ -72,7 +72,9 @@ def make_spec(ledger: str, **changes: Any) -> StudySpec:
         "uri": "sqlite:///mlruns/mlflow.db",
         "ledger": ledger,
     }
-    return parse_spec(STUDY.format(**{**values, **changes}))
+    rule = changes.pop("fold_rule", "none")
+    spec = parse_spec(STUDY.format(**{**values, **changes}))
+    return spec.model_copy(update={"pruning": spec.pruning.model_copy(update={"folds": rule})})
 
 
 def make_record(spec: StudySpec, *, schedule: Schedule | None = None, trials_per_bundle: int = 1) -> StudyRecord:

@@ -76,7 +76,7 @@ def test_an_interaction_is_a_pair_and_the_contour_shows_it():
 
 
 def test_a_search_that_moves_all_at_once_does_not_make_noise_matter():
-    """Half of the trials are near one config, where the first hyperparameter is good, as a search's later trials are."""
+    """Half of the trials are near one config, where one hyperparameter is good, as the later ones of a search are."""
     wrong = 0
     for seed in range(20):
         record, rng = scored(Space(FIVE), 60, lambda config: 0.0, seed=seed), random.Random(seed)

@@ -4,13 +4,15 @@ import itertools
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from hpsearch.core.objective import Objective
 from hpsearch.core.registries import PRUNERS
+from hpsearch.core.trial import FoldResult, Trial, TrialState
 from hpsearch.errors import SpecError
-from hpsearch.pruning import FoldCurves, Pruner, make_pruner
+from hpsearch.pruning import FoldCurves, Pruner, fold_stop_reason, make_pruner
 from hpsearch.pruning.halving import HalvingPruner
 from hpsearch.pruning.median import MedianPruner
 from hpsearch.pruning.racing import RacingPruner
@@ -73,6 +75,100 @@ class TestComparison:
 def test_folds_must_be_of_one_length():
     with pytest.raises(ValueError, match=r"trial 3: all folds must have the same length, but got lengths \[2, 1\]"):
         curves(3, [0.1, 0.2], [0.1])
+
+
+def test_hyperband_shares_out_the_trials_over_brackets_by_their_numbers():
+    """Three brackets over the rungs 3 and 9: of 17 trials, 9, 5 and 3 (Li et al. 2018, algorithm 1)."""
+    rule = pruner("hyperband", min_epochs=3, reduction_factor=3)
+    brackets = [rule.bracket(number, 20) for number in range(34)]
+    assert [brackets[:17].count(b) for b in range(3)] == [9, 5, 3]
+    assert brackets[17:] == brackets[:17]
+    assert all({0, 1, 2} == set(brackets[start : start + 8]) for start in range(20)), "they take turns"
+    assert brackets == [pruner("hyperband").bracket(number, 20) for number in range(34)], "a resumed study has the same"
+
+
+def test_hyperband_halves_within_a_bracket_and_the_last_one_stops_nobody():
+    rule, halving = pruner("hyperband"), pruner("successive-halving")
+    numbers = {b: [n for n in range(60) if rule.bracket(n, 20) == b] for b in range(3)}
+    field = [rising(n, 0.96 + 0.001 * (n % 7), 20) for n in range(60)]
+
+    def stops(number, made, others):
+        said = (made.stop_reason(replace(rising(number, 0.6, n), trial=number), others) for n in range(1, 20))
+        return [n for n, reason in enumerate(said, 1) if reason]
+
+    for bracket, first in ((0, 3), (1, 9)):
+        number = numbers[bracket][-1]
+        own = [field[n] for n in numbers[bracket] if n != number]
+        strangers = [one for one in field if one.trial not in numbers[bracket]]
+        assert stops(number, rule, field)[0] == first
+        assert stops(number, rule, own) == stops(number, rule, field)
+        assert stops(number, rule, strangers) == []
+        assert stops(number, rule, own) == [n for n in stops(number, halving, own) if n >= first]
+    assert stops(numbers[2][-1], rule, field) == []
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 4, 100, 10**9])
+def test_hyperband_has_brackets_for_any_number_of_epochs(epochs):
+    rule = pruner("hyperband", min_epochs=1, reduction_factor=2)
+    assert rule.bracket(10**6, epochs) >= 0
+    assert rule.stop_reason(curves(7, [0.5], epochs=epochs), [curves(6, [0.9], epochs=3)]) is None
+
+
+def finished(number, *scores, metric="val_accuracy", state=TrialState.COMPLETE):
+    folds = tuple(FoldResult(fold, {metric: (value,)}, 0.0, 1.0) for fold, value in enumerate(scores))
+    return Trial(number, {}, state, score=sum(scores) / len(scores), epoch=0, fold_scores=scores, folds=folds)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_fold_rules_compare_the_mean_of_the_first_folds_with_the_best_trial(flip):
+    """Bergman, Purucker & Hutter 2024: forgiving with its worst fold, aggressive with its mean."""
+    sign = -1 if flip else 1
+    objective = Objective("val_accuracy", "minimize" if flip else "maximize")
+
+    def stops(rule, *scores, others=((0.75, 1.0, 0.5), (0.25, 0.25, 0.25))):
+        known = [finished(n, *[sign * value for value in one]) for n, one in enumerate(others)]
+        own = finished(9, *[sign * value for value in scores]).folds
+        return fold_stop_reason(rule, objective, own, 3, known)
+
+    assert [bool(stops("aggressive", *s)) for s in ((0.74,), (0.75,), (1.0, 0.25), (1.0, 0.5))] == [1, 0, 1, 0]
+    assert [bool(stops("forgiving", *s)) for s in ((0.49,), (0.5,), (0.75, 0.125), (0.75, 0.25))] == [1, 0, 1, 0]
+    assert stops("forgiving", 0.1, 0.1, 0.1) is None, "all folds: complete"
+    assert stops("forgiving", 0.1, others=()) is None
+    assert stops("forgiving", math.nan)
+
+
+def test_fold_rules_say_what_they_compared_and_skip_folds_without_a_value():
+    best = finished(4, 0.8, 0.9, 0.7)
+    reason = fold_stop_reason("forgiving", MAXIMIZE, finished(9, 0.5, 0.6).folds, 3, [best])
+    assert reason == "after 2 of 3 folds: 0.55 is worse than 0.7, the worst fold of trial 4"
+    assert "0.8, the score of trial 4" in fold_stop_reason("aggressive", MAXIMIZE, finished(9, 0.5).folds, 3, [best])
+    without = finished(9, 0.5, metric="loss").folds
+    assert fold_stop_reason("aggressive", MAXIMIZE, without, 3, [best]) is None
+    pruned = finished(2, 0.99, state=TrialState.PRUNED)
+    assert fold_stop_reason("aggressive", MAXIMIZE, finished(9, 0.5).folds, 3, [pruned]) is None
+
+
+@pytest.mark.parametrize(
+    ("pruning", "code"),
+    [
+        ('method = "median", folds = "forgiving"', "conflicting-keys"),
+        ('folds = "brutal"', None),
+    ],
+)
+def test_a_fold_rule_that_cannot_work_is_refused(pruning, code):
+    text = f"""
+    name = "x"
+    data = {{ source = "sklearn:digits" }}
+    model = {{ family = "mlp" }}
+    objective = {{ metric = "val_accuracy", direction = "maximize" }}
+    pruning = {{ {pruning} }}
+    """
+    with pytest.raises(SpecError, match=r"pruning\.folds"):
+        parse_spec(text)
+    if code:
+        holdout = text.replace(pruning, 'folds = "forgiving"') + '    validation = { method = "holdout" }\n'
+        with pytest.raises(SpecError, match="has only one"):
+            parse_spec(holdout)
 
 
 def test_median_is_googles_rule():

@@ -294,7 +294,7 @@ def test_a_build_functions_own_hyperparameters_may_be_anything() -> None:
     [
         ("[search]\nmax_trials = 3", "search.max_trials", "other-word", "[search] trials"),
         ("[search]\nexecutions_per_trial = 3", "search.executions_per_trial", "other-word", "repeats"),
-        ('[search]\ntuner = "hyperband"', "search.tuner", "not-one-of", "successive-halving"),
+        ('[search]\ntuner = "hyperband"', "search.tuner", "not-one-of", "hyperband"),
         ("[validation]\nvalidation_split = 0.2", "validation.validation_split", "other-word", "holdout"),
         ("[space]\nclipnorm = { min_value = 1, max_value = 2 }", "space.clipnorm", "other-word", "low"),
         ('[space]\nclipnorm = { low = 1, high = 2, sampling = "log" }', "space.clipnorm", "other-word", "log = true"),

@@ -1,13 +1,16 @@
 """Measures what fold-wise stopping saves, and how often it stops a trial that would have become the best.
 
-Studies replay real curves (see `curve_bank`) in random order, fold after fold. A *would-be best* is a trial that beats
-all trials before it once all its folds are trained, from the second trial on. The *error rate* is the share of these
-that the rule stops. With a window, trials cannot be compared with the last ones before them, which may still train.
+Studies replay real cross-validation in random order, fold after fold: support vector machines, nearest neighbours and
+trees of scikit-learn with random settings on its data sets; with ``--bank`` also the neural networks of `curve_bank`.
+A *would-be best* is a trial that beats all trials before it once all its folds are trained, from the second trial on.
+The *error rate* is the share of these that the rule stops. With a window, trials cannot be compared with the last ones
+before them, which may still train.
 
-    python -m benchmarks.fold_stopping [--seeds 200] [--trials 40] [--configs 300] [--write docs/fold-stopping.md]
+    python -m benchmarks.fold_stopping [--seeds 200] [--trials 40] [--bank] [--write docs/fold-stopping.md]
 """
 
 import argparse
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -15,7 +18,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.curve_bank import EPOCHS, load_bank
+from benchmarks.curve_bank import load_bank
 from benchmarks.kept import keep
 from benchmarks.replay import OBJECTIVE
 from hpsearch.core.objective import score
@@ -24,6 +27,37 @@ from hpsearch.pruning import fold_stop_reason
 from hpsearch.pruning.folds import FoldRule
 
 RULES: tuple[FoldRule, ...] = ("forgiving", "aggressive")
+
+
+def cross_validated(name: str, *, configs: int, folds: int) -> NDArray[np.float64]:
+    """Scores of random configs on every fold, shape ``(configs, folds, 1)``, larger is better."""
+    from sklearn import datasets
+    from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
+
+    rng = np.random.default_rng(1)
+    x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    rows = rng.permutation(len(x))[:400]
+    regression = name == "diabetes"
+    splits = (KFold if regression else StratifiedKFold)(folds, shuffle=True, random_state=1)
+    scoring = "neg_mean_squared_error" if regression else "accuracy"
+    models = [_model(rng, regression=regression) for _ in range(configs)]
+    return np.array([cross_val_score(one, x[rows], y[rows], cv=splits, scoring=scoring) for one in models])[..., None]
+
+
+def _model(rng: np.random.Generator, *, regression: bool) -> object:
+    from sklearn import neighbors, svm, tree
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    kind, suffix = rng.integers(3), "Regressor" if regression else "Classifier"
+    if kind == 0:
+        made = svm.SVR if regression else svm.SVC
+        return make_pipeline(StandardScaler(), made(C=10 ** rng.uniform(-2, 3), gamma=10 ** rng.uniform(-4, 0)))
+    if kind == 1:
+        near = getattr(neighbors, f"KNeighbors{suffix}")(int(rng.integers(1, 40)), p=float(rng.uniform(1, 3)))
+        return make_pipeline(StandardScaler(), near)
+    leaf = int(rng.integers(1, 30))
+    return getattr(tree, f"DecisionTree{suffix}")(max_depth=int(rng.integers(2, 20)), min_samples_leaf=leaf)
 
 
 def trials_of(curves: NDArray[np.float64]) -> list[Trial]:
@@ -106,12 +140,14 @@ compares all folds of a trial epoch by epoch.
 
 ## Measured
 
-{studies} studies of {trials} trials × 5 folds × {epochs} epochs on real curves (digits MLP,
-`benchmarks/curve_bank.py`). A *would-be best* would have beaten all trials before it. Window 1 is one worker with `fit`.
+{studies} studies of {trials} trials in each row, in which real cross-validation is replayed. A *would-be best* would
+have beaten all trials before it. Window 1 is one worker with `fit`, one after the other.
 
 """
 
 HEADER = (
+    "data",
+    "folds",
     "rule",
     "window",
     "folds saved",
@@ -119,13 +155,14 @@ HEADER = (
     "would-be best stopped",
     "upper 95 % limit",
     "best trial kept",
-    "mean loss of best score",
+    "loss of best score, sd",
 )
 
 TAIL = """
-One data set with folds of 360 rows, and random search: with few validation rows per fold, or folds of unequal
-difficulty, the first folds say less, and more would-be winners are stopped. The first fold alone decides for many
-trials, so `forgiving` is the safer rule.
+The last column is the mean loss of the best score, in standard deviations of the scores of all configs.
+
+Configs come in random order: a search that proposes better and better configs has more would-be winners. With few
+validation rows per fold, or folds of unequal difficulty, the first folds say less.
 """
 
 
@@ -133,32 +170,42 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--trials", type=int, default=40)
-    parser.add_argument("--configs", type=int, default=300)
+    parser.add_argument("--configs", type=int, default=120)
+    parser.add_argument("--bank", action="store_true", help="also replay the bank of neural networks")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the page to this file, in Markdown")
     args = parser.parse_args()
-    bank = trials_of(load_bank(configs=args.configs, seed=1).accuracy)
+    banks = {
+        (name, folds): cross_validated(name, configs=args.configs, folds=folds)
+        for name, folds in (("digits", 5), ("breast_cancer", 5), ("breast_cancer", 10), ("diabetes", 5))
+    }
+    if args.bank:
+        banks["digits MLP", 5] = load_bank(configs=300, seed=1).accuracy
     lines, table = ["| " + " | ".join(HEADER) + " |", "|---|" + "---:|" * (len(HEADER) - 1)], {}
-    for rule in RULES:
-        for window in (1, 8):
-            runs = [replay(rule, bank, seed=s, trials=args.trials, window=window) for s in range(args.seeds)]
-            wrong, winners = sum(run["wrong"] for run in runs), sum(run["winners"] for run in runs)
-            got = {name: fmean(run[name] for run in runs) for name in ("saved", "stopped", "kept", "loss")}
-            table[f"{rule}, window {window}"] = got = {**got, "error": wrong / winners, "limit": upper(wrong, winners)}
-            cells = (
-                f"`{rule}`",
-                str(window),
-                f"{got['saved']:.0%}",
-                f"{got['stopped']:.1f}",
-                f"{got['error']:.1%} of {winners:.0f}",
-                f"{got['limit']:.1%}",
-                f"{got['kept']:.0%}",
-                f"{got['loss']:.5f}",
-            )
-            lines.append("| " + " | ".join(cells) + " |")
-            print(lines[-1], flush=True)
+    for ((name, folds), scores), rule, window in itertools.product(banks.items(), RULES, (1, 8)):
+        bank = trials_of(scores)
+        spread = float(np.std([trial.score for trial in bank]))
+        runs = [replay(rule, bank, seed=s, trials=args.trials, window=window) for s in range(args.seeds)]
+        wrong, winners = sum(run["wrong"] for run in runs), sum(run["winners"] for run in runs)
+        got = {key: fmean(run[key] for run in runs) for key in ("saved", "stopped", "kept", "loss")}
+        got |= {"error": wrong / winners, "limit": upper(wrong, winners), "loss": got["loss"] / spread}
+        table[f"{name}, {folds} folds, {rule}, window {window}"] = got
+        cells = (
+            name,
+            str(folds),
+            f"`{rule}`",
+            str(window),
+            f"{got['saved']:.0%}",
+            f"{got['stopped']:.1f}",
+            f"{got['error']:.1%} of {winners:.0f}",
+            f"{got['limit']:.1%}",
+            f"{got['kept']:.0%}",
+            f"{got['loss']:.3f}",
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+        print(lines[-1], flush=True)
     keep("fold_stopping", key="rules", value={"settings": {"seeds": args.seeds, "trials": args.trials}, "rules": table})
     if args.write:
-        head = HEAD.format(studies=args.seeds, trials=args.trials, epochs=EPOCHS)
+        head = HEAD.format(studies=args.seeds, trials=args.trials)
         args.write.write_text(head + "\n".join(lines) + "\n" + TAIL, encoding="utf-8")
 
 

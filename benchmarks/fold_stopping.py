@@ -161,6 +161,9 @@ HEADER = (
 TAIL = """
 The last column is the mean loss of the best score, in standard deviations of the scores of all configs.
 
+`forgiving` is the rule to use. `aggressive` saves a little more and stops a large part of the trials that would have
+become the best, because a single fold decides against a mean over all folds; it is there for comparison.
+
 Configs come in random order: a search that proposes better and better configs has more would-be winners. With few
 validation rows per fold, or folds of unequal difficulty, the first folds say less.
 """

@@ -295,6 +295,9 @@ anything else is; of pure noise, at most 5% are promised. *PED-ANOVA* is Optuna'
 form 2026), which looks at one hyperparameter at a time, with a floor made in the same way, on the first {peers} of the
 studies: found / wrong.
 
+In *true conditional*, a narrowing search makes the optimizer matter, too: it tunes the momentum of SGD, and SGD thereby
+becomes the better optimizer. The table counts that as wrong.
+
 """
 
 

@@ -6,7 +6,7 @@ A *would-be best* is a trial that beats all trials before it once all its folds 
 The *error rate* is the share of these that the rule stops. With a window, trials cannot be compared with the last ones
 before them, which may still train.
 
-    python -m benchmarks.fold_stopping [--seeds 200] [--trials 40] [--bank] [--write docs/fold-stopping.md]
+    python -m benchmarks.fold_stopping [--seeds 100] [--trials 40] [--bank] [--write docs/fold-stopping.md]
 """
 
 import argparse
@@ -131,8 +131,8 @@ Early Stopping Cross-Validation"):
 - `aggressive` if it is worse than that trial's score.
 
 A stopped trial is pruned, like one that a `method` stops. Its score is that of the folds it has, for the tuner only: it
-is not ranked. A trial is compared with those that have ended whatever the timing (numbers below its own minus the
-window), so the same study stops the same trials on any machine, and after a kill.
+is not ranked. A trial is compared only with those that must have ended before it was suggested, so the timing of
+workers changes no decision, and a study that is killed goes on with the decisions it would have made.
 
 It is off by default. It pays with `fit`, which trains folds one after the other anyway. `fused` trains all folds of
 several trials in one program; one fold at a time gives up part of that. It cannot be combined with a `method`, which
@@ -171,7 +171,7 @@ validation rows per fold, or folds of unequal difficulty, the first folds say le
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--configs", type=int, default=120)
     parser.add_argument("--bank", action="store_true", help="also replay the bank of neural networks")

@@ -284,6 +284,8 @@ What it does not cover:
   optimum leaves little to explain, so less is found than by random search.
 - Only complete trials count: pruned and diverged ones have no score to rank.
 - Two hyperparameters that always move together cannot be told apart; the clearer one takes the share of both.
+- Where only a pair matters, a search that stays near good configs makes other hyperparameters look as if they
+  mattered, because single ones are judged before pairs.
 - "Act together" refers to ranks: two strong effects that simply add up can look like a pair.
 
 ## Measured

@@ -285,7 +285,9 @@ class Driver:
     def _judge(self, number: int) -> None:
         """End a trial whose folds so far are too poor."""
         live = self._live[number]
-        reason = self._monitor.folds(live.results, self._trials[: self._schedule.known(number)]) if live.results else None
+        reason = (
+            self._monitor.folds(live.results, self._trials[: self._schedule.known(number)]) if live.results else None
+        )
         if reason is not None and live.ending is None:
             live.judged = True
             self._give_up(number, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, fold=max(live.results)))

@@ -132,7 +132,8 @@ Early Stopping Cross-Validation"):
 
 A stopped trial is pruned, like one that a `method` stops. Its score is that of the folds it has, for the tuner only: it
 is not ranked. A trial is compared only with those that must have ended before it was suggested, so the timing of
-workers changes no decision, and a study that is killed goes on with the decisions it would have made.
+workers changes no decision, and a study that is killed goes on with the decisions it would have made. The trials with
+which a study begins (docs/search.md) know no others, so none of them is stopped.
 
 It is off by default. It pays with `fit`, which trains folds one after the other anyway. `fused` trains all folds of
 several trials in one program; one fold at a time gives up part of that. It cannot be combined with a `method`, which

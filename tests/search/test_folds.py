@@ -105,7 +105,7 @@ folds = 2
 [model]
 family = "mlp"
 [space]
-learning_rate = {{ low = 0.0001, high = 0.1, log = true }}
+learning_rate = {{ low = 0.000001, high = 0.1, log = true }}
 epochs = 1
 batch_size = 32
 units = 4
@@ -113,7 +113,8 @@ units = 4
 metric = "val_accuracy"
 direction = "maximize"
 [search]
-algorithm = "random"
+startup_trials = 1
+batch = 1
 trials = 4
 [pruning]
 folds = "aggressive"

@@ -1,6 +1,7 @@
 """Trials that are stopped between folds, by the driver with synthetic training and in a real study with ``fit``."""
 
 import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from hpsearch import analysis, study
 from hpsearch.core.trial import FoldResult, Trial, TrialState
 from hpsearch.ledger.record import StudyRecord
+from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
 from hpsearch.testing.synthetic import SyntheticExecutor
 from tests.search.drive import drive
@@ -74,11 +76,18 @@ def test_after_a_kill_the_decisions_are_those_of_an_uninterrupted_study(
     assert not set(first.trained[:after]) & set(second.trained), "a finished fold was trained again"
 
 
-def test_timing_of_parallel_workers_changes_no_decision(tmp_path: Path) -> None:
-    runs = []
+def test_timing_of_parallel_workers_changes_no_decision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, judge, compared = [], PruningMonitor.folds, []
+
+    def folds(self: PruningMonitor, results: Mapping[int, FoldResult], known: Sequence[Trial]) -> str | None:
+        compared.append(known)
+        return judge(self, results, known)
+
+    monkeypatch.setattr(PruningMonitor, "folds", folds)
     for seed in range(4):
         executor = SyntheticExecutor(slots=3, order=random.Random(seed).randrange)
         runs.append(drive(f"sqlite:///{tmp_path}/{seed}.db", executor, window=3, trials_per_bundle=2, **RULES))
+    assert all(trial.state.finished for known in compared for trial in known), "whatever the timing"
     assert any(trial.state is TrialState.PRUNED for trial in runs[0].trials)
     assert all(told(run) == told(runs[0]) for run in runs)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch import analysis, study
+from hpsearch.core.schedule import Schedule
 from hpsearch.core.trial import FoldResult, Trial, TrialState
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.search.monitor import PruningMonitor
@@ -65,13 +66,15 @@ def test_a_stopped_trial_has_its_first_folds_is_pruned_and_not_ranked(tmp_path: 
 def test_after_a_kill_the_decisions_are_those_of_an_uninterrupted_study(
     tmp_path: Path, after: int, window: int
 ) -> None:
-    whole = drive(f"sqlite:///{tmp_path}/whole.db", SyntheticExecutor(slots=window), window=window, **RULES)
+    whole = drive(
+        f"sqlite:///{tmp_path}/whole.db", SyntheticExecutor(slots=window), schedule=Schedule(lag=window - 1), **RULES
+    )
     ledger = f"sqlite:///{tmp_path}/killed.db"
     first = SyntheticExecutor(slots=window)
     with pytest.raises(Killed):
-        drive(ledger, first, window=window, observer=Killing(after), **RULES)
+        drive(ledger, first, schedule=Schedule(lag=window - 1), observer=Killing(after), **RULES)
     second = SyntheticExecutor(slots=window)
-    resumed = drive(ledger, second, window=window, **RULES)
+    resumed = drive(ledger, second, schedule=Schedule(lag=window - 1), **RULES)
     assert told(resumed) == told(whole)
     assert not set(first.trained[:after]) & set(second.trained), "a finished fold was trained again"
 
@@ -86,7 +89,9 @@ def test_timing_of_parallel_workers_changes_no_decision(tmp_path: Path, monkeypa
     monkeypatch.setattr(PruningMonitor, "folds", folds)
     for seed in range(4):
         executor = SyntheticExecutor(slots=3, order=random.Random(seed).randrange)
-        runs.append(drive(f"sqlite:///{tmp_path}/{seed}.db", executor, window=3, trials_per_bundle=2, **RULES))
+        runs.append(
+            drive(f"sqlite:///{tmp_path}/{seed}.db", executor, schedule=Schedule(lag=2), trials_per_bundle=2, **RULES)
+        )
     assert all(trial.state.finished for known in compared for trial in known), "whatever the timing"
     assert any(trial.state is TrialState.PRUNED for trial in runs[0].trials)
     assert all(told(run) == told(runs[0]) for run in runs)

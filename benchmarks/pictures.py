@@ -13,10 +13,10 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.pages import put
 from hpsearch.testing.browsing import new_page, opened_browser, served
 
 if TYPE_CHECKING:
@@ -57,20 +57,6 @@ def shorten(output: str) -> str:
 
 def _fitted(line: str) -> str:
     return line[: COLUMNS - 1] + "…" if TRIAL.match(line) else "\n".join(textwrap.wrap(line, COLUMNS))
-
-
-def put(page: Path, mark: str, lines: Sequence[str]) -> None:
-    """Replace the text between ``<!-- mark -->`` and ``<!-- /mark -->``.
-
-    Raises:
-        ValueError: The page lacks these marks.
-    """
-    text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(f"<!-- {mark} -->\n")
-    _, end, after = rest.partition(f"<!-- /{mark} -->\n")
-    if not end:
-        raise ValueError(f"{page.name} has no <!-- {mark} --> … <!-- /{mark} -->")
-    page.write_text(before + begin + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
 
 
 def take_report(browser: "Browser", report: Path) -> None:

@@ -5,6 +5,7 @@ from hpsearch.analysis.cost import CostInfo, cost_info
 from hpsearch.analysis.curves import CurvesInfo, TrialCurves, curves_info
 from hpsearch.analysis.edges import EdgeRow, edges_info
 from hpsearch.analysis.importance import ImportanceInfo, importance_info
+from hpsearch.analysis.intervals import Interval
 from hpsearch.analysis.landscape import (
     ContourInfo,
     ParallelInfo,
@@ -17,16 +18,16 @@ from hpsearch.analysis.leaderboard import (
     FailureRow,
     LeaderboardInfo,
     LeaderboardRow,
-    TiesInfo,
     failures_info,
     leaderboard_info,
-    ties_info,
 )
 from hpsearch.analysis.optimism import OptimismInfo, optimism_info
-from hpsearch.analysis.predictions import Interval, Predictions, PredictionsInfo, predictions_info
+from hpsearch.analysis.predictions import LeftOut, Predictions, PredictionsInfo, predictions_info
 from hpsearch.analysis.provenance import Layer, ModelInfo, ProvenanceInfo, model_info, provenance_info, suggestions
 from hpsearch.analysis.suggestion import SuggestedRow, next_study_file, suggested_space
 from hpsearch.analysis.table import trials_table
+from hpsearch.analysis.tested import test_intervals
+from hpsearch.analysis.ties import TiesInfo, ties_info
 from hpsearch.analysis.trajectory import TrajectoryInfo, trajectory_info
 from hpsearch.analysis.verdict import VerdictInfo, test_metric, verdict_info
 
@@ -42,6 +43,7 @@ __all__ = [
     "Layer",
     "LeaderboardInfo",
     "LeaderboardRow",
+    "LeftOut",
     "ModelInfo",
     "OptimismInfo",
     "ParallelInfo",
@@ -73,6 +75,7 @@ __all__ = [
     "slice_info",
     "suggested_space",
     "suggestions",
+    "test_intervals",
     "test_metric",
     "ties_info",
     "trajectory_info",

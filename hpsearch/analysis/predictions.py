@@ -1,15 +1,15 @@
-"""The champion on the test rows: an interval for its score, the classes it confuses, its largest errors."""
+"""The champion on the test rows: the classes it confuses, its largest errors."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.analysis.statistics import Floats, bootstrap_interval
+from hpsearch.analysis.statistics import Floats
 from hpsearch.core.facts import Task
-from hpsearch.core.seeds import derive
+from hpsearch.core.row_values import class_numbers, class_probabilities, residuals_of
 from hpsearch.ledger.record import StudyRecord
 
 MOST_WRONG = 24
@@ -30,22 +30,28 @@ class Predictions:
             shaped as `y_true`.
         rows: Row numbers within the test rows, ``(n,)``.
         samples: Row number → its raw input, for some of the most wrong rows; empty unless inputs are small images.
+        groups: Number of each row's group; None if rows have no groups, or in studies of hpsearch 0.2.
+        time: Place of each row's time step; None if order does not matter, or in studies of hpsearch 0.2.
+        parts: Number of the part of the rows that each row is in.
+        left_out: Metric → its values without the rows of each part, for metrics that are no means over rows.
     """
 
     y_true: NDArray[np.generic]
     y_pred: Floats
     rows: NDArray[np.intp]
     samples: dict[int, NDArray[np.generic]] = field(default_factory=dict)
+    groups: NDArray[np.intp] | None = None
+    time: NDArray[np.intp] | None = None
+    parts: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    left_out: Mapping[str, "LeftOut"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """A bootstrap interval: this share of the resampled values lies between ``low`` and ``high``, both included."""
+class LeftOut:
+    """A metric over all rows, and without each part of them."""
 
-    low: float
-    high: float
-    confidence: float
-    method: str
+    whole: float
+    without: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,68 +146,6 @@ def predictions_info(record: StudyRecord, predictions: Predictions | None) -> Pr
     return _values(predictions) if kind == "values" else _classes(record, predictions)
 
 
-def class_probabilities(y_pred: Floats) -> Floats:
-    """Probabilities of shape ``(n, classes)``; a single column is the probability of the second of two classes."""
-    flat = y_pred[:, 0] if y_pred.ndim == 2 and y_pred.shape[1] == 1 else y_pred
-    return np.stack([1 - flat, flat], axis=1) if flat.ndim == 1 else flat
-
-
-def class_numbers(y_true: NDArray[np.generic]) -> NDArray[np.intp]:
-    """Class number of each row; accepts one-hot labels and single columns too."""
-    if y_true.ndim == 2:
-        return y_true.argmax(axis=1) if y_true.shape[1] > 1 else y_true[:, 0].astype(np.intp)
-    return y_true.astype(np.intp)
-
-
-def score_interval(record: StudyRecord, predictions: Predictions, metric: str) -> Interval | None:
-    """Bootstrap interval of a test metric over the test rows.
-
-    Returns:
-        None if the metric is not known here, or if the predictions do not give the champion's own value of it.
-    """
-    if record.champion is None or metric not in record.champion.test or not len(predictions.y_true):
-        return None
-    found = _per_row(predictions, metric)
-    if found is None:
-        return None
-    values, finish = found
-    again = float(finish(np.array([values.mean()]))[0])
-    if not math.isclose(again, record.champion.test[metric], rel_tol=1e-3, abs_tol=1e-4):
-        return None
-    low, high = bootstrap_interval(values, seed=derive(record.spec.seed, "test-interval"), finish=finish)
-    return Interval(low, high, 0.95, "percentile bootstrap over test rows, 2,000 resamples")
-
-
-_ACCURACIES = {"accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy"}
-_ROOTS = {"rmse", "root_mean_squared_error"}
-
-
-def _per_row(predictions: Predictions, metric: str) -> tuple[Floats, Callable[[Floats], Floats]] | None:
-    """Values per row, and a function that turns their mean into the metric; None for a metric not known here."""
-    if predictions.y_true.ndim > 2 or predictions.y_pred.ndim > 2:
-        return None  # arrays per row: the metric may be of pixels, or of steps
-    if metric in _ACCURACIES:
-        predicted = class_probabilities(predictions.y_pred).argmax(axis=1)
-        return (predicted == class_numbers(predictions.y_true)).astype(float), _same
-    if metric in {"mae", "mean_absolute_error", "mse", "mean_squared_error", *_ROOTS}:
-        errors = _residuals(predictions)
-        power = np.abs(errors) if metric in {"mae", "mean_absolute_error"} else errors**2
-        return power.mean(axis=1), np.sqrt if metric in _ROOTS else _same
-    return None
-
-
-def _same(means: Floats) -> Floats:
-    return means
-
-
-def _residuals(predictions: Predictions) -> Floats:
-    """Prediction minus truth, ``(n, targets)``."""
-    n = len(predictions.y_true)
-    truth = predictions.y_true.astype(float).reshape(n, -1)
-    residuals: Floats = np.asarray(predictions.y_pred, dtype=float).reshape(n, -1) - truth
-    return residuals
-
-
 def _classes(record: StudyRecord, predictions: Predictions) -> PredictionsInfo:
     probabilities = class_probabilities(np.asarray(predictions.y_pred, dtype=float))
     truth, predicted = class_numbers(predictions.y_true), probabilities.argmax(axis=1)
@@ -281,9 +225,10 @@ def _calibration(claimed: Floats, right: NDArray[np.bool_]) -> tuple[tuple[Calib
 
 
 def _values(predictions: Predictions) -> PredictionsInfo:
-    residuals = _residuals(predictions)
-    n, n_targets = residuals.shape
+    n = len(predictions.y_true)
     truth = predictions.y_true.astype(float).reshape(n, -1)
+    residuals = residuals_of(predictions.y_true, predictions.y_pred)
+    n_targets = truth.shape[1]
     worst = np.argsort(-np.abs(residuals), axis=None, kind="stable")[:MOST_WRONG]
     cells = [divmod(int(flat), n_targets) for flat in worst]
     flat_truth, flat_predicted = truth.ravel(), (truth + residuals).ravel()

@@ -1,7 +1,7 @@
 """The statistics behind the reports, on plain numbers, each with the source of its formula."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,39 +72,6 @@ def corrected_t_tests(reference: Sequence[float], others: Floats, *, ratio: floa
 def corrected_t_test(a: Sequence[float], b: Sequence[float], *, ratio: float) -> PairedTest:
     """One paired test, `a` minus `b`; see :func:`corrected_t_tests`."""
     return corrected_t_tests(b, np.asarray([a], dtype=float), ratio=ratio)[0]
-
-
-def bootstrap_interval(
-    values: Floats,
-    *,
-    seed: int,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    finish: Callable[[Floats], Floats] = lambda means: means,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a mean over rows (B. Efron, R. Tibshirani, "An Introduction to the Bootstrap",
-    1993, chapter 13).
-
-    Args:
-        values: One value per row, such as 1 for right and 0 for wrong.
-        seed: Decides the resamples.
-        confidence: Share of resampled means inside the interval.
-        resamples: Number of times that the rows are drawn with replacement.
-        finish: Applied to the means, such as the square root that turns mean squared errors into their roots.
-
-    Returns:
-        The lower and the upper end.
-    """
-    rng = np.random.default_rng(seed)
-    n = len(values)
-    block = max(1, 2_000_000 // max(n, 1))
-    means = [
-        values[rng.integers(0, n, size=(min(block, resamples - start), n))].mean(axis=1)
-        for start in range(0, resamples, block)
-    ]
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(finish(np.concatenate(means)), [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def selection_optimism(scores: Floats, *, seed: int, resamples: int = 1000) -> float:

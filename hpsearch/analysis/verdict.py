@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from hpsearch.analysis import words
-from hpsearch.analysis.leaderboard import TiesInfo, ties_info
-from hpsearch.analysis.predictions import Interval, Predictions, score_interval
+from hpsearch.analysis.intervals import Interval
+from hpsearch.analysis.predictions import Predictions
 from hpsearch.analysis.statistics import ALPHA, corrected_t_test
+from hpsearch.analysis.tested import test_intervals
+from hpsearch.analysis.ties import TiesInfo, ties_info
 from hpsearch.core.facts import Baseline, NestedScores
 from hpsearch.core.space import Value
 from hpsearch.core.trial import Champion, Trial, TrialState
@@ -35,11 +37,12 @@ class VerdictInfo:
         baseline: The score of a model that says the same for all rows; None if the metric has no such value.
         baseline_rule: What that model says.
         beats_baseline: Whether the winner is better; None if the folds cannot tell, or without a baseline.
-        simplest: See :class:`~hpsearch.analysis.leaderboard.TiesInfo`; may be the winner itself.
-        n_tied: Number of trials that cannot be told apart from the winner, the winner included.
+        simplest: See :class:`~hpsearch.analysis.ties.TiesInfo`; may be the winner itself.
+        n_tied: Number of trials that are statistically tied with the winner, the winner included.
         test: Test metrics of the refitted winner; empty without a refit or without test rows.
         test_metric: The test metric that matches the objective; empty if there is none.
-        test_interval: Its bootstrap interval; None without the champion's predictions.
+        test_interval: Its interval; None without the champion's predictions.
+        test_intervals: Interval of every test metric that has one.
         test_rows: Number of test rows; None if there are none.
         train_seconds: Training time of the refit; without a refit, of all the winner's folds.
         parameters: Number of weights.
@@ -70,6 +73,7 @@ class VerdictInfo:
     test: dict[str, float]
     test_metric: str
     test_interval: Interval | None
+    test_intervals: dict[str, Interval]
     test_rows: int | None
     train_seconds: float | None
     parameters: int | None
@@ -93,12 +97,12 @@ def verdict_info(
     ties = ties or ties_info(record)
     best, champion = record.best, record.champion
     metric = test_metric(record)
-    interval = score_interval(record, predictions, metric) if predictions is not None and metric else None
+    intervals = test_intervals(record, predictions)
     baseline = record.facts.baseline
     return VerdictInfo(
         study=record.name,
         state=str(record.state),
-        sentences=tuple(_sentences(record, ties, metric, interval)),
+        sentences=tuple(_sentences(record, ties, metric, intervals.get(metric))),
         metric=record.objective.metric,
         direction=record.objective.direction,
         counts=record.counts,
@@ -115,7 +119,8 @@ def verdict_info(
         n_tied=len(ties.tied),
         test=dict(champion.test) if champion else {},
         test_metric=metric,
-        test_interval=interval,
+        test_interval=intervals.get(metric),
+        test_intervals=intervals,
         test_rows=record.facts.data.test_rows or None,
         train_seconds=champion.seconds if champion else best.seconds if best else None,
         parameters=champion.parameters if champion else best.parameters if best else None,
@@ -206,18 +211,37 @@ def _winner(record: StudyRecord, best: Trial) -> str:
 def _tied(record: StudyRecord, ties: TiesInfo) -> str:
     if ties.reason:
         return f"How certain that is remains unknown: {ties.reason}."
-    if len(ties.tied) == 1:
-        return "No other trial ties with it." if len(record.ranked) > 1 else "There is no other trial to compare with."
-    others = words.several(len(ties.tied) - 1, "other trial")
+    if len(record.ranked) < 2:
+        return "There is no other trial to compare with."
+    return " ".join([f"{tied_words(ties)}.", *_too_few(record, ties), *_simplest(record, ties)])
+
+
+def tied_words(ties: TiesInfo) -> str:
+    """How many trials are tied with the winner, and at which level, without a full stop."""
+    others = len(ties.tied) - 1
+    who = words.several(others, "other trial") if others else "No other trial"
+    return f"{who} {'are' if others > 1 else 'is'} statistically tied with it (family-wise level {ties.level:.0%})"
+
+
+def _too_few(record: StudyRecord, ties: TiesInfo) -> list[str]:
+    if not ties.too_few_folds:
+        return []
+    folds = len(record.ranked[0].fold_scores)
+    return [
+        f"{folds} folds are too few to tell: they show differences from {words.number(ties.visible)}, and the median "
+        f"trial is {words.number(ties.median_gap)} behind."
+    ]
+
+
+def _simplest(record: StudyRecord, ties: TiesInfo) -> list[str]:
     if ties.simplest == ties.best:
-        return f"The folds cannot tell {others} apart from it; none within one standard error of it is simpler."
+        return []
     simplest = next(trial for trial in record.ranked if trial.number == ties.simplest)
     size = f"{words.whole(simplest.parameters)} parameters, " if simplest.parameters is not None else ""
-    score = words.score(simplest.score, simplest.std)
-    return (
-        f"The folds cannot tell {others} apart from it; the simplest one within one standard error is trial "
-        f"{simplest.number} ({size}{score})."
-    )
+    return [
+        f"The smallest within one standard error is trial {simplest.number} ({size}"
+        f"{words.score(simplest.score, simplest.std)}): smaller, but not shown to be as good."
+    ]
 
 
 def _tested(record: StudyRecord, champion: Champion, metric: str, interval: Interval | None) -> str:

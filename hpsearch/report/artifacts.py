@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hpsearch.analysis import Layer, Predictions
+from hpsearch.analysis import Layer, LeftOut, Predictions
 from hpsearch.core.wire import Json, JsonObject
 from hpsearch.ledger.record import StudyRecord
 
@@ -77,7 +77,20 @@ def _predictions(path: Path) -> Predictions:
         samples = {}
         if "samples" in file and "sample_rows" in file:
             samples = {int(row): image for row, image in zip(file["sample_rows"], file["samples"], strict=True)}
-        return Predictions(file["y_true"], np.asarray(file["y_pred"], dtype=float), file["rows"], samples)
+        left_out = {}
+        if "left_out" in file:
+            columns = zip(file["left_out_names"], file["left_out_whole"], file["left_out"].T, strict=True)
+            left_out = {str(name): LeftOut(float(whole), without) for name, whole, without in columns}
+        return Predictions(
+            file["y_true"],
+            np.asarray(file["y_pred"], dtype=float),
+            file["rows"],
+            samples,
+            groups=file.get("groups"),
+            time=file.get("time"),
+            parts=file.get("parts", np.empty(0, dtype=np.intp)),
+            left_out=left_out,
+        )
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from hpsearch.analysis import words
+from hpsearch.analysis import Interval, words
 from hpsearch.report.content import Content
 
 TOP_ROWS = 25
@@ -42,9 +42,19 @@ def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join([*head, *body])
 
 
+def _with_interval(value: float, interval: Interval | None) -> str:
+    if interval is None:
+        return words.number(value)
+    ends = f"{words.number(interval.low)} to {words.number(interval.high)}"
+    return f"{words.number(value)} ({interval.confidence:.0%} interval {ends}: {interval.method})"
+
+
 def _winner(content: Content) -> list[str]:
     verdict = content.verdict
-    values = [(f"test {name}", words.number(value)) for name, value in verdict.test.items()]
+    values = [
+        (f"test {name}", _with_interval(value, verdict.test_intervals.get(name)))
+        for name, value in verdict.test.items()
+    ]
     if verdict.parameters is not None:
         values.append(("parameters", words.whole(verdict.parameters)))
     if verdict.size_bytes is not None:
@@ -66,9 +76,9 @@ def _uncertainty(content: Content) -> list[str]:
         parts.append(f"No trial can be tested against the best: {text(ties.reason)}.")
     else:
         parts.append(
-            f"{words.several(len(ties.tied) - 1, 'other trial')} of {words.whole(content.leaderboard.total)} cannot be "
-            f"told apart from the best. They are within one standard error ({words.number(ties.standard_error)}), or "
-            f"p ≥ 0.05 in the {text(ties.method)}. The p-values are not corrected for the number of trials."
+            f"Of {words.whole(content.leaderboard.total)} complete trials, {words.several(len(ties.tied) - 1, 'other')} "
+            f"{'is' if len(ties.tied) == 2 else 'are'} statistically tied with the best: p ≥ {ties.level} in the "
+            f"{text(ties.method)}. {text(ties.reading)}"
         )
     if optimism.optimism is not None:
         parts.append(

@@ -27,7 +27,7 @@ def verdict(info: analysis.VerdictInfo) -> RenderableType:
 
 
 def leaderboard(info: analysis.LeaderboardInfo, *, top: int = 10) -> RenderableType:
-    """The best trials. ``=`` marks those that cannot be told apart from the winner."""
+    """The best trials. ``=`` marks those that are statistically tied with the winner."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for name in ("", "trial", info.metric):
         table.add_column(Text(name), justify="right", no_wrap=True)
@@ -56,7 +56,7 @@ def _below(info: analysis.LeaderboardInfo, top: int) -> str:
         notes.append(f"{info.total - top:,} more complete trials")
     notes += [f"{count:,} {state}" for state, count in info.counts.items() if state is not TrialState.COMPLETE]
     if any(row.tied and row.rank > 1 for row in info.rows[:top]):
-        notes.append("= cannot be told apart from the best")
+        notes.append("= statistically tied with the best")
     return " · ".join(notes)
 
 

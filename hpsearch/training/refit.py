@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hpsearch.core.facts import Task
 from hpsearch.core.files import write_atomically
 from hpsearch.core.foreign import errors_as, said
+from hpsearch.core.row_values import row_values
 from hpsearch.core.seeds import derive
 from hpsearch.core.trial import Champion, Curves
 from hpsearch.data.dataset import Array, Part
@@ -22,6 +23,7 @@ from hpsearch.errors import LedgerError, ModelError, TrackingError
 from hpsearch.training.engines.fit import train_on_all
 from hpsearch.training.engines.whole import over_all_rows
 from hpsearch.training.keeping import load_champion, save_champion
+from hpsearch.training.left_out import left_out, parts_of
 from hpsearch.training.mlflow_model import write_mlflow_model
 from hpsearch.training.problem import Problem
 from hpsearch.training.protocol import RefitOrder
@@ -101,14 +103,36 @@ def _test(model: "keras.Model", problem: Problem, folder: Path) -> dict[str, flo
     scores = over_all_rows(model, test, scores, batch=_BATCH)
     predicted = np.asarray(model.predict(test.x, batch_size=_BATCH, verbose=0))
     nothing = without_value(Stand(problem, model, predicted[:8]), test.y)
+    output = predicted
     if predicted.ndim == 2 and predicted.shape[1] == 1:
         predicted = predicted[:, 0]
     arrays: dict[str, Array] = {"y_true": test.y, "y_pred": predicted, "rows": np.arange(len(test))}
     arrays |= _worst_images(test, predicted, dataset.task)
+    arrays |= _for_intervals(model, problem, test, output, scores)
     write_atomically(
         folder / "predictions.npz", lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays)
     )
     return {name: float(value) for name, value in scores.items() if name not in nothing}
+
+
+def _for_intervals(
+    model: "keras.Model", problem: Problem, test: Part, output: NDArray[np.floating], scores: Mapping[str, float]
+) -> dict[str, Array]:
+    """How the test rows depend on each other, and what the intervals of their metrics need besides predictions."""
+    time = test.time
+    if time is None and problem.spec.validation.method == "time-series":
+        time = np.arange(len(test))  # as the rows come
+    arrays: dict[str, Array] = {}
+    for name, traits in (("groups", test.groups), ("time", time)):
+        if traits is not None:
+            arrays[name] = np.unique(traits, return_inverse=True)[1].astype(np.int32)
+    values = np.asarray(output, dtype=np.float64)
+    flat = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+    others = {name: value for name, value in scores.items() if row_values(test.y, flat, name, value) is None}
+    if not others:
+        return arrays
+    parts = parts_of(test, time, output.size, seed=derive(problem.spec.seed, "left-out"))
+    return arrays | left_out(model, test.y, output, parts, others)
 
 
 def _worst_images(test: Part, predicted: NDArray[np.floating], task: Task) -> dict[str, Array]:

@@ -1,0 +1,18 @@
+"""Writes what a benchmark has measured into a page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def put(page: Path, mark: str, lines: Sequence[str]) -> None:
+    """Replace the text between ``<!-- mark -->`` and ``<!-- /mark -->``.
+
+    Raises:
+        ValueError: The page lacks these marks.
+    """
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(f"<!-- {mark} -->\n")
+    _, end, after = rest.partition(f"<!-- /{mark} -->\n")
+    if not end:
+        raise ValueError(f"{page.name} has no <!-- {mark} --> … <!-- /{mark} -->")
+    page.write_text(before + begin + "\n".join(lines) + "\n" + end + after, encoding="utf-8")

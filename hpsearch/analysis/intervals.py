@@ -1,0 +1,223 @@
+"""Intervals for a metric of test rows, from its values per row, or from its values with some rows left out."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.analysis.statistics import Floats
+
+CONFIDENCE = 0.95
+_RESAMPLES = 2000
+_MOST_UNITS = 1000
+"""More rows are put together at random: nothing is gained by resampling them one by one."""
+
+_LEAST_BLOCKS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An interval that covers the true value in so many of all tests.
+
+    Attributes:
+        low: Lower end.
+        high: Upper end, always above the lower one.
+        confidence: From 0 to 1.
+        method: How it was computed, with its source.
+    """
+
+    low: float
+    high: float
+    confidence: float
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What was drawn independently: rows, groups, or blocks of time.
+
+    Attributes:
+        sums: Sum of the metric's values over the rows of each unit.
+        sizes: Number of rows of each unit.
+        name: What a unit is, in the plural.
+    """
+
+    sums: Floats
+    sizes: Floats
+    name: str = "rows"
+
+    @property
+    def mean(self) -> float:
+        return float(self.sums.sum() / self.sizes.sum())
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean over all rows, linearised."""
+        off = self.sums - self.mean * self.sizes
+        n = len(off)
+        return float(np.sqrt(n / (n - 1) * (off**2).sum()) / self.sizes.sum())
+
+    def merged(self, place: NDArray[np.intp], name: str) -> "Units":
+        """Units put together: `place` is the number of the new unit of each."""
+        sums, sizes = (np.bincount(place, weights=one) for one in (self.sums, self.sizes))
+        return Units(sums.astype(float), sizes.astype(float), name)
+
+
+def units_of(values: Floats, *, groups: NDArray[np.generic] | None, time: NDArray[np.generic] | None) -> Units:
+    """Values of rows as independent units: groups if there are any, else blocks of time, else the rows.
+
+    Args:
+        values: One per row.
+        groups: Group of each row.
+        time: Time of each row, in any unit that sorts.
+    """
+    if groups is not None:
+        place = np.unique(groups, return_inverse=True)[1]
+        return Units(values, np.ones(len(values))).merged(place, "groups")
+    if time is not None:
+        return in_blocks(Units(values[np.argsort(time, kind="stable")], np.ones(len(values))))
+    return Units(values, np.ones(len(values)))
+
+
+def in_blocks(ordered: Units) -> Units:
+    """Blocks of neighbours in time, three times as long as the correlation of their values suggests.
+
+    The length is that of D. N. Politis, H. White, "Automatic Block-Length Selection for the Dependent Bootstrap",
+    Econometric Reviews 23, 2004. Blocks are treated as independent, so they must be longer than for their bootstrap,
+    and never shorter than 2 n^(1/3), because short series hide their correlation.
+    """
+    n = len(ordered.sums)
+    length = max(3 * _block_length(ordered.sums / ordered.sizes), math.ceil(2 * n ** (1 / 3)))
+    blocks = int(np.clip(n // length, min(_LEAST_BLOCKS, n), n))
+    return ordered.merged(np.arange(n) * blocks // n, "blocks of time")
+
+
+def _block_length(series: Floats) -> int:
+    n = len(series)
+    centred = series - series.mean()
+    most = min(n - 1, int(math.sqrt(n)) + 10)
+    covariances = np.array([centred[: n - lag] @ centred[lag:] / n for lag in range(most + 1)])
+    if covariances[0] <= 0:
+        return 1
+    negligible = np.abs(covariances[1:] / covariances[0]) < 2 * math.sqrt(math.log10(max(n, 2)) / n)
+    run = max(5, int(math.sqrt(math.log10(max(n, 2)))))
+    last = next((lag for lag in range(most) if negligible[lag : lag + run].all()), most)
+    lags = np.arange(1, min(2 * last, most) + 1)
+    if not len(lags):
+        return 1
+    taper = np.minimum(1.0, 2 * (1 - lags / (2 * last)))
+    bent = 2 * float((taper * lags * covariances[lags]).sum())
+    spectrum = covariances[0] + 2 * float((taper * covariances[lags]).sum())
+    if spectrum <= 0 or bent == 0:
+        return 1
+    return max(1, math.ceil(float((1.5 * (bent / spectrum) ** 2 * n) ** (1 / 3))))
+
+
+def share_interval(units: Units) -> Interval:
+    """For a share of rows, such as accuracy: E. B. Wilson, JASA 22, 1927.
+
+    Where units hold several rows, with the effective number of rows (E. L. Korn, B. I. Graubard, Survey Methodology 24,
+    1998): as many independent rows as would give the same standard error.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    share, rows, n = units.mean, float(units.sizes.sum()), len(units.sums)
+    tail = (1 + CONFIDENCE) / 2
+    z = float(ndtri(tail))
+    method = "Wilson's score interval (1927)"
+    if n < rows:
+        method += f" with the effective number of rows of {n} {units.name} (Korn & Graubard 1998)"
+        plain = share * (1 - share) / rows
+        rows = rows / max(units.error**2 / plain, 1.0) if plain > 0 and n > 1 else float(n)
+        rows *= (z / float(stdtrit(max(n - 1, 1), tail))) ** 2
+    centre = (share + z * z / (2 * rows)) / (1 + z * z / rows)
+    half = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
+    return Interval(max(0.0, centre - half), min(1.0, centre + half), CONFIDENCE, method)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where a metric's values lie."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def stretched(self, value: Floats) -> Floats:
+        """On a scale without ends, where distributions are less skewed: log, or logit."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if math.isfinite(self.low) and math.isfinite(self.high):
+                return np.log((value - self.low) / (self.high - value))
+            if math.isfinite(self.low):
+                return np.log(value - self.low)
+            return -np.log(self.high - value) if math.isfinite(self.high) else np.asarray(value)
+
+    def slope(self, value: Floats) -> Floats:
+        """Of :meth:`stretched`."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if math.isfinite(self.low) and math.isfinite(self.high):
+                return 1 / (value - self.low) + 1 / (self.high - value)
+            if math.isfinite(self.low):
+                return 1 / (value - self.low)
+            return 1 / (self.high - value) if math.isfinite(self.high) else np.ones_like(value)
+
+    def back(self, value: Floats) -> Floats:
+        """From that scale."""
+        if math.isfinite(self.low) and math.isfinite(self.high):
+            return self.low + (self.high - self.low) / (1 + np.exp(-value))
+        if math.isfinite(self.low):
+            return self.low + np.exp(value)
+        return self.high - np.exp(-value) if math.isfinite(self.high) else np.asarray(value)
+
+
+def mean_interval(units: Units, bounds: Bounds, *, seed: int, value: float | None = None) -> Interval | None:
+    """For a mean over rows, such as an error: bootstrap-t (B. Efron, R. Tibshirani, "An Introduction to the Bootstrap",
+    1993, chapter 12) over units, on a scale on which the metric has no ends.
+
+    Args:
+        units: What is drawn with replacement.
+        bounds: Of the metric.
+        seed: Decides the draws.
+        value: The metric's value; by default the mean.
+
+    Returns:
+        None if the units do not differ, and no end of the bounds is there to say how far the truth may be away.
+    """
+    if len(units.sums) < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    if len(units.sums) > _MOST_UNITS:
+        order = rng.permutation(len(units.sums))
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order)) % _MOST_UNITS
+        units = units.merged(place, units.name)
+    value = units.mean if value is None else value
+    if units.error < 1e-12 * max(1.0, abs(value)) or value in (bounds.low, bounds.high):
+        return _without_spread(units, bounds, value)
+    n = len(units.sums)
+    draws = rng.integers(0, n, size=(_RESAMPLES, n))
+    sums, sizes = units.sums[draws], units.sizes[draws]
+    total = sizes.sum(axis=1)
+    means = sums.sum(axis=1) / total
+    errors = np.sqrt(n / (n - 1) * ((sums - means[:, None] * sizes) ** 2).sum(axis=1)) / total
+    here = np.array(units.mean)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = (bounds.stretched(means) - bounds.stretched(here)) / (bounds.slope(means) * errors)
+    t = np.nan_to_num(t[~np.isnan(t)], posinf=1e6, neginf=-1e6)
+    tail = (1 - CONFIDENCE) / 2
+    least, most = np.quantile(t, [tail, 1 - tail])
+    centre, step = bounds.stretched(np.array(value)), bounds.slope(np.array(value)) * units.error
+    low, high = bounds.back(centre - np.array([most, least]) * step)
+    method = f"bootstrap-t over {n} {units.name} (Efron & Tibshirani 1993)"
+    return Interval(float(low), float(high), CONFIDENCE, method)
+
+
+def _without_spread(units: Units, bounds: Bounds, value: float) -> Interval | None:
+    """Of units that are all alike: at most 3.7 in n may be otherwise, each by no more than the whole range."""
+    if not (math.isfinite(bounds.low) and math.isfinite(bounds.high)):
+        return None
+    span = bounds.high - bounds.low
+    n = len(units.sums)
+    share = share_interval(Units(np.full(n, (value - bounds.low) / span), np.ones(n)))
+    low, high = bounds.low + span * share.low, bounds.low + span * share.high
+    return Interval(low, high, CONFIDENCE, f"{share.method} over {n} {units.name}")

@@ -1,0 +1,94 @@
+"""An interval for every test metric of the champion, from its stored predictions."""
+
+import math
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from hpsearch.analysis.intervals import Bounds, Interval, Units, in_blocks, mean_interval, share_interval, units_of
+from hpsearch.analysis.predictions import Predictions
+from hpsearch.core.row_values import row_values
+from hpsearch.core.seeds import derive
+from hpsearch.core.trial import Champion
+from hpsearch.ledger.record import StudyRecord
+
+_SHARES = re.compile(r"acc|auc|precision|recall|f1|f_?beta|f_?score|dice|io_?u|jaccard|specificity|sensitivity|brier")
+_BELOW_ONE = re.compile(r"r2|r_?squared|explained")
+_CORRELATIONS = re.compile(r"cosine|mcc|matthews|pearson|correlation|kappa")
+_ERRORS = re.compile(r"loss|error|mae|mse|rmse|mape|entropy|deviance|distance|divergence")
+
+
+def test_intervals(record: StudyRecord, predictions: Predictions | None) -> dict[str, Interval]:
+    """Interval of each test metric of the champion.
+
+    Rows are drawn as the study says that they depend on each other: whole groups with ``[data] group``, blocks of time
+    with ``[data] time`` or folds of a time series, single rows otherwise.
+
+    Returns:
+        Metric → its interval. A metric is left out if the predictions do not give the champion's own value of it, or
+        if they lack the groups or times that rows depend on, as those of earlier versions do.
+    """
+    champion = record.champion
+    if champion is None or predictions is None or not len(predictions.y_true) or _lacks_order(record, predictions):
+        return {}
+    seed = derive(record.spec.seed, "test-interval")
+    found = {}
+    for metric, value in champion.test.items():
+        interval = _interval(champion, predictions, metric, seed) if math.isfinite(value) else None
+        if interval is not None:
+            found[metric] = interval
+    return found
+
+
+def _lacks_order(record: StudyRecord, predictions: Predictions) -> bool:
+    if record.spec.data.group and predictions.groups is None:
+        return True
+    ordered = bool(record.spec.data.time) or record.spec.validation.method == "time-series"
+    return ordered and predictions.time is None and predictions.groups is None
+
+
+def _interval(champion: Champion, given: Predictions, metric: str, seed: int) -> Interval | None:
+    value = champion.test[metric]
+    rows = row_values(given.y_true, given.y_pred, metric, value)
+    if rows is None:
+        return _from_left_out(given, metric, value, seed)
+    units = units_of(rows.values, groups=given.groups, time=given.time)
+    if rows.is_share:
+        return share_interval(units)
+    interval = mean_interval(units, Bounds(low=0.0), seed=seed)
+    if interval is None or not rows.root:
+        return interval
+    return Interval(math.sqrt(interval.low), math.sqrt(interval.high), interval.confidence, interval.method)
+
+
+def _from_left_out(given: Predictions, metric: str, value: float, seed: int) -> Interval | None:
+    """From the metric's values without some rows: jackknife pseudo-values stand for values of rows (B. Efron, "The
+    Jackknife, the Bootstrap and Other Resampling Plans", 1982; parts of unequal size: F. M. T. A. Busing and others,
+    Statistics and Computing 9, 1999).
+    """
+    left = given.left_out.get(metric)
+    if left is None or not math.isclose(left.whole, value, rel_tol=1e-3, abs_tol=1e-4) or len(left.without) < 2:
+        return None
+    sizes = np.bincount(given.parts, minlength=len(left.without)).astype(float)
+    sums = sizes.sum() * left.whole - (sizes.sum() - sizes) * left.without
+    usable = np.isfinite(sums) & (sizes > 0)
+    units = Units(sums[usable], sizes[usable], "groups" if given.groups is not None else "parts of the rows")
+    if given.time is not None and given.groups is None:
+        units = in_blocks(units)
+    return mean_interval(units, bounds_of(metric, [value, *left.without[usable].tolist()]), seed=seed, value=value)
+
+
+def bounds_of(metric: str, values: list[float]) -> Bounds:
+    """Where a metric lies, told by its name; anywhere if its values do not fit."""
+    name = metric.lower()
+    known: Mapping[re.Pattern[str], Bounds] = {
+        _ERRORS: Bounds(low=0.0),
+        _BELOW_ONE: Bounds(high=1.0),
+        _CORRELATIONS: Bounds(-1.0, 1.0),
+        _SHARES: Bounds(0.0, 1.0),
+    }
+    for pattern, bounds in known.items():
+        if pattern.search(name) and bounds.low <= min(values) and max(values) <= bounds.high:
+            return bounds
+    return Bounds()

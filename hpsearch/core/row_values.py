@@ -1,0 +1,101 @@
+"""Metrics that are means over rows, row by row: what predictions alone tell."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_ACCURACIES = {"accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy"}
+_ROOTS = {"rmse", "root_mean_squared_error"}
+_SQUARES = {"mse", "mean_squared_error"}
+_ABSOLUTES = {"mae", "mean_absolute_error"}
+
+
+@dataclass(frozen=True, slots=True)
+class RowValues:
+    """A metric that is a mean over rows, or its root.
+
+    Attributes:
+        values: One per row.
+        root: Whether the metric is the root of their mean.
+        is_share: Whether the metric is a share of the rows: the values are 1 or 0.
+    """
+
+    values: Floats
+    root: bool = False
+    is_share: bool = False
+
+    @property
+    def metric(self) -> float:
+        mean = float(self.values.mean())
+        return math.sqrt(mean) if self.root else mean
+
+
+def row_values(y_true: NDArray[np.generic], y_pred: Floats, metric: str, value: float) -> RowValues | None:
+    """A metric's value on every row; None unless it is one that is known here and has this value.
+
+    Args:
+        y_true: See :class:`hpsearch.analysis.Predictions`.
+        y_pred: As there.
+        metric: Its plain name.
+        value: What it is over all rows.
+    """
+    if y_true.ndim > 2 or y_pred.ndim > 2 or not len(y_true):
+        return None  # arrays per row: the metric may be of pixels, or of steps
+    for found in _candidates(y_true, y_pred, metric):
+        if math.isclose(found.metric, value, rel_tol=1e-3, abs_tol=1e-4):
+            return found
+    return None
+
+
+def _candidates(y_true: NDArray[np.generic], y_pred: Floats, metric: str) -> list[RowValues]:
+    if metric in _ACCURACIES:
+        predicted = class_probabilities(y_pred).argmax(axis=1)
+        return [RowValues((predicted == class_numbers(y_true)).astype(float), is_share=True)]
+    is_loss = metric == "loss"
+    if not (is_loss or metric in _ROOTS | _SQUARES | _ABSOLUTES):
+        return []
+    found = []
+    if y_true.size == y_pred.size:
+        errors = residuals_of(y_true, y_pred)
+        if is_loss or metric in _ABSOLUTES:
+            found.append(RowValues(np.abs(errors).mean(axis=1)))
+        if is_loss or metric not in _ABSOLUTES:
+            found.append(RowValues((errors**2).mean(axis=1), root=metric in _ROOTS))
+    if is_loss:
+        found += _cross_entropies(y_true, y_pred)
+    return found
+
+
+def _cross_entropies(y_true: NDArray[np.generic], y_pred: Floats) -> list[RowValues]:
+    probabilities = class_probabilities(y_pred)
+    if probabilities.min() < 0 or probabilities.max() > 1:
+        return []
+    classes = class_numbers(y_true)
+    if classes.min() < 0 or classes.max() >= probabilities.shape[1]:
+        return []
+    of_truth = probabilities[np.arange(len(classes)), classes]
+    return [RowValues(-np.log(np.clip(of_truth, 1e-7, 1.0)))]  # Keras' epsilon
+
+
+def residuals_of(y_true: NDArray[np.generic], y_pred: Floats) -> Floats:
+    """Prediction minus truth, ``(n, targets)``."""
+    n = len(y_true)
+    found: Floats = np.asarray(y_pred, dtype=float).reshape(n, -1) - y_true.astype(float).reshape(n, -1)
+    return found
+
+
+def class_probabilities(y_pred: Floats) -> Floats:
+    """Probabilities of shape ``(n, classes)``; a single column is the probability of the second of two classes."""
+    flat = y_pred[:, 0] if y_pred.ndim == 2 and y_pred.shape[1] == 1 else y_pred
+    return np.stack([1 - flat, flat], axis=1) if flat.ndim == 1 else flat
+
+
+def class_numbers(y_true: NDArray[np.generic]) -> NDArray[np.intp]:
+    """Class number of each row; accepts one-hot labels and single columns too."""
+    if y_true.ndim == 2:
+        return y_true.argmax(axis=1) if y_true.shape[1] > 1 else y_true[:, 0].astype(np.intp)
+    return y_true.astype(np.intp)

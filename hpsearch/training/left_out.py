@@ -1,0 +1,83 @@
+"""Test metrics with some rows left out: what intervals of metrics are made of that are no means over rows.
+
+Keras computes them, so a metric of the user's own gets an interval like any other.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.data.dataset import Array, Part
+from hpsearch.training.engines.whole import loss_of, metrics_of
+
+if TYPE_CHECKING:
+    import keras
+
+_PARTS = 100
+"""Parts of the rows, each left out once. More would take longer, and tell hardly more."""
+
+_MOST_VALUES = 500_000_000
+"""Predicted numbers in all evaluations together; larger outputs, such as images, have fewer parts."""
+
+_LEAST_PARTS = 20
+
+
+def parts_of(test: Part, time: Array | None, size: int, *, seed: int) -> NDArray[np.int32]:
+    """Number of the part of each row: whole groups, neighbours in time, or rows at random.
+
+    Args:
+        test: The rows.
+        time: Time of each row; None if order does not matter.
+        size: Predicted numbers of all rows.
+        seed: Decides which rows are together.
+    """
+    most = max(_LEAST_PARTS, min(_PARTS, _MOST_VALUES // max(size, 1)))
+    rng = np.random.default_rng(seed)
+    if test.groups is not None:
+        place = np.unique(test.groups, return_inverse=True)[1]
+    elif time is not None:
+        place = np.empty(len(test), dtype=np.intp)
+        place[np.argsort(time, kind="stable")] = np.arange(len(test))
+        return (place * min(most, len(test)) // len(test)).astype(np.int32)
+    else:
+        place = np.arange(len(test))
+    count = int(place.max()) + 1
+    return (rng.permutation(count) % min(most, count))[place].astype(np.int32)
+
+
+def left_out(
+    model: "keras.Model", y: Array, predicted: Array, parts: NDArray[np.int32], scores: Mapping[str, float]
+) -> dict[str, Array]:
+    """The arrays to store: metrics' names, their values over all rows, and with each part left out.
+
+    Args:
+        model: Compiled; it has been evaluated.
+        y: Targets of the test rows.
+        predicted: The model's output for them.
+        parts: See :func:`parts_of`.
+        scores: The metrics to store. One that Keras does not compute alike from stored predictions is left out.
+    """
+    whole = _values(model, y, predicted)
+    names = [name for name, value in scores.items() if math.isclose(whole.get(name, math.nan), value, rel_tol=1e-3)]
+    if not names:
+        return {}
+    without = []
+    for part in range(int(parts.max()) + 1):
+        found = _values(model, y[parts != part], predicted[parts != part])
+        without.append([found.get(name, math.nan) for name in names])
+    return {
+        "parts": parts,
+        "left_out_names": np.array(names),
+        "left_out_whole": np.array([whole[name] for name in names]),
+        "left_out": np.array(without),
+    }
+
+
+def _values(model: "keras.Model", y: Array, predicted: Array) -> dict[str, float]:
+    try:
+        return {**metrics_of(model, y, predicted), "loss": loss_of(model, y, predicted)}
+    except Exception:  # the user's metrics may fail on fewer rows, and then have no interval
+        return {}

@@ -74,17 +74,12 @@ def before(study: Scores) -> Flags:
     return np.array([test.p < ALPHA for test in tests]) & ~close
 
 
-def after(study: Scores) -> Flags:
-    """Which configs are called worse."""
-    found = compare_to_best(study.folds, study.best, maximize=study.maximize, ratio=1 / (study.folds.shape[1] - 1))
-    return np.array([test.p < ALPHA for test in found.tests])
-
-
-def too_few(study: Scores) -> bool:
-    """Whether the folds are said to be too few."""
+def after(study: Scores) -> tuple[Flags, bool]:
+    """Which configs are called worse, and whether the folds are said to be too few."""
     found = compare_to_best(study.folds, study.best, maximize=study.maximize, ratio=1 / (study.folds.shape[1] - 1))
     means = study.folds.mean(axis=1)
-    return found.visible > abs(means[study.best] - np.median(np.delete(means, study.best)))
+    gap = abs(means[study.best] - np.median(np.delete(means, study.best)))
+    return np.array([test.p < ALPHA for test in found.tests]), found.visible > float(gap)
 
 
 def identical(rng: np.random.Generator, rows: int, k: int, *, maximize: bool) -> Scores:
@@ -183,7 +178,8 @@ def of_equals(world: World, k: int, studies: int, *, maximize: bool) -> dict[str
     calls = []
     for _ in range(studies):
         study = world(rng, 150, k, maximize=maximize)
-        calls.append((before(study).any(), after(study).any(), after(study).mean(), too_few(study)))
+        called, few = after(study)
+        calls.append((before(study).any(), called.any(), called.mean(), few))
     return dict(zip(("before", "after", "each", "few"), np.mean(calls, axis=0).tolist(), strict=True))
 
 
@@ -193,13 +189,13 @@ def of_worse(world: World, rows: int, k: int, studies: int, *, maximize: bool) -
     found: dict[str, list[float]] = {name: [] for name in ("before", "after", "lost_before", "lost", "cost", "few")}
     for _ in range(studies):
         study = world(rng, rows, k, maximize=maximize)
-        old, new, worse = before(study), after(study), study.truly_worse
+        old, (new, few), worse = before(study), after(study), study.truly_worse
         top = int(study.truth.argmax() if maximize else study.truth.argmin())
         found["before"] += old[worse].tolist()
         found["after"] += new[worse].tolist()
         found["lost_before"].append(old[top])
         found["lost"].append(new[top])
-        found["few"].append(too_few(study))
+        found["few"].append(few)
         found["cost"].append((study.truth[study.best] - study.truth[simplest(study)]) * (1 if maximize else -1))
     return {name: float(np.mean(values)) for name, values in found.items()}
 
@@ -207,7 +203,7 @@ def of_worse(world: World, rows: int, k: int, studies: int, *, maximize: bool) -
 def section(studies: int) -> str:
     """The tables as Markdown."""
     lines = [
-        f"{studies:,} studies per row, 20 configs each; ± 0.02 or better. *One called worse*: the share of studies in "
+        f"{studies:,} studies per row, 20 configs each. *One called worse*: the share of studies in "
         "which at least one of 20 equally good configs is not called a tie. *Each*: how often that befalls one config.",
         "",
         "| equally good configs | score | folds | one called worse: pairwise tests, before | now | each | told that "

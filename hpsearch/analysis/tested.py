@@ -5,9 +5,11 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpsearch.analysis.intervals import Bounds, Interval, Units, in_blocks, mean_interval, share_interval, units_of
 from hpsearch.analysis.predictions import Predictions
+from hpsearch.analysis.statistics import Floats
 from hpsearch.core.row_values import row_values
 from hpsearch.core.seeds import derive
 from hpsearch.core.trial import Champion
@@ -70,13 +72,25 @@ def _from_left_out(given: Predictions, metric: str, value: float, seed: int) -> 
     left = given.left_out.get(metric)
     if left is None or not math.isclose(left.whole, value, rel_tol=1e-3, abs_tol=1e-4) or len(left.without) < 2:
         return None
-    sizes = np.bincount(given.parts, minlength=len(left.without)).astype(float)
-    sums = sizes.sum() * left.whole - (sizes.sum() - sizes) * left.without
-    usable = np.isfinite(sums) & (sizes > 0)
-    units = Units(sums[usable], sizes[usable], "groups" if given.groups is not None else "parts of the rows")
+    units = units_from_left_out(left.whole, left.without, given.parts)
     if given.time is not None and given.groups is None:
         units = in_blocks(units)
-    return mean_interval(units, bounds_of(metric, [value, *left.without[usable].tolist()]), seed=seed, value=value)
+    values = [value, *left.without[np.isfinite(left.without)].tolist()]
+    return mean_interval(units, bounds_of(metric, values), seed=seed, value=value) if len(units.sums) > 1 else None
+
+
+def units_from_left_out(whole: float, without: Floats, parts: NDArray[np.intp]) -> Units:
+    """Pseudo-values as units.
+
+    Args:
+        whole: The metric over all rows.
+        without: Without each part; a part whose absence leaves no value is left out itself.
+        parts: Number of the part of each row.
+    """
+    sizes = np.bincount(parts, minlength=len(without)).astype(float)
+    sums = sizes.sum() * whole - (sizes.sum() - sizes) * without
+    usable = np.isfinite(sums) & (sizes > 0)
+    return Units(sums[usable], sizes[usable], "parts of the rows")
 
 
 def bounds_of(metric: str, values: list[float]) -> Bounds:

@@ -75,10 +75,10 @@ def _uncertainty(content: Content) -> list[str]:
     if ties.reason:
         parts.append(f"No trial can be tested against the best: {text(ties.reason)}.")
     else:
+        others, are = words.several(len(ties.tied) - 1, "other"), "is" if len(ties.tied) == 2 else "are"
         parts.append(
-            f"Of {words.whole(content.leaderboard.total)} complete trials, {words.several(len(ties.tied) - 1, 'other')} "
-            f"{'is' if len(ties.tied) == 2 else 'are'} statistically tied with the best: p ≥ {ties.level} in the "
-            f"{text(ties.method)}. {text(ties.reading)}"
+            f"Of {words.whole(content.leaderboard.total)} complete trials, {others} {are} statistically tied with the "
+            f"best: p ≥ {ties.level} in the {text(ties.method)}. {text(ties.reading)}"
         )
     if optimism.optimism is not None:
         parts.append(

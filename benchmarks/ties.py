@@ -26,7 +26,7 @@ from benchmarks.pages import put
 from hpsearch.analysis.best import compare_to_best
 from hpsearch.analysis.statistics import ALPHA, corrected_t_tests
 
-CONFIGS, INPUTS, FRESH = 20, 8, 1000
+CONFIGS, INPUTS, FRESH = 20, 8, 500
 WORSE_ACCURACY, WORSE_LOSS = 0.10, 1.25
 FOLDS = (3, 5, 10)
 

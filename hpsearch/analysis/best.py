@@ -10,6 +10,11 @@ from hpsearch.analysis.statistics import ALPHA, Floats
 SPREADS_FROM = 5
 """Fewer trials say too little about how much their spreads differ: their variance is pooled."""
 
+Flags = NDArray[np.bool_]
+
+_WILD = 0.01
+"""How often a study is thought to have a wild trial although it has none."""
+
 _CLASSES = 16
 """Spreads are put into so many classes where a trial counts by its spread only: 2,000 trials cost what 200 do."""
 
@@ -59,8 +64,9 @@ def compare_to_best(scores: Floats, best: int, *, maximize: bool, ratio: float) 
     It is pooled over trials. Where their spreads differ by more than chance, a trial's variance is a weighted mean of
     its own and the pooled one, with the weight that the spreads suggest (G. K. Smyth, "Linear Models and Empirical
     Bayes Methods for Assessing Differential Expression in Microarray Experiments", Statistical Applications in
-    Genetics and Molecular Biology 3, 2004). A single wild trial then hides no other, and does not look better than it
-    is. Losses are compared by their logarithms if the spreads differ less there.
+    Genetics and Molecular Biology 3, 2004). Trials that jump from fold to fold unlike all others are left out of the
+    pool, so that they hide no other, and keep their own variance. Losses are compared by their logarithms if the
+    spreads differ less there.
 
     *Overlap.* Folds share training rows, so the variance of a mean is ``(1/K + ratio) * s²`` and not ``s²/K``
     (C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine Learning 52, 2003).
@@ -83,7 +89,7 @@ def compare_to_best(scores: Floats, best: int, *, maximize: bool, ratio: float) 
     logarithmic = not maximize and bool((scores > 0).all()) and _unevenness(np.log(scores)) < _unevenness(scores)
     winner = float(scores[best].mean())
     scores = scores if maximize else -np.log(scores) if logarithmic else -scores
-    variances, degrees, shared = _variances(scores)
+    variances, degrees, shared, wild = _variances(scores)
     means = scores.mean(axis=1)
     differences = means[best] - means
     errors = np.sqrt((1 / k + ratio) * (variances + variances[best]))
@@ -94,7 +100,8 @@ def compare_to_best(scores: Floats, best: int, *, maximize: bool, ratio: float) 
     t[best] = -np.inf
     usual = float(np.sqrt((1 / k + ratio) * (np.median(variances) + variances[best])))
     family = _Family(np.sqrt(variances), float(np.sqrt(variances[best])), degrees, pooled=shared == 1)
-    rows = zip(differences.tolist(), errors.tolist(), t.tolist(), family.p_values(t, best).tolist(), strict=True)
+    p = np.maximum(family.p_values(t, best), _at_least(t, wild, best, k))
+    rows = zip(differences.tolist(), errors.tolist(), t.tolist(), p.tolist(), strict=True)
     visible = usual * family.critical(best)
     return BestComparison(
         tests=tuple(BestTest(*row) if i != best else BestTest(0.0, 0.0, 0.0, 1.0) for i, row in enumerate(rows)),
@@ -105,18 +112,44 @@ def compare_to_best(scores: Floats, best: int, *, maximize: bool, ratio: float) 
     )
 
 
+def _at_least(t: Floats, wild: Flags, best: int, k: int) -> Floats:
+    """The p-value of a comparison with a wild trial is no smaller than its own few folds allow, for all trials alike:
+    C. E. Bonferroni's bound.
+    """
+    from scipy.special import stdtr
+
+    alone = 2 * stdtr(k - 1, -np.abs(t))
+    floor: Floats = np.where(wild, np.minimum(1.0, alone / 2 * (len(t) - 1)), alone if wild[best] else 0.0)
+    return floor
+
+
 def _unevenness(scores: Floats) -> float:
     """How much the trials' spreads over the folds differ: the variance of their logarithms."""
-    spreads = _own_variances(scores)
+    own, wild = _own_variances(scores)
+    spreads = own[~wild]
     return float(np.log(np.maximum(spreads, _least(spreads))).var(ddof=1))
 
 
-def _own_variances(scores: Floats) -> Floats:
-    """Each trial's variance over the folds, without what all trials find hard in a fold."""
+def _own_variances(scores: Floats) -> tuple[Floats, Flags]:
+    """(each trial's variance over the folds, which trials are wild).
+
+    What is hard for all trials in a fold is taken out: what is hard for the tame ones, because a wild trial would
+    look like a hard fold.
+    """
+    from scipy.special import chdtri, fdtri
+
     n, k = scores.shape
-    residuals = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0) + scores.mean()
-    own: Floats = (residuals**2).sum(axis=1) / (k - 1) * n / (n - 1)
-    return own
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    tame = np.ones(n, dtype=bool)
+    if n >= SPREADS_FROM:
+        rough = ((centred - np.median(centred, axis=0)) ** 2).sum(axis=1) / (k - 1)
+        usual = np.median(rough) * (k - 1) / chdtri(k - 1, 0.5)
+        tame = rough <= usual * fdtri(k - 1, (n - 1) * (k - 1), 1 - _WILD / n)
+    if tame.sum() < SPREADS_FROM:
+        tame[:] = True
+    m = int(tame.sum())
+    own = ((centred - centred[tame].mean(axis=0)) ** 2).sum(axis=1) / (k - 1)
+    return own * np.where(tame, m / (m - 1), m / (m + 1)), ~tame
 
 
 def _least(spreads: Floats) -> float:
@@ -124,26 +157,28 @@ def _least(spreads: Floats) -> float:
     return max(1e-3 * float(np.median(spreads)), 1e-300)
 
 
-def _variances(scores: Floats) -> tuple[Floats, float, float]:
-    """(variance of each trial, degrees of freedom, weight of the pooled variance)."""
+def _variances(scores: Floats) -> tuple[Floats, float, float, Flags]:
+    """(variance of each trial, degrees of freedom, weight of the pooled variance, which trials are wild)."""
+    own, wild = _own_variances(scores)
+    n, k = int((~wild).sum()), scores.shape[1]
+    half, most = (k - 1) / 2, float((n - 1) * (k - 1))
+    prior, centre = _prior(own[~wild], half) if n >= SPREADS_FROM and own.any() else (np.inf, 0.0)
+    if 2 * prior > 10 * most:
+        return np.where(wild, own, own[~wild].mean()), most, 1.0, wild
+    weight = prior / (prior + half)
+    return weight * centre + (1 - weight) * own, min(2 * (prior + half), most), float(weight), wild
+
+
+def _prior(own: Floats, half: float) -> tuple[float, float]:
+    """Smyth's prior of variances: (half of its degrees of freedom, its centre)."""
     from scipy.special import digamma, polygamma
 
-    n, k = scores.shape
-    own = _own_variances(scores)
-    pooled = np.full(n, own.mean())
-    half, most = (k - 1) / 2, float((n - 1) * (k - 1))
-    if n < SPREADS_FROM or not own.any():
-        return pooled, most, 1.0
     logs = np.log(np.maximum(own, _least(own))) - digamma(half) + np.log(half)
     beyond_chance = float(logs.var(ddof=1) - polygamma(1, half))
     if beyond_chance <= 0:
-        return pooled, most, 1.0
+        return np.inf, 0.0
     prior = _inverse_trigamma(beyond_chance)
-    if 2 * prior > 10 * most:
-        return pooled, most, 1.0
-    centre = np.exp(logs.mean() + digamma(prior) - np.log(prior))
-    weight = prior / (prior + half)
-    return weight * centre + (1 - weight) * own, min(2 * (prior + half), most), float(weight)
+    return prior, float(np.exp(logs.mean() + digamma(prior) - np.log(prior)))
 
 
 def _inverse_trigamma(value: float) -> float:

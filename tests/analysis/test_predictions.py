@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics
 
 from hpsearch import analysis
-from hpsearch.analysis.predictions import score_interval
+from hpsearch.analysis import test_intervals as intervals_of
 from hpsearch.testing.factories import make_record
 from hpsearch.testing.searched import make_searched
 
@@ -62,13 +62,42 @@ def test_one_hot_and_binary_forms_say_the_same():
 
 
 def test_interval_belongs_to_the_champions_own_number():
-    interval = score_interval(champion_with(accuracy=ACCURACY), GIVEN, "accuracy")
+    interval = intervals_of(champion_with(accuracy=ACCURACY), GIVEN)["accuracy"]
     assert interval.low < ACCURACY < interval.high
     sentence = analysis.verdict_info(champion_with(accuracy=ACCURACY), predictions=GIVEN).sentences[-1]
     assert f"(95 % interval {interval.low:.4f} to {interval.high:.4f})" in sentence
     # Predictions of another model give another number: no interval rather than a wrong one.
-    assert score_interval(champion_with(accuracy=ACCURACY - 0.05), GIVEN, "accuracy") is None
-    assert score_interval(champion_with(auc=0.9), GIVEN, "auc") is None
+    assert intervals_of(champion_with(accuracy=ACCURACY - 0.05), GIVEN) == {}
+    assert intervals_of(champion_with(auc=0.9), GIVEN) == {}
+
+
+def test_metrics_that_are_no_means_have_intervals_from_what_is_left_out():
+    parts = np.arange(359) % 100
+    said = P[:, 1]
+    truth = Y == 1
+
+    def auc(rows):
+        return metrics.roc_auc_score(truth[rows], said[rows])
+
+    without = np.array([auc(parts != part) for part in range(100)])
+    given = replace(GIVEN, parts=parts, left_out={"auc": analysis.LeftOut(auc(parts >= 0), without)})
+    interval = intervals_of(champion_with(auc=auc(parts >= 0)), given)["auc"]
+    assert 0 < interval.low < auc(parts >= 0) < interval.high < 1
+    assert intervals_of(champion_with(auc=0.6), given) == {}, "left out of another model's predictions"
+
+
+def test_rows_that_depend_on_each_other_need_their_groups():
+    record = champion_with(accuracy=ACCURACY)
+    data = record.spec.data.model_copy(update={"group": "patient"})
+    record = replace(record, spec=record.spec.model_copy(update={"data": data}))
+    assert intervals_of(record, GIVEN) == {}, "predictions of an earlier version do not tell the groups"
+    order = np.argsort(SAID == Y, kind="stable")  # rows of a group are right or wrong together
+    groups = np.empty(359, dtype=int)
+    groups[order] = np.arange(359) // 9
+    grouped = intervals_of(record, replace(GIVEN, groups=groups))["accuracy"]
+    single = intervals_of(champion_with(accuracy=ACCURACY), GIVEN)["accuracy"]
+    assert "40 groups" in grouped.method
+    assert grouped.high - grouped.low > 2 * (single.high - single.low)
 
 
 def test_regression():
@@ -82,9 +111,9 @@ def test_regression():
     assert info.residual_mean == pytest.approx(float((said - truth).mean()), abs=1e-4)
     worst = np.abs(said - truth).argmax()
     assert info.most_wrong[0].row == worst
-    for metric in ("rmse", "mae"):
-        interval = score_interval(record, given, metric)
+    for metric, interval in intervals_of(record, given).items():
         assert interval.low < record.champion.test[metric] < interval.high
+    assert set(intervals_of(record, given)) == {"rmse", "mae"}
 
 
 def test_missing_predictions_have_a_reason():

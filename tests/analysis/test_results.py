@@ -33,7 +33,7 @@ CLOSE = scored(1, [0.95, 0.96, 0.96, 0.97, 0.955], parameters=5_000)
 TINY = scored(2, [0.90, 0.89, 0.91, 0.90, 0.90], parameters=100)
 
 
-def test_ties_are_the_trials_that_the_folds_cannot_tell_apart():
+def test_ties_are_the_trials_that_may_be_as_good_as_the_best():
     record = make_record([BEST, CLOSE, TINY])
     ties = analysis.ties_info(record)
     assert ties.best == 0
@@ -51,6 +51,7 @@ def test_ties_are_the_trials_that_the_folds_cannot_tell_apart():
 def test_a_noisy_trial_ties_by_the_test_though_it_is_over_one_standard_error_away():
     noisy = scored(1, [0.97, 0.93, 0.98, 0.90, 0.97], parameters=10)
     ties = analysis.ties_info(make_record([BEST, noisy]))
+    assert ties.too_few_folds
     assert BEST.score - noisy.score > ties.standard_error
     assert ties.tests[1].p > 0.05
     assert ties.tied == (0, 1)
@@ -103,8 +104,8 @@ def test_the_verdict_names_the_winner_the_simplest_trial_and_the_test_score():
     assert info.sentences == (
         "Trial 0 is the best of 3 complete trials: val_accuracy 0.9600 ± 0.0071 (mean ± sd over 5 folds, "
         f"read at epoch {BEST.epoch + 1}).",
-        "The folds cannot tell 1 other trial apart from it; the simplest one within one standard error is trial 1 "
-        "(5,000 parameters, 0.9590 ± 0.0074).",
+        "1 other trial is statistically tied with it (family-wise level 5%). The smallest within one standard error is "
+        "trial 1 (5,000 parameters, 0.9590 ± 0.0074): smaller, but not shown to be as good.",
         f"Refitted on all training rows for {BEST.epoch + 1} epochs, it reaches a test accuracy of 0.9778 on 359 "
         "held-out rows.",
     )

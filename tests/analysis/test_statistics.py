@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hpsearch.analysis.statistics import bootstrap_interval, corrected_t_test, corrected_t_tests, selection_optimism
+from hpsearch.analysis.statistics import corrected_t_test, corrected_t_tests, selection_optimism
 
 A = (0.93, 0.95, 0.91, 0.96, 0.94)
 B = (0.90, 0.94, 0.905, 0.92, 0.935)
@@ -68,22 +68,6 @@ def test_error_rate_of_the_corrected_test():
         corrected += corrected_t_test(losses[0], losses[1], ratio=10 / 90).p < 0.05
     assert corrected <= 30
     assert plain > 2 * max(corrected, 10)
-
-
-def test_bootstrap_interval_is_as_wide_as_theory_says():
-    right = np.array([1.0] * 360 + [0.0] * 40)
-    low, high = bootstrap_interval(right, seed=3)
-    width = 2 * 1.96 * math.sqrt(0.9 * 0.1 / 400)
-    assert low < 0.9 < high
-    assert high - low == pytest.approx(width, rel=0.1)  # 2,000 resamples: 10 % is four standard deviations
-    assert bootstrap_interval(right, seed=3) == (low, high)
-
-
-def test_bootstrap_of_a_root_lies_around_the_root():
-    errors = np.random.default_rng(0).normal(0, 3, 500) ** 2
-    low, high = bootstrap_interval(errors, seed=1, finish=np.sqrt)
-    assert low < math.sqrt(errors.mean()) < high
-    assert high - low < 1.0
 
 
 @pytest.mark.parametrize("spread", [0.0, 1.0])

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+from hpsearch import analysis
 from hpsearch.core.events import Bundle, BundleFinished, Lane
 from hpsearch.errors import LedgerError, ModelError
+from hpsearch.report import load_artifacts
 from hpsearch.spec import parse_spec
+from hpsearch.testing.factories import make_record
 from hpsearch.training import refit
 from hpsearch.training.environment import resident_bytes
 from hpsearch.training.protocol import RefitOrder
@@ -69,3 +73,68 @@ def test_memory_freed_during_a_bundle_is_given_back(worker: Worker) -> None:
     assert isinstance(end, BundleFinished)
     assert end.rss_bytes < full - 150e6
     assert last
+
+
+GROUPED = """
+name = "grouped"
+seed = 3
+[data]
+source = "patients.csv"
+target = "state"
+group = "patient"
+test_fraction = 0.4
+[validation]
+method = "group"
+folds = 2
+[model]
+build = "patients:build"
+[space]
+units = [4]
+[objective]
+metric = "val_auc"
+direction = "maximize"
+[resources]
+engine = "fit"
+"""
+
+PATIENTS = """
+import keras
+
+def half_right(y_true, y_pred):
+    return keras.ops.mean(keras.ops.cast(keras.ops.abs(y_true - y_pred) < 0.5, "float32")) / 2
+
+def build(hp, data):
+    inputs = {"x": keras.Input((), name="x")}
+    hidden = keras.layers.Dense(4, activation="tanh")(keras.ops.expand_dims(inputs["x"], -1))
+    output = keras.layers.Dense(1, activation="sigmoid", kernel_regularizer="l2")(hidden)
+    model = keras.Model(inputs, output)
+    metrics = ["accuracy", keras.metrics.AUC(name="auc"), half_right]
+    model.compile("adam", "binary_crossentropy", metrics=metrics)
+    return model
+"""
+
+
+def test_every_metric_of_the_test_gets_an_interval(tmp_path: Path, monkeypatch) -> None:
+    """A mean over rows, one over pairs of rows, the user's own, and a loss with penalties, all over whole groups."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=150)
+    rows = [
+        f"{value},{row // 5},{'ill' if value + noise > 0 else 'well'}"
+        for row, (value, noise) in enumerate(zip(x, rng.normal(size=150), strict=True))
+    ]
+    (tmp_path / "patients.csv").write_text("\n".join(["x,patient,state", *rows]))
+    (tmp_path / "patients.py").write_text(PATIENTS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    spec = parse_spec(GROUPED).model_copy(update={"folder": str(tmp_path)})
+    champion = Worker(spec).refit(RefitOrder(0, {"units": 4}, 3, tmp_path / "study"))
+    assert set(champion.test) == {"loss", "accuracy", "auc", "half_right"}
+    record = replace(make_record(), spec=spec, champion=champion)
+    predictions = load_artifacts(record, tmp_path / "study").predictions
+    found = analysis.test_intervals(record, predictions)
+    assert set(found) == set(champion.test)
+    for metric, interval in found.items():
+        assert interval.low < champion.test[metric] < interval.high
+    assert found["auc"].high < 1
+    assert "12 groups" in found["accuracy"].method
+    assert len(predictions.left_out["auc"].without) == 12
+    assert (tmp_path / "study" / "predictions.npz").stat().st_size < 20_000

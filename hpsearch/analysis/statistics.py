@@ -31,6 +31,13 @@ class PairedTest:
     degrees: int
     p: float
 
+    def interval(self) -> tuple[float, float]:
+        """Ends of the difference's 95 % interval."""
+        from scipy.special import stdtrit
+
+        reach = float(stdtrit(self.degrees, 1 - ALPHA / 2)) * self.standard_error
+        return self.difference - reach, self.difference + reach
+
 
 def corrected_t_tests(reference: Sequence[float], others: Floats, *, ratio: float) -> tuple[PairedTest, ...]:
     """Paired tests of many trials against one, over the same folds.

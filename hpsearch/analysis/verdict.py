@@ -146,6 +146,8 @@ def _sentences(record: StudyRecord, ties: TiesInfo, test_metric: str, interval: 
     if best is None:
         return [_nothing(record)]
     sentences = [_winner(record, best), _tied(record, ties)]
+    if gained := _gained(record, best):
+        sentences.append(gained)
     if record.facts.baseline is not None:
         beats = _beats(record, best, record.facts.baseline)
         # What tells whether anything was learnt at all comes first if the answer is not yes.
@@ -179,6 +181,29 @@ def _compared(record: StudyRecord, best: Trial, baseline: Baseline, beats: bool 
     return (
         f"The best trial's {metric} of {words.number(best.score)} is {how} better than always saying "
         f"{baseline.rule}, which scores {value}."
+    )
+
+
+def _gained(record: StudyRecord, best: Trial) -> str:
+    """The winner against trial 0 if that has the model's default config; empty if there is nothing to compare."""
+    first = record.trials[0]
+    if not record.facts.default or first.score is None or first.state is not TrialState.COMPLETE:
+        return ""
+    if first.number == best.number:
+        return "It is the model's default config: searching has found nothing better."
+    if len(best.fold_scores) < 2 or len(best.fold_scores) != len(first.fold_scores) or best.score is None:
+        return ""
+    ratio = record.facts.validation_ratio(record.objective.metric)
+    test = corrected_t_test(best.fold_scores, first.fold_scores, ratio=ratio)
+    before = words.number(first.score)
+    if not test.p < ALPHA:
+        return f"The folds cannot tell it from trial 0, the model's default config, which scores {before}."
+    low, high = sorted(abs(one) for one in test.interval())
+    metric = record.objective.metric
+    return (
+        f"Trial 0, the model's default config, scores {before}: searching has changed {metric} by "
+        f"{words.number(low)} to {words.number(high)} (95 % interval; a bit too good, as the best of "
+        f"{len(record.ranked)} is picked)."
     )
 
 

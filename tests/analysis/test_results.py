@@ -10,6 +10,7 @@ import pytest
 
 from hpsearch import analysis
 from hpsearch.analysis import words
+from hpsearch.analysis.statistics import corrected_t_test
 from hpsearch.core.facts import FoldSize
 from hpsearch.core.trial import FailureKind, TrialState
 from hpsearch.errors import StudyError
@@ -110,6 +111,30 @@ def test_the_verdict_names_the_winner_the_simplest_trial_and_the_test_score():
         "held-out rows.",
     )
     assert info.predict == "hpsearch predict digits data.csv"
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        ([0.90, 0.89, 0.91, 0.90, 0.91], "Trial 0, the model's default config, scores 0.9020: searching has changed "),
+        ([0.95, 0.96, 0.96, 0.97, 0.955], "The folds cannot tell it from trial 0, the model's default config, which"),
+        ([0.99, 0.99, 0.99, 0.98, 0.99], "It is the model's default config: searching has found nothing better."),
+    ],
+)
+def test_the_winner_is_compared_with_the_models_default(first, said):
+    best = scored(1, [0.96, 0.95, 0.97, 0.96, 0.96])
+    record = make_record([scored(0, first), best])
+    assert not any("default config" in one for one in analysis.verdict_info(record).sentences)
+    record = replace(record, facts=replace(record.facts, default={"units": 64}))
+    [sentence] = [one for one in analysis.verdict_info(record).sentences if "default config" in one]
+    assert sentence.startswith(said), sentence
+
+
+def test_the_interval_of_a_paired_difference_is_that_of_the_corrected_test():
+    test = corrected_t_test([0.96, 0.95, 0.97, 0.96, 0.96], [0.90, 0.89, 0.91, 0.90, 0.91], ratio=0.25)
+    low, high = test.interval()
+    assert (low + high) / 2 == pytest.approx(test.difference)
+    assert (high - low) / 2 == pytest.approx(2.776 * test.standard_error, rel=1e-3)  # t of 4 degrees, 97.5 %
 
 
 def test_verdict_of_nothing():

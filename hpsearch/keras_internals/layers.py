@@ -29,6 +29,11 @@ def _walk(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
         yield from _walk(inner)
 
 
+def is_masked(values: object) -> bool:
+    """Whether a layer has marked some steps of its output as padding."""
+    return getattr(values, "_keras_mask", None) is not None
+
+
 def takes_training(model: keras.Model) -> bool:
     """Whether the model's ``call`` takes the argument ``training``; Keras passes it only then."""
     return bool(model._call_has_training_arg)

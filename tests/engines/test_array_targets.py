@@ -20,10 +20,7 @@ pytestmark = pytest.mark.slow
 CONFIG = {"batch_size": 8, "epochs": 2}
 
 
-@pytest.mark.parametrize(
-    ("build", "options"), [("image", {"classes": False}), ("classes", {}), ("classes", {"flat": True})]
-)
-def test_fused_and_fit_agree(tmp_path: Path, build: str, options: dict[str, bool]) -> None:
+def problem_of(tmp_path: Path, build: str, options: dict[str, bool]) -> Problem:
     (tmp_path / "array_targets_fused.py").write_text(MODULE)
     spec = StudySpec.model_validate(
         {
@@ -36,7 +33,20 @@ def test_fused_and_fit_agree(tmp_path: Path, build: str, options: dict[str, bool
             "folder": str(tmp_path),
         }
     )
-    problem = Problem.load(spec)
+    return Problem.load(spec)
+
+
+def test_masked_predictions_are_named_as_what_cannot_be_fused(tmp_path: Path) -> None:
+    plan = make_engine(problem_of(tmp_path, "masked", {"flat": True})).plan()
+    assert plan.engine == "fit"
+    assert "its predictions are masked" in plan.reason, plan.reason
+
+
+@pytest.mark.parametrize(
+    ("build", "options"), [("image", {"classes": False}), ("classes", {}), ("classes", {"flat": True})]
+)
+def test_fused_and_fit_agree(tmp_path: Path, build: str, options: dict[str, bool]) -> None:
+    problem = problem_of(tmp_path, build, options)
     engine = make_engine(problem)
     assert isinstance(engine, FusedEngine)
     lanes = [Lane(0, fold, CONFIG) for fold in range(3)]

@@ -33,6 +33,14 @@ def image(config, data):
     model.compile(keras.optimizers.Adam(0.003), "mse", metrics=["mae"])
     return model
 
+def masked(config, data):
+    inputs = keras.Input((4, 4, 1))
+    numbers = keras.ops.cast(layers.Reshape((16,))(inputs) * 5, "int32")
+    steps = layers.LSTM(3, return_sequences=True)(layers.Embedding(5, 3, mask_zero=True)(numbers))
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax")(steps))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
 def one_number(config, data):
     inputs = keras.Input((4, 4, 1))
     model = keras.Model(inputs, layers.Dense(1)(layers.Flatten()(inputs)))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from hpsearch.keras_internals.layers import flatten_layers, set_untracked, takes_training, unset_untracked
+from hpsearch.keras_internals.layers import flatten_layers, is_masked, set_untracked, takes_training, unset_untracked
 from hpsearch.training.engines.fused.pytree import Inputs, PyTree
 from hpsearch.training.engines.fused.template import Template
 
@@ -34,7 +34,7 @@ def cause_of_difference(template: Template, x: Inputs, y: jax.Array, real: int, 
         regularized = [layer.name for layer in flatten_layers(model) if getattr(layer, "activity_regularizer", None)]
         adding = f"layer {regularized[0]!r} has an activity regularizer" if regularized else "a layer adds a loss"
         return f"{adding} that sums over the rows of a batch"
-    if getattr(alone.predicted, "_keras_mask", None) is not None:
+    if is_masked(alone.predicted):
         return "its predictions are masked, and Keras weights those that count by how many they are in the whole batch"
     if not _is_mean_over_rows(model, y[:real], alone.predicted):
         loss = model.loss if isinstance(model.loss, str) else getattr(model.loss, "name", None) or "of its own"
@@ -84,7 +84,9 @@ def _recorded(model: keras.Model, outputs: dict[str, PyTree]) -> Iterator[None]:
 
 def _record(call: Callable[..., PyTree], name: str, outputs: dict[str, PyTree], *args: Any, **kwargs: Any) -> PyTree:
     result = call(*args, **kwargs)
-    outputs.setdefault(name, result)
+    # What is called inside a loop of JAX, as the cell of a recurrent layer, has no numbers to compare.
+    if not any(isinstance(one, jax.core.Tracer) for one in jax.tree.leaves(result)):
+        outputs.setdefault(name, result)
     return result
 
 

@@ -75,7 +75,7 @@ def refuses(hp: Hp) -> None:
 CONFIGS = {either: 1 + 3 * 4, both: 3 + 4, shared: 2 + 2 * (1 + 2), scoped_twice: 1 + 3 * 2, refuses: 1 + 3}
 """Finite code → the number of its configs."""
 
-OPTUNA = [("optuna", one) for one in ("tpe", "cmaes", "qmc", "random", "grid")]
+SAMPLERS = [("hpsearch", "bayesian"), *(("optuna", one) for one in ("tpe", "cmaes", "qmc", "random", "grid"))]
 ORACLES = [("keras-tuner", one) for one in ("bayesian", "random", "grid")]
 
 
@@ -117,8 +117,26 @@ def used_by(code: Code, config: Config) -> set[str]:
     return {one.name for one in hp.space if hp.is_active(one)}
 
 
+def test_the_first_trial_has_the_codes_defaults():
+    def code(hp: Hp) -> None:
+        hp.Int("units", 8, 64, default=24)
+        if hp.Choice("kind", ["a", "b"], default="b") == "b":
+            hp.Float("rate", 0.0, 0.5, default=0.2)
+
+    model = KerasTunerModel("mine:build", code)
+    space = Space(model.discover(DATA, Steering()))
+    default = model.asked({}, DATA).values
+    settings = TunerSettings(space, "maximize", 3)
+    one = Suggester("hpsearch", "bayesian", settings, lambda config: model.asked(config, DATA), first=[default])
+    suggestion = one.suggest([])
+    assert suggestion is not None
+    assert {name: suggestion.config[name] for name in ("units", "kind", "rate")} == default == {
+        "units": 24, "kind": "b", "rate": 0.2
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("code", CONFIGS, ids=lambda code: code.__name__)
-@pytest.mark.parametrize(("tuner", "algorithm"), OPTUNA)
+@pytest.mark.parametrize(("tuner", "algorithm"), SAMPLERS)
 def test_finite_code_is_tried_completely_with_exactly_what_it_uses(code: Code, tuner: str, algorithm: str) -> None:
     trials = search(code, tuner, algorithm, most=40)
     assert all(set(trial.config) == used_by(code, trial.config) for trial in trials)
@@ -126,7 +144,7 @@ def test_finite_code_is_tried_completely_with_exactly_what_it_uses(code: Code, t
 
 
 @pytest.mark.parametrize("code", [above, rare], ids=lambda code: code.__name__)
-@pytest.mark.parametrize(("tuner", "algorithm"), OPTUNA)
+@pytest.mark.parametrize(("tuner", "algorithm"), SAMPLERS)
 def test_a_search_that_is_resumed_before_every_trial_goes_on_alike(code: Code, tuner: str, algorithm: str) -> None:
     kept, resumed = (search(code, tuner, algorithm, most=15, rebuilt=rebuilt) for rebuilt in (False, True))
     assert [(one.config, one.found) for one in kept] == [(one.config, one.found) for one in resumed]

@@ -12,7 +12,7 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,18 +181,22 @@ def quality(table: LookupTable, runs: Sequence[list[float]]) -> Quality:
     return Quality(float(np.median(hits)), regrets)
 
 
-def section(name: str, seeds: int, searches: Sequence[str]) -> str:
-    """The part of the page about one table."""
-    table = LookupTable(name)
+def measured(table: LookupTable, seeds: int, searches: Sequence[str]) -> dict[str, Quality]:
+    """How well each search does on a table."""
     found = {}
     for search in searches:
         began = time.perf_counter()
         count = min(seeds, 20) if search == "KerasTuner Bayesian" else seeds
         found[search] = quality(table, [SEARCHES[search](table, seed) for seed in range(count)])
-        print(f"{name}: {search}: {found[search]} in {time.perf_counter() - began:.0f} s", flush=True)
+        print(f"{table.name}: {search}: {found[search]} in {time.perf_counter() - began:.0f} s", flush=True)
+    return found
+
+
+def section(table: LookupTable, found: Mapping[str, Quality]) -> str:
+    """The part of the page about one table."""
     blind = found.get("random")
     lines = [
-        f"### {name}",
+        f"### {table.name}",
         "",
         f"`{table.recipe.source}`, {table.recipe.metric}, {len(table.means)} configs × 5 folds. Best "
         f"{table.best:.4g}; one standard error is {table.standard_error:.2g}.",
@@ -241,7 +245,8 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    sections = "\n".join(section(name, options.seeds, options.searches) for name in options.tables)
+    tables = [LookupTable(name) for name in options.tables]
+    sections = "\n".join(section(one, measured(one, options.seeds, options.searches)) for one in tables)
     page = PAGE.format(seeds=options.seeds, startup=STARTUP_TRIALS, sections=sections)
     print(page)
     if options.write:

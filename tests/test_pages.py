@@ -209,7 +209,7 @@ def test_the_champion_is_registered_with_signature_alias_and_metrics(site: Site)
     page = site.open(site.pages["flowers"].partition("/runs?")[0] + "/models")
     page.locator("a[href*='/models/m-']").first.click()
     page.get_by_text("test_accuracy").first.wait_for()
-    page.get_by_text(f"{site.flowers.champion.test['accuracy']:.4f}"[:5]).first.wait_for()
+    page.get_by_text(f"{site.flowers.champion.test['accuracy']:.4g}"[:5]).first.wait_for()
     page.close()
 
 

@@ -1,5 +1,6 @@
 """What may change in a study file between two starts of a study, and what may not."""
 
+import tomllib
 from collections.abc import Mapping
 
 from hpsearch.core.wire import Json
@@ -16,12 +17,22 @@ CHANGEABLE = (
 
 
 def with_defaults_as_begun(record: StudyRecord, spec: StudySpec, study_file: str) -> StudySpec:
-    """A study goes on as it began if a later hpsearch has another default for what its file leaves open."""
-    if record.study_file != study_file:
-        return spec
+    """A study goes on as it began if a later hpsearch has another default for what its file leaves open.
+
+    Args:
+        record: The study.
+        spec: What its file says now.
+        study_file: The file's text.
+    """
     begun = record.spec.search
+    if _names_its_algorithm(record.study_file) or _names_its_algorithm(study_file):
+        return spec
     search = spec.search.model_copy(update={"tuner": begun.tuner, "algorithm": begun.algorithm})
     return spec.model_copy(update={"search": search})
+
+
+def _names_its_algorithm(study_file: str) -> bool:
+    return not {"tuner", "algorithm"}.isdisjoint(tomllib.loads(study_file).get("search", {}))
 
 
 def check_unchanged(record: StudyRecord, spec: StudySpec) -> None:

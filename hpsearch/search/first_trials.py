@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from hpsearch.core.space import Config, Float, Parameter, Space, Value
+from hpsearch.core.space import Config, Constant, Float, Parameter, Space, Value
 from hpsearch.core.words import closest, did_you_mean, listed
 from hpsearch.errors import SpecError
 from hpsearch.spec import StudySpec
@@ -45,9 +45,10 @@ def check_tries(spec: StudySpec, space: Space) -> None:
     """Refuse a ``[[search.try]]`` that the space does not have.
 
     Raises:
-        SpecError: A hyperparameter or a value is not in the space.
+        SpecError: A hyperparameter or a value is not in the space, or the other values do not use it.
     """
     for number, config in enumerate(spec.search.tries):
+        known = {**{name: one.value for name, one in space.items() if isinstance(one, Constant)}, **config}
         for name, value in config.items():
             key = f"search.try.{number}.{name}"
             if name not in space:
@@ -65,6 +66,17 @@ def check_tries(spec: StudySpec, space: Space) -> None:
                     f"{key}: {value!r} is outside the space",
                     code="outside-space",
                     hint=f"widen {name} in [space], or try a value that it has",
+                    key=key,
+                    value=value,
+                )
+            if space.is_exact and not space.is_active(name, known):
+                needed = " and ".join(
+                    f"{one} = {listed(map(repr, wanted))}" for one, wanted in space[name].when.items()
+                )
+                raise SpecError(
+                    f"{key}: {name} is used with {needed} only",
+                    code="inactive-value",
+                    hint=f"name that in the same [[search.try]], or leave {name} out",
                     key=key,
                     value=value,
                 )

@@ -118,7 +118,9 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStu
         plan=plan,
         machine=machine,
         backend=backend,
-        schedule=_schedule(spec, tuner_settings(spec, space), plan, executor.slots, on_gpu="gpu" in machine.device),
+        schedule=_schedule(
+            spec, tuner_settings(spec, space), plan, executor.slots, on_gpu=machine.device.startswith("gpu")
+        ),
         host=HostFacts(platform.platform(), os.cpu_count()),
         git_commit=_git_commit(),
         model_source=source_digest(spec.model.build, spec.folder) if spec.model.build else None,

@@ -163,7 +163,9 @@ class SearchSection(_Section):
     )
     trials: int = Field(20, ge=1, description="number of trials; a finite space may end sooner")
     max_hours: float | None = Field(None, gt=0, description="start no new trial after this time")
-    startup_trials: int | None = Field(None, ge=1, description="random trials before the algorithm uses its model")
+    startup_trials: int | None = Field(
+        None, ge=1, description="first trials, suggested before the algorithm uses its model"
+    )
     batch: int | None = Field(
         None, ge=1, description="trials suggested together once results count; default: 4, with fused on a GPU 8"
     )

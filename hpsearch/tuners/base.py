@@ -17,7 +17,7 @@ class TunerSettings:
         space: The study's space.
         direction: ``"minimize"`` or ``"maximize"``.
         seed: The study's seed.
-        startup_trials: Random trials before a model-based algorithm uses its model; None for the algorithm's default.
+        startup_trials: First trials, before a model-based algorithm uses its model; None for the algorithm's default.
         grid_points: Values that a grid takes from each continuous range.
     """
 

@@ -69,6 +69,8 @@ def test_code_without_defaults_has_none():
         ("unit = 16", "unknown-hyperparameter", "search.try.1.unit: not in the space (did you mean 'units'?)"),
         ("units = 17", "outside-space", "search.try.1.units: 17 is outside the space"),
         ("learning_rate = 0.5", "outside-space", "search.try.1.learning_rate: 0.5 is outside the space"),
+        ("momentum = 0.5", "inactive-value", "search.try.1.momentum: momentum is used with optimizer = 'sgd' only"),
+        ('optimizer = "adam"\nmomentum = 0.5', "inactive-value", "momentum is used with optimizer = 'sgd' only"),
     ],
 )
 def test_what_the_space_does_not_have_cannot_be_tried(line, code, text):
@@ -76,6 +78,11 @@ def test_what_the_space_does_not_have_cannot_be_tried(line, code, text):
     with raises(f"study-file.{code}") as caught:
         check_tries(spec, make_space(spec))
     assert text in str(caught.value)
+
+
+def test_a_value_may_be_tried_with_what_it_needs():
+    spec = parse_spec(STUDY + '[[search.try]]\noptimizer = "sgd"\nmomentum = 0.5\n')
+    check_tries(spec, make_space(spec))
 
 
 def test_a_study_begins_with_what_is_given_and_goes_on_after_a_resume(tmp_path):

@@ -15,19 +15,23 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.lookup_tables import RECIPES, LookupTable
 from hpsearch.core.schedule import Schedule
-from hpsearch.core.space import Choice, Config, Constant, Float, Int, Value
+from hpsearch.core.space import Choice, Config, Constant, Float, Int, Parameter, Value
 from hpsearch.core.trial import Trial, TrialState
 from hpsearch.search.first_trials import default_config, nearest
 from hpsearch.search.suggesting import Suggester
 from hpsearch.spec import parse_spec
 from hpsearch.tuners.base import TunerSettings
 from hpsearch.tuners.bayesian import STARTUP_TRIALS
+
+if TYPE_CHECKING:
+    import keras_tuner
+    import optuna
 
 TRIALS = 40
 
@@ -75,17 +79,16 @@ def optuna_by_hand(table: LookupTable, seed: int) -> list[float]:
     return scores
 
 
-def _suggested(trial: object, name: str, one: object) -> Value:
+def _suggested(trial: "optuna.Trial", name: str, one: Parameter) -> Value:
     match one:
         case Constant():
             return one.value
         case Choice():
-            return trial.suggest_categorical(name, list(one.options))  # type: ignore[attr-defined, no-any-return]
+            return one.options[trial.suggest_categorical(name, range(len(one.options)))]
         case Float():
-            return trial.suggest_float(name, one.low, one.high, log=one.log)  # type: ignore[attr-defined, no-any-return]
+            return trial.suggest_float(name, one.low, one.high, log=one.log)
         case Int():
-            return trial.suggest_int(name, one.low, one.high, log=one.log)  # type: ignore[attr-defined, no-any-return]
-    raise TypeError(f"no such parameter: {one!r}")
+            return trial.suggest_int(name, one.low, one.high, log=one.log)
 
 
 def keras_tuner_by_hand(table: LookupTable, seed: int) -> list[float]:
@@ -127,17 +130,16 @@ def _let_oracle_search(oracle: Any, table: LookupTable, scores: list[float]) -> 
         oracle.end_trial(trial)
 
 
-def _declare(hp: object, name: str, one: object) -> None:
+def _declare(hp: "keras_tuner.HyperParameters", name: str, one: Parameter) -> None:
     match one:
         case Constant():
-            hp.Fixed(name, one.value)  # type: ignore[attr-defined]
+            hp.Fixed(name, one.value)
         case Choice():
-            hp.Choice(name, list(one.options))  # type: ignore[attr-defined]
+            hp.Choice(name, list(one.options))
         case Float():
-            sampling = "log" if one.log else "linear"
-            hp.Float(name, one.low, one.high, sampling=sampling)  # type: ignore[attr-defined]
+            hp.Float(name, one.low, one.high, sampling="log" if one.log else "linear")
         case Int():
-            hp.Int(name, one.low, one.high)  # type: ignore[attr-defined]
+            hp.Int(name, one.low, one.high)
 
 
 SEARCHES: dict[str, Search] = {
@@ -217,7 +219,7 @@ def _share(one: Quality, blind: Quality) -> str:
 
 PAGE = """# How good the search is
 
-Written by `python -m benchmarks.search_quality --seeds {seeds} --write docs/search-quality.md`.
+Written by `python -m benchmarks.search_quality --seeds {seeds} --write docs/search-quality.md`.{missing}
 
 Each table holds the scores of all configs of a grid: real trainings on five folds, by `python -m
 benchmarks.lookup_tables`. A search is replayed on it with {seeds} seeds (KerasTuner, which is slow: 20). Ranges of the
@@ -245,12 +247,19 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    tables = [LookupTable(name) for name in options.tables]
-    sections = "\n".join(section(one, measured(one, options.seeds, options.searches)) for one in tables)
-    page = PAGE.format(seeds=options.seeds, startup=STARTUP_TRIALS, sections=sections)
-    print(page)
-    if options.write:
-        options.write.write_text(page)
+    sections: dict[str, str] = {}
+    for name in options.tables:  # after each of them, so that a run that is stopped leaves what it has measured
+        table = LookupTable(name)
+        sections[name] = section(table, measured(table, options.seeds, options.searches))
+        if options.write:
+            options.write.write_text(_page(options.seeds, sections, options.searches))
+
+
+def _page(seeds: int, sections: Mapping[str, str], searches: Sequence[str]) -> str:
+    lacking = [f"the table {name}" for name in RECIPES if name not in sections]
+    lacking += [f"the search {name.strip('*')}" for name in SEARCHES if name not in searches]
+    missing = f" Not measured: {', '.join(lacking)}." if lacking else ""
+    return PAGE.format(seeds=seeds, startup=STARTUP_TRIALS, sections="\n".join(sections.values()), missing=missing)
 
 
 if __name__ == "__main__":

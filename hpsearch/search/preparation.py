@@ -118,7 +118,7 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStu
         plan=plan,
         machine=machine,
         backend=backend,
-        schedule=_schedule(
+        schedule=new_schedule(
             spec, tuner_settings(spec, space), plan, executor.slots, on_gpu=machine.device.startswith("gpu")
         ),
         host=HostFacts(platform.platform(), os.cpu_count()),
@@ -139,7 +139,7 @@ def _default(spec: StudySpec, space: Space, executor: Executor) -> Config:
     return default_config(spec, space, asked.values if asked else {})
 
 
-def _schedule(spec: StudySpec, settings: TunerSettings, plan: EnginePlan, slots: int, *, on_gpu: bool) -> Schedule:
+def new_schedule(spec: StudySpec, settings: TunerSettings, plan: EnginePlan, slots: int, *, on_gpu: bool) -> Schedule:
     """The schedule of a new study: as wide as results allow, and the same for any number of workers up to a batch."""
     algorithm, provider = spec.search.algorithm, TUNERS.load_class(spec.search.tuner, TunerProvider)()
     if algorithm in provider.independent:

@@ -123,9 +123,9 @@ def compare(case: Case) -> Outcome:
         return Outcome("refused", "; ".join(notes))
     fit = _ends(FitEngine(problem), lanes)
     for (trial, fold), wanted in fit.items():
-        if found := _difference(fused[trial, fold], wanted, TOLERANCE):
+        if found := _difference(fused[trial, fold], wanted):
             other = _ends(FitEngine(problem_of(case, nudge=NUDGE)), lanes)[trial, fold]
-            by_rounding = not _difference(fused[trial, fold], wanted, TOLERANCE, at_most=other)
+            by_rounding = not _difference(fused[trial, fold], wanted, at_most=other)
             return Outcome("rounding" if by_rounding else "differs", f"trial {trial}, fold {fold}: {found}")
     failed = next((end for end in fit.values() if isinstance(end, LaneFailed)), None)
     return Outcome("failed alike", _text(failed)) if failed else Outcome("alike")
@@ -149,7 +149,6 @@ def _text(end: LaneFinished | LaneFailed) -> str:
 def _difference(
     fused: LaneFinished | LaneFailed,
     fit: LaneFinished | LaneFailed,
-    tolerance: float,
     at_most: LaneFinished | LaneFailed | None = None,
 ) -> str:
     """The curves that differ; with `at_most`, only those whose difference is 3 times as large as of `fit` from it."""
@@ -161,7 +160,7 @@ def _difference(
     worst = ""
     for name, values in fit.result.curves.items():
         mine, wanted = np.array(fused.result.curves[name]), np.array(values)
-        allowed = tolerance
+        allowed = TOLERANCE
         if isinstance(at_most, LaneFinished):
             allowed = max(allowed, 3 * _off(np.array(at_most.result.curves[name]), wanted))
         if not (np.isnan(mine) == np.isnan(wanted)).all() or _off(mine, wanted) > allowed:

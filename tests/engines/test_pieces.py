@@ -14,6 +14,7 @@ import pytest
 from hpsearch.keras_internals.draws import quick_draws
 from hpsearch.keras_internals.threefry import is_exact, threefry_bits, uniform
 from hpsearch.training.engines.convolution import convolution_of, max_pool, quick_pooling
+from hpsearch.training.engines.fused.checking import _difference
 from hpsearch.training.engines.fused.layers import RowMask, patch_layers, random_bits
 
 
@@ -197,3 +198,23 @@ def test_quick_draws_leave_other_threads_alone():
     with quick_draws(), ThreadPoolExecutor(1) as pool:
         assert traced() != plain  # here, a constant
         assert pool.submit(traced).result() == plain
+
+
+@pytest.mark.parametrize(
+    ("off", "noise", "differs"),
+    [
+        (9e-6, 0.0, False),
+        (2e-5, 0.0, True),
+        (2e-5, 5e-6, False),  # a deep network: its own step changes nearly as much with the order of the rows
+        (2e-5, 1e-6, True),
+        (2e-3, 1.0, True),  # a model whose rows' order counts has no rounding to hide behind
+    ],
+)
+def test_a_step_may_differ_from_keras_by_rounding_only(off, noise, differs):
+    wanted = {"kernel": np.array([1.0, 0.3]), "bias": np.array([0.1])}
+    ours = {"kernel": np.array([1.0, 0.3]), "bias": np.array([0.1 + off])}
+    reordered = {"kernel": np.array([1.0, 0.3 + noise]), "bias": np.array([0.1])}
+    found = _difference(ours, wanted, reordered)
+    assert (found is not None) == differs
+    if found:
+        assert (found.place, found.off) == ("bias", pytest.approx(off))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from hpsearch.data.dataset import Part
 from hpsearch.keras_internals.layers import flatten_layers, set_untracked
@@ -24,8 +25,14 @@ from hpsearch.training.problem import Problem
 ROWS, PADDED = 37, 64
 """Rows that count, and rows of the padded batch: so many more that even a slight effect of them shows."""
 
-ROUNDING = 1e-5
-"""Differences that are rounding, relative to the largest number: 3e-7 was the most over 60 random models."""
+ROUNDING, MOST_ROUNDING = 1e-5, 1e-3
+"""Differences that are always taken for rounding, and never, relative to the largest number.
+
+Between them counts what Keras' own step changes by when the rows come in another order, times :data:`_NOISE`: deep
+networks with batch normalisation round by 1e-4, small ones by 3e-7.
+"""
+
+_NOISE = 10.0
 
 _COMPARED = ("loss", "gradient", "state", "metrics", "validation", "validation in batches of another size")
 
@@ -66,17 +73,19 @@ def check_step(recipe: Recipe, problem: Problem, fold: int) -> None:
     def fused(trainable: Values, non_trainable: Values) -> PyTree:
         return _fused_step(recipe.template, trainable, non_trainable, batch)
 
-    def keras_own(trainable: Values, non_trainable: Values) -> PyTree:
-        step = keras_step(model, trainable, non_trainable, head.x, head.y)
+    def keras_own(trainable: Values, non_trainable: Values, x: Inputs, y: jax.Array) -> PyTree:
+        step = keras_step(model, trainable, non_trainable, x, y)
         return *step, step.validation_metrics
 
     start = (recipe.template.trainable, recipe.template.non_trainable)
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     with jax.default_matmul_precision("highest"):  # a GPU's default would hide what differs behind its rounding
         ours = jax.jit(fused).lower(*start).compile(compiler_options=options)(*start)
-        theirs = jax.jit(keras_own).lower(*start).compile(compiler_options=options)(*start)
-    for what, mine, wanted in zip(_COMPARED, ours, theirs, strict=True):
-        if (found := _difference(mine, wanted)) is not None:
+        own = jax.jit(keras_own).lower(*start, head.x, head.y).compile(compiler_options=options)
+        theirs = own(*start, head.x, head.y)
+        turned = own(*start, *jax.tree.map(lambda column: column[::-1], (head.x, head.y)))
+    for what, mine, wanted, reordered in zip(_COMPARED, ours, theirs, turned, strict=True):
+        if (found := _difference(mine, wanted, reordered)) is not None:
             differing = _called(what, found.place, recipe.template.model)
             cause = cause_of_difference(recipe.template, batch.x, batch.y, ROWS, differing)
             how = f"(by {found.off:.3g} in its {what})"
@@ -117,22 +126,35 @@ class _Difference:
     place: str | int | None
 
 
-def _difference(ours: PyTree, theirs: PyTree) -> _Difference | None:
-    """Where two trees differ by more than rounding, if they do."""
+def _difference(ours: PyTree, theirs: PyTree, reordered: PyTree) -> _Difference | None:
+    """Where ours and theirs differ by more than rounding, if they do.
+
+    Args:
+        ours: Numbers.
+        theirs: The numbers that they should be.
+        reordered: The same, computed from the same rows in another order.
+    """
     paths, _ = jax.tree_util.tree_flatten_with_path(ours)
     leaves = [
-        (path, np.asarray(mine), np.asarray(wanted))
-        for (path, mine), wanted in zip(paths, jax.tree.leaves(theirs), strict=True)
+        (path, np.asarray(mine), np.asarray(wanted), np.asarray(turned))
+        for (path, mine), wanted, turned in zip(paths, jax.tree.leaves(theirs), jax.tree.leaves(reordered), strict=True)
         if jnp.issubdtype(mine.dtype, jnp.floating)
     ]
     # Rounding is as large as the largest numbers make it: a gradient that is truly 0 is computed as 1e-8.
-    largest = max((float(np.abs(wanted).max(initial=0.0)) for _, _, wanted in leaves), default=0.0)
+    largest = max((float(np.abs(wanted).max(initial=0.0)) for _, _, wanted, _ in leaves), default=0.0)
+    noise = max((_largest_gap(wanted, turned) for _, _, wanted, turned in leaves), default=0.0)
+    largest = max(largest, 1e-6)
+    allowed = min(max(ROUNDING * largest, _NOISE * noise), MOST_ROUNDING * largest)
     found = [
         _Difference(float(np.abs(mine - wanted).max()), _key(path))
-        for path, mine, wanted in leaves
-        if not np.allclose(mine, wanted, rtol=0.0, atol=ROUNDING * max(largest, 1e-6), equal_nan=True)
+        for path, mine, wanted, _ in leaves
+        if not np.allclose(mine, wanted, rtol=0.0, atol=allowed, equal_nan=True)
     ]
     return found[-1] if found else None
+
+
+def _largest_gap(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
+    return float(np.nanmax(np.abs(one - other), initial=0.0))
 
 
 def _key(path: tuple[PyTree, ...]) -> str | int | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel
 
 from hpsearch.core.addresses import without_password
 from hpsearch.core.rules import RuleError
@@ -15,6 +15,7 @@ from hpsearch.spec.other_words import equivalent_of, equivalent_value
 from hpsearch.spec.sections import StudySpec
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
 _TAGS = {"str", "int", "float", "bool", "list", "dict"}
@@ -95,6 +96,10 @@ def _problem_of(error: "ErrorDetails") -> SpecProblem:
     if isinstance(broken, RuleError):
         return _with_value(SpecProblem.of_rule(key, broken, received), shown)
     text = f"must be {error['msg'].removeprefix('Input should be ')}, but got {shown}"
+    if key == "search.try" and isinstance(received, dict):
+        text += "; write [[search.try]], with two brackets, for each config"
+    if key.startswith("search.try.") and isinstance(received, list):
+        text = f"must be one value, but got {shown}; a second [[search.try]] tries another"
     return SpecProblem(key, _CODES.get(kind, "wrong-type"), text, received)
 
 
@@ -112,7 +117,13 @@ def _legal_keys(location: Iterable[str | int]) -> list[str]:
     section: type[BaseModel] = StudySpec
     for part in location:
         section = _section_in(section.model_fields[str(part)].annotation)
-    return [name for name in section.model_fields if name != "folder"]
+    return [_written(name, field) for name, field in section.model_fields.items() if name != "folder"]
+
+
+def _written(name: str, field: "FieldInfo") -> str:
+    """A field's key in a study file: its first alias, if it has one."""
+    alias = field.validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else name
 
 
 def _section_in(annotation: object) -> type[BaseModel]:

@@ -62,6 +62,7 @@ EVERYWHERE: Mapping[str, str] = {
     "metric": "[objective] metric",
     "verbose": "standard error shows the progress; `2>/dev/null` hides it",
     "random_state": "`seed`, at the top of the file",
+    "seed": "`seed`, at the top of the file",
 }
 """Key → what to write instead, in any section but ``[space]``."""
 
@@ -71,8 +72,8 @@ RANGES: Mapping[str, str] = {
     "min": _RANGE,
     "max": _RANGE,
     "sampling": "log = true searches on a logarithmic scale; linear is the default",
-    "default": "hpsearch has no default to try first: name = value fixes a hyperparameter",
-    "ordered": "a list of values is unordered; { low = …, high = …, step = … } is ordered",
+    "default": "[[search.try]] name = value tries a value first; name = value in [space] fixes a hyperparameter",
+    "ordered": '{ low = …, high = …, step = … } is ordered with every algorithm, a list of numbers with "bayesian"',
     "choices": "a list is a choice: name = [16, 32], or { values = [16, 32], when = … }",
     "options": "a list is a choice: name = [16, 32], or { values = [16, 32], when = … }",
     "type": "whole numbers make a range of whole numbers, 1.0 one of real numbers",

@@ -194,10 +194,19 @@ class SearchSection(_Section):
     @classmethod
     def _of_the_tuner(cls, value: str, info: ValidationInfo) -> str:
         tuner = None if info.context == READ_BACK else info.data.get("tuner")
-        legal = () if tuner is None else TUNERS.load_class(tuner, TunerProvider).algorithms
-        if tuner is not None and value not in legal:
-            rule = f"must be one of {listed(legal)} with tuner = {tuner!r}"
-            raise RuleError(rule, "not-one-of", closest=closest(value, legal))
+        if tuner is None:
+            return value
+        # An algorithm without a tuner is of one of the first two, so both say what they have.
+        tuners = dict.fromkeys((tuner, "hpsearch", "optuna")) if tuner in ("hpsearch", "optuna") else (tuner,)
+        legal = {name: TUNERS.load_class(name, TunerProvider).algorithms for name in tuners}
+        if value not in legal[tuner]:
+            everything = [algorithm for algorithms in legal.values() for algorithm in algorithms]
+            words = ", or ".join(
+                f"{'one of ' if len(algorithms) > 1 else ''}{listed(algorithms)} with tuner = {name!r}"
+                for name, algorithms in legal.items()
+            )
+            near = None if value in everything else closest(value, everything)
+            raise RuleError(f"must be {words}", "not-one-of", closest=near)
         return value
 
 

@@ -82,7 +82,7 @@ def test_all_errors_come_at_once_one_line_each() -> None:
     assert first == "s.toml: 8 problems:"
     data = "source, test_fraction, target, ignore, group, time, task, labels, max_rows, options"
     sections = "name, seed, data, validation, model, space, objective, search, pruning, resources, tracking"
-    algorithms = "tpe, gp, cmaes, qmc, random, grid with tuner = 'optuna'"
+    algorithms = "tpe, gp, cmaes, qmc, random, grid with tuner = 'optuna', or bayesian with tuner = 'hpsearch'"
     assert lines == [
         "  - data.source: is required",
         f"  - data.sorce: unknown key (did you mean 'source'?); legal: {data}",
@@ -293,6 +293,13 @@ def test_a_build_functions_own_hyperparameters_may_be_anything() -> None:
     ("new", "key", "code", "named"),
     [
         ("[search]\nmax_trials = 3", "search.max_trials", "other-word", "[search] trials"),
+        ("[search]\nseed = 3", "search.seed", "other-word", "at the top of the file"),
+        ("[search]\nbogus = 3", "search.bogus", "unknown-key", "max_failures, try"),
+        ('[search]\nalgorithm = "bayes"', "search.algorithm", "not-one-of", "(did you mean 'bayesian'?)"),
+        ('[search]\ntuner = "hpsearch"\nalgorithm = "tpe"', "search.algorithm", "not-one-of", "with tuner = 'optuna'"),
+        ("[search.try]\nunits = 64", "search.try", "wrong-type", "write [[search.try]]"),
+        ("[[search.try]]\nunits = [64]", "search.try.0.units", "wrong-type", "must be one value, but got [64]"),
+        ("[space]\nclipnorm = { low = 1, high = 2, default = 1 }", "space.clipnorm", "other-word", "[[search.try]]"),
         ("[search]\nexecutions_per_trial = 3", "search.executions_per_trial", "other-word", "repeats"),
         ('[search]\ntuner = "hyperband"', "search.tuner", "not-one-of", "hyperband"),
         ("[validation]\nvalidation_split = 0.2", "validation.validation_split", "other-word", "holdout"),

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hpsearch.analysis import words
 from hpsearch.core.facts import Baseline, DataFacts, StudyFacts
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
 from hpsearch.core.wire import JsonObject
@@ -154,7 +155,7 @@ def _overview(spec: StudySpec, facts: StudyFacts) -> Table:
         "model": spec.model.family or spec.model.build,
         "objective": f"{spec.objective.direction} {spec.objective.metric} at the {spec.objective.epoch} epoch",
         **({"baseline": _baseline(facts.baseline)} if facts.baseline else {}),
-        "search": f"{search.tuner} {search.algorithm}, {search.trials} trials, seed {spec.seed}",
+        "search": f"{search.tuner} {search.algorithm}, {words.several(search.trials, 'trial')}, seed {spec.seed}",
         "engine": f"{plan.engine} on {facts.machine.backend} ({facts.machine.device}): {plan.reason}",
         "pruning": _pruning(spec),
         "mlflow": spec.tracking.uri,

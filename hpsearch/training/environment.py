@@ -117,7 +117,8 @@ def _device(backend: str) -> str:
         import jax
 
         device = jax.devices()[0]
-        return f"{device.platform}: {device.device_kind}"
+        if device.platform != "cpu":
+            return f"{device.platform}: {device.device_kind}"
     if backend == "tensorflow":
         import tensorflow as tf
 

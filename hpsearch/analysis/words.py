@@ -16,7 +16,8 @@ def number(value: float | None, digits: int = 4) -> str:
     size = abs(value)
     if size >= 10 ** (digits + 4) or 0 < size < 10 ** (1 - digits):
         return f"{value:.{max(digits - 2, 1)}e}"
-    before = math.floor(math.log10(size)) + 1 if size >= 1 else 0
+    shown = float(f"{size:.{digits}g}")  # 0.99999 is shown as 1.000, like 1
+    before = math.floor(math.log10(shown)) + 1 if shown >= 1 else 0
     return f"{value:,.{max(digits - before, 0)}f}"
 
 

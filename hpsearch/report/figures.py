@@ -150,7 +150,9 @@ def importance(info: analysis.ImportanceInfo) -> go.Figure:
         hovertemplate="%{y}: chance reaches %{x:.3f}<extra></extra>",
     )
     figure.update_xaxes(tickformat=".0%", title="share of the variance of the scores' ranks", rangemode="tozero")
-    return styled(figure, height=112 + 30 * len(bars))
+    styled(figure, height=112 + 30 * len(bars))
+    figure.update_yaxes(showgrid=False)  # its lines would strike out the words beside the bars
+    return figure
 
 
 def slices(info: analysis.SlicesInfo) -> go.Figure:

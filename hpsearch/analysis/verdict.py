@@ -197,13 +197,17 @@ def _gained(record: StudyRecord, best: Trial) -> str:
     test = corrected_t_test(best.fold_scores, first.fold_scores, ratio=ratio)
     before = words.number(first.score)
     if not test.p < ALPHA:
-        return f"The folds cannot tell it from trial 0, the model's default config, which scores {before}."
+        # Ties come from one comparison of all trials, so they may say otherwise of trial 0.
+        return (
+            f"A paired test of the two alone cannot tell it from trial 0, the model's default config, which scores "
+            f"{before}."
+        )
     low, high = sorted(abs(one) for one in test.interval())
     metric = record.objective.metric
     return (
         f"Trial 0, the model's default config, scores {before}: searching has changed {metric} by "
-        f"{words.number(low)} to {words.number(high)} (95 % interval; a bit too good, as the best of "
-        f"{len(record.ranked)} is picked)."
+        f"{words.number(low)} to {words.number(high)} (95 % interval of a paired test of the two alone; a bit too "
+        f"good, as the best of {len(record.ranked)} is picked)."
     )
 
 

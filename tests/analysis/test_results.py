@@ -117,7 +117,10 @@ def test_the_verdict_names_the_winner_the_simplest_trial_and_the_test_score():
     ("first", "said"),
     [
         ([0.90, 0.89, 0.91, 0.90, 0.91], "Trial 0, the model's default config, scores 0.9020: searching has changed "),
-        ([0.95, 0.96, 0.96, 0.97, 0.955], "The folds cannot tell it from trial 0, the model's default config, which"),
+        (
+            [0.95, 0.96, 0.96, 0.97, 0.955],
+            "A paired test of the two alone cannot tell it from trial 0, the model's default config, which",
+        ),
         ([0.99, 0.99, 0.99, 0.98, 0.99], "It is the model's default config: searching has found nothing better."),
     ],
 )
@@ -211,7 +214,16 @@ def test_cost_adds_up():
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.98123, "0.9812"), (48213.2, "48,213"), (12.3456, "12.35"), (0.0, "0.0000"), (None, "–"), (1e-7, "1.00e-07")],
+    [
+        (0.98123, "0.9812"),
+        (48213.2, "48,213"),
+        (12.3456, "12.35"),
+        (0.0, "0.0000"),
+        (None, "–"),
+        (1e-7, "1.00e-07"),
+        (1.0, "1.000"),
+        (0.99999, "1.000"),
+    ],
 )
 def test_numbers_are_readable(value, shown):
     assert words.number(value) == shown

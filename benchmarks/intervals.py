@@ -9,19 +9,22 @@ rows. After: what a study's report says.
 import argparse
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.pages import put
-from hpsearch.analysis.intervals import Bounds, Interval, mean_interval, share_interval, units_of
-from hpsearch.analysis.tested import bounds_of, units_from_left_out
+from benchmarks.pages import put_as_measured
+from hpsearch.analysis import LeftOut, Predictions, test_intervals
+from hpsearch.analysis.intervals import Interval, error_interval, share_interval, units_of
+from hpsearch.testing.searched import make_searched
 
 Floats = NDArray[np.float64]
 _PARTS = 100
 """As many parts as :mod:`hpsearch.training.left_out` leaves out."""
+
+Draw = Callable[[np.random.Generator], Floats]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Case:
 
     name: str
     truth: float
-    draw: Callable[[np.random.Generator], Floats]
+    draw: Draw
     groups: NDArray[np.intp] | None = None
     time: NDArray[np.intp] | None = None
     share: bool = False
@@ -48,7 +51,7 @@ class Case:
 
     def after(self, values: Floats, seed: int) -> Interval | None:
         units = units_of(values, groups=self.groups, time=self.time)
-        found = share_interval(units) if self.share else mean_interval(units, Bounds(low=0.0), seed=seed)
+        found = share_interval(units) if self.share else error_interval(units, seed=seed)
         return _rooted(found) if found and self.root else found
 
     def before(self, values: Floats, rng: np.random.Generator) -> Interval:
@@ -66,7 +69,7 @@ def _percentiles(values: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _right(share: float, rows: int) -> Callable[[np.random.Generator], Floats]:
+def _right(share: float, rows: int) -> Draw:
     return lambda rng: (rng.random(rows) < share).astype(float)
 
 
@@ -76,16 +79,20 @@ def _grouped(rng: np.random.Generator) -> Floats:
     return (rng.random((40, 9)) < shares).astype(float).ravel()
 
 
-def _correlated(rows: int, phi: float) -> Callable[[np.random.Generator], Floats]:
+def _correlated(rows: int, phi: float) -> Draw:
     """A stationary autoregression of order 1 with variance 1."""
+    from scipy.signal import lfilter
 
-    def draw(rng: np.random.Generator) -> Floats:
-        found = rng.normal(size=rows)
-        for i in range(1, rows):
-            found[i] = phi * found[i - 1] + math.sqrt(1 - phi * phi) * found[i]
-        return found
+    scale = np.r_[1.0, np.full(rows - 1, math.sqrt(1 - phi * phi))]
+    return lambda rng: np.asarray(lfilter([1.0], [1.0, -phi], scale * rng.normal(size=rows)))
 
-    return draw
+
+def _squared(errors: Callable[[np.random.Generator, int], Floats], rows: int) -> Draw:
+    return lambda rng: errors(rng, rows) ** 2
+
+
+def _in_order(series: Draw, change: Callable[[Floats], Floats]) -> Draw:
+    return lambda rng: change(series(rng))
 
 
 def cases() -> Iterator[Case]:
@@ -105,7 +112,7 @@ def cases() -> Iterator[Case]:
             yield Case(
                 f"RMSE, {name} errors, {rows} rows",
                 math.sqrt(squared),
-                lambda rng, errors=errors, rows=rows: errors(rng, rows) ** 2,  # type: ignore[misc]
+                _squared(errors, rows),
                 root=True,
             )
     yield Case(
@@ -119,14 +126,14 @@ def cases() -> Iterator[Case]:
             yield Case(
                 f"accuracy 0.90, in time, correlation {phi}, {rows} rows",
                 0.9,
-                lambda rng, series=series: (series(rng) < 1.2815515655).astype(float),  # type: ignore[misc]
+                _in_order(series, lambda found: (found < 1.2815515655).astype(float)),
                 time=time,
                 share=True,
             )
             yield Case(
                 f"RMSE, in time, correlation {phi}, {rows} rows",
                 1.0,
-                lambda rng, series=series: series(rng) ** 2,  # type: ignore[misc]
+                _in_order(series, np.square),
                 time=time,
                 root=True,
             )
@@ -151,67 +158,104 @@ def _row(name: str, hits: Floats, widths: Floats) -> str:
 
 
 def auc(y: Floats, said: Floats) -> float:
-    from scipy.stats import rankdata
-
-    positive = int(y.sum())
-    return float((rankdata(said)[y == 1].sum() - positive * (positive + 1) / 2) / (positive * (len(y) - positive)))
+    below = np.searchsorted(np.sort(said[y == 0]), said[y == 1])
+    return float(below.mean() / (y == 0).sum()) if (y == 0).any() and y.any() else math.nan
 
 
 def f1(y: Floats, said: Floats) -> float:
     called = said > 0
-    return float(2 * (called & (y == 1)).sum() / (called.sum() + y.sum()))
+    return float(2 * (called & (y == 1)).sum() / max(called.sum() + y.sum(), 1))
+
+
+def recall(y: Floats, said: Floats) -> float:
+    return float((said[y == 1] > 0).mean()) if y.any() else 0.0
 
 
 def r2(y: Floats, said: Floats) -> float:
     return float(1 - ((said - y) ** 2).sum() / ((y - y.mean()) ** 2).sum())
 
 
-def others() -> Iterator[tuple[str, str, Callable[[Floats, Floats], float], Callable[..., tuple[Floats, Floats]], int]]:
-    """Metrics that are no means over rows."""
+def median_error(y: Floats, said: Floats) -> float:
+    return float(np.median(np.abs(said - y)))
 
-    def classes(rng: np.random.Generator, rows: int, *, apart: float = 1.6) -> tuple[Floats, Floats]:
-        y = (rng.random(rows) < 0.4).astype(float)
+
+@dataclass(frozen=True)
+class Other:
+    """A metric that is no mean over rows.
+
+    Attributes:
+        name: In the table.
+        metric: As a study would name it.
+        score: The metric of targets and predictions.
+        draw: Draws both for so many rows.
+        classes: Whether the targets are classes.
+    """
+
+    name: str
+    metric: str
+    score: Callable[[Floats, Floats], float]
+    draw: Callable[[np.random.Generator, int], tuple[Floats, Floats]]
+    classes: bool = True
+
+
+def _classes(apart: float, share: float) -> Callable[[np.random.Generator, int], tuple[Floats, Floats]]:
+    def draw(rng: np.random.Generator, rows: int) -> tuple[Floats, Floats]:
+        y = (rng.random(rows) < share).astype(float)
         return y, rng.normal(size=rows) + apart * (y - 0.5)
 
-    def values(rng: np.random.Generator, rows: int) -> tuple[Floats, Floats]:
-        said = rng.normal(size=rows)
-        return said + 0.6 * rng.normal(size=rows), said
-
-    for rows in (36, 114, 400):
-        yield f"AUC 0.87, {rows} rows", "auc", auc, classes, rows
-        yield f"F1, {rows} rows", "f1_score", f1, classes, rows
-        yield f"R², {rows} rows", "r2_score", r2, values, rows
-    yield (
-        "AUC 0.98, 114 rows",
-        "auc",
-        auc,
-        lambda rng, rows: classes(rng, rows, apart=2.9),
-        114,
-    )
+    return draw
 
 
-def row_of_other(
-    name: str,
-    metric: str,
-    score: Callable[[Floats, Floats], float],
-    draw: Callable[..., tuple[Floats, Floats]],
-    rows: int,
-    tests: int,
-) -> str:
+def _values(rng: np.random.Generator, rows: int) -> tuple[Floats, Floats]:
+    said = rng.normal(size=rows)
+    return said + 0.6 * rng.normal(size=rows), said
+
+
+OTHERS = (
+    Other("AUC 0.87", "auc", auc, _classes(1.6, 0.4)),
+    Other("AUC 0.98", "auc", auc, _classes(2.9, 0.4)),
+    Other("F1", "f1_score", f1, _classes(1.6, 0.4)),
+    Other("F1, one row in 7", "f1_score", f1, _classes(2.2, 0.15)),
+    Other("recall 0.86, one row in 7", "recall", recall, _classes(2.2, 0.15)),
+    Other("R²", "r2_score", r2, _values, classes=False),
+    Other("median error, not told by its name", "typical_error", median_error, _values, classes=False),
+)
+
+
+def row_of_other(other: Other, rows: int, tests: int) -> str:
+    """Through what a report does: each of as many parts as a refit stores is left out."""
     rng = np.random.default_rng(7)
-    truth = score(*draw(rng, 1_000_000))
+    truth = other.score(*other.draw(rng, 1_000_000))
+    record = make_searched(12, regression=not other.classes)
+    assert record.champion is not None
+    every, parts = np.arange(rows), np.arange(rows) % _PARTS
     hits, widths = np.zeros((2, tests)), np.zeros((2, tests))
     for test in range(tests):
-        y, said = draw(rng, rows)
-        whole = score(y, said)
-        parts = np.arange(rows) % _PARTS
-        without = np.array([score(y[parts != part], said[parts != part]) for part in range(min(_PARTS, rows))])
-        units = units_from_left_out(whole, without, parts)
-        found = mean_interval(units, bounds_of(metric, [whole, *without.tolist()]), seed=test, value=whole)
+        y, said = other.draw(rng, rows)
+        whole = other.score(y, said)
+        without = np.array([other.score(y[parts != part], said[parts != part]) for part in range(parts.max() + 1)])
+        left = {other.metric: LeftOut(whole, without)}
+        given = Predictions(y.astype(int) if other.classes else y, said, every, parts=parts, left_out=left)
+        champion = replace(record.champion, test={other.metric: whole})
+        found = test_intervals(replace(record, champion=champion), given).get(other.metric)
         if found is not None:
             hits[1, test] = found.low <= truth <= found.high
             widths[1, test] = found.high - found.low
-    return _row(name, hits, widths).replace("| 0.000 | 1.00 |", "| none | |", 1).replace("0 → ", "", 1)
+    row = _row(f"{other.name}, {rows} rows", hits, widths)
+    return row.replace("| 0.000 | 1.00 |", "| none | |", 1).replace("0 → ", "", 1)
+
+
+def table(tests: int) -> Iterator[str]:
+    """In Markdown, line by line."""
+    yield f"{tests:,} simulated tests per row; the nominal coverage is 0.95."
+    yield ""
+    yield "| test | coverage before | zero width | coverage now | zero width | median width |"
+    yield "|---|---|---|---|---|---|"
+    for case in cases():
+        yield row(case, tests)
+    for other in OTHERS:
+        for rows in (36, 114, 400):
+            yield row_of_other(other, rows, tests)
 
 
 def main() -> None:
@@ -219,20 +263,7 @@ def main() -> None:
     parser.add_argument("--tests", type=int, default=1000)
     parser.add_argument("--write", type=Path, help="the page whose section is replaced")
     args = parser.parse_args()
-    lines = [
-        f"{args.tests:,} simulated tests per row; the nominal coverage is 0.95.",
-        "",
-        "| test | coverage before | zero width | coverage now | zero width | median width |",
-        "|---|---|---|---|---|---|",
-    ]
-    for case in cases():
-        lines.append(row(case, args.tests))
-        print(lines[-1], flush=True)
-    for other in others():
-        lines.append(row_of_other(*other, args.tests))
-        print(lines[-1], flush=True)
-    if args.write:
-        put(args.write, "intervals", lines)
+    put_as_measured(args.write, "intervals", table(args.tests))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Writes what a benchmark has measured into a page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -16,3 +16,15 @@ def put(page: Path, mark: str, lines: Sequence[str]) -> None:
     if not end:
         raise ValueError(f"{page.name} has no <!-- {mark} --> … <!-- /{mark} -->")
     page.write_text(before + begin + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
+
+
+def put_as_measured(page: Path | None, mark: str, lines: Iterable[str]) -> None:
+    """Print each line once it is measured, and :func:`put` all so far: a run that is stopped leaves what it has."""
+    done: list[str] = []
+    for line in lines:
+        print(line, flush=True)
+        done.append(line)
+        if page:
+            put(page, mark, [*done, "", "*Unfinished: the run that measures this table was stopped here.*"])
+    if page:
+        put(page, mark, done)

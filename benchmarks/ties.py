@@ -9,20 +9,24 @@ The truth of a config is the mean score of its fold models on fresh rows.
 - *spread*: configs of all sizes, of which many are truly worse than the best: by 0.10 in accuracy, or by 25 % in loss.
 - *wild*: the same, and three configs whose scores jump from fold to fold.
 
-Before: pairwise tests against the best, each at 5 %, or within one standard error. After: `compare_to_best`.
+Before: pairwise tests against the best, each at 5 %, or within one standard error. After: `compare_to_best`. All pairs:
+the same differences and variances, but J. W. Tukey's studentized range of all trials decides (1953).
 
-    python -m benchmarks.ties [--studies 400] [--write docs/trust.md]
+    python -m benchmarks.ties [--studies 200] [--write docs/trust.md]
 """
 
 import argparse
-from collections.abc import Callable
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.pages import put
+from benchmarks.pages import put_as_measured
 from hpsearch.analysis.best import compare_to_best
 from hpsearch.analysis.statistics import ALPHA, corrected_t_tests
 
@@ -74,12 +78,21 @@ def before(study: Scores) -> Flags:
     return np.array([test.p < ALPHA for test in tests]) & ~close
 
 
-def after(study: Scores) -> tuple[Flags, bool]:
-    """Which configs are called worse, and whether the folds are said to be too few."""
+def after(study: Scores) -> tuple[Flags, Flags, bool]:
+    """Which configs are called worse, which would be by all pairs, and whether the folds are said to be too few."""
     found = compare_to_best(study.folds, study.best, maximize=study.maximize, ratio=1 / (study.folds.shape[1] - 1))
     means = study.folds.mean(axis=1)
     gap = abs(means[study.best] - np.median(np.delete(means, study.best)))
-    return np.array([test.p < ALPHA for test in found.tests]), found.visible > float(gap)
+    pairs = np.array([test.t for test in found.tests]) > of_all_pairs(len(means), round(found.degrees))
+    return np.array([test.p < ALPHA for test in found.tests]), pairs, found.visible > float(gap)
+
+
+@cache
+def of_all_pairs(n: int, degrees: int) -> float:
+    """The t that the largest difference of n equals exceeds in 5 % of studies."""
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.ppf(1 - ALPHA, n, degrees)) / float(np.sqrt(2))
 
 
 def identical(rng: np.random.Generator, rows: int, k: int, *, maximize: bool) -> Scores:
@@ -178,21 +191,22 @@ def of_equals(world: World, k: int, studies: int, *, maximize: bool) -> dict[str
     calls = []
     for _ in range(studies):
         study = world(rng, 150, k, maximize=maximize)
-        called, few = after(study)
-        calls.append((before(study).any(), called.any(), called.mean(), few))
-    return dict(zip(("before", "after", "each", "few"), np.mean(calls, axis=0).tolist(), strict=True))
+        called, pairs, few = after(study)
+        calls.append((before(study).any(), called.any(), called.mean(), pairs.any(), few))
+    return dict(zip(("before", "after", "each", "pairs", "few"), np.mean(calls, axis=0).tolist(), strict=True))
 
 
 def of_worse(world: World, rows: int, k: int, studies: int, *, maximize: bool) -> dict[str, float]:
     """Share of the truly worse that is called so, and of studies in which the truly best is called worse."""
     rng = np.random.default_rng(1000 + k)
-    found: dict[str, list[float]] = {name: [] for name in ("before", "after", "lost_before", "lost", "cost", "few")}
+    found = defaultdict[str, list[float]](list)
     for _ in range(studies):
         study = world(rng, rows, k, maximize=maximize)
-        old, (new, few), worse = before(study), after(study), study.truly_worse
+        old, (new, pairs, few), worse = before(study), after(study), study.truly_worse
         top = int(study.truth.argmax() if maximize else study.truth.argmin())
         found["before"] += old[worse].tolist()
         found["after"] += new[worse].tolist()
+        found["pairs"] += pairs[worse].tolist()
         found["lost_before"].append(old[top])
         found["lost"].append(new[top])
         found["few"].append(few)
@@ -200,33 +214,39 @@ def of_worse(world: World, rows: int, k: int, studies: int, *, maximize: bool) -
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def section(studies: int) -> str:
-    """The tables as Markdown."""
-    lines = [
-        f"{studies:,} studies per row, 20 configs each. *One called worse*: the share of studies in "
-        "which at least one of 20 equally good configs is not called a tie. *Each*: how often that befalls one config.",
-        "",
-        "| equally good configs | score | folds | one called worse: pairwise tests, before | now | each | told that "
-        "folds are too few |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for world in (identical, equal):
-        for maximize in (True, False):
-            for k in FOLDS:
-                got = of_equals(world, k, studies, maximize=maximize)
-                kind = "accuracy" if maximize else "loss"
-                row = f"{got['before']:.2f} | {got['after']:.3f} | {got['each']:.3f} | {got['few']:.2f}"
-                lines.append(f"| {world.__name__} | {kind} | {k} | {row} |")
-                print(lines[-1], flush=True)
-    lines += [
-        "",
+def table_of_equals(studies: int) -> Iterator[str]:
+    """In Markdown, line by line."""
+    yield (
+        f"{studies:,} studies per row, 20 configs each. *One called worse*: the share of studies in which at least one "
+        "of 20 equally good configs is not called a tie. *Each*: how often that befalls one config."
+    )
+    yield ""
+    yield (
+        "| equally good configs | score | folds | one called worse: pairwise tests, before | now | each | all pairs | "
+        "told that folds are too few |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
+    for world, maximize in itertools.product((identical, equal), (True, False)):
+        for k in FOLDS:
+            got = of_equals(world, k, studies, maximize=maximize)
+            row = (
+                f"{got['before']:.2f} | {got['after']:.3f} | {got['each']:.3f} | {got['pairs']:.3f} | {got['few']:.2f}"
+            )
+            yield f"| {world.__name__} | {_kind(maximize)} | {k} | {row} |"
+
+
+def table_of_worse(studies: int) -> Iterator[str]:
+    """In Markdown, line by line."""
+    yield (
         f"*Power*: the share of configs truly worse by {WORSE_ACCURACY:.2f} accuracy, or with a loss "
-        f"{WORSE_LOSS - 1:.0%} higher, that is called worse. *Best lost*: how often the truly best is called worse.",
-        "",
-        "| configs | score | rows | folds | power: pairwise tests, before | now | best lost, before | now | told that "
-        "folds are too few | cost of the simplest within one standard error |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+        f"{WORSE_LOSS - 1:.0%} higher, that is called worse. *Best lost*: how often the truly best is called worse."
+    )
+    yield ""
+    yield (
+        "| configs | score | rows | folds | power: pairwise tests, before | now | all pairs | best lost, before | "
+        "now | told that folds are too few | cost of the simplest within one standard error |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for world, maximize, rows in (
         (spread, True, 200),
         (spread, True, 400),
@@ -236,21 +256,22 @@ def section(studies: int) -> str:
     ):
         for k in FOLDS:
             got = of_worse(world, rows, k, studies, maximize=maximize)
-            kind = "accuracy" if maximize else "loss"
-            row = f"{got['before']:.2f} | {got['after']:.2f} | {got['lost_before']:.3f} | {got['lost']:.3f}"
-            lines.append(f"| {world.__name__} | {kind} | {rows} | {k} | {row} | {got['few']:.2f} | {got['cost']:.3f} |")
-            print(lines[-1], flush=True)
-    return "\n".join(lines)
+            power = f"{got['before']:.2f} | {got['after']:.2f} | {got['pairs']:.2f}"
+            row = f"{power} | {got['lost_before']:.3f} | {got['lost']:.3f} | {got['few']:.2f} | {got['cost']:.3f}"
+            yield f"| {world.__name__} | {_kind(maximize)} | {rows} | {k} | {row} |"
+
+
+def _kind(maximize: bool) -> str:
+    return "accuracy" if maximize else "loss"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=400)
+    parser.add_argument("--studies", type=int, default=200)
     parser.add_argument("--write", type=Path, help="the page whose section is replaced")
     args = parser.parse_args()
-    text = section(args.studies)
-    if args.write:
-        put(args.write, "ties", text.splitlines())
+    lines = itertools.chain(table_of_equals(args.studies), [""], table_of_worse(args.studies))
+    put_as_measured(args.write, "ties", lines)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Many trials against the best of them: which are worse by more than chance, at one level for all of them together."""
+"""Many trials against the best of them: which are worse by more than chance, without losing the truly best."""
 
 from dataclasses import dataclass
 
@@ -27,8 +27,8 @@ class BestTest:
         difference: By how much its mean is worse, on the scale of the comparison; below 0 if it is better there.
         standard_error: Of that difference, corrected for training rows that folds share.
         t: Their quotient; infinite if the folds leave no doubt.
-        p: Family-wise: the chance that a trial as good as the best looks this much worse, or that any other of those
-            not yet told apart does.
+        p: The chance that a trial as good as the best looks this much worse, or that any other of those not yet told
+            apart does, with the observed best as the control: see :func:`compare_to_best` for what that leaves out.
     """
 
     difference: float

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.analysis import words
 from hpsearch.analysis.statistics import Floats
 
 CONFIDENCE = 0.95
+_TAIL = (1 + CONFIDENCE) / 2
 _RESAMPLES = 2000
 _MOST_UNITS = 1000
 """More rows are put together at random: nothing is gained by resampling them one by one."""
 
 _LEAST_BLOCKS = 8
+_LEAST_RESAMPLED = 8
+"""Draws of fewer units are often all alike, and then have no standard error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,11 @@ class Units:
         off = self.sums - self.mean * self.sizes
         n = len(off)
         return float(np.sqrt(n / (n - 1) * (off**2).sum()) / self.sizes.sum())
+
+    @property
+    def is_level(self) -> bool:
+        """Whether the units do not differ."""
+        return self.error < 1e-12 * max(1.0, abs(self.mean))
 
     def merged(self, place: NDArray[np.intp], name: str) -> "Units":
         """Units put together: `place` is the number of the new unit of each."""
@@ -123,17 +132,18 @@ def share_interval(units: Units) -> Interval:
     from scipy.special import ndtri, stdtrit
 
     share, rows, n = units.mean, float(units.sizes.sum()), len(units.sums)
-    tail = (1 + CONFIDENCE) / 2
-    z = float(ndtri(tail))
+    z = float(ndtri(_TAIL))
     method = "Wilson's score interval (1927)"
     if n < rows:
         method += f" with the effective number of rows of {n} {units.name} (Korn & Graubard 1998)"
         plain = share * (1 - share) / rows
         rows = rows / max(units.error**2 / plain, 1.0) if plain > 0 and n > 1 else float(n)
-        rows *= (z / float(stdtrit(max(n - 1, 1), tail))) ** 2
+        rows *= (z / float(stdtrit(max(n - 1, 1), _TAIL))) ** 2
     centre = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     half = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
-    return Interval(max(0.0, centre - half), min(1.0, centre + half), CONFIDENCE, method)
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    # At an end, both halves are equal but for rounding.
+    return Interval(0.0 if share <= 0 else low, 1.0 if share >= 1 else high, CONFIDENCE, method)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,42 +180,80 @@ class Bounds:
         return self.high - np.exp(-value) if math.isfinite(self.high) else np.asarray(value)
 
 
-def mean_interval(units: Units, bounds: Bounds, *, seed: int, value: float | None = None) -> Interval | None:
-    """For a mean over rows, such as an error: bootstrap-t (B. Efron, R. Tibshirani, "An Introduction to the Bootstrap",
-    1993, chapter 12) over units, on a scale on which the metric has no ends.
+def error_interval(units: Units, *, seed: int) -> Interval | None:
+    """For an error that is a mean over rows and never below 0: bootstrap-t (B. Efron, R. Tibshirani, "An Introduction
+    to the Bootstrap", 1993, chapter 12) over units, on the log scale.
 
     Args:
         units: What is drawn with replacement.
-        bounds: Of the metric.
         seed: Decides the draws.
-        value: The metric's value; by default the mean.
 
     Returns:
-        None if the units do not differ, and no end of the bounds is there to say how far the truth may be away.
+        None if the units do not differ: nothing says how far the truth may be away.
     """
-    if len(units.sums) < 2:
-        return None
+    if len(units.sums) < _LEAST_RESAMPLED:
+        return jackknife_interval(units, Bounds(low=0.0), value=units.mean)
     rng = np.random.default_rng(seed)
     if len(units.sums) > _MOST_UNITS:
         order = rng.permutation(len(units.sums))
         place = np.empty_like(order)
         place[order] = np.arange(len(order)) % _MOST_UNITS
         units = units.merged(place, units.name)
-    value = units.mean if value is None else value
-    if units.error < 1e-12 * max(1.0, abs(value)) or value in (bounds.low, bounds.high):
-        return _without_spread(units, bounds, value)
-    n = len(units.sums)
-    here = np.array(units.mean)
+    if units.is_level:
+        return None
+    n, here = len(units.sums), units.mean
     means, errors = _resampled(units, rng)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = (bounds.stretched(means) - bounds.stretched(here)) / (bounds.slope(means) * errors)
+        t = np.log(means / here) * means / errors
     t = np.nan_to_num(t[~np.isnan(t)], posinf=1e6, neginf=-1e6)
-    tail = (1 - CONFIDENCE) / 2
-    least, most = np.quantile(t, [tail, 1 - tail])
-    centre, step = bounds.stretched(np.array(value)), bounds.slope(np.array(value)) * units.error
-    low, high = bounds.back(centre - np.array([most, least]) * step)
+    least, most = np.quantile(t, [1 - _TAIL, _TAIL])
+    low, high = here * np.exp(-np.array([most, least]) * units.error / here)
     method = f"bootstrap-t over {n} {units.name} (Efron & Tibshirani 1993){_of_heavy_tails(units)}"
     return Interval(float(low), float(high), CONFIDENCE, method)
+
+
+def jackknife_interval(units: Units, bounds: Bounds, *, value: float) -> Interval | None:
+    """For a metric that is no mean over rows: Student's t with the jackknife's standard error (J. W. Tukey, Annals of
+    Mathematical Statistics 29, 1958), on a scale on which the metric has no ends.
+
+    Pseudo-values are not resampled: how skewed they are follows from the metric's curvature near its bound, for which
+    the scale makes up already. ``python -m benchmarks.intervals`` measures it.
+
+    Args:
+        units: Jackknife pseudo-values.
+        bounds: Of the metric.
+        value: The metric's value.
+
+    Returns:
+        None if the units do not differ, or if the metric is at its bound.
+    """
+    from scipy.special import stdtrit
+
+    n = len(units.sums)
+    if n < 2 or units.is_level or value in (bounds.low, bounds.high):
+        return None
+    centre, slope = bounds.stretched(np.array(value)), bounds.slope(np.array(value))
+    reach = float(stdtrit(n - 1, _TAIL)) * slope * units.error
+    with np.errstate(over="ignore"):  # the end is then at the bound
+        low, high = bounds.back(np.array([centre - reach, centre + reach]))
+    return Interval(float(low), float(high), CONFIDENCE, f"jackknife over {n} {units.name} (Tukey 1958)")
+
+
+def bound_interval(rows: int, bounds: Bounds, *, value: float) -> Interval | None:
+    """Of a metric at one of its bounds: at most 3.7 in so many rows are otherwise (E. B. Wilson, JASA 22, 1927), each
+    by no more than the whole range.
+
+    Args:
+        rows: How many could have been otherwise.
+        bounds: Of the metric; None is returned unless it has both.
+        value: The bound that the metric has reached.
+    """
+    span = bounds.high - bounds.low
+    if not math.isfinite(span) or rows < 1:
+        return None
+    share = share_interval(Units(np.full(rows, (value - bounds.low) / span), np.ones(rows)))
+    low, high = bounds.low + span * share.low, bounds.low + span * share.high
+    return Interval(low, high, CONFIDENCE, f"{share.method}, as if {words.several(rows, 'row')} decided")
 
 
 def _resampled(units: Units, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -230,14 +278,3 @@ def _of_heavy_tails(units: Units) -> str:
     if largest < 5 * math.log(n) / n:
         return ""
     return f"; one of them makes up {largest:.0%} of it, so the tails are heavy and it covers less often"
-
-
-def _without_spread(units: Units, bounds: Bounds, value: float) -> Interval | None:
-    """Of units that are all alike: at most 3.7 in n may be otherwise, each by no more than the whole range."""
-    if not (math.isfinite(bounds.low) and math.isfinite(bounds.high)):
-        return None
-    span = bounds.high - bounds.low
-    n = len(units.sums)
-    share = share_interval(Units(np.full(n, (value - bounds.low) / span), np.ones(n)))
-    low, high = bounds.low + span * share.low, bounds.low + span * share.high
-    return Interval(low, high, CONFIDENCE, f"{share.method} over {n} {units.name}")

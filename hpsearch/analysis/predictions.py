@@ -34,6 +34,7 @@ class Predictions:
         time: Place of each row's time step; None if order does not matter, or in studies of hpsearch 0.2.
         parts: Number of the part of the rows that each row is in.
         left_out: Metric → its values without the rows of each part, for metrics that are no means over rows.
+        left_out_problem: What the user's code said when it failed on some of the rows; empty if it did not.
     """
 
     y_true: NDArray[np.generic]
@@ -44,6 +45,7 @@ class Predictions:
     time: NDArray[np.intp] | None = None
     parts: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
     left_out: Mapping[str, "LeftOut"] = field(default_factory=dict)
+    left_out_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

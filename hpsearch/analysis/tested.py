@@ -7,17 +7,28 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.analysis.intervals import Bounds, Interval, Units, in_blocks, mean_interval, share_interval, units_of
+from hpsearch.analysis.intervals import (
+    Bounds,
+    Interval,
+    Units,
+    bound_interval,
+    error_interval,
+    in_blocks,
+    jackknife_interval,
+    share_interval,
+    units_of,
+)
 from hpsearch.analysis.predictions import Predictions
 from hpsearch.analysis.statistics import Floats
-from hpsearch.core.row_values import row_values
+from hpsearch.core.facts import Task
+from hpsearch.core.row_values import class_numbers, row_values
 from hpsearch.core.seeds import derive
-from hpsearch.core.trial import Champion
 from hpsearch.ledger.record import StudyRecord
 
 _SHARES = re.compile(r"acc|auc|precision|recall|f1|f_?beta|f_?score|dice|io_?u|jaccard|specificity|sensitivity|brier")
 _BELOW_ONE = re.compile(r"r2|r_?squared|explained")
 _CORRELATIONS = re.compile(r"cosine|mcc|matthews|pearson|correlation|kappa")
+_QUANTILES = re.compile(r"median|percentile")
 _ERRORS = re.compile(r"loss|error|mae|mse|rmse|mape|entropy|deviance|distance|divergence")
 
 
@@ -37,7 +48,7 @@ def test_intervals(record: StudyRecord, predictions: Predictions | None) -> dict
     seed = derive(record.spec.seed, "test-interval")
     found = {}
     for metric, value in champion.test.items():
-        interval = _interval(champion, predictions, metric, seed) if math.isfinite(value) else None
+        interval = _interval(record, predictions, metric, value, seed) if math.isfinite(value) else None
         if interval is not None:
             found[metric] = interval
     return found
@@ -50,33 +61,59 @@ def _lacks_order(record: StudyRecord, predictions: Predictions) -> bool:
     return ordered and predictions.time is None and predictions.groups is None
 
 
-def _interval(champion: Champion, given: Predictions, metric: str, seed: int) -> Interval | None:
-    value = champion.test[metric]
+def _interval(record: StudyRecord, given: Predictions, metric: str, value: float, seed: int) -> Interval | None:
     rows = row_values(given.y_true, given.y_pred, metric, value)
     if rows is None:
-        return _from_left_out(given, metric, value, seed)
+        return _from_left_out(record, given, metric, value, seed)
     units = units_of(rows.values, groups=given.groups, time=given.time)
     if rows.is_share:
         return share_interval(units)
-    interval = mean_interval(units, Bounds(low=0.0), seed=seed)
+    interval = error_interval(units, seed=seed)
     if interval is None or not rows.root:
         return interval
     return Interval(math.sqrt(interval.low), math.sqrt(interval.high), interval.confidence, interval.method)
 
 
-def _from_left_out(given: Predictions, metric: str, value: float, seed: int) -> Interval | None:
-    """From the metric's values without some rows: jackknife pseudo-values stand for values of rows (B. Efron, "The
-    Jackknife, the Bootstrap and Other Resampling Plans", 1982; parts of unequal size: F. M. T. A. Busing and others,
-    Statistics and Computing 9, 1999).
+def _from_left_out(record: StudyRecord, given: Predictions, metric: str, value: float, seed: int) -> Interval | None:
+    """From the metric's values without some rows, with jackknife pseudo-values (B. Efron, "The Jackknife, the Bootstrap
+    and Other Resampling Plans", 1982; parts of unequal size: F. M. T. A. Busing and others, Statistics and Computing 9,
+    1999).
     """
     left = given.left_out.get(metric)
-    if left is None or not math.isclose(left.whole, value, rel_tol=1e-3, abs_tol=1e-4) or len(left.without) < 2:
+    if left is None or _QUANTILES.search(metric.lower()):  # a jackknife misses how much those vary (Efron 1982, 3.4)
+        return None
+    if not math.isclose(left.whole, value, rel_tol=1e-3, abs_tol=1e-4):
         return None
     units = units_from_left_out(left.whole, left.without, given.parts)
+    if len(units.sums) < 2:
+        return None
     if given.time is not None and given.groups is None:
         units = in_blocks(units)
-    values = [value, *left.without[np.isfinite(left.without)].tolist()]
-    return mean_interval(units, bounds_of(metric, values), seed=seed, value=value) if len(units.sums) > 1 else None
+    bounds = bounds_of(metric, [value, *left.without[np.isfinite(left.without)].tolist()])
+    reached = [end for end in (bounds.low, bounds.high) if math.isclose(value, end, abs_tol=1e-6)]
+    if reached:
+        is_classes = record.facts.data.task is not Task.REGRESSION and given.y_true.ndim <= 2
+        classes = class_numbers(given.y_true) if is_classes else None
+        rows = deciding_rows(classes, len(given.y_true), groups=given.groups)
+        return bound_interval(min(rows, len(units.sums)) if given.time is not None else rows, bounds, value=reached[0])
+    # Pseudo-values of a mean over rows are the values of the rows, and such a mean is their mean.
+    if bounds == Bounds(low=0.0) and math.isclose(units.mean, value, rel_tol=1e-3):
+        return error_interval(units, seed=seed)
+    return jackknife_interval(units, bounds, value=value)
+
+
+def deciding_rows(classes: NDArray[np.intp] | None, rows: int, *, groups: NDArray[np.intp] | None) -> int:
+    """How many rows or groups could have kept a metric, such as recall, from its bound: those of the rarest class.
+
+    Args:
+        classes: Class of each row; None of values.
+        rows: Number of rows.
+        groups: Group of each row.
+    """
+    place = np.arange(rows) if groups is None else groups
+    if classes is None:
+        return len(np.unique(place))
+    return min(len(np.unique(place[classes == one])) for one in np.unique(classes))
 
 
 def units_from_left_out(whole: float, without: Floats, parts: NDArray[np.intp]) -> Units:

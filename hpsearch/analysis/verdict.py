@@ -43,6 +43,8 @@ class VerdictInfo:
         test_metric: The test metric that matches the objective; empty if there is none.
         test_interval: Its interval; None without the champion's predictions.
         test_intervals: Interval of every test metric that has one.
+        interval_problem: Why others may have none or rest on fewer values: what a metric said when it failed on some of
+            the test rows; empty if none did.
         test_rows: Number of test rows; None if there are none.
         train_seconds: Training time of the refit; without a refit, of all the winner's folds.
         parameters: Number of weights.
@@ -74,6 +76,7 @@ class VerdictInfo:
     test_metric: str
     test_interval: Interval | None
     test_intervals: dict[str, Interval]
+    interval_problem: str
     test_rows: int | None
     train_seconds: float | None
     parameters: int | None
@@ -121,6 +124,7 @@ def verdict_info(
         test_metric=metric,
         test_interval=intervals.get(metric),
         test_intervals=intervals,
+        interval_problem=predictions.left_out_problem if predictions else "",
         test_rows=record.facts.data.test_rows or None,
         train_seconds=champion.seconds if champion else best.seconds if best else None,
         parameters=champion.parameters if champion else best.parameters if best else None,
@@ -246,10 +250,11 @@ def _tied(record: StudyRecord, ties: TiesInfo) -> str:
 
 
 def tied_words(ties: TiesInfo) -> str:
-    """How many trials are tied with the winner, and at which level, without a full stop."""
+    """How many trials are tied with the winner, and what that promises, without a full stop."""
     others = len(ties.tied) - 1
     who = words.several(others, "other trial") if others else "No other trial"
-    return f"{who} {'are' if others > 1 else 'is'} statistically tied with it (family-wise level {ties.level:.0%})"
+    promise = f"at most {ties.level:.0%} of studies miss the truly best trial"
+    return f"{who} {'are' if others > 1 else 'is'} statistically tied with it ({promise})"
 
 
 def _too_few(record: StudyRecord, ties: TiesInfo) -> list[str]:

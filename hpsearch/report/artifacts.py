@@ -90,6 +90,7 @@ def _predictions(path: Path) -> Predictions:
             time=file.get("time"),
             parts=file.get("parts", np.empty(0, dtype=np.intp)),
             left_out=left_out,
+            left_out_problem=str(file.get("left_out_problem", "")),
         )
 
 

@@ -55,6 +55,8 @@ def _winner(content: Content) -> list[str]:
         (f"test {name}", _with_interval(value, verdict.test_intervals.get(name)))
         for name, value in verdict.test.items()
     ]
+    if verdict.interval_problem:
+        values.append(("a metric failed on some of the test rows", verdict.interval_problem))
     if verdict.parameters is not None:
         values.append(("parameters", words.whole(verdict.parameters)))
     if verdict.size_bytes is not None:

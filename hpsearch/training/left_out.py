@@ -4,12 +4,13 @@ Keras computes them, so a metric of the user's own gets an interval like any oth
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.core.foreign import said
 from hpsearch.data.dataset import Array, Part
 from hpsearch.training.engines.whole import loss_of, metrics_of
 
@@ -59,16 +60,20 @@ def left_out(
         predicted: The model's output for them.
         parts: See :func:`parts_of`.
         scores: The metrics to store. One that Keras does not compute alike from stored predictions is left out.
+
+    Returns:
+        If the user's code has failed on some of the rows, also why; empty if there is nothing to store.
     """
-    whole = _values(model, y, predicted)
+    problems: list[str] = []
+    whole = _values(model, y, predicted, scores, problems)
     names = [name for name, value in scores.items() if math.isclose(whole.get(name, math.nan), value, rel_tol=1e-3)]
     if not names:
-        return {}
+        return _told(problems)
     without = []
     for part in range(int(parts.max()) + 1):
-        found = _values(model, y[parts != part], predicted[parts != part])
+        found = _values(model, y[parts != part], predicted[parts != part], names, problems)
         without.append([found.get(name, math.nan) for name in names])
-    return {
+    return _told(problems) | {
         "parts": parts,
         "left_out_names": np.array(names),
         "left_out_whole": np.array([whole[name] for name in names]),
@@ -76,8 +81,23 @@ def left_out(
     }
 
 
-def _values(model: "keras.Model", y: Array, predicted: Array) -> dict[str, float]:
+def _told(problems: list[str]) -> dict[str, Array]:
+    return {"left_out_problem": np.array(problems[0])} if problems else {}
+
+
+def _values(
+    model: "keras.Model", y: Array, predicted: Array, wanted: Collection[str], problems: list[str]
+) -> dict[str, float]:
+    """Metrics of these rows; `problems` gets what went wrong. Loss and metrics do not share their failures."""
+    found: dict[str, float] = {}
     try:
-        return {**metrics_of(model, y, predicted), "loss": loss_of(model, y, predicted)}
-    except Exception:  # the user's metrics may fail on fewer rows, and then have no interval
-        return {}
+        if any(name != "loss" for name in wanted):
+            found |= metrics_of(model, y, predicted)
+    except Exception as error:  # the user's code, which may not take fewer rows
+        problems.append(said(error))
+    try:
+        if "loss" in wanted:
+            found["loss"] = loss_of(model, y, predicted)
+    except Exception as error:  # likewise
+        problems.append(said(error))
+    return found

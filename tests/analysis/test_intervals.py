@@ -4,8 +4,8 @@ room for a fresh seed."""
 import numpy as np
 import pytest
 
-from hpsearch.analysis.intervals import Bounds, Units, mean_interval, share_interval, units_of
-from hpsearch.analysis.tested import bounds_of
+from hpsearch.analysis.intervals import Bounds, error_interval, jackknife_interval, share_interval, units_of
+from hpsearch.analysis.tested import bounds_of, deciding_rows
 
 RNG = np.random.default_rng(12)
 
@@ -53,8 +53,8 @@ def test_neighbours_in_time_are_drawn_together():
             series[i] = 0.7 * series[i - 1] + np.sqrt(1 - 0.49) * series[i]
         shuffled = RNG.permutation(300)  # the rows need not come in order
         values = (series**2)[shuffled]
-        single.append(mean_interval(rows(values), Bounds(low=0.0), seed=1))
-        blocks.append(mean_interval(units_of(values, groups=None, time=shuffled), Bounds(low=0.0), seed=1))
+        single.append(error_interval(rows(values), seed=1))
+        blocks.append(error_interval(units_of(values, groups=None, time=shuffled), seed=1))
     assert coverage(single, 1.0) < 0.87
     assert coverage(blocks, 1.0) >= 0.89
 
@@ -63,7 +63,7 @@ def test_skewed_errors_are_covered_better_than_by_percentiles():
     found, percentiles = [], 0
     for seed in range(200):
         values = RNG.laplace(size=40) ** 2
-        found.append(mean_interval(rows(values), Bounds(low=0.0), seed=seed))
+        found.append(error_interval(rows(values), seed=seed))
         means = values[RNG.integers(0, 40, (500, 40))].mean(axis=1)
         percentiles += np.quantile(means, 0.025) <= 2.0 <= np.quantile(means, 0.975)
     assert coverage(found, 2.0) >= 0.88 > percentiles / 200
@@ -86,22 +86,35 @@ def test_bounds_are_told_by_the_name_if_the_values_fit(metric, values, bounds):
     assert bounds_of(metric, values) == bounds
 
 
-@pytest.mark.parametrize("bounds", [Bounds(0.0, 1.0), Bounds(-1.0, 1.0), Bounds(high=1.0), Bounds(low=0.0)])
+@pytest.mark.parametrize("bounds", [Bounds(0.0, 1.0), Bounds(-1.0, 1.0), Bounds(high=1.0), Bounds(low=0.0), Bounds()])
 def test_bounded_metrics_stay_in_bounds(bounds):
-    for seed in range(20):
-        values = np.clip(RNG.beta(8, 1, size=12), 0.01, 0.999)
-        one = mean_interval(rows(values), bounds, seed=seed)
+    for _ in range(20):
+        values = np.clip(RNG.beta(8, 1, size=4), 0.01, 0.999)
+        one = jackknife_interval(rows(values), bounds, value=values.mean())
         assert bounds.low <= one.low < values.mean() < one.high <= bounds.high
 
 
-def test_a_metric_at_its_bound_has_a_width_and_equal_errors_have_no_interval():
-    perfect = mean_interval(Units(np.ones(50), np.ones(50)), Bounds(0.0, 1.0), seed=1)
-    assert (0.9 < perfect.low < 0.95, perfect.high) == (True, 1.0)
-    assert mean_interval(rows(np.zeros(50)), Bounds(low=0.0), seed=1) is None
-    assert mean_interval(rows([0.3]), Bounds(low=0.0), seed=1) is None
+def test_equal_errors_and_single_rows_have_no_interval():
+    for values in (np.zeros(50), np.full(50, 0.2), np.zeros(3), [0.3]):
+        assert error_interval(rows(values), seed=1) is None
+    assert jackknife_interval(rows(np.ones(9)), Bounds(0.0, 1.0), value=1.0) is None
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 8])
+def test_few_units_have_wide_intervals_with_ends(n):
+    found = [error_interval(rows(RNG.exponential(size=n)), seed=seed) for seed in range(200)]
+    assert all(0 <= one.low < one.high < np.inf for one in found)
+    assert coverage(found, 1.0) >= 0.80
+
+
+def test_rows_of_the_rarest_class_decide_how_far_a_metric_at_its_bound_may_be_away():
+    classes, groups = np.array([0] * 30 + [1] * 6), np.arange(36) // 3
+    assert deciding_rows(classes, 36, groups=None) == 6
+    assert deciding_rows(classes, 36, groups=groups) == 2
+    assert deciding_rows(None, 36, groups=groups) == 12
 
 
 def test_many_rows_are_put_together():
     values = RNG.exponential(size=200_000)
-    one = mean_interval(rows(values), Bounds(low=0.0), seed=1)
+    one = error_interval(rows(values), seed=1)
     assert one.high - one.low == pytest.approx(2 * 1.96 / np.sqrt(200_000), rel=0.15)

@@ -86,6 +86,44 @@ def test_metrics_that_are_no_means_have_intervals_from_what_is_left_out():
     assert intervals_of(champion_with(auc=0.6), given) == {}, "left out of another model's predictions"
 
 
+def auc(truth, said):
+    return (said[truth == 1][:, None] > said[truth == 0]).mean()
+
+
+def f1(truth, said):
+    return 2 * (said[truth == 1] > 0).sum() / ((said > 0).sum() + truth.sum())
+
+
+def recall(truth, said):
+    return (said[truth == 1] > 0).mean()
+
+
+@pytest.mark.parametrize(("score", "true"), [(auc, 0.8711), (f1, 0.748), (recall, 0.788)])
+def test_metrics_that_are_no_means_are_covered_on_few_rows(score, true):
+    """Resampled pseudo-values covered the AUC of 36 rows in 83 % of tests, and a recall at 1 in half of them."""
+    rng, covered, record = np.random.default_rng(3), [], champion_with(accuracy=0.5)
+    every = np.arange(36)
+    for _ in range(150):
+        truth = (rng.random(36) < 0.4).astype(int)
+        said = rng.normal(size=36) + 1.6 * (truth - 0.5)
+        without = np.array([score(truth[every != row], said[every != row]) for row in every])
+        left = {score.__name__: analysis.LeftOut(float(score(truth, said)), without)}
+        given = analysis.Predictions(truth, said, every, parts=every, left_out=left)
+        champion = replace(record.champion, test={score.__name__: left[score.__name__].whole})
+        one = intervals_of(replace(record, champion=champion), given)[score.__name__]
+        assert 0 <= one.low < one.high <= 1
+        covered.append(one.low <= true <= one.high)
+    assert np.mean(covered) >= 0.91
+
+
+def test_a_metric_at_its_bound_has_a_width_and_a_median_no_interval():
+    perfect = analysis.LeftOut(1.0, np.ones(100))
+    given = replace(GIVEN, parts=np.arange(359) % 100, left_out={"auc": perfect, "median_error": perfect})
+    found = intervals_of(champion_with(auc=0.9999999, median_error=1.0), given)
+    assert set(found) == {"auc"}
+    assert (0.8 < found["auc"].low < 0.9, found["auc"].high) == (True, 1.0)
+
+
 def test_rows_that_depend_on_each_other_need_their_groups():
     record = champion_with(accuracy=ACCURACY)
     data = record.spec.data.model_copy(update={"group": "patient"})

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +104,11 @@ import keras
 def half_right(y_true, y_pred):
     return keras.ops.mean(keras.ops.cast(keras.ops.abs(y_true - y_pred) < 0.5, "float32")) / 2
 
+def not_of_55_rows(y_true, y_pred):
+    if y_true.shape[0] == 55:  # the test part without one of its 12 groups
+        raise ValueError("one group is missing")
+    return keras.ops.mean(y_pred)
+
 def build(hp, data):
     inputs = {"x": keras.Input((), name="x")}
     hidden = keras.layers.Dense(4, activation="tanh")(keras.ops.expand_dims(inputs["x"], -1))
@@ -138,3 +144,15 @@ def test_every_metric_of_the_test_gets_an_interval(tmp_path: Path, monkeypatch) 
     assert "12 groups" in found["accuracy"].method
     assert len(predictions.left_out["auc"].without) == 12
     assert (tmp_path / "study" / "predictions.npz").stat().st_size < 20_000
+    assert not predictions.left_out_problem
+
+    # A metric that fails on fewer rows takes its like along, but not the loss, and says why.
+    (tmp_path / "patients.py").write_text(PATIENTS.replace("half_right]", "half_right, not_of_55_rows]"))
+    sys.modules.pop("patients")
+    champion = Worker(spec).refit(RefitOrder(0, {"units": 4}, 3, tmp_path / "failing"))
+    record = replace(record, champion=champion)
+    predictions = load_artifacts(record, tmp_path / "failing").predictions
+    assert set(analysis.test_intervals(record, predictions)) == {"accuracy", "loss"}
+    verdict = analysis.verdict_info(record, predictions=predictions)
+    assert verdict.interval_problem.startswith("ValueError: one group is missing (")
+    assert verdict.interval_problem.endswith("patients.py, line 9)")

@@ -12,7 +12,11 @@ from hpsearch.ledger.record import StudyRecord
 
 @dataclass(frozen=True, slots=True)
 class TrialSummary:
-    """One trial without its curves; see :class:`~hpsearch.core.trial.Trial`."""
+    """One trial without its curves; see :class:`~hpsearch.core.trial.Trial`.
+
+    Attributes:
+        scored_folds: Number of the fold of each fold score.
+    """
 
     study: str
     trial: int
@@ -20,6 +24,7 @@ class TrialSummary:
     score: float | None
     std: float | None
     fold_scores: tuple[float, ...]
+    scored_folds: tuple[int, ...]
     epoch: int | None
     parameters: int | None
     seconds: float
@@ -126,6 +131,7 @@ def trial_summary(record: StudyRecord, trial: Trial) -> TrialSummary:
         score=trial.score,
         std=trial.std,
         fold_scores=trial.fold_scores,
+        scored_folds=tuple(trial.scores_by_fold(record.objective.metric)),
         epoch=trial.epoch,
         parameters=trial.parameters,
         seconds=trial.seconds,

@@ -236,7 +236,9 @@ def _folds(rising: Floats, gain: float, epoch: int, scored: Sequence[int]) -> li
 
 
 def _jumps(mean: Floats, gain: float) -> list[str]:
+    """Whether the second half goes up and down by a tenth of the gain: a curve that only bends does not jump."""
     steps = np.diff(mean[len(mean) // 2 :])
-    if gain > 0 and len(steps) >= 4 and np.abs(steps - steps.mean()).mean() > 0.1 * gain:
+    turns = int((np.sign(steps[1:]) * np.sign(steps[:-1]) < 0).sum())
+    if gain > 0 and len(steps) >= 4 and turns >= 2 and np.abs(steps - steps.mean()).mean() > 0.1 * gain:
         return ["It jumps from epoch to epoch: a lower learning rate or a larger batch size may help."]
     return []

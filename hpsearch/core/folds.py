@@ -241,9 +241,11 @@ def _check(method: Method, rows: RowTraits, folds: int) -> None:
             )
         if (n_groups := len(np.unique(rows.groups))) < folds:
             raise DataError(
-                f"{n_groups} group{'s' if n_groups != 1 else ''} cannot be split into {folds} folds",
+                f"the rows to search on have {n_groups} group{'s' if n_groups != 1 else ''}, which cannot be split "
+                f"into {folds} folds",
                 code="too-few-groups",
-                hint="lower [validation] folds, or use data with more groups",
+                hint="lower [validation] folds, or [data] test_fraction, which keeps whole groups for the test; or use "
+                "data with more groups",
                 groups=n_groups,
                 folds=folds,
             )

@@ -10,6 +10,7 @@ import numpy as np
 from hpsearch.core.foreign import errors_as, said
 from hpsearch.core.user_code import load_object
 from hpsearch.core.words import first_line
+from hpsearch.data.csv_files import lossy_columns
 from hpsearch.data.dataset import Array, Features
 from hpsearch.data.files import check_parts
 from hpsearch.data.loaded import Loaded
@@ -133,7 +134,21 @@ def _pandas(source: str, what: str, frame: object) -> "pd.DataFrame":
 
     with errors_as(explain):
         converted: pd.DataFrame = convert()
-    return converted
+        exact = {name: _whole_numbers(frame, name) for name in lossy_columns(converted)}
+    return converted.assign(**{name: column for name, column in exact.items() if column is not None})
+
+
+def _whole_numbers(frame: object, name: str) -> "pd.Series[int] | None":
+    """A column of whole numbers with gaps as the other library holds it: pandas makes rounded floats of them."""
+    import pandas as pd
+
+    column = frame[name]  # type: ignore[index]
+    to_list = getattr(column, "to_list", None) or getattr(column, "to_pylist", None)
+    cells = to_list() if to_list is not None else []
+    if not cells or not all(cell is None or type(cell) is int for cell in cells):
+        return None
+    largest = max(cell for cell in cells if cell is not None)
+    return pd.Series(cells, dtype="UInt64" if largest >= 2**63 else "Int64")
 
 
 def _frame(source: str, what: str, x: object) -> "pd.DataFrame":

@@ -125,7 +125,9 @@ def plot(series: Sequence[Sequence[float]], *, n_epochs: int, width: int = 60, h
 def trial(summary: analysis.TrialSummary) -> RenderableType:
     """One trial: state, score, fold scores, config."""
     table = Table.grid(padding=(0, 2))
-    folds = "  ".join(words.number(value) for value in summary.fold_scores)
+    scored = list(zip(summary.scored_folds, summary.fold_scores, strict=False))
+    are_all = [fold for fold, _ in scored] == list(range(len(scored)))
+    folds = "  ".join(words.number(value) + ("" if are_all else f" (fold {fold})") for fold, value in scored)
     values = {
         "state": summary.state,
         "score": words.score(summary.score, summary.std),

@@ -160,9 +160,13 @@ def _undefined(metric: str, found: Undefined, n_folds: int) -> str:
     folds = f"fold{'s' * (len(found.folds) > 1)} {listed(found.folds, most=10)}"
     rest = n_folds - len(found.folds)
     if rest:
+        one = len(found.folds) == 1
+        left_out = (
+            f"{folds} {'validates' if one else 'validate'} on {found.reason} and {'is' if one else 'are'} left out"
+        )
         counted = f"the score is the mean of the other {rest}" if rest > 1 else "one fold alone makes the score"
         said = f"; {counted}" if found.metric == metric else ""
-        return f"{found.metric} has no value in {folds}, with {found.reason} to validate on: left out{said}"
+        return f"{found.metric} has no value in some folds: {left_out}{said}"
     if found.metric != metric:
         return f"{found.metric} has no value in any fold, with {found.reason} to validate on"
     raise DataError(

@@ -88,6 +88,8 @@ def test_folds_that_differ_widely():
 
 def test_jumps_from_epoch_to_epoch():
     assert reading(lambda e, f: saturating(e, f) + 0.2 * (e % 2))[-1].startswith("It jumps from epoch to epoch")
+    bends = reading(lambda e, f: 0.5 + 0.04 * max(0, e - 6) ** 2)
+    assert not any("jumps" in sentence for sentence in bends), "a smooth curve does not jump"
 
 
 def test_bands_are_the_folds_own_spread():

@@ -201,6 +201,9 @@ def test_tables_of_other_libraries(tmp_path, load):
     dataset = load("arrow_tables:load", target="y")
     assert [column.kind for column in dataset.columns] == ["number", "category"]
     assert dataset.task is Task.REGRESSION
+    large = [2**60 + 3 * i for i in range(5)]
+    importlib.import_module("arrow_tables").table = pa.table({"x": [*large, None], "y": HALVES})
+    assert np.diff(load("arrow_tables:load", target="y").train.x["x"])[:4].tolist() == [3] * 4
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.uint32, "UInt64", "uint32[pyarrow]"])

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from hpsearch import analysis
 from hpsearch.core.events import EpochFinished
@@ -11,6 +12,7 @@ from hpsearch.core.facts import Baseline, Undefined
 from hpsearch.core.trial import TrialState
 from hpsearch.errors import DataError
 from hpsearch.ledger.store import Ledger
+from hpsearch.report import terminal
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.preparation import _undefined
 from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
@@ -57,6 +59,10 @@ def test_statistics_and_views_count_three_folds(searched) -> None:
     assert {"fold_0/score", "fold_2/score", "fold_4/score"} <= keys
     assert "fold_1/score" not in keys
     assert analysis.curves_info(searched).trials[0].curves["val_accuracy"].mean
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(terminal.trial(analysis.trial_summary(searched, best)))
+    assert [fold in captured.get() for fold in ("(fold 0)", "(fold 1)", "(fold 4)")] == [True, False, True]
 
 
 def test_the_monitor_compares_as_soon_as_the_folds_with_a_value_have_an_epoch() -> None:
@@ -97,10 +103,10 @@ def test_the_verdict_compares_with_a_model_that_always_says_the_same(tmp_path: P
 def test_a_note_names_the_folds_and_an_objective_without_any_value_does_not_start() -> None:
     (some,) = LEFT_OUT
     assert _undefined("val_accuracy", some, 5) == (
-        "val_accuracy has no value in folds 1, 3, with rows of class 'a' only to validate on: left out; the score is "
-        "the mean of the other 3"
+        "val_accuracy has no value in some folds: folds 1, 3 validate on rows of class 'a' only and are left out; the "
+        "score is the mean of the other 3"
     )
-    assert _undefined("val_loss", some, 5).endswith("left out")
+    assert _undefined("val_loss", some, 5).endswith("only and are left out")
     with pytest.raises(DataError) as caught:
         _undefined("val_accuracy", some, 2)
     assert caught.value.code == "data.undefined-metric"

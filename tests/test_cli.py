@@ -217,35 +217,81 @@ def test_a_changed_or_deleted_champion_is_noticed(finished: Path, tmp_path: Path
     assert "models:/flowers/1" in done.stderr
 
 
-def test_kill_9_of_a_real_study_loses_no_finished_fold_and_changes_no_number(finished: Path, tmp_path: Path) -> None:
-    write_study(tmp_path, "flowers")
+LATE = """
+import keras
+
+def build(hp):
+    width = 8
+    if round(100 * hp.Float("threshold", 0.0, 1.0)) % 10 == 9:
+        width = hp.Int("width", 4, 16)
+    layers = [keras.layers.Dense(width, activation="relu"), keras.layers.Dense(3, activation="softmax")]
+    model = keras.Sequential(layers)
+    optimizer = hp.Choice("optimizer", ["sgd", "adam"])
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+"""
+
+
+def write_late(folder: Path) -> None:
+    """A study of code that asks for `width` in one of ten configs, here first in trial 2."""
+    (folder / "late.py").write_text(LATE)
+    text = write_study(folder, "late", trials=5, epochs=1).read_text()
+    head, _, rest = text.partition("[model]")
+    objective = rest.partition("[objective]")[2].replace('tuner = "optuna"\nalgorithm = "tpe"', 'algorithm = "random"')
+    model = '[model]\nbuild = "late:build"\n[space]\nbatch_size = 32\nepochs = 1\n[objective]'
+    (folder / "late.toml").write_text(head.replace("folds = 3", "folds = 2") + model + objective)
+
+
+def killed(name: str, after: str, folder: Path) -> dict[str, object]:
+    """Run a study until a line of its progress has some words, and die as by ``kill -9``; its row of the list."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "hpsearch", "run", "flowers.toml"],
-        cwd=tmp_path,
+        [sys.executable, "-m", "hpsearch", "run", f"{name}.toml"],
+        cwd=folder,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
     )
     for line in process.stderr:
-        if "✓ t001" in line:
+        if after in line:
             break
     time.sleep(1.0)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    (row,) = json.loads(ok("list", "--json", folder=tmp_path))
-    assert row["complete"] >= 2
+    (row,) = json.loads(ok("list", "--json", folder=folder))
     assert row["state"] == "interrupted"
+    return row
+
+
+def leaderboard_without_times(info: dict) -> list[dict]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in info["leaderboard"]["rows"]]
+
+
+def test_kill_9_of_a_real_study_loses_no_finished_fold_and_changes_no_number(finished: Path, tmp_path: Path) -> None:
+    write_study(tmp_path, "flowers")
+    row = killed("flowers", "✓ t001", tmp_path)
+    assert row["complete"] >= 2
     resumed = hpsearch("resume", "flowers", "--json", folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert f"continuing after {row['complete']} finished trials" in resumed.stderr
     whole = json.loads(ok("show", "flowers", "--json", folder=finished))
     mine = json.loads(resumed.stdout)
-    timeless = [
-        [{key: value for key, value in one.items() if key != "seconds"} for one in info["leaderboard"]["rows"]]
-        for info in (whole, mine)
-    ]
-    assert timeless[0] == timeless[1]
+    assert leaderboard_without_times(mine) == leaderboard_without_times(whole)
     assert mine["verdict"]["test"] == whole["verdict"]["test"]
+
+
+def test_kill_9_of_a_study_whose_space_has_grown_changes_no_number(tmp_path: Path) -> None:
+    folders = [tmp_path / "whole", tmp_path / "killed"]
+    for folder in folders:
+        folder.mkdir()
+        write_late(folder)
+    whole = hpsearch("run", "late.toml", "--json", folder=folders[0])
+    assert "trial 2: the code asks for width, now part of the space" in whole.stderr
+    killed("late", "✓ t002", folders[1])
+    resumed = hpsearch("resume", "late", "--json", folder=folders[1])
+    assert resumed.returncode == 0, resumed.stderr
+    mine, wanted = (leaderboard_without_times(json.loads(done.stdout)) for done in (resumed, whole))
+    assert mine == wanted
+    assert {row["trial"]: row["config"].get("width") for row in mine}[2] is not None
 
 
 def test_ctrl_c_keeps_finished_folds_and_says_how_to_continue(tmp_path: Path) -> None:

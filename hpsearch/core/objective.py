@@ -41,7 +41,8 @@ class Objective:
                 f"overfit; val_{self.metric} is measured on the validation rows"
             )
         name = self.metric.removeprefix("val_")
-        usual = "maximize" if _GROWS.search(name) else "minimize" if _SHRINKS.search(name) else self.direction
+        grows = _GROWS.search(name) or name.startswith("neg_")
+        usual = "maximize" if grows else "minimize" if _SHRINKS.search(name) else self.direction
         if usual != self.direction:
             found.append(
                 f'objective: a metric named {self.metric} usually has direction = "{usual}"; with '

@@ -101,7 +101,7 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStu
     make_tuner(spec.search.tuner, spec.search.algorithm, tuner_settings(spec, space)).close()
     make_pruner(spec.pruning, spec.make_objective(), validation_ratio=data.validation_ratio)
     rehearsal = executor.call(WorkerProtocol.rehearse, smallest_config(space))
-    metric = spec.objective.metric
+    metric = spec.objective.curve
     if metric not in rehearsal.metrics:
         raise SpecError(
             f"objective.metric: the model records no {metric!r}{did_you_mean(metric, rehearsal.metrics)}; "

@@ -146,9 +146,24 @@ class ModelSection(BaseModel):
 class ObjectiveSection(_Section):
     """What the search optimises."""
 
-    metric: str = Field(description='name of a curve, such as "val_accuracy" or "val_mae"')
+    metric: str = Field(
+        description='name of a curve, such as "val_accuracy"; "sklearn:roc_auc" or another of scikit-learn\'s scorers; '
+        'or "package.module:function" of targets and predictions'
+    )
     direction: Literal["minimize", "maximize"] = Field(description="whether lower or higher is better")
     epoch: Literal["best", "last"] = Field("best", description="epoch of the mean curve that gives the score")
+
+    @field_validator("metric")
+    @classmethod
+    def _shape(cls, value: str, info: ValidationInfo) -> str:
+        if ":" in value and not re.fullmatch(r"[\w.]+:\w+", value) and info.context != READ_BACK:
+            raise RuleError('must look like "sklearn:roc_auc" or "package.module:function"', "bad-address")
+        return value
+
+    @property
+    def curve(self) -> str:
+        """The curve that the metric is read from."""
+        return f"val_{self.metric.partition(':')[2]}" if ":" in self.metric else self.metric
 
 
 class SearchSection(_Section):
@@ -385,4 +400,4 @@ class StudySpec(_Section):
 
     def make_objective(self) -> Objective:
         """The objective that the search uses."""
-        return Objective(self.objective.metric, self.objective.direction, self.objective.epoch)
+        return Objective(self.objective.curve, self.objective.direction, self.objective.epoch)

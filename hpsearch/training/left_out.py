@@ -4,7 +4,8 @@ Keras computes them, so a metric of the user's own gets an interval like any oth
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,9 +14,13 @@ from numpy.typing import NDArray
 from hpsearch.core.foreign import said
 from hpsearch.data.dataset import Array, Part
 from hpsearch.training.engines.whole import loss_of, metrics_of
+from hpsearch.training.scorers import Scorer
 
 if TYPE_CHECKING:
     import keras
+
+Measure = Callable[[Array, Array], dict[str, float]]
+"""Of targets and predictions: metrics by name."""
 
 _PARTS = 100
 """Parts of the rows, each left out once. More would take longer, and tell hardly more."""
@@ -50,7 +55,13 @@ def parts_of(test: Part, time: Array | None, size: int, *, seed: int) -> NDArray
 
 
 def left_out(
-    model: "keras.Model", y: Array, predicted: Array, parts: NDArray[np.int32], scores: Mapping[str, float]
+    model: "keras.Model",
+    y: Array,
+    predicted: Array,
+    parts: NDArray[np.int32],
+    scores: Mapping[str, float],
+    *,
+    scorer: Scorer | None = None,
 ) -> dict[str, Array]:
     """The arrays to store: metrics' names, their values over all rows, and with each part left out.
 
@@ -60,18 +71,19 @@ def left_out(
         predicted: The model's output for them.
         parts: See :func:`parts_of`.
         scores: The metrics to store. One that Keras does not compute alike from stored predictions is left out.
+        scorer: Computes one of them.
 
     Returns:
         If the user's code has failed on some of the rows, also why; empty if there is nothing to store.
     """
     problems: list[str] = []
-    whole = _values(model, y, predicted, scores, problems)
+    whole = _values(_measures(model, scores, scorer), y, predicted, problems)
     names = [name for name, value in scores.items() if math.isclose(whole.get(name, math.nan), value, rel_tol=1e-3)]
     if not names:
         return _told(problems)
-    without = []
+    without, measures = [], tuple(_measures(model, names, scorer))
     for part in range(int(parts.max()) + 1):
-        found = _values(model, y[parts != part], predicted[parts != part], names, problems)
+        found = _values(measures, y[parts != part], predicted[parts != part], problems)
         without.append([found.get(name, math.nan) for name in names])
     return _told(problems) | {
         "parts": parts,
@@ -85,19 +97,22 @@ def _told(problems: list[str]) -> dict[str, Array]:
     return {"left_out_problem": np.array(problems[0])} if problems else {}
 
 
-def _values(
-    model: "keras.Model", y: Array, predicted: Array, wanted: Collection[str], problems: list[str]
-) -> dict[str, float]:
-    """Metrics of these rows; `problems` gets what went wrong. Loss and metrics do not share their failures."""
+def _measures(model: "keras.Model", wanted: Collection[str], scorer: Scorer | None) -> Iterator[Measure]:
+    """What the wanted metrics are computed by: each on its own, for they do not share their failures."""
+    if set(wanted) - {"loss", scorer.name if scorer else "loss"}:
+        yield partial(metrics_of, model)
+    if "loss" in wanted:
+        yield lambda y, predicted: {"loss": loss_of(model, y, predicted)}
+    if scorer is not None and scorer.name in wanted:
+        yield lambda y, predicted: {scorer.name: scorer(y, predicted)}
+
+
+def _values(measures: Iterable[Measure], y: Array, predicted: Array, problems: list[str]) -> dict[str, float]:
+    """Metrics of these rows; `problems` gets what went wrong."""
     found: dict[str, float] = {}
-    try:
-        if any(name != "loss" for name in wanted):
-            found |= metrics_of(model, y, predicted)
-    except Exception as error:  # the user's code, which may not take fewer rows
-        problems.append(said(error))
-    try:
-        if "loss" in wanted:
-            found["loss"] = loss_of(model, y, predicted)
-    except Exception as error:  # likewise
-        problems.append(said(error))
+    for measure in measures:
+        try:
+            found |= measure(y, predicted)
+        except Exception as error:  # the user's code, which may not take fewer rows
+            problems.append(said(error))
     return found

@@ -18,6 +18,7 @@ from hpsearch.spec import StudySpec
 from hpsearch.spec.assembly import given_names, steered
 from hpsearch.spec.families import FAMILIES
 from hpsearch.training.environment import set_up_keras
+from hpsearch.training.scorers import Scorer, scorer_of
 
 if TYPE_CHECKING:
     import keras
@@ -73,6 +74,15 @@ class Problem:
 
         set_up_keras()
         return ModelBuilder.of(self.spec)
+
+    @cached_property
+    def scorer(self) -> Scorer | None:
+        """What the objective computes from predictions; None if it is one of the model's own metrics.
+
+        Raises:
+            SpecError: There is no such scorer or function.
+        """
+        return scorer_of(self.spec, self.dataset)
 
     @property
     def is_predictable(self) -> bool:

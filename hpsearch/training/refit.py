@@ -100,7 +100,7 @@ def _test(model: "keras.Model", problem: Problem, folder: Path) -> dict[str, flo
     if test is None:
         return {}
     scores = model.evaluate(test.x, test.y, batch_size=_BATCH, verbose=0, return_dict=True)
-    scores = over_all_rows(model, test, scores, batch=_BATCH)
+    scores = over_all_rows(model, test, scores, batch=_BATCH, scorer=problem.scorer)
     predicted = np.asarray(model.predict(test.x, batch_size=_BATCH, verbose=0))
     nothing = without_value(Stand(problem, model, predicted[:8]), test.y)
     output = predicted
@@ -132,7 +132,7 @@ def _for_intervals(
     if not others:
         return arrays
     parts = parts_of(test, time, output.size, seed=derive(problem.spec.seed, "left-out"))
-    return arrays | left_out(model, test.y, output, parts, others)
+    return arrays | left_out(model, test.y, output, parts, others, scorer=problem.scorer)
 
 
 def _worst_images(test: Part, predicted: NDArray[np.floating], task: Task) -> dict[str, Array]:

@@ -1,5 +1,6 @@
 """Try a study's model once, before anything is written."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,9 @@ from hpsearch.training.untrained import Stand, baseline, doubts_about_baseline, 
 
 if TYPE_CHECKING:
     import keras
+
+_SCORED = 1000
+"""Rows that the study's scorer is tried on at most."""
 
 
 def rehearse(problem: Problem, config: Config) -> Rehearsal:
@@ -43,9 +47,9 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
     with errors_as(cannot_evaluate):
         values = model.evaluate(few.x, few.y, batch_size=len(rows), verbose=0, return_dict=True)
     check_keeping(model, problem, config, few.x, seed=seed)
-    names = tuple(values)
-    curves = (*names, *(f"val_{name}" for name in names))
     stand = Stand(problem, model, model.predict(few.x, batch_size=len(rows), verbose=0))
+    names = tuple(values)
+    curves = (*names, *(f"val_{name}" for name in names), *_scored(problem, model, names))
     objective = problem.spec.make_objective()
     undefined = undefined_metrics(stand)
     left_out = next((one.folds for one in undefined if one.metric == objective.metric), ())
@@ -61,6 +65,24 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
             *_averaged(model),
         ),
     )
+
+
+def _scored(problem: Problem, model: "keras.Model", recorded: Collection[str]) -> tuple[str, ...]:
+    """The curve of the study's scorer, which must be able to score what the model predicts."""
+    scorer = problem.scorer
+    if scorer is None:
+        return ()
+    if scorer.name in recorded:
+        raise ModelError(
+            f"objective.metric = {scorer.address!r} has the name of one of the model's own metrics, {scorer.name!r}",
+            code="name-taken",
+            hint=f'use metric = "val_{scorer.name}" for the model\'s; or rename that one',
+            name=scorer.name,
+        )
+    part = problem.dataset.train
+    every = part.take(np.arange(min(len(part), _SCORED)))
+    scorer(every.y, model.predict(every.x, batch_size=256, verbose=0))
+    return (f"val_{scorer.name}",)
 
 
 def _averaged(model: "keras.Model") -> tuple[str, ...]:

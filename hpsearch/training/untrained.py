@@ -18,6 +18,7 @@ from hpsearch.core.foreign import said
 from hpsearch.core.objective import Objective
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
+from hpsearch.errors import ModelError
 from hpsearch.training.problem import Problem
 
 if TYPE_CHECKING:
@@ -89,6 +90,11 @@ class Stand:
             found["loss"] = loss_of(self.model, y, predicted) - penalties
         except Exception as error:  # nor may the user's loss
             self.raised.append(error)
+        if (scorer := self.problem.scorer) is not None:
+            try:
+                found[scorer.name] = scorer(y, predicted)
+            except ModelError as error:
+                self.raised.append(error)
         return found
 
 

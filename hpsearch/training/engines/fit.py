@@ -83,7 +83,15 @@ class FitEngine(Engine):
         model = self._problem.build(lane.config, train, seed=derive(seed, "weights", lane.trial, lane.fold))
         last = epochs_of(lane.config)
         order = order_of(seed, lane.trial, lane.fold, shuffle=shuffle_of(lane.config))
-        history = train_epochs(model, train, validation=validation, config=lane.config, epochs=last, order=order)
+        history = train_epochs(
+            model,
+            train,
+            validation=validation,
+            config=lane.config,
+            epochs=last,
+            order=order,
+            scorer=self._problem.scorer,
+        )
         for epoch, metrics in enumerate(history):
             append(curves, metrics)
             yield EpochFinished(lane.trial, lane.fold, epoch, metrics)

@@ -13,6 +13,7 @@ from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Curves
 from hpsearch.data.dataset import Array, Features, Part
+from hpsearch.training.scorers import Scorer
 
 if TYPE_CHECKING:
     import keras
@@ -51,7 +52,14 @@ def order_of(seed: int, *address: int, shuffle: bool = True) -> Order:
 
 
 def train_epochs(
-    model: "keras.Model", train: Part, *, validation: Part | None, config: Config, epochs: int, order: Order
+    model: "keras.Model",
+    train: Part,
+    *,
+    validation: Part | None,
+    config: Config,
+    epochs: int,
+    order: Order,
+    scorer: Scorer | None = None,
 ) -> Iterator[dict[str, float]]:
     """Train with Keras ``fit``, and yield every epoch's metrics before the next one begins.
 
@@ -65,6 +73,7 @@ def train_epochs(
         config: Its ``batch_size`` is used.
         epochs: How many epochs.
         order: Row order of each epoch.
+        scorer: Scores the predictions of all validation rows after every epoch.
 
     Yields:
         What Keras logs: ``loss``, the compiled metrics, and both with ``val_``. The latter are over all validation rows
@@ -96,7 +105,7 @@ def train_epochs(
             seeds.keep()
             metrics = {name: float(values[-1]) for name, values in history.history.items()}
             if validation is not None:
-                metrics = over_all_rows(model, validation, metrics, batch=batch, prefix="val_")
+                metrics = over_all_rows(model, validation, metrics, batch=batch, prefix="val_", scorer=scorer)
             check_finite(metrics, epoch)
             yield metrics
 

@@ -13,6 +13,7 @@ import numpy as np
 from hpsearch.data.dataset import Part
 from hpsearch.keras_internals.compiled import loss_over_batches, metrics_over_batches
 from hpsearch.training.engines.loop import keras_inputs
+from hpsearch.training.scorers import Scorer
 
 _PREDICTED = 256
 """Rows per step of prediction: it has no influence on results, only on speed."""
@@ -22,7 +23,13 @@ _LOSS_ROWS = 8192
 
 
 def over_all_rows(
-    model: keras.Model, part: Part, logged: Mapping[str, float], *, batch: int, prefix: str = ""
+    model: keras.Model,
+    part: Part,
+    logged: Mapping[str, float],
+    *,
+    batch: int,
+    prefix: str = "",
+    scorer: Scorer | None = None,
 ) -> dict[str, float]:
     """What Keras logs of an evaluation, with the values over all rows in place of those averaged over batches.
 
@@ -32,16 +39,18 @@ def over_all_rows(
         logged: What Keras logged.
         batch: Rows per batch of that evaluation.
         prefix: Of the names in `logged`, such as ``val_``.
+        scorer: Whose score comes in addition.
     """
-    if type(model).test_step is not keras.Model.test_step:
-        return dict(logged)
-    names = tuple(one.name for one in metrics_over_batches(model))
-    own_loss = loss_over_batches(model)
-    if not (names or own_loss):
+    measures_itself = type(model).test_step is not keras.Model.test_step
+    names = () if measures_itself else tuple(one.name for one in metrics_over_batches(model))
+    own_loss = not measures_itself and loss_over_batches(model)
+    if not (names or own_loss or scorer):
         return dict(logged)
     inputs = keras_inputs(part.x)
     predicted = model.predict(inputs, batch_size=_PREDICTED, verbose=0)
     found = dict(logged)
+    if scorer:
+        found[f"{prefix}{scorer.name}"] = scorer(part.y, predicted)
     if names:
         values = metrics_of(model, part.y, predicted)
         found |= {f"{prefix}{name}": value for name, value in values.items() if _is_one_of(name, names)}

@@ -108,9 +108,9 @@ def _fused_step(template: Template, trainable: Values, non_trainable: Values, ba
         metrics = template.update_metrics(template.metrics, loss, y, predicted, mask)
         metrics = template.update_over_batches(metrics, y, predicted, jnp.int32(ROWS), (ROWS,))
         state = trainable, non_trainable, template.optimizer
+        rows = [jnp.arange(PADDED).reshape(steps, -1) for steps in (1, 2)]
         whole, halves = (
-            validate(template, state, jnp.arange(PADDED).reshape(steps, -1), jnp.int32(ROWS), x, y, sizes=(ROWS,))
-            for steps in (1, 2)
+            validate(template, state, some, jnp.int32(ROWS), x, y, sizes=(ROWS,), predictions=False)[0] for some in rows
         )
     return loss, gradients, after, template.results(metrics), whole, halves
 

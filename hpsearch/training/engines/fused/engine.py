@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import jax
+import numpy as np
+from numpy.typing import NDArray
 
 from hpsearch.core.events import Bundle, EpochFinished, Event, Lane, LaneFailed, LaneFinished, LaneStopped
 from hpsearch.core.facts import EnginePlan
@@ -61,7 +63,13 @@ class FusedEngine(Engine):
         self._lock = threading.RLock()
         self._journal = Journal()
         self.recipes = Recipes(problem, self.space, self._lock)
-        self.programs = Programs(self._data, at_once=cores, journal=self._journal, memory_bytes=memory_bytes)
+        self.programs = Programs(
+            self._data,
+            at_once=cores,
+            journal=self._journal,
+            predictions=problem.scorer is not None,
+            memory_bytes=memory_bytes,
+        )
         if jax.config.jax_compilation_cache_dir:
             # Small programs, too: this saves half a second for each whenever a worker starts.
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
@@ -164,8 +172,15 @@ class FusedEngine(Engine):
         program = self.programs.program(recipe, job)
         seed = self._problem.spec.seed
         with self.recipes.building():
-            training = Training(program, self._data, seed=seed, lanes=job.lanes, dispatch=self._dispatch)
+            training = Training(
+                program, self._data, seed=seed, lanes=job.lanes, dispatch=self._dispatch, score=self._score
+            )
         yield from training.events(stopped)
+
+    def _score(self, fold: int, predicted: NDArray[np.floating]) -> dict[str, float]:
+        scorer, y = self._problem.scorer, self._problem.dataset.train.y
+        rows = self._data.folds[fold].validation
+        return {} if scorer is None else {f"val_{scorer.name}": scorer(y[rows], predicted)}
 
     def take_notes(self) -> tuple[str, ...]:
         """See :meth:`Engine.take_notes`."""

@@ -73,10 +73,14 @@ def validate(
     y: jax.Array,
     *,
     sizes: Sequence[int],
-) -> dict[str, jax.Array]:
+    predictions: bool,
+) -> tuple[dict[str, jax.Array], jax.Array | None]:
     """Metrics of one lane over its validation rows. Arguments are those of :func:`train_epoch`.
 
     Metrics that look at a whole batch see all rows at once; `sizes` are then the numbers of rows of all lanes.
+
+    Returns:
+        The metrics, and with `predictions` also these: those of the real rows come first.
     """
     trainable, non_trainable, _ = state
     batch = rows.shape[1]
@@ -89,11 +93,11 @@ def validate(
         new = template.update_metrics(metrics, loss, targets, predicted, mask)
         # A batch of padding alone must not count: its loss still contains the penalties.
         kept = jax.tree.map(lambda after, before: jnp.where(mask[0] > 0, after, before), new, metrics)
-        return kept, predicted if template.over_batches else None
+        return kept, predicted if template.over_batches or predictions else None
 
     numbers = jnp.arange(rows.shape[0], dtype=jnp.int32)
     metrics, predicted = jax.lax.scan(step, template.metrics, (numbers, rows))
     if predicted is not None:
-        together = predicted.reshape(-1, *predicted.shape[2:])
-        metrics = template.update_over_batches(metrics, y[rows.reshape(-1)], together, count, sizes)
-    return template.results(metrics)
+        predicted = predicted.reshape(-1, *predicted.shape[2:])
+        metrics = template.update_over_batches(metrics, y[rows.reshape(-1)], predicted, count, sizes)
+    return template.results(metrics), predicted if predictions else None

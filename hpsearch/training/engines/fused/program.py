@@ -16,6 +16,9 @@ from hpsearch.training.engines.fused.recipe import Recipe, Start
 Metrics = dict[str, jax.Array]
 """Name → value, as Keras would log it."""
 
+Epoch = tuple[State, Metrics, jax.Array | None]
+"""The new state, the metrics, and the predictions of the validation rows, padding at the end, if they are wanted."""
+
 
 class Program:
     """One epoch for `width` lanes in one dispatch.
@@ -25,12 +28,14 @@ class Program:
         data: Rows and targets.
         width: Lanes per dispatch. 1 compiles without the lane axis, which keeps convolutions plain.
         batch: Rows per step.
+        predictions: Whether an epoch ends with the predictions of the validation rows.
     """
 
-    def __init__(self, recipe: Recipe, data: DeviceData, *, width: int, batch: int) -> None:
+    def __init__(self, recipe: Recipe, data: DeviceData, *, width: int, batch: int, predictions: bool = False) -> None:
         self.recipe = recipe
         self.width = width
         self.batch = batch
+        self._predictions = predictions
         self._data = data
         self._even = data.even(batch)
         self._on_cpu = jax.default_backend() == "cpu"
@@ -73,7 +78,7 @@ class Program:
         rows: NDArray[np.int32],
         counts: jax.Array,
         validation_rows: jax.Array,
-    ) -> tuple[State, Metrics]:
+    ) -> Epoch:
         """Dispatch one epoch. Returns at once on a GPU, and when it is done on a CPU.
 
         Args:
@@ -84,12 +89,10 @@ class Program:
             validation_rows: int32 of shape ``(width, steps, rows)``.
 
         Returns:
-            The new state, and name → array of shape ``(width,)`` as Keras would log it.
+            See :data:`Epoch`; metrics are arrays of shape ``(width,)``, predictions begin with the lanes.
         """
         assert self._compiled is not None, "not compiled yet"
-        result: tuple[State, Metrics] = self._compiled(
-            state, numbers, rows, counts, validation_rows, self._data.x, self._data.y
-        )
+        result: Epoch = self._compiled(state, numbers, rows, counts, validation_rows, self._data.x, self._data.y)
         # JAX runs what one thread dispatches one after the other, even if that thread waits for something else. A
         # thread that is at work here must not take the next dispatch, or a free core would stay without one.
         return jax.block_until_ready(result) if self._on_cpu else result
@@ -116,9 +119,9 @@ class Program:
         validation_rows: jax.Array,
         x: Inputs,
         y: jax.Array,
-    ) -> tuple[State, Metrics]:
+    ) -> Epoch:
         per_lane = state, numbers, rows, counts, validation_rows
-        result: tuple[State, Metrics]
+        result: Epoch
         if self.width > 1:
             result = jax.vmap(self._lane, in_axes=(0, 0, 0, 0, 0, None, None))(*per_lane, x, y)
         else:
@@ -135,15 +138,24 @@ class Program:
         validation_rows: jax.Array,
         x: Inputs,
         y: jax.Array,
-    ) -> tuple[State, Metrics]:
+    ) -> Epoch:
         """An epoch of one lane: train on all batches, then validate."""
         template = self.recipe.template
         with template.with_numbers(self.recipe.slots, numbers):
             state, trained = train_epoch(
                 template, state, rows, counts[0], x, y, even=self._even, sizes=self._data.batch_sizes(self.batch)
             )
-            validated = validate(template, state, validation_rows, counts[1], x, y, sizes=self._data.validation_sizes)
-        return state, {**trained, **{f"val_{name}": value for name, value in validated.items()}}
+            validated, predicted = validate(
+                template,
+                state,
+                validation_rows,
+                counts[1],
+                x,
+                y,
+                sizes=self._data.validation_sizes,
+                predictions=self._predictions,
+            )
+        return state, {**trained, **{f"val_{name}": value for name, value in validated.items()}}, predicted
 
 
 def _stacked(lanes: Sequence[Sequence[Value]]) -> Values:

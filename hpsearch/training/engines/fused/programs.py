@@ -26,11 +26,21 @@ class Programs:
         data: Rows and targets.
         at_once: How many programs may run at the same time.
         journal: For notes and compile time.
+        predictions: Whether epochs end with the predictions of the validation rows.
         memory_bytes: What lanes may take; by default most of the device's memory, or a third of the machine's.
     """
 
-    def __init__(self, data: DeviceData, *, at_once: int, journal: Journal, memory_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        data: DeviceData,
+        *,
+        at_once: int,
+        journal: Journal,
+        predictions: bool = False,
+        memory_bytes: int | None = None,
+    ) -> None:
         self._data = data
+        self._predictions = predictions
         self._at_once = at_once
         self._journal = journal
         self.memory_bytes = _memory(data.nbytes) if memory_bytes is None else memory_bytes
@@ -84,7 +94,8 @@ class Programs:
         What it needs is known once it is compiled. A CPU's memory must not run out: the system would kill the worker.
         """
         while True:
-            program = Program(recipe, self._data, width=width, batch=batch_size_of(job.lanes[0].config))
+            batch = batch_size_of(job.lanes[0].config)
+            program = Program(recipe, self._data, width=width, batch=batch, predictions=self._predictions)
             program.compile()
             if width == 1 or program.temp_bytes * self._at_once <= self.memory_bytes // 2:
                 return program

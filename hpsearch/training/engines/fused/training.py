@@ -1,7 +1,7 @@
 """Training lanes of one signature: groups of lanes in lockstep, one dispatch per group and epoch."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
@@ -13,15 +13,19 @@ from numpy.typing import NDArray
 from hpsearch.core.events import EpochFinished, Event, Lane, LaneFinished, LaneStopped
 from hpsearch.core.hyperparameters import epochs_of, shuffle_of
 from hpsearch.core.trial import FoldResult
+from hpsearch.errors import ModelError
 from hpsearch.training.engines.base import Stopped
-from hpsearch.training.engines.failures import diverged
+from hpsearch.training.engines.failures import diverged, failed
 from hpsearch.training.engines.fused.data import DeviceData
 from hpsearch.training.engines.fused.epoch import State
-from hpsearch.training.engines.fused.program import Metrics, Program
+from hpsearch.training.engines.fused.program import Epoch, Program
 from hpsearch.training.engines.fused.pytree import Values
 from hpsearch.training.engines.loop import DivergedError, append, check_finite, freeze, order_of
 
-Dispatched = Future[tuple[State, Metrics]]
+Dispatched = Future[Epoch]
+
+Score = Callable[[int, NDArray[np.floating]], Mapping[str, float]]
+"""``score(fold, predictions)``: further metrics of an epoch, by name."""
 
 
 @dataclass(slots=True)
@@ -60,12 +64,21 @@ class Training:
         seed: The study's seed, for the row orders.
         lanes: To train.
         dispatch: Runs the groups' epochs, as many at a time as it has threads.
+        score: Called if the program returns predictions.
     """
 
     def __init__(
-        self, program: Program, data: DeviceData, *, seed: int, lanes: Sequence[Lane], dispatch: Executor
+        self,
+        program: Program,
+        data: DeviceData,
+        *,
+        seed: int,
+        lanes: Sequence[Lane],
+        dispatch: Executor,
+        score: Score,
     ) -> None:
         self._program, self._data, self._seed, self._executor = program, data, seed, dispatch
+        self._score = score
         progress = [Progress(lane, epochs_of(lane.config)) for lane in lanes]
         width = program.width
         self._groups = [self._group(progress[i : i + width]) for i in range(0, len(progress), width)]
@@ -121,17 +134,21 @@ class Training:
         )
 
     def _collect(self, group: Group, ran: Dispatched, epoch: int) -> Iterator[Event]:
-        group.state, metrics = ran.result()
+        group.state, metrics, predicted = ran.result()
         values = {name: np.asarray(value) for name, value in metrics.items()}
+        outputs = None if predicted is None else np.asarray(predicted)
         for place, one in enumerate(group.lanes):
             if not one.running:
                 continue
             mine = {name: float(value[place]) for name, value in values.items()}
             try:
                 check_finite(mine, epoch)
-            except DivergedError as error:
+                if outputs is not None:
+                    fold = one.lane.fold
+                    mine |= self._score(fold, outputs[place, : self._data.n_validation(fold)])
+            except (DivergedError, ModelError) as error:
                 one.running = False
-                yield diverged(one.lane, error)
+                yield diverged(one.lane, error) if isinstance(error, DivergedError) else failed(one.lane, error)
                 continue
             append(one.curves, mine)
             yield EpochFinished(one.lane.trial, one.lane.fold, epoch, mine)

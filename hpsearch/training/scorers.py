@@ -1,0 +1,173 @@
+"""Objectives that Keras does not compute: scikit-learn's scorers, and functions of targets and predictions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.core.facts import Task
+from hpsearch.core.foreign import errors_as, said
+from hpsearch.core.row_values import class_numbers
+from hpsearch.core.user_code import load_object
+from hpsearch.core.words import did_you_mean, listed
+from hpsearch.data.dataset import Array, Dataset
+from hpsearch.errors import ModelError, SpecError
+from hpsearch.spec import StudySpec
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A number for all predictions of some rows at once.
+
+    Attributes:
+        address: As the study file names it.
+        name: Its curve's, without ``val_``.
+        score: Of targets and predictions.
+    """
+
+    address: str
+    name: str
+    score: Callable[[Array, Array], float]
+
+    def __call__(self, y: Array, predicted: Array) -> float:
+        """The score; NaN if it has no value on these rows.
+
+        Args:
+            y: Targets.
+            predicted: The model's output for the same rows.
+
+        Raises:
+            ModelError: The scorer has failed.
+        """
+
+        def explain(error: Exception) -> ModelError:
+            return ModelError(
+                f"objective.metric = {self.address!r} failed: {said(error)}",
+                code="scorer-failed",
+                hint=_hint(self.address, error),
+                address=self.address,
+                error=type(error).__name__,
+            )
+
+        with errors_as(explain):
+            return float(self.score(y, predicted))
+
+
+def scorer_of(spec: StudySpec, dataset: Dataset) -> Scorer | None:
+    """What the objective computes from predictions; None if it is one of the model's own metrics.
+
+    Raises:
+        SpecError: There is no such scorer or function.
+    """
+    address = spec.objective.metric
+    module, _, name = address.partition(":")
+    if not name:
+        return None
+    if module == "sklearn":
+        return Scorer(address, name, partial(_of_sklearn, _sklearn_scorer(name), dataset.task))
+    function = load_object(address, spec.folder, SpecError)
+    if not callable(function):
+        raise SpecError(
+            f"objective.metric: {address} is of type {type(function).__name__}, not a function",
+            code="not-a-function",
+            hint="write a function of targets and predictions that returns a number",
+            address=address,
+            type=type(function).__name__,
+        )
+    return Scorer(address, name, function)
+
+
+SklearnScorer = Callable[[object, Array, Array], float]
+"""Of an estimator, rows and targets."""
+
+
+def _sklearn_scorer(name: str) -> SklearnScorer:
+    from sklearn.metrics import get_scorer, get_scorer_names
+
+    names = get_scorer_names()
+    if name in names:
+        found: SklearnScorer = get_scorer(name)
+        return found
+    if f"neg_{name}" in names:
+        negated: SklearnScorer = get_scorer(f"neg_{name}")
+        return lambda estimator, rows, y: -negated(estimator, rows, y)
+    plain = [one.removeprefix("neg_") for one in names]
+    raise SpecError(
+        f"objective.metric: scikit-learn has no scorer {name!r}{did_you_mean(name, plain)}",
+        code="no-such-scorer",
+        hint=f"it has {listed(plain, most=60)}; or name a function of yours as module:function",
+        name=name,
+    )
+
+
+def _of_sklearn(scorer: SklearnScorer, task: Task, y: Array, predicted: Array) -> float:
+    """The score of an estimator whose predictions are known; its rows are their numbers."""
+    import warnings
+
+    from sklearn.exceptions import UndefinedMetricWarning
+
+    rows = np.arange(len(y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UndefinedMetricWarning)
+        try:
+            if task is Task.REGRESSION:
+                return scorer(_regressor(predicted), rows, y)
+            return scorer(_classifier(probabilities(predicted)), rows, class_numbers(y))
+        except UndefinedMetricWarning:
+            return float("nan")
+
+
+def _classifier(shares: Floats) -> object:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+
+    class Known(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+        classes_ = np.arange(shares.shape[1])
+
+        def predict(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+            return np.asarray(shares[rows].argmax(axis=1))
+
+        def predict_proba(self, rows: NDArray[np.intp]) -> Floats:
+            return shares[rows]
+
+    return Known()
+
+
+def _regressor(values: Array) -> object:
+    from sklearn.base import BaseEstimator, RegressorMixin
+
+    flat = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+
+    class Known(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+        def predict(self, rows: NDArray[np.intp]) -> Array:
+            return flat[rows]
+
+    return Known()
+
+
+def probabilities(output: Array) -> Floats:
+    """A classifier's output as probabilities of shape ``(n, classes)`` that sum to 1.
+
+    Args:
+        output: Of shape ``(n, classes)``, ``(n, 1)`` or ``(n,)``: probabilities, or logits if any is below 0 or above
+            1. A single column is of the second of two classes.
+    """
+    values = np.asarray(output, dtype=np.float64)
+    values = values[:, None] if values.ndim == 1 else values
+    if ((values < 0) | (values > 1)).any():
+        logits = np.concatenate([np.zeros_like(values), values], axis=1) if values.shape[1] == 1 else values
+        values = np.exp(logits - logits.max(axis=1, keepdims=True))
+    elif values.shape[1] == 1:
+        values = np.concatenate([1 - values, values], axis=1)
+    return np.asarray(values / values.sum(axis=1, keepdims=True))
+
+
+def _hint(address: str, error: Exception) -> str:
+    if "multi_class" in str(error) or "multiclass" in str(error):
+        name = address.partition(":")[2]
+        more = {"roc_auc": "roc_auc_ovr or roc_auc_ovo"}.get(name, f"{name}_macro, {name}_weighted or {name}_micro")
+        return f"the targets have more than two classes: use sklearn: {more}"
+    return "it gets the targets and the model's predictions of all validation rows of a fold"

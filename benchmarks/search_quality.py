@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.lookup_tables import RECIPES, LookupTable
+from benchmarks.pages import put
 from hpsearch.core.schedule import Schedule
 from hpsearch.core.space import Choice, Config, Constant, Float, Int, Parameter, Value
 from hpsearch.core.trial import Trial, TrialState
@@ -46,19 +47,25 @@ def hpsearch_study(tuner: str, algorithm: str, schedule: Schedule, *, begins_wit
         settings = TunerSettings(table.space, table.recipe.direction, seed)
         spec = parse_spec(table.recipe.study(table.name, "x", searched=True))
         first = [default_config(spec, table.space, {})] if begins_with_default else []
-        suggester = Suggester(tuner, algorithm, settings, first=first)
-        trials: list[Trial] = []
-        for number in range(TRIALS):
-            known = schedule.known(number)
-            found = suggester.suggest([one if one.number < known else Trial(one.number, one.config) for one in trials])
-            if found is None:
-                break
-            score = float(table.scores(found.config).mean())
-            trials.append(Trial(number, found.config, state=TrialState.COMPLETE, score=score))
-        suggester.close()
+        trials = replayed(table, Suggester(tuner, algorithm, settings, first=first), schedule)
         return [float(one.score or 0.0) for one in trials]
 
     return search
+
+
+def replayed(table: LookupTable, suggester: Suggester, schedule: Schedule, count: int = TRIALS) -> list[Trial]:
+    """The trials of a study on a table."""
+    trials: list[Trial] = []
+    for number in range(count):
+        known = schedule.known(number)
+        found = suggester.suggest([one if one.number < known else Trial(one.number, one.config) for one in trials])
+        if found is None:
+            break
+        folds = tuple(map(float, table.scores(found.config)))
+        score = float(np.mean(folds))
+        trials.append(Trial(number, found.config, state=TrialState.COMPLETE, score=score, fold_scores=folds))
+    suggester.close()
+    return trials
 
 
 def optuna_by_hand(table: LookupTable, seed: int) -> list[float]:
@@ -217,9 +224,7 @@ def _share(one: Quality, blind: Quality) -> str:
     return f"{one.regrets[1][0] / blind.regrets[1][0]:.2f}" if blind.regrets[1][0] else ""
 
 
-PAGE = """# How good the search is
-
-Written by `python -m benchmarks.search_quality --seeds {seeds} --write docs/search-quality.md`.{missing}
+PAGE = """Written by `python -m benchmarks.search_quality --seeds {seeds} --write docs/search-quality.md`.{missing}
 
 Each table holds the scores of all configs of a grid: real trainings on five folds, by `python -m
 benchmarks.lookup_tables`. A search is replayed on it with {seeds} seeds (KerasTuner, which is slow: 20). Ranges of the
@@ -252,7 +257,7 @@ def main() -> None:
         table = LookupTable(name)
         sections[name] = section(table, measured(table, options.seeds, options.searches))
         if options.write:
-            options.write.write_text(_page(options.seeds, sections, options.searches))
+            put(options.write, "searches", _page(options.seeds, sections, options.searches).splitlines())
 
 
 def _page(seeds: int, sections: Mapping[str, str], searches: Sequence[str]) -> str:

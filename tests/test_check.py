@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.analysis import provenance_info
 from hpsearch.cli.check import render
+from hpsearch.cli.show import render_study
 from hpsearch.core.facts import Column
+from hpsearch.core.transfer import Transferred
 from hpsearch.spec import StudySpec, parse_spec
+from hpsearch.study import Study
 from hpsearch.testing.factories import make_record
+from hpsearch.testing.searched import make_searched
 
 STUDY = """
 name = "cars"
@@ -108,3 +113,41 @@ def test_the_keys_of_the_json_stay(tmp_path: Path, capsys) -> None:
     assert printed["backend"] == facts.machine.backend
     assert printed["device"] == facts.machine.device
     assert printed["versions"] == facts.machine.versions
+
+
+TAKEN = Transferred(
+    "trucks",
+    "val_mae",
+    "minimize",
+    12,
+    configs=({"units": 64},),
+    dropped=("layers",),
+    opened=("units",),
+    moved=("units 90 to 64",),
+)
+
+
+def test_what_another_study_gives_is_shown(tmp_path: Path, capsys) -> None:
+    (tmp_path / "cars.csv").write_text(ROWS)
+    spec = parse_spec(
+        STUDY.format(source="cars.csv", model='family = "mlp"') + '[search]\nfrom = "trucks"\n', folder=tmp_path
+    )
+    record = make_record()
+    facts = replace(record.facts, taken=TAKEN)
+    render(spec, record.space, facts, as_json=False)
+    text = (
+        "study trucks, 12 complete trials by val_mae: its best config is trained first; not searched here: layers; not "
+        "searched there: units; moved: units 90 to 64"
+    )
+    assert f"from {text}" in " ".join(capsys.readouterr().out.split())
+    render(spec, record.space, facts, as_json=True)
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["study"]["search"]["from"], shown["from"]["configs"]) == ("trucks", [{"units": 64}])
+    record = replace(make_searched(12), facts=replace(make_searched(12).facts, taken=TAKEN))
+    study = Study(record, f"sqlite:///{tmp_path}/ledger.db")
+    render_study(study, top=3, as_json=False)
+    assert f"from {text}" in " ".join(capsys.readouterr().out.split())
+    render_study(study, top=3, as_json=True)
+    assert json.loads(capsys.readouterr().out)["from"] == shown["from"]
+    assert provenance_info(record).search["from"] == text
+    assert provenance_info(make_searched(12)).search.get("from") is None

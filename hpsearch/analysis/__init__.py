@@ -23,7 +23,15 @@ from hpsearch.analysis.leaderboard import (
 )
 from hpsearch.analysis.optimism import OptimismInfo, optimism_info
 from hpsearch.analysis.predictions import LeftOut, Predictions, PredictionsInfo, predictions_info
-from hpsearch.analysis.provenance import Layer, ModelInfo, ProvenanceInfo, model_info, provenance_info, suggestions
+from hpsearch.analysis.provenance import (
+    Layer,
+    ModelInfo,
+    ProvenanceInfo,
+    begins_with,
+    model_info,
+    provenance_info,
+    suggestions,
+)
 from hpsearch.analysis.suggestion import SuggestedRow, next_study_file, suggested_space
 from hpsearch.analysis.table import trials_table
 from hpsearch.analysis.tested import test_intervals
@@ -57,6 +65,7 @@ __all__ = [
     "TrialCurves",
     "TrialSummary",
     "VerdictInfo",
+    "begins_with",
     "compare_info",
     "contour_info",
     "cost_info",

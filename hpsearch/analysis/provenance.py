@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hpsearch.analysis import words
 from hpsearch.core.facts import HostFacts, StudyFacts, Task
+from hpsearch.core.transfer import Transferred
+from hpsearch.core.words import listed
 from hpsearch.ledger.record import StudyRecord
 
 
@@ -137,6 +140,28 @@ def suggestions(record: StudyRecord) -> str:
     return f"{blind} made without results, {count - blind} with those of the trials before"
 
 
+def begins_with(taken: Transferred | None) -> str:
+    """What a study has taken from another one; empty if nothing."""
+    if taken is None:
+        return ""
+    count = len(taken.configs)
+    parts = [
+        f"study {taken.study}, {words.several(taken.trials, 'complete trial')} by {taken.metric}: its best "
+        + (f"{count} configs are" if count > 1 else "config is" if count else "configs are not in this space")
+        + (" trained first" if count else "")
+        + (", and its results guide the model" if taken.model else "")
+    ]
+    for label, names in (
+        ("not searched here", taken.dropped),
+        ("not searched there", taken.opened),
+        ("moved", taken.moved),
+        ("left out", taken.left_out),
+    ):
+        if names:
+            parts.append(f"{label}: {listed(names, most=10)}")
+    return "; ".join(parts)
+
+
 def _search(record: StudyRecord) -> dict[str, str]:
     spec, facts = record.spec, record.facts
     return _known(
@@ -144,6 +169,7 @@ def _search(record: StudyRecord) -> dict[str, str]:
             "tuner": f"{spec.search.tuner} {spec.search.algorithm}",
             "trials": str(spec.search.trials),
             "suggestions": suggestions(record),
+            "from": begins_with(facts.taken),
             "pruning": spec.pruning.method if spec.pruning.method != "none" else "",
             "engine": facts.plan.engine,
             "because": facts.plan.reason,

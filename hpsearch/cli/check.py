@@ -9,8 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from hpsearch.analysis import words
+from hpsearch.analysis.provenance import begins_with
 from hpsearch.core.facts import Baseline, DataFacts, StudyFacts
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
+from hpsearch.core.transfer import Transferred
 from hpsearch.core.wire import JsonObject
 from hpsearch.data import load_dataset
 from hpsearch.data.dataset import Dataset
@@ -102,13 +104,14 @@ def describe_parameter(parameter: Parameter) -> str:
 def _effective(spec: StudySpec, space: Space, facts: StudyFacts, gaps: dict[str, int]) -> JsonObject:
     """The object that ``--json`` prints. Its keys are public, whatever the ledger calls them."""
     return {
-        "study": spec.model_dump(mode="json"),
+        "study": spec.model_dump(mode="json", by_alias=True),
         "space": {name: describe_parameter(parameter) for name, parameter in space.items()},
         "space_size": space.size(),
         "grid_size": space.grid_size(spec.search.grid_points),
         "gaps": {**gaps},
         "data": _data(facts.data),
         "baseline": {"value": facts.baseline.value, "rule": facts.baseline.rule} if facts.baseline else None,
+        "from": taken_json(facts.taken),
         "undefined": {one.metric: [*one.folds] for one in facts.undefined},
         "plan": {
             "engine": facts.plan.engine,
@@ -123,6 +126,22 @@ def _effective(spec: StudySpec, space: Space, facts: StudyFacts, gaps: dict[str,
         "backend": facts.machine.backend,
         "device": facts.machine.device,
         "versions": {**facts.machine.versions},
+    }
+
+
+def taken_json(taken: Transferred | None) -> JsonObject | None:
+    """What was taken from another study, as ``--json`` prints it."""
+    if taken is None:
+        return None
+    return {
+        "study": taken.study,
+        "trials": taken.trials,
+        "configs": [{**config} for config in taken.configs],
+        "model": taken.model,
+        "dropped": [*taken.dropped],
+        "opened": [*taken.opened],
+        "moved": [*taken.moved],
+        "left_out": [*taken.left_out],
     }
 
 
@@ -156,6 +175,7 @@ def _overview(spec: StudySpec, facts: StudyFacts) -> Table:
         "objective": f"{spec.objective.direction} {spec.objective.metric} at the {spec.objective.epoch} epoch",
         **({"baseline": _baseline(facts.baseline)} if facts.baseline else {}),
         "search": f"{search.tuner} {search.algorithm}, {words.several(search.trials, 'trial')}, seed {spec.seed}",
+        **({"from": begins_with(facts.taken)} if facts.taken else {}),
         "engine": f"{plan.engine} on {facts.machine.backend} ({facts.machine.device}): {plan.reason}",
         "pruning": _pruning(spec),
         "mlflow": spec.tracking.uri,

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch import analysis
+from hpsearch.cli.check import taken_json
 from hpsearch.errors import StudyError
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.report import load_artifacts, terminal
@@ -54,7 +55,8 @@ def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = Fa
     importance = analysis.importance_info(record)
     if as_json:
         info = {"verdict": verdict, "leaderboard": leaderboard, "ties": ties, "importance": importance}
-        _print_json({**{name: plain(one) for name, one in info.items()}, "notes": list(record.notes)})
+        taken = taken_json(record.facts.taken)
+        _print_json({**{name: plain(one) for name, one in info.items()}, "from": taken, "notes": list(record.notes)})
         return
     console = _console()
     console.print(terminal.leaderboard(leaderboard, top=top))
@@ -67,6 +69,8 @@ def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = Fa
         console.print()
         search = record.spec.search
         console.print(Text(f"suggestions of {search.tuner} {search.algorithm}: {made}", style="dim"))
+    if record.facts.taken is not None:
+        console.print(Text(f"from {analysis.begins_with(record.facts.taken)}", style="dim"))
     for failure in analysis.failures_info(record)[:5]:
         console.print(Text(f"trial {failure.trial} {failure.state}: {failure.message}", style="yellow"))
     for note in record.notes:

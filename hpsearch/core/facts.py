@@ -7,6 +7,7 @@ from statistics import fmean
 
 from hpsearch.core.schedule import Schedule
 from hpsearch.core.space import Value
+from hpsearch.core.transfer import Transferred
 from hpsearch.core.wire import Json, JsonObject, Wire
 from hpsearch.portable.columns import Column
 
@@ -259,6 +260,7 @@ class StudyFacts(Wire):
         undefined: Metrics without a value in some folds.
         default: The config of trial 0 if it is the model's own, as far as it is given; empty if the study has none.
         baseline: What the objective is for a model that says the same for all rows; None if it has no such value.
+        taken: What the study took from another one when it began; None if it took nothing.
     """
 
     VERSION = 3
@@ -276,6 +278,7 @@ class StudyFacts(Wire):
     undefined: tuple[Undefined, ...] = ()
     baseline: Baseline | None = None
     default: Mapping[str, Value] = field(default_factory=dict)
+    taken: Transferred | None = None
 
     def undefined_in(self, metric: str) -> tuple[int, ...]:
         """The folds in which a metric has no value."""

@@ -41,7 +41,7 @@ def check_unchanged(record: StudyRecord, spec: StudySpec) -> None:
     Raises:
         SpecError: `spec` differs from the study's in more than :data:`CHANGEABLE` keys; all of them are listed.
     """
-    old, new = _flat(record.spec.model_dump(mode="json")), _flat(spec.model_dump(mode="json"))
+    old, new = (_flat(one.model_dump(mode="json", by_alias=True)) for one in (record.spec, spec))
     changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     changed = [name for name in changed if not name.startswith(CHANGEABLE)]
     if not changed:

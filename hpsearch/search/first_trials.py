@@ -1,7 +1,8 @@
-"""The configs that a study begins with: the model's defaults, then those that the study file wants tried."""
+"""The configs that a study begins with: the model's defaults, what the study file wants tried, another study's best."""
 
 from collections.abc import Mapping, Sequence
 
+from hpsearch.core.facts import StudyFacts
 from hpsearch.core.space import Config, Constant, Float, Parameter, Space, Value
 from hpsearch.core.words import closest, did_you_mean, listed
 from hpsearch.errors import SpecError
@@ -82,6 +83,7 @@ def check_tries(spec: StudySpec, space: Space) -> None:
                 )
 
 
-def first_configs(spec: StudySpec, default: Config) -> Sequence[Config]:
+def first_configs(spec: StudySpec, facts: StudyFacts) -> Sequence[Config]:
     """What the first trials are, as far as it is given: values for some or all hyperparameters."""
-    return [default, *spec.search.tries] if default else list(spec.search.tries)
+    taken = () if facts.taken is None else facts.taken.configs
+    return [*([facts.default] if facts.default else []), *spec.search.tries, *taken]

@@ -12,15 +12,18 @@ from hpsearch.core.facts import EnginePlan, HostFacts, StudyFacts, Undefined
 from hpsearch.core.registries import TUNERS
 from hpsearch.core.schedule import Schedule
 from hpsearch.core.space import Config, Space
+from hpsearch.core.transfer import Transferred
 from hpsearch.core.user_code import source_digest
 from hpsearch.core.words import did_you_mean, listed
 from hpsearch.errors import DataError, ModelError, SpecError
 from hpsearch.executors import make_executor
 from hpsearch.executors.base import Executor
 from hpsearch.ledger import workspace
+from hpsearch.ledger.record import StudyRecord
 from hpsearch.pruning import make_pruner
 from hpsearch.search.first_trials import check_tries, default_config, first_configs
 from hpsearch.search.suggesting import Suggester
+from hpsearch.search.transfer import doubts_about, other_study, take
 from hpsearch.spec import StudySpec, make_space
 from hpsearch.training.protocol import WorkerProtocol
 from hpsearch.tuners import make_tuner
@@ -64,12 +67,12 @@ def prepare_study(spec: StudySpec, stack: ExitStack) -> PreparedStudy:
     Raises:
         HpsearchError: The data, the model or the space cannot be used. Nothing has been written.
     """
-    resources = spec.resources
+    resources, other = spec.resources, other_study(spec)
     if resources.engine == "fit" or resources.backend == "tensorflow":
-        return _try_backend(spec, "tensorflow" if resources.backend == "auto" else resources.backend, stack)
+        return _try_backend(spec, "tensorflow" if resources.backend == "auto" else resources.backend, stack, other)
     with ExitStack() as attempt:
         try:
-            prepared = _try_backend(spec, "jax", attempt)
+            prepared = _try_backend(spec, "jax", attempt, other)
         except ModelError as error:
             if resources.engine != "auto":
                 raise
@@ -81,7 +84,7 @@ def prepare_study(spec: StudySpec, stack: ExitStack) -> PreparedStudy:
             reason = prepared.facts.plan.reason
     # The model may need TensorFlow itself, or only some configs may fail. If all do, the same mistake shows again.
     backend = "tensorflow" if resources.backend == "auto" else "jax"
-    prepared = _try_backend(with_engine(spec, "fit"), backend, stack)
+    prepared = _try_backend(with_engine(spec, "fit"), backend, stack, other)
     return replace(prepared, facts=replace(prepared.facts, plan=replace(prepared.facts.plan, reason=reason)))
 
 
@@ -91,12 +94,13 @@ def _in_one_line(error: ModelError) -> str:
     return f"{reason}, {error.hint}" if error.hint else reason
 
 
-def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStudy:
+def _try_backend(spec: StudySpec, backend: str, stack: ExitStack, other: StudyRecord | None) -> PreparedStudy:
     executor = stack.enter_context(open_executor(spec, backend))
     data = executor.call(WorkerProtocol.describe_data)
     discovered = executor.call(WorkerProtocol.discover_space) if spec.model.build else {}
     space = make_space(spec, discovered)
     check_tries(spec, space)
+    taken = None if other is None else take(other, spec, space)
     # Fails early if the algorithm or the pruning rule cannot work, before anything is written.
     make_tuner(spec.search.tuner, spec.search.algorithm, tuner_settings(spec, space)).close()
     make_pruner(spec.pruning, spec.make_objective(), validation_ratio=data.validation_ratio)
@@ -111,6 +115,8 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStu
             recorded=rehearsal.metrics,
         )
     doubts = (*rehearsal.doubts, *(_undefined(metric, one, data.n_folds) for one in rehearsal.undefined))
+    if other is not None and taken is not None:
+        doubts = (*doubts, *doubts_about(taken, other, spec, data))
     plan = executor.call(WorkerProtocol.plan)
     machine = executor.call(WorkerProtocol.describe_machine)
     facts = StudyFacts(
@@ -127,6 +133,7 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack) -> PreparedStu
         undefined=rehearsal.undefined,
         baseline=rehearsal.baseline,
         default=_default(spec, space, executor) if discovered or spec.model.family else {},
+        taken=taken,
     )
     return PreparedStudy(executor, spec, space, facts, doubts=doubts, discovered=bool(discovered))
 
@@ -201,8 +208,8 @@ def open_executor(spec: StudySpec, backend: str, *, ledger: str | None = None) -
         executor.close()
 
 
-def tuner_settings(spec: StudySpec, space: Space) -> TunerSettings:
-    """The settings of the study's tuner."""
+def tuner_settings(spec: StudySpec, space: Space, taken: Transferred | None = None) -> TunerSettings:
+    """The settings of the study's tuner; `taken` is what the study has taken from another one."""
     search = spec.search
     return TunerSettings(
         space=space,
@@ -210,17 +217,18 @@ def tuner_settings(spec: StudySpec, space: Space) -> TunerSettings:
         seed=spec.seed,
         startup_trials=search.startup_trials,
         grid_points=search.grid_points,
+        taken=taken if taken is not None and taken.model else None,
     )
 
 
-def make_suggester(spec: StudySpec, space: Space, default: Config, executor: Executor) -> Suggester:
+def make_suggester(spec: StudySpec, space: Space, facts: StudyFacts, executor: Executor) -> Suggester:
     """The study's tuner, its first configs, and for a build function the way to ask it what it uses."""
 
     def ask(config: Config) -> Asked | None:
         return executor.call(WorkerProtocol.asked, config)
 
-    settings = tuner_settings(spec, space)
-    first = first_configs(spec, default)
+    settings = tuner_settings(spec, space, facts.taken)
+    first = first_configs(spec, facts)
     return Suggester(spec.search.tuner, spec.search.algorithm, settings, ask if spec.model.build else None, first=first)
 
 

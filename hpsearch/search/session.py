@@ -38,7 +38,7 @@ class Session:
         self._observer = Observers([TrackerObserver(self._tracker), observer])
         self._folder = workspace.study_folder(ledger.uri, record.name)
         # Made before anything is entered: a tuner or a rule that is not installed here leaves the study as it is.
-        self._suggester = make_suggester(record.spec, record.space, record.facts.default, executor)
+        self._suggester = make_suggester(record.spec, record.space, record.facts, executor)
         self._monitor = PruningMonitor(record)
 
     def run(self) -> StudyRecord:

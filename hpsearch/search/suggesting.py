@@ -7,7 +7,7 @@ use are dropped. All of this depends on seed and history only, so a resumed stud
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hpsearch.core.asked import Asked, endless_space, learn
 from hpsearch.core.seeds import derive
@@ -119,13 +119,7 @@ class Suggester:
 
     def _extend(self, changes: Mapping[str, Parameter]) -> None:
         space = self.space.extended(changes)
-        self._settings = TunerSettings(
-            space,
-            self._settings.direction,
-            self._settings.seed,
-            self._settings.startup_trials,
-            self._settings.grid_points,
-        )
+        self._settings = replace(self._settings, space=space)
         self._tuner.close()
         self._tuner = make_tuner(self._name, self._algorithm, self._settings)
 

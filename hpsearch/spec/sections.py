@@ -4,54 +4,29 @@ import re
 from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
-    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 from pydantic.config import JsonDict
-from pydantic.fields import FieldInfo
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING, expanded, without_password
 from hpsearch.core.objective import Objective
-from hpsearch.core.registries import DATA_SOURCES, ENGINES, EXECUTORS, MODEL_FAMILIES, PRUNERS, TUNERS
-from hpsearch.core.registry import Registry
+from hpsearch.core.registries import DATA_SOURCES, ENGINES, EXECUTORS, MODEL_FAMILIES, PRUNERS
 from hpsearch.core.rules import RuleError
-from hpsearch.core.words import closest, listed
 from hpsearch.errors import SpecError
 from hpsearch.spec.parameters import RawParameter
-from hpsearch.tuners.base import TunerProvider
-
-READ_BACK = "read back"
-"""Validation context for a study file from the ledger. Looking at results does not need what its addresses and names
-stand for, and its folds stay those of its trials."""
-
-
-def _named(registry: Registry, *others: str) -> tuple[AfterValidator, FieldInfo]:
-    """A string: a name in a registry, or one of `others`."""
-
-    def check(name: str, info: ValidationInfo) -> str:
-        return name if info.context == READ_BACK else registry.check(name, *others)
-
-    def offer(schema: JsonDict) -> None:
-        schema["enum"] = [*others, *registry.names()]
-
-    return AfterValidator(check), Field(json_schema_extra=offer)
+from hpsearch.spec.search import SearchSection
+from hpsearch.spec.section import READ_BACK, Section, named
 
 
 def _offer_sources(schema: JsonDict) -> None:
     schema["examples"] = [*DATA_SOURCES.names(), "table.csv", "my_package.data:load"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
-
-
-class DataSection(_Section):
+class DataSection(Section):
     """Where rows and targets come from."""
 
     source: str = Field(
@@ -90,7 +65,7 @@ class DataSection(_Section):
         return "group" if self.group is not None else "time-series" if self.time is not None else None
 
 
-class OuterSection(_Section):
+class OuterSection(Section):
     """One outer fold of a nested validation. It replaces the test part. `run --nested` sets it."""
 
     folds: int = Field(ge=2, description="number of outer folds")
@@ -104,7 +79,7 @@ class OuterSection(_Section):
         return value
 
 
-class ValidationSection(_Section):
+class ValidationSection(Section):
     """How trials are validated."""
 
     method: Literal["kfold", "stratified", "group", "time-series", "holdout"] | None = Field(
@@ -130,7 +105,7 @@ class ModelSection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, protected_namespaces=())
 
-    family: Annotated[str, *_named(MODEL_FAMILIES)] | None = Field(None, description="see `hpsearch models`")
+    family: Annotated[str, *named(MODEL_FAMILIES)] | None = Field(None, description="see `hpsearch models`")
     build: str | None = Field(
         None, description='"package.module:function" of build(config, data), or KerasTuner\'s build(hp) or HyperModel'
     )
@@ -143,7 +118,7 @@ class ModelSection(BaseModel):
         return value
 
 
-class ObjectiveSection(_Section):
+class ObjectiveSection(Section):
     """What the search optimises."""
 
     metric: str = Field(
@@ -166,69 +141,10 @@ class ObjectiveSection(_Section):
         return f"val_{self.metric.partition(':')[2]}" if ":" in self.metric else self.metric
 
 
-class SearchSection(_Section):
-    """How configs are proposed, and how many."""
-
-    tuner: Annotated[str, *_named(TUNERS)] = Field(
-        "hpsearch", description="what proposes configs; default: hpsearch, or optuna if the algorithm is one of its own"
-    )
-    algorithm: str = Field(
-        "bayesian",
-        description="hpsearch: bayesian; optuna: tpe gp cmaes qmc random grid; keras-tuner: bayesian random grid",
-    )
-    trials: int = Field(20, ge=1, description="number of trials; a finite space may end sooner")
-    max_hours: float | None = Field(None, gt=0, description="start no new trial after this time")
-    startup_trials: int | None = Field(
-        None, ge=1, description="first trials, suggested before the algorithm uses its model"
-    )
-    batch: int | None = Field(
-        None, ge=1, description="trials suggested together once results count; default: 4, with fused on a GPU 8"
-    )
-    grid_points: int = Field(6, ge=2, description="number of values that a grid takes from a continuous range")
-    max_failures: int = Field(3, ge=1, description="stop after this many failed trials in a row")
-    tries: list[dict[str, bool | int | float | str]] = Field(
-        [],
-        validation_alias=AliasChoices("try", "tries"),
-        description="configs to train first; what they leave open is suggested",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_says_the_other(cls, values: object) -> object:
-        """A tuner without an algorithm has its recommended one; an algorithm without a tuner is of whom has it."""
-        if not isinstance(values, dict):
-            return values
-        tuner, algorithm = values.get("tuner"), values.get("algorithm")
-        if algorithm is None and isinstance(tuner, str) and tuner in TUNERS.names():
-            return {**values, "algorithm": TUNERS.load_class(tuner, TunerProvider).algorithms[0]}
-        if tuner is None and algorithm is not None and algorithm != cls.model_fields["algorithm"].default:
-            return {**values, "tuner": "optuna"}
-        return values
-
-    @field_validator("algorithm")
-    @classmethod
-    def _of_the_tuner(cls, value: str, info: ValidationInfo) -> str:
-        tuner = None if info.context == READ_BACK else info.data.get("tuner")
-        if tuner is None:
-            return value
-        # An algorithm without a tuner is of one of the first two, so both say what they have.
-        tuners = dict.fromkeys((tuner, "hpsearch", "optuna")) if tuner in ("hpsearch", "optuna") else (tuner,)
-        legal = {name: TUNERS.load_class(name, TunerProvider).algorithms for name in tuners}
-        if value not in legal[tuner]:
-            everything = [algorithm for algorithms in legal.values() for algorithm in algorithms]
-            words = ", or ".join(
-                f"{'one of ' if len(algorithms) > 1 else ''}{listed(algorithms)} with tuner = {name!r}"
-                for name, algorithms in legal.items()
-            )
-            near = None if value in everything else closest(value, everything)
-            raise RuleError(f"must be {words}", "not-one-of", closest=near)
-        return value
-
-
-class PruningSection(_Section):
+class PruningSection(Section):
     """When trials stop early."""
 
-    method: Annotated[str, *_named(PRUNERS, "none")] = Field("none", description="the rule")
+    method: Annotated[str, *named(PRUNERS, "none")] = Field("none", description="the rule")
     min_epochs: int = Field(3, ge=1, description="no trial stops before this many epochs")
     startup_trials: int = Field(
         5, ge=1, description="trials to wait for: complete ones (median), or equally advanced ones (racing)"
@@ -255,12 +171,12 @@ class PruningSection(_Section):
         return value
 
 
-class ResourcesSection(_Section):
+class ResourcesSection(Section):
     """What trains, and on which hardware."""
 
-    engine: Annotated[str, *_named(ENGINES, "auto")] = Field("auto", description="auto: fused if the model allows it")
+    engine: Annotated[str, *named(ENGINES, "auto")] = Field("auto", description="auto: fused if the model allows it")
     backend: Literal["auto", "tensorflow", "jax"] = Field("auto", description="Keras backend of the fit engine")
-    executor: Annotated[str, *_named(EXECUTORS)] = Field("processes", description="where the workers run")
+    executor: Annotated[str, *named(EXECUTORS)] = Field("processes", description="where the workers run")
     workers: int | Literal["auto"] = Field("auto", description="number of processes; auto: one per GPU, else one")
     gpus: list[int] | Literal["auto"] = Field("auto", description="GPU numbers to use; [] for none")
     threads: int | Literal["auto"] = Field("auto", description="CPU threads per worker; auto: cores / workers")
@@ -275,7 +191,7 @@ class ResourcesSection(_Section):
         return value
 
 
-class TrackingSection(_Section):
+class TrackingSection(Section):
     """Where the record is stored. The environment variable ``NAME`` replaces ``${NAME}``."""
 
     uri: str = Field(DEFAULT_TRACKING, description="MLflow: address of a database or server")
@@ -322,7 +238,7 @@ class TrackingSection(_Section):
         return self.model_copy(update=found)
 
 
-class StudySpec(_Section):
+class StudySpec(Section):
     """A whole study file. Missing sections have their defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, title="hpsearch study file")
@@ -369,6 +285,17 @@ class StudySpec(_Section):
                 "data.ignore instead",
                 "leaking-folds",
                 received=value.method,
+            )
+        return value
+
+    @field_validator("search")
+    @classmethod
+    def _not_from_itself(cls, value: SearchSection, info: ValidationInfo) -> SearchSection:
+        if value.from_study is not None and value.from_study == info.data.get("name"):
+            raise RuleError(
+                f"from = {value.from_study!r} is this study itself: name another one",
+                "from-itself",
+                received=value.from_study,
             )
         return value
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from hpsearch.core.space import Config, Space
+from hpsearch.core.transfer import Transferred
 from hpsearch.core.trial import Trial
 
 
@@ -19,6 +20,7 @@ class TunerSettings:
         seed: The study's seed.
         startup_trials: First trials, before a model-based algorithm uses its model; None for the algorithm's default.
         grid_points: Values that a grid takes from each continuous range.
+        taken: What the study has taken from another one.
     """
 
     space: Space
@@ -26,6 +28,7 @@ class TunerSettings:
     seed: int
     startup_trials: int | None = None
     grid_points: int = 6
+    taken: Transferred | None = None
 
 
 class TunerProvider(ABC):
@@ -34,10 +37,12 @@ class TunerProvider(ABC):
     Attributes:
         algorithms: Legal values of ``[search] algorithm``, the recommended one first.
         independent: Those whose suggestions do not depend on results, so that more trials are suggested ahead.
+        learn_from_others: Those that use the results of the study that ``[search] from`` names.
     """
 
     algorithms: ClassVar[tuple[str, ...]]
     independent: ClassVar[frozenset[str]] = frozenset()
+    learn_from_others: ClassVar[frozenset[str]] = frozenset()
 
     def startup(self, algorithm: str, settings: "TunerSettings") -> int:
         """How many suggestions at the beginning of a study depend on no result; 0 unless the provider says more."""

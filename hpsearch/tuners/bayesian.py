@@ -20,9 +20,10 @@ from hpsearch.tuners.base import TunerSettings
 from hpsearch.tuners.dimensions import Dimension, Dimensions
 from hpsearch.tuners.distinct import Algorithm, Seen
 from hpsearch.tuners.enumeration import Enumeration
-from hpsearch.tuners.gaussian_process import GaussianProcess, log_expected_improvement
+from hpsearch.tuners.gaussian_process import TREND, GaussianProcess, log_expected_improvement
 from hpsearch.tuners.optuna import QuasiRandom
-from hpsearch.tuners.outcome import has_diverged, penalty, score_of
+from hpsearch.tuners.other_study import OtherStudy
+from hpsearch.tuners.outcome import has_diverged, score_of, standardised
 
 Floats = NDArray[np.float64]
 
@@ -69,8 +70,11 @@ class Bayesian(Algorithm):
         enumeration = Enumeration(settings.space)
         small = enumeration.size is not None and enumeration.size <= _MOST_CONFIGS
         self._all = [enumeration.config(index) for index in range(enumeration.size or 0)] if small else []
-        self._all_points = self._coordinates.of(self._all)
         self._threads = ThreadpoolController()
+        with self._threads.limit(limits=1, user_api="blas"):
+            self._other = None if settings.taken is None else OtherStudy(settings.taken)
+            self._all_points = self._points(self._all)
+        self._groups = self._coordinates.groups if self._other is None else np.append(self._coordinates.groups, TREND)
 
     def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
         """The config with the largest expected improvement; a point of the design as long as nothing is known."""
@@ -87,12 +91,12 @@ class Bayesian(Algorithm):
         if len(known) < 2:
             return self._design.propose(history, seen, attempt)
         pending = [trial for trial in inside if not trial.state.finished]
-        y = self._standardised(known)
+        y = standardised([score_of(trial) for trial in known], self._settings.direction)
         chosen = _latest_and_best(y)
-        x = self._coordinates.of([known[i].config for i in chosen])
-        process = GaussianProcess.fit(x, y[chosen], self._coordinates.groups)
+        x = self._points([known[i].config for i in chosen])
+        process = GaussianProcess.fit(x, y[chosen], self._groups)
         if pending:
-            waiting = self._coordinates.of([trial.config for trial in pending])
+            waiting = self._points([trial.config for trial in pending])
             process = process.with_observations(waiting, process.predict(waiting)[0])
         best = [known[i].config for i in np.argsort(-y)[:5]]
         configs, points = self._candidates(number, best)
@@ -102,26 +106,17 @@ class Bayesian(Algorithm):
         else:
             # The best that is believed, not the best that was seen: of noisy scores the largest is the luckiest.
             merit = log_expected_improvement(mean, deviation, float(process.predict(process.x)[0].max()))
-        there = self._coordinates.of([trial.config for trial in inside])
-        apart = np.abs(points[:, None, :] - there[None, :, :]).max(axis=2).min(axis=1)
+        there = self._points([trial.config for trial in inside])
+        own = self._groups != TREND
+        apart = np.abs(points[:, None, own] - there[None, :, own]).max(axis=2).min(axis=1)
         order = np.argsort(np.where(apart < _APART, merit - 1e6, merit))[::-1].tolist()
         new = next((configs[i] for i in order if configs[i] not in seen), None)
         return self._design.propose(history, seen, attempt) if new is None else new
 
-    def _standardised(self, known: Sequence[Trial]) -> Floats:
-        """Scores of mean 0 and deviation 1, larger is better.
-
-        Bad ones are all the same from some point on: trials that nearly diverge would make all others look alike.
-        """
-        sign = 1.0 if self._settings.direction == "maximize" else -1.0
-        scores = (score for trial in known if (score := score_of(trial)) is not None)
-        bad = penalty(scores, self._settings.direction)
-        values = sign * np.array([bad if (score := score_of(trial)) is None else score for trial in known])
-        middle = float(np.median(values))
-        reach = max(float(values.max()) - middle, 1e-12)
-        kept = np.maximum(values, middle - 1.5 * reach)
-        found: Floats = (kept - kept.mean()) / max(float(kept.std()), 1e-12)
-        return found
+    def _points(self, configs: Sequence[Config]) -> Floats:
+        """Configs as points; the last column is what the other study expects of them, if there is one."""
+        own = self._coordinates.of(configs)
+        return own if self._other is None else np.column_stack([own, self._other.expects(configs)])
 
     def _candidates(self, number: int, best: Sequence[Config]) -> tuple[Sequence[Config], Floats]:
         if self._all:
@@ -129,7 +124,7 @@ class Bayesian(Algorithm):
         rng = np.random.default_rng(derive(self._settings.seed, "candidates", number))
         drawn = [self._dimensions.uniform(int(one)) for one in rng.integers(2**62, size=_DRAWN)]
         near = [self._neighbour(best[i % len(best)], rng) for i in range(_NEAR)]
-        return [*drawn, *near], self._coordinates.of([*drawn, *near])
+        return [*drawn, *near], self._points([*drawn, *near])
 
     def _neighbour(self, config: Config, rng: np.random.Generator) -> Config:
         """A config that differs in one hyperparameter or a few, by a little if it is a number."""

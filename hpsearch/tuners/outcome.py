@@ -1,7 +1,10 @@
 """What tuners learn about finished trials."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hpsearch.core.trial import Trial, TrialState
 
@@ -36,3 +39,21 @@ def penalty(scores: Iterable[float], direction: str) -> float:
     margin = 0.5 * (high - low) or max(0.05 * abs(worst), 1e-3)
     bad = worst + sign * margin
     return bad if math.isfinite(bad) else worst
+
+
+def standardised(scores: Sequence[float | None], direction: str) -> NDArray[np.float64]:
+    """Scores of mean 0 and deviation 1, larger is better.
+
+    Bad ones are all the same from some point on: trials that nearly diverge would make all others look alike.
+
+    Args:
+        scores: Finite scores; None for trials that diverged.
+        direction: ``"minimize"`` or ``"maximize"``.
+    """
+    bad = penalty((one for one in scores if one is not None), direction)
+    values = np.array([bad if one is None else one for one in scores]) * (1.0 if direction == "maximize" else -1.0)
+    middle = float(np.median(values))
+    reach = max(float(values.max()) - middle, 1e-12)
+    kept = np.maximum(values, middle - 1.5 * reach)
+    found: NDArray[np.float64] = (kept - kept.mean()) / max(float(kept.std()), 1e-12)
+    return found

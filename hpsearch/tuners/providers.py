@@ -7,6 +7,7 @@ class HpsearchTuners(TunerProvider):
     """hpsearch's own algorithm."""
 
     algorithms = ("bayesian",)
+    learn_from_others = frozenset({"bayesian"})
 
     def make(self, algorithm: str, settings: TunerSettings) -> Tuner:
         from hpsearch.tuners.bayesian import Bayesian

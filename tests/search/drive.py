@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from hpsearch.core.space import Config
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.driver import Driver
+from hpsearch.search.first_trials import first_configs
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
+from hpsearch.search.preparation import tuner_settings
 from hpsearch.search.suggesting import Ask, Suggester
+from hpsearch.search.transfer import other_study, take
 from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
-from hpsearch.tuners.base import TunerSettings
 
 
 def drive(
@@ -41,9 +44,13 @@ def drive(
     ledger = Ledger(ledger_uri, create=True)
     spec = make_spec(ledger_uri, **changes)
     if not ledger.has(spec.name):
-        ledger.create(make_record(spec, schedule=schedule, trials_per_bundle=trials_per_bundle))
+        record = make_record(spec, schedule=schedule, trials_per_bundle=trials_per_bundle)
+        if (other := other_study(spec)) is not None:
+            record = replace(record, facts=replace(record.facts, taken=take(other, spec, record.space)))
+        ledger.create(record)
     record = ledger.load(spec.name)
-    settings = TunerSettings(record.space, "maximize", spec.seed, startup_trials=4, grid_points=3)
+    settings = replace(tuner_settings(spec, record.space, record.facts.taken), startup_trials=4, grid_points=3)
+    first = first or first_configs(spec, record.facts)
     suggester = Suggester(spec.search.tuner, spec.search.algorithm, settings, ask, first=first)
     try:
         Driver(

@@ -14,6 +14,7 @@ from hpsearch.core.trial import Trial, TrialState
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.changes import check_unchanged
+from hpsearch.search.preparation import make_suggester
 from hpsearch.search.transfer import CONFIGS, doubts_about, other_study, take
 from hpsearch.study import prepare
 from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
@@ -197,6 +198,20 @@ def test_a_study_goes_on_alike_when_the_other_one_has_gone(tmp_path):
     with raises("study-file.study-changed") as caught:
         check_unchanged(whole, make_spec(uri, name="whole", **{**options, "search": 'from = "alone"'}))
     assert "search.from: was 'other', is 'alone'" in str(caught.value)
+
+
+def test_a_study_s_suggester_knows_the_results_and_the_configs():
+    rates = [0.001 * 1.3**i for i in range(16)]
+    taken = take(finished([there(rate) for rate in rates], [0.5 + i / 100 for i in range(16)]), SPEC, THERE)
+    history = [Trial(i, there(rate, 8 + i), TrialState.COMPLETE, 0.1 * i) for i, rate in enumerate(rates[:9])]
+    found = []
+    for one in (taken, replace(taken, model=False), None):
+        facts = replace(make_record(SPEC).facts, taken=one)
+        suggester = make_suggester(SPEC, THERE, facts, SyntheticExecutor())
+        found.append((suggester.suggest([]).config["learning_rate"], suggester.suggest(history).config))
+        suggester.close()
+    assert found[0][0] == found[1][0] == taken.configs[0]["learning_rate"] != found[2][0]
+    assert found[0][1] != found[1][1] == found[2][1]
 
 
 @pytest.mark.parametrize("tuner", ["optuna", "keras-tuner"])

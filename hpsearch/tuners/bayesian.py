@@ -2,39 +2,26 @@
 
 It is made for small studies of wide bundles. Trials whose results a suggestion may not know count as if they had scored
 what the process expects of them, so that suggestions made together differ (the "kriging believer" of Ginsbourger et al.
-2010). Listed numbers are numbers, not names. A hyperparameter that is inactive lies in the middle of its range, and the
-one that it depends on tells the process so.
+2010).
 """
 
-import random
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
-from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Trial
 from hpsearch.tuners.base import TunerSettings
-from hpsearch.tuners.dimensions import Dimension, Dimensions
 from hpsearch.tuners.distinct import Algorithm, Seen
-from hpsearch.tuners.enumeration import Enumeration
-from hpsearch.tuners.gaussian_process import TREND, GaussianProcess, log_expected_improvement
+from hpsearch.tuners.gaussian_process import log_expected_improvement
 from hpsearch.tuners.optuna import QuasiRandom
-from hpsearch.tuners.other_study import OtherStudy
-from hpsearch.tuners.outcome import has_diverged, score_of, standardised
+from hpsearch.tuners.surrogate import Surrogate
 
 Floats = NDArray[np.float64]
 
 STARTUP_TRIALS = 6
 """Trials of the design, unless the study file says otherwise."""
-
-_MOST_CONFIGS = 2000
-"""Spaces with no more configs are looked at as a whole."""
-
-_DRAWN, _NEAR = 400, 200
-"""Candidates of larger spaces: random ones, and neighbours of the best trials."""
 
 _APART = 0.04
 """Share of a range by which a suggestion differs from all trials, in one hyperparameter at least, as long as it can.
@@ -47,9 +34,6 @@ _STALE = 6
 
 It is then wrong about where the best is, or has found it.
 """
-
-_MOST_OBSERVATIONS = 300
-"""Trials that the process takes in: the best half of them, and the latest. Its cost grows with their cube."""
 
 
 class Bayesian(Algorithm):
@@ -64,151 +48,38 @@ class Bayesian(Algorithm):
     def __init__(self, settings: TunerSettings) -> None:
         self._settings = settings
         self._startup = STARTUP_TRIALS if settings.startup_trials is None else settings.startup_trials
-        self._dimensions = Dimensions(settings.space)
         self._design = QuasiRandom(settings)
-        self._coordinates = _Coordinates(self._dimensions)
-        enumeration = Enumeration(settings.space)
-        small = enumeration.size is not None and enumeration.size <= _MOST_CONFIGS
-        self._all = [enumeration.config(index) for index in range(enumeration.size or 0)] if small else []
-        self._threads = ThreadpoolController()
-        with self._threads.limit(limits=1, user_api="blas"):
-            self._other = None if settings.taken is None else OtherStudy(settings.taken)
-            self._all_points = self._points(self._all)
-        self._groups = self._coordinates.groups if self._other is None else np.append(self._coordinates.groups, TREND)
+        self._surrogate = Surrogate(settings)
 
     def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
         """The config with the largest expected improvement; a point of the design as long as nothing is known."""
-        # Matrices are so small that threads only cost time. And sums in one order are the same on every machine.
-        with self._threads.limit(limits=1, user_api="blas"):
+        with self._surrogate.one_thread():
             return self._propose(history, seen, attempt)
 
     def _propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
-        number = len(history)
-        if number < self._startup or not self._coordinates.groups.size:
+        number, surrogate = len(history), self._surrogate
+        known = surrogate.known(history)
+        if number < self._startup or surrogate.is_flat or len(known) < 2:
             return self._design.propose(history, seen, attempt)
+        process, y = surrogate.fit(known)
         inside = [trial for trial in history if self._settings.space.contains(trial.config)]
-        known = [trial for trial in inside if score_of(trial) is not None or has_diverged(trial)]
-        if len(known) < 2:
-            return self._design.propose(history, seen, attempt)
-        pending = [trial for trial in inside if not trial.state.finished]
-        y = standardised([score_of(trial) for trial in known], self._settings.direction)
-        chosen = _latest_and_best(y)
-        x = self._points([known[i].config for i in chosen])
-        process = GaussianProcess.fit(x, y[chosen], self._groups)
-        if pending:
-            waiting = self._points([trial.config for trial in pending])
+        if pending := [trial.config for trial in inside if not trial.state.finished]:
+            waiting = surrogate.points(pending)
             process = process.with_observations(waiting, process.predict(waiting)[0])
-        best = [known[i].config for i in np.argsort(-y)[:5]]
-        configs, points = self._candidates(number, best)
+        configs, points = surrogate.candidates(number, [known[i].config for i in np.argsort(-y)[:5]])
         mean, deviation = process.predict(points)
         if number % 2 and _stale(y) >= _STALE:
             merit = deviation
         else:
             # The best that is believed, not the best that was seen: of noisy scores the largest is the luckiest.
             merit = log_expected_improvement(mean, deviation, float(process.predict(process.x)[0].max()))
-        there = self._points([trial.config for trial in inside])
-        own = self._groups != TREND
-        apart = np.abs(points[:, None, own] - there[None, :, own]).max(axis=2).min(axis=1)
+        apart = surrogate.apart(points, surrogate.points([trial.config for trial in inside]))
         order = np.argsort(np.where(apart < _APART, merit - 1e6, merit))[::-1].tolist()
         new = next((configs[i] for i in order if configs[i] not in seen), None)
         return self._design.propose(history, seen, attempt) if new is None else new
-
-    def _points(self, configs: Sequence[Config]) -> Floats:
-        """Configs as points; the last column is what the other study expects of them, if there is one."""
-        own = self._coordinates.of(configs)
-        return own if self._other is None else np.column_stack([own, self._other.expects(configs)])
-
-    def _candidates(self, number: int, best: Sequence[Config]) -> tuple[Sequence[Config], Floats]:
-        if self._all:
-            return self._all, self._all_points
-        rng = np.random.default_rng(derive(self._settings.seed, "candidates", number))
-        drawn = [self._dimensions.uniform(int(one)) for one in rng.integers(2**62, size=_DRAWN)]
-        near = [self._neighbour(best[i % len(best)], rng) for i in range(_NEAR)]
-        return [*drawn, *near], self._points([*drawn, *near])
-
-    def _neighbour(self, config: Config, rng: np.random.Generator) -> Config:
-        """A config that differs in one hyperparameter or a few, by a little if it is a number."""
-        draws = random.Random(int(rng.integers(2**62)))
-        names = [one.name for one in self._dimensions.searched if one.name in config]
-        changed = set(draws.sample(names, min(len(names), draws.choice([1, 1, 2, 3]))))
-
-        def answer(dimension: Dimension) -> float:
-            number = dimension.encode(config[dimension.name]) if dimension.name in config else None
-            if number is None or (dimension.name in changed and dimension.kind == "choice"):
-                return dimension.uniform(draws)
-            if dimension.name not in changed:
-                return number
-            low, high = _scaled(dimension, dimension.low), _scaled(dimension, dimension.high)
-            there = _scaled(dimension, number) + draws.gauss(0, draws.choice([0.03, 0.1, 0.3])) * (high - low)
-            there = min(max(there, low), high)
-            return float(np.exp(there)) if dimension.log else there
-
-        return self._dimensions.build(answer)
 
 
 def _stale(y: Floats) -> int:
     """For how many trials none has been better than the best before by more than little."""
     good = y >= y.max() - 0.05 * (y.max() - np.median(y))
     return len(y) - 1 - int(np.argmax(good))
-
-
-def _latest_and_best(y: Floats) -> list[int]:
-    if len(y) <= _MOST_OBSERVATIONS:
-        return list(range(len(y)))
-    half = _MOST_OBSERVATIONS // 2
-    best = set(np.argsort(-y)[:half].tolist())
-    rest = [i for i in range(len(y)) if i not in best]
-    return sorted(best | set(rest[-half:]))
-
-
-class _Coordinates:
-    """Configs as points: a column for a number, a column per value for names.
-
-    Attributes:
-        groups: Number of the hyperparameter that each column belongs to.
-    """
-
-    def __init__(self, dimensions: Dimensions) -> None:
-        self._searched = dimensions.searched
-        self._levels = [_levels(one) for one in self._searched]
-        widths = [1 if levels is not None or one.kind != "choice" else int(one.high) + 1
-                  for one, levels in zip(self._searched, self._levels, strict=True)]  # fmt: skip
-        self.groups: NDArray[np.intp] = np.repeat(np.arange(len(widths)), widths)
-        self._first = np.concatenate([[0], np.cumsum(widths)]).astype(int)
-
-    def of(self, configs: Sequence[Config]) -> Floats:
-        """Shape ``(len(configs), columns)``, between 0 and 1."""
-        found = np.full((len(configs), len(self.groups)), 0.5)
-        for i, dimension in enumerate(self._searched):
-            levels, first = self._levels[i], self._first[i]
-            for row, config in enumerate(configs):
-                if dimension.name not in config:
-                    continue
-                number = dimension.encode(config[dimension.name])
-                if number is None:
-                    continue
-                if levels is not None:
-                    found[row, first] = levels[int(number)]
-                elif dimension.kind == "choice":
-                    # Two different names are as far from each other as the ends of a range.
-                    found[row, first : self._first[i + 1]] = 0.0
-                    found[row, first + int(number)] = np.sqrt(0.5)
-                else:
-                    low, high = _scaled(dimension, dimension.low), _scaled(dimension, dimension.high)
-                    found[row, first] = (_scaled(dimension, number) - low) / (high - low)
-        return found
-
-
-def _levels(dimension: Dimension) -> list[float] | None:
-    """Where listed numbers lie between the smallest and the largest, by their order; None for names and ranges."""
-    if dimension.kind != "choice" or dimension.values is None:
-        return None
-    values = list(dimension.values)
-    if len(values) < 3 or any(isinstance(one, bool) or not isinstance(one, int | float) for one in values):
-        return None
-    order = sorted(range(len(values)), key=lambda i: float(values[i]))
-    return [order.index(i) / (len(values) - 1) for i in range(len(values))]
-
-
-def _scaled(dimension: Dimension, number: float) -> float:
-    return float(np.log(number)) if dimension.log else float(number)

@@ -47,8 +47,7 @@ def study(table: LookupTable, seed: int, trials: int, taken: Transferred | None 
     spec = file_of(table)
     record = make_record(spec)
     facts = replace(record.facts, default=default_config(spec, table.space, {}), taken=taken)
-    guided = taken if taken is not None and taken.model else None
-    settings = TunerSettings(table.space, table.recipe.direction, seed, taken=guided)
+    settings = TunerSettings(table.space, table.recipe.direction, seed, taken=facts.guide)
     suggester = Suggester("hpsearch", "bayesian", settings, first=first_configs(spec, facts))
     return replace(record, facts=facts, trials=replayed(table, suggester, Schedule(STARTUP_TRIALS, 4), trials))
 

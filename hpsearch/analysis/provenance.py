@@ -168,6 +168,7 @@ def _search(record: StudyRecord) -> dict[str, str]:
         {
             "tuner": f"{spec.search.tuner} {spec.search.algorithm}",
             "trials": str(spec.search.trials),
+            "ended": facts.stopped.text if facts.stopped else "",
             "suggestions": suggestions(record),
             "from": begins_with(facts.taken),
             "pruning": spec.pruning.method if spec.pruning.method != "none" else "",

@@ -55,8 +55,8 @@ def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = Fa
     importance = analysis.importance_info(record)
     if as_json:
         info = {"verdict": verdict, "leaderboard": leaderboard, "ties": ties, "importance": importance}
-        taken = taken_json(record.facts.taken)
-        _print_json({**{name: plain(one) for name, one in info.items()}, "from": taken, "notes": list(record.notes)})
+        facts = {"from": taken_json(record.facts.taken), "stopped": plain(record.facts.stopped)}
+        _print_json({**{name: plain(one) for name, one in info.items()}, **facts, "notes": list(record.notes)})
         return
     console = _console()
     console.print(terminal.leaderboard(leaderboard, top=top))

@@ -243,6 +243,34 @@ class NestedScores(Wire):
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why a search has ended before its last trial, with ``[search] stop``.
+
+    Attributes:
+        trials: Trials begun by then.
+        planned: Trials that the study file asked for.
+        gain: By how much the next trial was expected to be better than the best, at most.
+        noise: Of a score over the folds.
+        overruled: Whether the study was asked to go on all the same.
+    """
+
+    trials: int
+    planned: int
+    gain: float
+    noise: float
+    overruled: bool = False
+
+    @property
+    def text(self) -> str:
+        """For the user."""
+        later = "; it was asked to go on" if self.overruled else ""
+        return (
+            f"stopped after {self.trials} of {self.planned} trials: no untried config is expected to improve the score "
+            f"by more than {self.gain:.2g}, and the folds' noise in it is {self.noise:.2g}{later}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class StudyFacts(Wire):
     """All facts of a study besides its file and its trials.
 
@@ -261,6 +289,7 @@ class StudyFacts(Wire):
         default: The config of trial 0 if it is the model's own, as far as it is given; empty if the study has none.
         baseline: What the objective is for a model that says the same for all rows; None if it has no such value.
         taken: What the study took from another one when it began; None if it took nothing.
+        stopped: Why the search has ended early; None if it has not.
     """
 
     VERSION = 3
@@ -279,6 +308,12 @@ class StudyFacts(Wire):
     baseline: Baseline | None = None
     default: Mapping[str, Value] = field(default_factory=dict)
     taken: Transferred | None = None
+    stopped: Stopped | None = None
+
+    @property
+    def guide(self) -> Transferred | None:
+        """What the study's model follows of another study."""
+        return self.taken if self.taken is not None and self.taken.model else None
 
     def undefined_in(self, metric: str) -> tuple[int, ...]:
         """The folds in which a metric has no value."""

@@ -11,6 +11,7 @@ from hpsearch.spec import StudySpec
 CHANGEABLE = (
     "tracking.",
     "search.max_",
+    "search.stop",
     *(f"resources.{name}" for name in ("executor", "workers", "gpus", "threads", "max_retries")),
 )
 """Keys that results do not depend on, as prefixes: a study file may change them between two starts."""

@@ -34,6 +34,7 @@ from hpsearch.ledger.store import Ledger
 from hpsearch.search.entering import Entering
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
+from hpsearch.search.stopping import StopRule
 from hpsearch.search.suggesting import Suggester
 
 POLL_SECONDS = 0.25
@@ -102,7 +103,8 @@ class Driver:
         self._first_unfinished = 0
         self._bundles = 0
         self.compile_seconds = 0.0
-        self._exhausted = False
+        self._stop = StopRule(record)
+        self._exhausted = self._stop.has_stopped
         self._stopping = False
         self._failures_in_a_row = 0
         self._deadline = math.inf if self._spec.search.max_hours is None else _hours(self._spec.search.max_hours)
@@ -179,7 +181,15 @@ class Driver:
             return False
         while self._first_unfinished < number and self._trials[self._first_unfinished].state.finished:
             self._first_unfinished += 1
-        return self._first_unfinished >= self._schedule.known(number)
+        return self._first_unfinished >= self._schedule.known(number) and not self._is_enough(number)
+
+    def _is_enough(self, number: int) -> bool:
+        """Whether ``[search] stop`` ends the search before trial `number`."""
+        stopped = self._stop.before(number, self._trials, self._suggester.space)
+        if stopped is not None:
+            self._exhausted = True
+            self._entering.end(stopped)
+        return self._exhausted
 
     def _visible(self, number: int) -> list[Trial]:
         known = self._schedule.known(number)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from hpsearch.core.facts import Stopped
 from hpsearch.core.space import Config, Space
 from hpsearch.core.trial import Failure, FailureKind, Origin, Trial, TrialState
 from hpsearch.core.words import did_you_mean, listed
@@ -88,6 +89,12 @@ class Entering:
             self._note(f"trial {trial.number} was enqueued with {listed(unused)}, which its other values do not use")
         self._tell(trial.number, suggestion)
         return begun
+
+    def end(self, stopped: Stopped) -> None:
+        """No trial comes any more."""
+        facts = self._ledger.load(self._record.name).facts  # others may have added to them meanwhile
+        self._ledger.set_facts(self._record.name, replace(facts, stopped=stopped))
+        self._note(stopped.text)
 
     def _tell(self, number: int, suggestion: Suggestion) -> None:
         new = [name for name in suggestion.found if name not in self._named]

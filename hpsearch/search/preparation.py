@@ -22,6 +22,7 @@ from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.pruning import make_pruner
 from hpsearch.search.first_trials import check_tries, default_config, first_configs
+from hpsearch.search.stopping import check_folds
 from hpsearch.search.suggesting import Suggester
 from hpsearch.search.transfer import doubts_about, other_study, take
 from hpsearch.spec import StudySpec, make_space
@@ -117,6 +118,7 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack, other: StudyRe
     doubts = (*rehearsal.doubts, *(_undefined(metric, one, data.n_folds) for one in rehearsal.undefined))
     if other is not None and taken is not None:
         doubts = (*doubts, *doubts_about(taken, other, spec, data))
+    check_folds(spec, data, rehearsal.undefined)
     plan = executor.call(WorkerProtocol.plan)
     machine = executor.call(WorkerProtocol.describe_machine)
     facts = StudyFacts(
@@ -208,8 +210,8 @@ def open_executor(spec: StudySpec, backend: str, *, ledger: str | None = None) -
         executor.close()
 
 
-def tuner_settings(spec: StudySpec, space: Space, taken: Transferred | None = None) -> TunerSettings:
-    """The settings of the study's tuner; `taken` is what the study has taken from another one."""
+def tuner_settings(spec: StudySpec, space: Space, guide: Transferred | None = None) -> TunerSettings:
+    """The settings of the study's tuner; `guide` is what its model follows of another study."""
     search = spec.search
     return TunerSettings(
         space=space,
@@ -217,7 +219,7 @@ def tuner_settings(spec: StudySpec, space: Space, taken: Transferred | None = No
         seed=spec.seed,
         startup_trials=search.startup_trials,
         grid_points=search.grid_points,
-        taken=taken if taken is not None and taken.model else None,
+        taken=guide,
     )
 
 
@@ -227,7 +229,7 @@ def make_suggester(spec: StudySpec, space: Space, facts: StudyFacts, executor: E
     def ask(config: Config) -> Asked | None:
         return executor.call(WorkerProtocol.asked, config)
 
-    settings = tuner_settings(spec, space, facts.taken)
+    settings = tuner_settings(spec, space, facts.guide)
     first = first_configs(spec, facts)
     return Suggester(spec.search.tuner, spec.search.algorithm, settings, ask if spec.model.build else None, first=first)
 

@@ -93,9 +93,10 @@ def resume(
         if trials is not None and trials != record.spec.search.trials:
             _check_trials(record, trials)
             record = ledger.set_spec(name, with_trials(record.spec, trials))
+        record, goes_on = _asked_to_go_on(record, ledger, trials, observer)
         queued = any(trial.origin is Origin.QUEUED for trial in record.trials)
         ended = record.state is StudyState.FINISHED and record.champion and record.champion.model_uri
-        if ended and trials is None and not queued:
+        if ended and trials is None and not queued and not goes_on:
             return record
         spec = with_engine(record.spec, record.facts.plan.engine)
         stack.enter_context(tracking.environment(spec))
@@ -115,6 +116,22 @@ def _with_trials_as_resumed(record: StudyRecord, spec: StudySpec, observer: Obse
     ways = f"; `{record.command('resume', f'--trials {asked}')}` changes it" * (asked >= len(record.trials))
     observer.note(f"trials: the study file says {asked}, but the study now has {now}{ways}")
     return with_trials(spec, now)
+
+
+def _asked_to_go_on(
+    record: StudyRecord, ledger: Ledger, trials: int | None, observer: Observer
+) -> tuple[StudyRecord, bool]:
+    """Whether a study that ``[search] stop`` has ended is to go on: without it, or with more trials."""
+    stopped = record.facts.stopped
+    if stopped is None or stopped.overruled:
+        return record, False
+    more = trials is not None and trials > len(record.trials)
+    if not more and record.spec.search.stop != "none":
+        return record, False
+    ledger.set_facts(record.name, replace(record.facts, stopped=replace(stopped, overruled=True)))
+    why = f"{trials} trials were asked for" if more else 'stop = "auto" is no longer in the study file'
+    _note(ledger, record, f"the search goes on after {stopped.trials} trials: {why}", observer)
+    return ledger.load(record.name), True
 
 
 def _trials_in(study_file: str) -> int:

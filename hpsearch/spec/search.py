@@ -1,6 +1,6 @@
 """``[search]`` of a study file."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model_validator
 
@@ -28,6 +28,9 @@ class SearchSection(Section):
         description="a study of the same ledger to begin with: its best configs, and its results as a hint",
     )
     trials: int = Field(20, ge=1, description="number of trials; a finite space may end sooner")
+    stop: Literal["none", "auto"] = Field(
+        "none", description="auto: end the search once it can gain less than the folds' noise hides"
+    )
     max_hours: float | None = Field(None, gt=0, description="start no new trial after this time")
     startup_trials: int | None = Field(
         None, ge=1, description="first trials, suggested before the algorithm uses its model"

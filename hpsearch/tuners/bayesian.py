@@ -61,7 +61,8 @@ class Bayesian(Algorithm):
         known = surrogate.known(history)
         if number < self._startup or surrogate.is_flat or len(known) < 2:
             return self._design.propose(history, seen, attempt)
-        process, y = surrogate.fit(known)
+        fitted = surrogate.fit(known)
+        process, y = fitted.process, fitted.y
         inside = [trial for trial in history if self._settings.space.contains(trial.config)]
         if pending := [trial.config for trial in inside if not trial.state.finished]:
             waiting = surrogate.points(pending)

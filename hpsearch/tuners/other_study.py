@@ -23,7 +23,7 @@ class OtherStudy:
     def __init__(self, taken: Transferred) -> None:
         self._axes = taken.axes
         widths = [axis.width for axis in self._axes]
-        y = standardised([one.score for one in taken.observations], taken.direction)
+        y, _ = standardised([one.score for one in taken.observations], taken.direction)
         x = self._points([one.config for one in taken.observations])
         self._process = GaussianProcess.fit(x, y, np.repeat(np.arange(len(widths)), widths))
 

@@ -41,8 +41,8 @@ def penalty(scores: Iterable[float], direction: str) -> float:
     return bad if math.isfinite(bad) else worst
 
 
-def standardised(scores: Sequence[float | None], direction: str) -> NDArray[np.float64]:
-    """Scores of mean 0 and deviation 1, larger is better.
+def standardised(scores: Sequence[float | None], direction: str) -> tuple[NDArray[np.float64], float]:
+    """Scores of mean 0 and deviation 1, larger is better; and what 1 is in their own units.
 
     Bad ones are all the same from some point on: trials that nearly diverge would make all others look alike.
 
@@ -55,5 +55,5 @@ def standardised(scores: Sequence[float | None], direction: str) -> NDArray[np.f
     middle = float(np.median(values))
     reach = max(float(values.max()) - middle, 1e-12)
     kept = np.maximum(values, middle - 1.5 * reach)
-    found: NDArray[np.float64] = (kept - kept.mean()) / max(float(kept.std()), 1e-12)
-    return found
+    unit = max(float(kept.std()), 1e-12)
+    return (kept - kept.mean()) / unit, unit

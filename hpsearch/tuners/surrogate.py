@@ -7,6 +7,7 @@ that it depends on tells the process so.
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,21 @@ _DRAWN, _NEAR = 400, 200
 
 _MOST_OBSERVATIONS = 300
 """Trials that the process takes in: the best half of them, and the latest. Its cost grows with their cube."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A process after some trials.
+
+    Attributes:
+        process: The process.
+        y: The trials' scores, standardised.
+        unit: What 1 is in the metric's units.
+    """
+
+    process: GaussianProcess
+    y: Floats
+    unit: float
 
 
 class Surrogate:
@@ -70,12 +86,12 @@ class Surrogate:
         inside = (trial for trial in history if self._settings.space.contains(trial.config))
         return [trial for trial in inside if score_of(trial) is not None or has_diverged(trial)]
 
-    def fit(self, known: Sequence[Trial]) -> tuple[GaussianProcess, Floats]:
-        """The process after some trials, and their standardised scores."""
-        y = standardised([score_of(trial) for trial in known], self._settings.direction)
+    def fit(self, known: Sequence[Trial]) -> Fitted:
+        """The process after some trials."""
+        y, unit = standardised([score_of(trial) for trial in known], self._settings.direction)
         chosen = _latest_and_best(y)
         x = self.points([known[i].config for i in chosen])
-        return GaussianProcess.fit(x, y[chosen], self._groups), y
+        return Fitted(GaussianProcess.fit(x, y[chosen], self._groups), y, unit)
 
     def points(self, configs: Sequence[Config]) -> Floats:
         """Configs as points; the last column is what the other study expects of them, if there is one."""

@@ -49,7 +49,7 @@ def drive(
             record = replace(record, facts=replace(record.facts, taken=take(other, spec, record.space)))
         ledger.create(record)
     record = ledger.load(spec.name)
-    settings = replace(tuner_settings(spec, record.space, record.facts.taken), startup_trials=4, grid_points=3)
+    settings = replace(tuner_settings(spec, record.space, record.facts.guide), startup_trials=4, grid_points=3)
     first = first or first_configs(spec, record.facts)
     suggester = Suggester(spec.search.tuner, spec.search.algorithm, settings, ask, first=first)
     try:

@@ -210,7 +210,7 @@ def test_the_decision_depends_neither_on_timing_nor_on_interruptions(tmp_path):
     assert [one.config for one in several.trials] == [one.config for one in done.trials]
     assert several.facts.stopped == stopped
 
-    interrupted = iter([False] * 60 + [True] * 1000)
+    interrupted = iter([False] * 25 + [True] * 1000)
     other = f"sqlite:///{tmp_path}/interrupted.db"
     drive(other, SyntheticExecutor(), interrupted=lambda: next(interrupted), **OPTIONS)
     assert len(Ledger(other).load("synthetic").trials) < stopped.trials

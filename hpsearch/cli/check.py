@@ -111,7 +111,6 @@ def _effective(spec: StudySpec, space: Space, facts: StudyFacts, gaps: dict[str,
         "gaps": {**gaps},
         "data": _data(facts.data),
         "baseline": {"value": facts.baseline.value, "rule": facts.baseline.rule} if facts.baseline else None,
-        "from": taken_json(facts.taken),
         "undefined": {one.metric: [*one.folds] for one in facts.undefined},
         "plan": {
             "engine": facts.plan.engine,
@@ -126,6 +125,7 @@ def _effective(spec: StudySpec, space: Space, facts: StudyFacts, gaps: dict[str,
         "backend": facts.machine.backend,
         "device": facts.machine.device,
         "versions": {**facts.machine.versions},
+        "from": taken_json(facts.taken),
     }
 
 

@@ -42,8 +42,10 @@ def start(spec: StudySpec, text: str, observer: Observer) -> StudyRecord:
             record = ledger.load(spec.name)
             spec = _with_trials_as_resumed(record, spec, observer)
             spec = with_defaults_as_begun(record, spec, text)
+            more = _more_than_stopped(record, spec)
+            spec = with_trials(spec, record.spec.search.trials) if more else spec
             check_unchanged(record, spec)
-            return resume(spec.name, uri, observer=observer, changed=spec)
+            return resume(spec.name, uri, observer=observer, trials=more, changed=spec)
     with workspace.driving(uri, spec.name), tracking.environment(spec), ExitStack() as stack:
         prepared = prepare_study(spec, stack)
         ledger = Ledger(uri, create=True)
@@ -116,6 +118,12 @@ def _with_trials_as_resumed(record: StudyRecord, spec: StudySpec, observer: Obse
     ways = f"; `{record.command('resume', f'--trials {asked}')}` changes it" * (asked >= len(record.trials))
     observer.note(f"trials: the study file says {asked}, but the study now has {now}{ways}")
     return with_trials(spec, now)
+
+
+def _more_than_stopped(record: StudyRecord, spec: StudySpec) -> int | None:
+    """The trials that a study file asks for, if they are more than before and ``[search] stop`` has ended the study."""
+    stopped, asked = record.facts.stopped, spec.search.trials
+    return asked if stopped is not None and not stopped.overruled and asked > record.spec.search.trials else None
 
 
 def _asked_to_go_on(

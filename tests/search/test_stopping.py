@@ -16,7 +16,7 @@ from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.changes import check_unchanged, with_trials
 from hpsearch.search.observer import Observer
-from hpsearch.search.starting import _asked_to_go_on
+from hpsearch.search.starting import _asked_to_go_on, _more_than_stopped
 from hpsearch.search.stopping import FEWEST, SHARE, StopRule, check_folds
 from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
 from hpsearch.tuners.base import TunerSettings
@@ -192,9 +192,11 @@ def test_a_study_that_has_stopped_stays_so_until_it_is_asked_to_go_on(tmp_path):
     ledger = Ledger(uri)
     for wanted in (None, stopped.trials):
         assert _asked_to_go_on(done, ledger, wanted, watching) == (done, False)
+    assert [_more_than_stopped(done, with_trials(done.spec, n)) for n in (39, 40, 41)] == [None, None, 41]
     on, goes_on = _asked_to_go_on(done, ledger, stopped.trials + 4, watching)
     assert goes_on
     assert on.facts.stopped == replace(stopped, overruled=True)
+    assert _more_than_stopped(on, with_trials(done.spec, 60)) is None
     assert f"{stopped.trials + 4} trials were asked for" in watching.notes[-1]
     ledger.set_spec("synthetic", with_trials(done.spec, stopped.trials + 9))
     assert len(drive(uri, SyntheticExecutor(), **OPTIONS).trials) == stopped.trials + 9

@@ -101,7 +101,7 @@ def serve_ui(
         try:
             _wait_until_up(process, ui.server, said)
             ready(study_page(ui.server, study))
-            return process.wait()
+            return _ended(process)
         except KeyboardInterrupt:
             return 0
         finally:
@@ -214,6 +214,17 @@ def _wait_until_up(process: "subprocess.Popen[bytes]", server: str, said: TextIO
     raise TrackingError(
         f"MLflow's server did not answer within {START_SECONDS:g} s", code="server-silent", seconds=START_SECONDS
     )
+
+
+def _ended(process: "subprocess.Popen[bytes]") -> int:
+    """The exit code of the server once it ends. Ctrl-C is heard meanwhile.
+
+    Not by one wait: a library may have a handler of its own for Ctrl-C, after which the system goes on waiting. MLflow
+    imports one, Polars, where it is installed.
+    """
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(1.0)
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -99,6 +99,7 @@ def test_the_keys_of_the_json_stay(tmp_path: Path, capsys) -> None:
         "folds": [[1150, 288]] * 5,
         "extra": {},
         "warnings": [],
+        "equal_rows": None,
     }
     assert printed["plan"] == {
         "engine": facts.plan.engine,

@@ -127,8 +127,19 @@ def _splits(record: StudyRecord) -> dict[str, str]:
             "folds": str(data.n_folds),
             "repeats": str(validation.repeats) if validation.repeats > 1 else "",
             "training / validation rows": _shortened(sizes, 5),
+            "equal rows": _equal_rows(record),
         }
     )
+
+
+def _equal_rows(record: StudyRecord) -> str:
+    found = record.facts.data.equal_rows
+    if found is None:
+        return ""
+    crossing = {"validation": found.validation, "test": found.test}
+    counts = [f"{count:,} {part} rows are equal to a training row" for part, count in crossing.items() if count]
+    kept = ["kept together"] if record.spec.data.duplicates == "group" else []
+    return ", ".join([*kept, *counts]) or "none on both sides of a split"
 
 
 def suggestions(record: StudyRecord) -> str:

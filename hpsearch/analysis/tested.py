@@ -35,8 +35,8 @@ _ERRORS = re.compile(r"loss|error|mae|mse|rmse|mape|entropy|deviance|distance|di
 def test_intervals(record: StudyRecord, predictions: Predictions | None) -> dict[str, Interval]:
     """Interval of each test metric of the champion.
 
-    Rows are drawn as the study says that they depend on each other: whole groups with ``[data] group``, blocks of time
-    with ``[data] time`` or folds of a time series, single rows otherwise.
+    Rows are drawn as the study says that they depend on each other: whole groups with ``[data] group`` or
+    ``duplicates = "group"``, blocks of time with ``[data] time`` or folds of a time series, single rows otherwise.
 
     Returns:
         Metric → its interval. A metric is left out if the predictions do not give the champion's own value of it, or

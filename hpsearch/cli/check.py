@@ -3,6 +3,7 @@
 import json
 import sys
 from contextlib import redirect_stdout
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.markup import escape
@@ -159,6 +160,7 @@ def _data(data: DataFacts) -> JsonObject:
         "folds": [[fold.train, fold.validation] for fold in data.folds],
         "extra": {**data.extra},
         "warnings": [*data.warnings],
+        "equal_rows": asdict(data.equal_rows) if data.equal_rows else None,
     }
 
 

@@ -20,6 +20,7 @@ seed = 0
 source = {source}      # keras:…, sklearn:…, a CSV, Parquet or NPZ file, or "my_package.data:load"
 # target = "price"     # tables: the column or columns to predict
 # ignore = ["id"]      # tables: columns to leave out
+# duplicates = "group" # rows that are equal in all inputs stay on one side of every split
 test_fraction = 0.2    # rows that only test the winner; not used if the source has its own test rows
 
 [validation]

@@ -15,6 +15,7 @@ __all__ = [
     "Column",
     "DataFacts",
     "EnginePlan",
+    "EqualRows",
     "FoldSize",
     "HostFacts",
     "MachineFacts",
@@ -60,6 +61,23 @@ class FoldSize:
 
 
 @dataclass(frozen=True, slots=True)
+class EqualRows:
+    """Rows that a model cannot tell apart from a row on the other side of a split.
+
+    Attributes:
+        validation: Development rows with an equal row among the training rows of a fold in which they validate.
+        validation_differing: Those of them with such a row of another target.
+        test: Test rows with an equal development row.
+        test_differing: Those of them with such a row of another target.
+    """
+
+    validation: int = 0
+    validation_differing: int = 0
+    test: int = 0
+    test_differing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DataFacts(Wire):
     """Facts about a study's data.
 
@@ -77,6 +95,7 @@ class DataFacts(Wire):
         schema: How the data were read; None in ledgers of hpsearch 0.1.
         class_counts: Number of development and test rows of each class, in the order of the classes.
         warnings: What looks like a mistake in the data, one sentence each.
+        equal_rows: Rows that stand on both sides of a split; None in ledgers written before they were counted.
     """
 
     source: str
@@ -92,6 +111,7 @@ class DataFacts(Wire):
     schema: Schema | None = None
     class_counts: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
+    equal_rows: EqualRows | None = None
 
     @property
     def n_folds(self) -> int:

@@ -25,12 +25,17 @@ class RowTraits:
         labels: Class number of each row; None for regression.
         groups: Group of each row; a group is never split.
         time: Time of each row; rows of one time step are never separated.
+        equal: Number of each row, which rows that stay together share; not with time. They are split like one row, by
+            every method.
+        what: What rows are called in messages, and groups in turn.
     """
 
     count: int
     labels: PerRow | None = None
     groups: PerRow | None = None
     time: PerRow | None = None
+    equal: PerRow | None = None
+    what: tuple[str, str] = ("rows", "groups")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,10 @@ def make_folds(
         DataError: There are fewer rows, groups, time steps or rows of a class than folds, or a required column is
             missing.
     """
+    if rows.equal is not None:
+        kept = _Kept.of(rows.equal)
+        made = make_folds(method, kept.traits(rows), folds=folds, repeats=repeats, fraction=fraction, seed=seed)
+        return tuple(Fold(fold.index, kept.members(fold.train), kept.members(fold.validation)) for fold in made)
     state = derive(seed, "folds")
     if method == "holdout":
         part = _Part("[validation] fraction", fraction, math.ceil(rows.count * fraction))
@@ -82,8 +91,47 @@ def hold_out(rows: RowTraits, *, fraction: float, seed: int) -> tuple[Rows, Rows
     Raises:
         DataError: A part would be empty.
     """
+    if rows.equal is not None:
+        kept = _Kept.of(rows.equal)
+        rest, taken = hold_out(kept.traits(rows), fraction=fraction, seed=seed)
+        return kept.members(rest), kept.members(taken)
     part = _Part("[data] test_fraction", fraction, round(rows.count * fraction))
     return _split_off(part, rows, derive(seed, "test-part"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Sets of rows that stay together. The first row of a set is split in the place of all.
+
+    Attributes:
+        firsts: The first row of each set, ascending.
+        place: The set of each row.
+    """
+
+    firsts: Rows
+    place: Rows
+
+    @classmethod
+    def of(cls, equal: PerRow) -> "_Kept":
+        _, firsts, place = np.unique(equal, return_index=True, return_inverse=True)
+        order = np.argsort(firsts)
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        return cls(firsts[order], rank[place])
+
+    def traits(self, rows: RowTraits) -> RowTraits:
+        """The first rows, each with the commonest class of its set."""
+        labels = None
+        if rows.labels is not None:
+            pairs, counts = np.unique(np.stack([self.place, rows.labels]), axis=1, return_counts=True)
+            order = np.lexsort((-counts, pairs[0]))
+            labels = pairs[1, order[np.flatnonzero(np.diff(pairs[0, order], prepend=-1))]]
+        groups = None if rows.groups is None else rows.groups[self.firsts]
+        return RowTraits(len(self.firsts), labels, groups, what=("different rows", rows.what[1]))
+
+    def members(self, sets: Rows) -> Rows:
+        """All rows of some sets, ascending."""
+        return np.flatnonzero(np.isin(self.place, sets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +164,11 @@ class _Part:
 def _split_off(part: _Part, rows: RowTraits, state: int) -> tuple[Rows, Rows]:
     """(the rest, the part), each ascending."""
     if not 0 < part.n_rows < rows.count:
-        raise part.empty(rows.count, part.n_rows, "rows")
+        raise part.empty(rows.count, part.n_rows, rows.what[0])
     if rows.time is not None:
         return _split_by_time(part, rows.time)
     if rows.groups is not None:
-        return _split_by_group(part, rows.groups, state)
+        return _split_by_group(part, rows, rows.groups, state)
     from sklearn import model_selection as ms
 
     stratify = rows.labels if _can_keep_shares(rows.labels, min(part.n_rows, rows.count - part.n_rows)) else None
@@ -146,14 +194,14 @@ def _split_by_time(part: _Part, time: PerRow) -> tuple[Rows, Rows]:
     return np.sort(order[:cut]), np.sort(order[cut:])
 
 
-def _split_by_group(part: _Part, groups: PerRow, state: int) -> tuple[Rows, Rows]:
+def _split_by_group(part: _Part, rows: RowTraits, groups: PerRow, state: int) -> tuple[Rows, Rows]:
     """The fraction counts groups, which stay whole."""
     from sklearn import model_selection as ms
 
     n_groups = len(np.unique(groups))
     n_taken = math.ceil(n_groups * part.fraction)
     if n_taken >= n_groups:
-        raise part.empty(n_groups, n_taken, "groups")
+        raise part.empty(n_groups, n_taken, rows.what[1])
     splitter = ms.GroupShuffleSplit(n_splits=1, test_size=n_taken, random_state=state)
     rest, taken = next(splitter.split(np.arange(len(groups)), groups=groups))
     return np.sort(rest), np.sort(taken)
@@ -212,7 +260,7 @@ def _smallest(labels: PerRow) -> int:
 def _check(method: Method, rows: RowTraits, folds: int) -> None:
     if rows.count < folds:
         raise DataError(
-            f"{rows.count} rows cannot be split into {folds} folds",
+            f"{rows.count} {rows.what[0]} cannot be split into {folds} folds",
             code="too-few-rows",
             hint="lower [validation] folds",
             rows=rows.count,
@@ -227,7 +275,8 @@ def _check(method: Method, rows: RowTraits, folds: int) -> None:
             )
         if (smallest := _smallest(rows.labels)) < folds:
             raise DataError(
-                f"stratified folds need at least {folds} rows of every class, but the rarest class has {smallest}",
+                f"stratified folds need at least {folds} {rows.what[0]} of every class, but the rarest class has "
+                f"{smallest}",
                 code="rare-class",
                 hint='lower [validation] folds; with method = "kfold", some folds validate on no such row, and '
                 "metrics such as AUC, recall and F1 have no value there",
@@ -240,9 +289,9 @@ def _check(method: Method, rows: RowTraits, folds: int) -> None:
                 "group folds need a group column", code="no-group-column", hint='name it: [data] group = "…"'
             )
         if (n_groups := len(np.unique(rows.groups))) < folds:
+            what = rows.what[1] if n_groups != 1 else rows.what[1].replace("groups", "group", 1)
             raise DataError(
-                f"the rows to search on have {n_groups} group{'s' if n_groups != 1 else ''}, which cannot be split "
-                f"into {folds} folds",
+                f"the rows to search on have {n_groups} {what}, which cannot be split into {folds} folds",
                 code="too-few-groups",
                 hint="lower [validation] folds, or [data] test_fraction, which keeps whole groups for the test; or use "
                 "data with more groups",

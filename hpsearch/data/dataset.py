@@ -26,7 +26,8 @@ class Part:
         x: See :data:`Features`.
         y: Targets, shape ``(n_rows,)``: float32 for regression, int32 class numbers from 0 otherwise; or shape
             ``(n_rows, n_classes)`` float32 for one-hot labels and ``(n_rows, n_targets)`` for several targets.
-        groups: Group of each row; None if rows have no groups.
+        groups: Group of each row: of ``[data] group``, of equal rows that stay together, or of both; None if rows are
+            on their own.
         time: Time of each row; None if order does not matter.
     """
 

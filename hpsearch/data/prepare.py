@@ -10,6 +10,7 @@ from hpsearch.core.facts import Schema
 from hpsearch.core.seeds import derive
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array, Dataset, Features, Part
+from hpsearch.data.equal_rows import joined, number_rows
 from hpsearch.data.inference import float32_offset
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.targets import code_targets
@@ -45,10 +46,14 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
     schema = _schema(loaded, spec, x)
     if schema.packed:
         train, test = _packed(train, loaded.columns), None if test is None else _packed(test, loaded.columns)
+    train, test = _sample(train, spec, "max-rows"), None if test is None else _sample(test, spec, "max-test-rows")
+    if spec.data.duplicates == "group":
+        train = _equal_together(train)
+        test = None if test is None else _equal_together(test)
     return Dataset(
         name=source,
-        train=_sample(train, spec, "max-rows"),
-        test=None if test is None else _sample(test, spec, "max-test-rows"),
+        train=train,
+        test=test,
         task=coded.task,
         classes=coded.classes,
         columns=loaded.columns,
@@ -57,6 +62,12 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
         schema=schema,
         warnings=(*warnings, *coded.warnings, *_wide_warning(loaded, spec), *_order_warning(loaded, spec)),
     )
+
+
+def _equal_together(part: Part) -> Part:
+    """The same rows, in groups that keep equal rows together too."""
+    (rows,) = number_rows(part.x)
+    return replace(part, groups=rows if part.groups is None else joined(part.groups, rows))
 
 
 WIDE = 64

@@ -4,12 +4,11 @@ from hpsearch.core.addresses import DEFAULT_LEDGER, sqlite_path, without_passwor
 from hpsearch.spec.assembly import doubts, make_space
 from hpsearch.spec.loading import load_spec, parse_spec
 from hpsearch.spec.parameters import parse_parameter
+from hpsearch.spec.rows import DataSection, OuterSection
 from hpsearch.spec.search import SearchSection
 from hpsearch.spec.section import READ_BACK
 from hpsearch.spec.sections import (
-    DataSection,
     ModelSection,
-    OuterSection,
     PruningSection,
     ResourcesSection,
     StudySpec,

@@ -34,11 +34,13 @@ class Problem:
         spec: The study file.
         dataset: Its data; ``dataset.train`` is all that search may see.
         folds: The same for every trial; row numbers index ``dataset.train``.
+        own_test: Whether the test part came with the source.
     """
 
     spec: StudySpec
     dataset: Dataset
     folds: tuple[Fold, ...]
+    own_test: bool = False
 
     @classmethod
     def load(cls, spec: StudySpec) -> "Problem":
@@ -48,10 +50,11 @@ class Problem:
             DataError: The data cannot be read or split.
         """
         dataset = load_dataset(spec)
-        if dataset.test is None and spec.data.test_fraction > 0:
+        own_test = dataset.test is not None
+        if not own_test and spec.data.test_fraction > 0:
             dataset = _hold_out(dataset, spec)
         if spec.validation.outer is not None:
-            outer = spec.validation.outer
+            outer, own_test = spec.validation.outer, False
             method = spec.data.fold_method if spec.validation.method == "holdout" else spec.validation.method
             seed = derive(spec.seed, "outer-folds")
             fold = _folds(dataset, spec, method, folds=outer.folds, repeats=1, seed=seed)[outer.index]
@@ -61,7 +64,7 @@ class Problem:
         folds = _folds(
             dataset, spec, validation.method, folds=validation.folds, repeats=validation.repeats, seed=spec.seed
         )
-        return cls(spec, dataset, folds)
+        return cls(spec, dataset, folds, own_test)
 
     @cached_property
     def builder(self) -> "ModelBuilder":
@@ -125,7 +128,7 @@ class Problem:
 
 
 def _hold_out(dataset: Dataset, spec: StudySpec) -> Dataset:
-    part, traits = dataset.train, _traits(dataset)
+    part, traits = dataset.train, _traits(dataset, spec)
     if spec.validation.method == "time-series" and traits.time is None:
         # The rows come in the order of time, so the last of them are the test part.
         traits = replace(traits, time=np.arange(len(part)))
@@ -136,7 +139,7 @@ def _hold_out(dataset: Dataset, spec: StudySpec) -> Dataset:
 def _folds(
     dataset: Dataset, spec: StudySpec, method: Method | None, *, folds: int, repeats: int, seed: int
 ) -> tuple[Fold, ...]:
-    traits = _traits(dataset)
+    traits = _traits(dataset, spec)
     return make_folds(
         method or ("kfold" if traits.labels is None else "stratified"),
         traits,
@@ -147,10 +150,14 @@ def _folds(
     )
 
 
-def _traits(dataset: Dataset) -> RowTraits:
+def _traits(dataset: Dataset, spec: StudySpec) -> RowTraits:
     part = dataset.train
     labels = None if dataset.task is Task.REGRESSION else _class_numbers(part)
-    return RowTraits(len(part), labels, part.groups, part.time)
+    if spec.data.group is None:  # groups are then of equal rows, if there are any
+        return RowTraits(len(part), labels, time=part.time, equal=part.groups)
+    joined = spec.data.duplicates == "group"
+    what = ("rows", "groups joined by equal rows" if joined else "groups")
+    return RowTraits(len(part), labels, part.groups, part.time, what=what)
 
 
 def _class_numbers(part: Part) -> NDArray[np.generic]:

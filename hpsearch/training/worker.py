@@ -14,6 +14,7 @@ from hpsearch.core.facts import DataFacts, EnginePlan, FoldSize, MachineFacts, R
 from hpsearch.core.space import Config, Parameter
 from hpsearch.core.trial import Champion, Failure, FailureKind
 from hpsearch.core.words import first_line
+from hpsearch.data.equal_rows import count_equal_rows, warnings_of
 from hpsearch.spec import StudySpec
 from hpsearch.training.engines import make_engine
 from hpsearch.training.engines.base import Engine, Stopped
@@ -43,12 +44,18 @@ class Worker(WorkerProtocol):
         return make_engine(self.problem)
 
     def describe_data(self) -> DataFacts:
-        dataset = self.problem.dataset
+        dataset, problem = self.problem.dataset, self.problem
+        test_rows = 0 if dataset.test is None else len(dataset.test)
+        equal = count_equal_rows(dataset.train, dataset.test, problem.folds)
+        follows_time = dataset.train.time is not None or self.spec.validation.method == "time-series"
+        doubts = warnings_of(
+            equal, rows=len(dataset.train), test_rows=test_rows, time=follows_time, own_test=problem.own_test
+        )
         plain = {name: value for name, value in dataset.extra.items() if isinstance(value, bool | int | float | str)}
         return DataFacts(
             source=dataset.name,
             rows=len(dataset.train),
-            test_rows=0 if dataset.test is None else len(dataset.test),
+            test_rows=test_rows,
             fingerprint=dataset.fingerprint(),
             task=dataset.task,
             classes=dataset.classes,
@@ -58,7 +65,8 @@ class Worker(WorkerProtocol):
             extra=plain,
             schema=dataset.schema,
             class_counts=dataset.class_counts(),
-            warnings=dataset.warnings,
+            warnings=(*dataset.warnings, *doubts),
+            equal_rows=equal,
         )
 
     def discover_space(self) -> Mapping[str, Parameter]:

@@ -146,3 +146,57 @@ def test_a_fraction_that_leaves_a_part_empty_is_refused() -> None:
 def test_folds_are_those_of_earlier_versions(method: str, traits: dict, expected: str) -> None:
     """A resumed study must get the folds that its first trials had."""
     assert digest(folds(method, **traits)) == expected
+
+
+EQUAL = np.random.default_rng(1).permutation(np.concatenate([np.repeat(np.arange(10), 3), np.arange(10, 40)]))
+"""Sixty rows: ten of them stand there three times."""
+
+
+@pytest.mark.parametrize("method", ["kfold", "stratified", "holdout"])
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_equal_rows_stay_together_in_every_way_to_split(method: str, repeats: int) -> None:
+    made = folds(method, labels=LABELS, equal=EQUAL, repeats=1 if method == "holdout" else repeats)
+    assert len(made) == (1 if method == "holdout" else 5 * repeats)
+    for fold in made:
+        assert not set(EQUAL[fold.train]) & set(EQUAL[fold.validation])
+        assert sorted([*fold.train, *fold.validation]) == list(range(N))
+    if method != "holdout":
+        assert sorted(np.concatenate([fold.validation for fold in made])) == sorted([*range(N)] * repeats)
+
+
+def test_the_test_part_keeps_equal_rows_together_and_class_shares() -> None:
+    labels = EQUAL % 2
+    development, test = hold_out(RowTraits(N, labels, equal=EQUAL), fraction=0.2, seed=1)
+    assert not set(EQUAL[development]) & set(EQUAL[test])
+    assert sorted([*development, *test]) == list(range(N))
+    assert np.bincount(np.unique(EQUAL[test]) % 2).tolist() == [4, 4]  # a fifth of the 40 different rows
+
+
+def test_different_rows_are_split_as_if_nobody_had_asked() -> None:
+    for method in ("kfold", "stratified", "holdout"):
+        plain = folds(method, labels=LABELS)
+        assert digest(folds(method, labels=LABELS, equal=np.arange(N)[::-1])) == digest(plain)
+    parts = [hold_out(RowTraits(N, LABELS, equal=equal), fraction=0.2, seed=1) for equal in (None, np.arange(N))]
+    assert all((a == b).all() for a, b in zip(*parts, strict=True))
+
+
+def test_equal_rows_of_several_classes_count_for_the_commonest() -> None:
+    equal, labels = np.repeat(np.arange(20), 3), np.tile([1, 0, 1, 0, 1, 0], 10)  # 1 0 1, then 0 1 0
+    for fold in folds("stratified", labels=labels, equal=equal):
+        assert np.bincount(labels[fold.validation]).tolist() == [6, 6]
+
+
+@pytest.mark.parametrize(
+    ("method", "equal", "code", "values"),
+    [
+        ("kfold", np.arange(N) % 3, "too-few-rows", {"rows": 3}),
+        ("stratified", np.repeat([0, 1, 2, 3], [30, 20, 5, 5]), "too-few-rows", {"rows": 4}),
+        ("stratified", np.concatenate([np.arange(50), np.repeat([50, 51], 5)]), "rare-class", {"rows": 2}),
+        ("holdout", np.zeros(N), "empty-part", {"unit": "different rows", "parts": (0, 1)}),
+    ],
+)
+def test_too_few_different_rows_say_so(method: str, equal: np.ndarray, code: str, values: dict) -> None:
+    with pytest.raises(DataError, match="different rows") as caught:
+        folds(method, labels=LABELS, equal=equal)
+    assert caught.value.code == f"data.{code}"
+    assert caught.value.values.items() >= values.items()

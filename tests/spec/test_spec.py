@@ -80,7 +80,7 @@ def test_all_errors_come_at_once_one_line_each() -> None:
         parse_spec(text, origin="s.toml")
     first, *lines = str(caught.value).splitlines()
     assert first == "s.toml: 8 problems:"
-    data = "source, test_fraction, target, ignore, group, time, task, labels, max_rows, options"
+    data = "source, test_fraction, target, ignore, group, time, duplicates, task, labels, max_rows, options"
     sections = "name, seed, data, validation, model, space, objective, search, pruning, resources, tracking"
     algorithms = "tpe, gp, cmaes, qmc, random, grid with tuner = 'optuna', or bayesian with tuner = 'hpsearch'"
     assert lines == [
@@ -179,6 +179,13 @@ def test_rules_about_two_keys_at_once(monkeypatch) -> None:
     assert found("[space]", shared) == ("tracking.ledger", "shared-database")
     racing = '[validation]\nmethod = "holdout"\n[pruning]\nmethod = "racing"\n[space]'
     assert found("[space]", racing) == ("pruning", "one-fold")
+    late = '[data]\nduplicates = "group"\n'
+    assert found("[data]\n", f'{late}time = "t"\n') == ("data.duplicates", "conflicting-keys")
+    series = (f"{late}", '[validation]\nmethod = "time-series"\n[space]')
+    assert only(GOOD.replace("[data]\n", series[0]).replace("[space]", series[1]))[:2] == (
+        "validation",
+        "conflicting-keys",
+    )
 
 
 def test_an_address_with_an_unknown_variable_or_a_password(monkeypatch) -> None:

@@ -1,12 +1,16 @@
 """Which rows a search may see: the held-out part, the outer folds of a nested validation, and the folds within."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hpsearch.core.facts import EqualRows
 from hpsearch.spec import OuterSection, StudySpec, parse_spec
 from hpsearch.training.problem import Problem
+from hpsearch.training.worker import Worker
+from tests.raising import raises
 
 STUDY = """
 name = "rows"
@@ -135,3 +139,98 @@ def test_rows_in_the_order_of_time_are_tested_on_the_last_of_them(tmp_path: Path
     text = TABLE.replace("rows.csv", "rows.npz").replace('target = "y"\n', "")
     problem = Problem.load(parse_spec(text.format(role="", method='method = "time-series"'), folder=tmp_path))
     assert problem.dataset.test.x[:, 0].tolist() == list(range(40, 50))
+
+
+def copied(folder: Path, role: str, method: str = "", *, n: int = 60) -> StudySpec:
+    """A table in which every row stands three times, in no order; ``g`` differs between the copies of a row."""
+    rng = np.random.default_rng(2)
+    row = rng.permutation(np.repeat(np.arange(n), 3))
+    x = ["", "", "", *(rng.permutation(n) / 8)]
+    y = rng.normal(size=3 * n)
+    lines = [f"{i % 40},{x[r]},{'abc'[r % 3]},{r},{y[i]:.3f}" for i, r in enumerate(row)]
+    (folder / "rows.csv").write_text("\n".join(["g,x,c,t,y", *lines]))
+    named = [name for name in "gt" if f'"{name}"' not in role]
+    return parse_spec(TABLE.format(role=f"{role}\nignore = {named}", method=method), folder=folder)
+
+
+def crossing(problem: Problem) -> tuple[int, int]:
+    found = Worker(problem.spec).describe_data().equal_rows
+    return found.validation, found.test
+
+
+TOGETHER = 'duplicates = "group"'
+
+
+def test_equal_rows_are_counted_after_ignored_columns_are_dropped(tmp_path: Path) -> None:
+    spec = copied(tmp_path, "")
+    facts = Worker(spec).describe_data()
+    assert facts.equal_rows.validation > 100
+    assert facts.equal_rows.test > 25
+    assert facts.equal_rows.validation == facts.equal_rows.validation_differing
+    assert any(TOGETHER in warning for warning in facts.warnings)
+    assert Worker(copied(tmp_path, 'group = "t"')).describe_data().equal_rows == EqualRows()
+
+
+@pytest.mark.parametrize("method", ["", 'method = "holdout"', "repeats = 2", 'method = "kfold"'])
+def test_equal_rows_stay_together_everywhere(tmp_path: Path, method: str) -> None:
+    spec = copied(tmp_path, TOGETHER, method)
+    for problem in (Problem.load(spec), *(Problem.load(with_outer(spec, index)) for index in range(4))):
+        assert crossing(problem) == (0, 0)
+        # Equal rows are units of the test score, too.
+        assert len(np.unique(problem.dataset.test.groups)) * 3 == len(problem.dataset.test)
+    assert not Worker(spec).describe_data().warnings
+
+
+@pytest.mark.parametrize("method", ["", 'method = "holdout"'])
+def test_groups_and_equal_rows_stay_together_at_once(tmp_path: Path, method: str) -> None:
+    both = f'group = "g"\n{TOGETHER}'
+    with raises(
+        "data.empty-part", unit="groups joined by equal rows", parts=(0, 1)
+    ):  # 40 groups and 60 rows, all of them linked
+        Problem.load(copied(tmp_path, both, method))
+    spec = copied(tmp_path, 'group = "g"', method)
+    lines = (tmp_path / "rows.csv").read_text().splitlines()
+    # Groups of copies: 0 and 1 share rows, and so do 2 and 3, and so on.
+    rows = [f"{i // 4},{i // 8 * 4 + i % 4}.5,a,0,{i % 5}.5" for i in range(160)]
+    (tmp_path / "rows.csv").write_text("\n".join([lines[0], *rows]))
+    assert min(crossing(Problem.load(spec))) > 0
+    spec = parse_spec(TABLE.format(role=f'{both}\nignore = ["t"]', method=method), folder=tmp_path)
+    for problem in (Problem.load(spec), *(Problem.load(with_outer(spec, index)) for index in range(4))):
+        assert crossing(problem) == (0, 0)
+        assert len(np.unique(problem.dataset.test.groups)) * 8 == len(problem.dataset.test)
+
+
+def test_rows_that_train_before_their_equals_validate_are_counted_in_time(tmp_path: Path) -> None:
+    lines = [f"0,{i % 10},a,{i},{i % 7}.5" for i in range(60)]
+    copied(tmp_path, "")
+    (tmp_path / "rows.csv").write_text("\n".join(["g,x,c,t,y", *lines]))
+    spec = parse_spec(TABLE.format(role='time = "t"\nignore = ["g"]', method=""), folder=tmp_path)
+    facts = Worker(spec).describe_data()
+    assert (facts.equal_rows.validation, facts.equal_rows.test) == (36, 12)
+    assert facts.warnings[-1].endswith("drop them")
+
+
+def test_a_source_with_a_test_part_keeps_it(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (40, 5, 5)).astype(np.uint8)
+    y = np.arange(40) % 2
+    twice = np.concatenate([x, x])
+    np.savez(tmp_path / "rows.npz", x=twice, y=np.concatenate([y, y]), x_test=x[:10], y_test=1 - y[:10])
+    text = TABLE.replace("rows.csv", "rows.npz").replace('target = "y"\n', "").replace("val_loss", "val_accuracy")
+    for role, validation in (("", 50), (TOGETHER, 0)):
+        spec = parse_spec(text.format(role=role, method=""), folder=tmp_path)
+        facts = Worker(spec).describe_data()
+        assert (facts.rows, facts.test_rows) == (80, 10)
+        assert (facts.equal_rows.test, facts.equal_rows.test_differing) == (10, 10)
+        assert (facts.equal_rows.validation > 0) == (validation > 0)
+        assert facts.warnings[-1].endswith("stays as it is")
+        assert (TOGETHER in facts.warnings[-1]) == (validation > 0)
+
+
+def test_the_folds_of_a_study_without_the_option_are_those_it_had(tmp_path: Path) -> None:
+    """Computed with the version before it."""
+    problem = Problem.load(copied(tmp_path, ""))
+    digest = hashlib.blake2b(digest_size=6)
+    for fold in problem.folds:
+        digest.update(fold.train.astype(np.int64).tobytes() + fold.validation.astype(np.int64).tobytes())
+    digest.update(problem.dataset.test.y.tobytes())
+    assert digest.hexdigest() == "41447ef7451c"

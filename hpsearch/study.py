@@ -1,5 +1,6 @@
 """Run, resume and read studies: what the command line and a notebook call."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -16,6 +17,7 @@ from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger, unknown_study
 from hpsearch.search import starting
+from hpsearch.search.null_control import null_scores
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import PreparedStudy, open_executor, prepare_study, with_engine
 from hpsearch.spec import DEFAULT_LEDGER, OuterSection, StudySpec, load_spec
@@ -182,7 +184,34 @@ def run_nested(
     ledger = Ledger(study.ledger_uri)
     nested = NestedScores(metric, tuple(scores), tuple(searched))
     ledger.set_facts(study.name, replace(ledger.load(study.name).facts, nested=nested))
-    record = ledger.load(study.name)
+    return _reported_again(study)
+
+
+def run_null(study_file: str | Path, count: int, *, name: str | None = None, observer: Observer | None = None) -> Study:
+    """Null control: search again with permuted targets, `count` times, and compare the best scores.
+
+    Each of these searches is a study of its own (``name.null0`` …), so it can be interrupted and resumed. The study
+    itself is run too, unless it is complete. What was measured joins its facts, and so its verdict.
+
+    Args:
+        study_file: As for :func:`run`.
+        count: Number of searches with permuted targets, at least 1.
+        name: Replaces the name in the file.
+        observer: Told of everything that happens, study by study.
+
+    Raises:
+        HpsearchError: As for :func:`run`.
+    """
+    study = run(study_file, name=name, observer=observer)
+    found = null_scores(study.record, count, study.ledger_uri, observer or Observer())
+    ledger = Ledger(study.ledger_uri)
+    ledger.set_facts(study.name, replace(ledger.load(study.name).facts, null=found))
+    return _reported_again(study)
+
+
+def _reported_again(study: Study) -> Study:
+    """The study as the ledger now has it, with a report that says so."""
+    record = Ledger(study.ledger_uri).load(study.name)
     with suppress(HpsearchError):  # the report says less than the ledger; `hpsearch report` writes it again
         report.write_artifacts(record, study.folder, report.load_artifacts(record, study.folder))
     return Study(record, study.ledger_uri)
@@ -243,7 +272,7 @@ def _with_mlflow_model(record: StudyRecord, ledger: str) -> Champion:
 
 
 def delete(name: str, *, ledger: str = DEFAULT_LEDGER) -> Path:
-    """Remove a study from the ledger, and its folder. What MLflow has of it stays there.
+    """Remove a study and its null searches from the ledger, and their folders. What MLflow has of it stays there.
 
     Returns:
         The folder that was removed.
@@ -252,12 +281,19 @@ def delete(name: str, *, ledger: str = DEFAULT_LEDGER) -> Path:
         LedgerError: There is no such study, a driver has it, or the folder cannot be removed.
     """
     store = Ledger(ledger)
-    if not store.has(name):
-        raise unknown_study(name, store.names(), ledger)
-    folder = workspace.study_folder(ledger, name)
-    with workspace.driving(ledger, name):
+    names = store.names()
+    if name not in names:
+        raise unknown_study(name, names, ledger)
+    own = re.compile(rf"{re.escape(name)}\.null\d+")
+    for one in [*filter(own.fullmatch, names), name]:
+        _delete(store, one)
+    return workspace.study_folder(ledger, name)
+
+
+def _delete(store: Ledger, name: str) -> None:
+    with workspace.driving(store.uri, name):
         try:
-            shutil.rmtree(folder)
+            shutil.rmtree(workspace.study_folder(store.uri, name))
         except OSError as error:
             raise LedgerError(
                 f"{error.filename} cannot be removed: {error.strerror}",
@@ -266,7 +302,6 @@ def delete(name: str, *, ledger: str = DEFAULT_LEDGER) -> Path:
                 path=str(error.filename),
             ) from None
         store.delete(name)
-    return folder
 
 
 def prepare(spec: StudySpec) -> PreparedStudy:

@@ -21,6 +21,7 @@ from hpsearch.analysis.leaderboard import (
     failures_info,
     leaderboard_info,
 )
+from hpsearch.analysis.null_control import NullInfo, null_info
 from hpsearch.analysis.optimism import OptimismInfo, optimism_info
 from hpsearch.analysis.predictions import LeftOut, Predictions, PredictionsInfo, predictions_info
 from hpsearch.analysis.provenance import (
@@ -53,6 +54,7 @@ __all__ = [
     "LeaderboardRow",
     "LeftOut",
     "ModelInfo",
+    "NullInfo",
     "OptimismInfo",
     "ParallelInfo",
     "Predictions",
@@ -77,6 +79,7 @@ __all__ = [
     "leaderboard_info",
     "model_info",
     "next_study_file",
+    "null_info",
     "optimism_info",
     "parallel_info",
     "predictions_info",

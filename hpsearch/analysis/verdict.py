@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 
 from hpsearch.analysis import words
 from hpsearch.analysis.intervals import Interval
+from hpsearch.analysis.null_control import NullInfo, null_info
 from hpsearch.analysis.predictions import Predictions
 from hpsearch.analysis.statistics import ALPHA, corrected_t_test
 from hpsearch.analysis.tested import test_intervals
@@ -37,6 +38,7 @@ class VerdictInfo:
         baseline: The score of a model that says the same for all rows; None if the metric has no such value.
         baseline_rule: What that model says.
         beats_baseline: Whether the winner is better; None if the folds cannot tell, or without a baseline.
+        null: The best score among those of searches with permuted targets; None without them.
         simplest: See :class:`~hpsearch.analysis.ties.TiesInfo`; may be the winner itself.
         n_tied: Number of trials that are statistically tied with the winner, the winner included.
         test: Test metrics of the refitted winner; empty without a refit or without test rows.
@@ -70,6 +72,7 @@ class VerdictInfo:
     baseline: float | None
     baseline_rule: str
     beats_baseline: bool | None
+    null: NullInfo | None
     simplest: int | None
     n_tied: int
     test: dict[str, float]
@@ -101,7 +104,7 @@ def verdict_info(
     best, champion = record.best, record.champion
     metric = test_metric(record)
     intervals = test_intervals(record, predictions)
-    baseline = record.facts.baseline
+    baseline, null = record.facts.baseline, null_info(record)
     return VerdictInfo(
         study=record.name,
         state=str(record.state),
@@ -118,6 +121,7 @@ def verdict_info(
         baseline=baseline.value if baseline else None,
         baseline_rule=baseline.rule if baseline else "",
         beats_baseline=_beats(record, best, baseline) if best and baseline else None,
+        null=null,
         simplest=ties.simplest,
         n_tied=len(ties.tied),
         test=dict(champion.test) if champion else {},
@@ -156,6 +160,11 @@ def _sentences(record: StudyRecord, ties: TiesInfo, test_metric: str, interval: 
         beats = _beats(record, best, record.facts.baseline)
         # What tells whether anything was learnt at all comes first if the answer is not yes.
         sentences.insert(1 if beats else 0, _compared(record, best, record.facts.baseline, beats))
+    if (null := null_info(record)) is not None:
+        sentences.append(" ".join(null.sentences))
+    if record.spec.is_null:
+        how = f" ({record.facts.data.permuted})" if record.facts.data.permuted else ""
+        return [f"This is a null search, with permuted targets{how}: its scores are what chance gives.", *sentences]
     if record.champion is not None:
         sentences.append(_tested(record, record.champion, test_metric, interval))
     elif record.state is StudyState.FINISHED:

@@ -113,18 +113,24 @@ def run(
         int | None,
         typer.Option(min=2, metavar="FOLDS", help="Also run nested validation with this many outer folds."),
     ] = None,
+    null: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="SEARCHES", help="Also search so many times with permuted targets, as a control."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a study: search, refit the winner, write the report. Continues an interrupted study."""
     from hpsearch.cli.live import watching
     from hpsearch.study import run as run_study
-    from hpsearch.study import run_nested
+    from hpsearch.study import run_nested, run_null
 
     with watching() as observer:
-        if nested is None:
+        if nested is None and null is None:
             study = run_study(file, name=name, observer=observer)
-        else:
+        if nested is not None:
             study = run_nested(file, nested, name=name, observer=observer)
+        if null is not None:
+            study = run_null(file, null, name=name, observer=observer)
     _show_result(study, as_json=as_json)
 
 

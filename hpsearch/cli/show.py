@@ -18,7 +18,7 @@ from hpsearch.study import Study
 
 
 def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
-    """Print one line per study: name, state, trials, best score."""
+    """Print one line per study: name, state, trials, best score. Null searches are in the JSON only."""
     rows = [
         {
             "study": record.name,
@@ -30,6 +30,7 @@ def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
             "best_trial": None if record.best is None else record.best.number,
         }
         for record in records
+        if as_json or not record.spec.is_null
     ]
     if as_json:
         _print_json(rows)
@@ -42,7 +43,10 @@ def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
         best = "–" if row["best"] is None else f"{row['best']:.6g} (trial {row['best_trial']})"
         done = f"{row['complete']} of {row['trials']} complete"
         table.add_row(*(Text(str(cell)) for cell in (row["study"], row["state"], done, best, row["metric"])))
-    _console().print(table)
+    console = _console()
+    console.print(table)
+    if hidden := len(records) - len(rows):
+        console.print(Text(f"{hidden} null search{'es' if hidden > 1 else ''}: --json", style="dim"))
 
 
 def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = False) -> None:

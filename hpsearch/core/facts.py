@@ -20,6 +20,7 @@ __all__ = [
     "HostFacts",
     "MachineFacts",
     "NestedScores",
+    "NullScores",
     "Rehearsal",
     "Schema",
     "StudyFacts",
@@ -96,6 +97,7 @@ class DataFacts(Wire):
         class_counts: Number of development and test rows of each class, in the order of the classes.
         warnings: What looks like a mistake in the data, one sentence each.
         equal_rows: Rows that stand on both sides of a split; None in ledgers written before they were counted.
+        permuted: How the targets of a null search were permuted, if not over all rows; empty for other studies.
     """
 
     source: str
@@ -112,6 +114,7 @@ class DataFacts(Wire):
     class_counts: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     equal_rows: EqualRows | None = None
+    permuted: str = ""
 
     @property
     def n_folds(self) -> int:
@@ -291,6 +294,21 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
+class NullScores(Wire):
+    """Results of searches with permuted targets.
+
+    Attributes:
+        scores: The best score of each search.
+        trials: Number of trials of each, the study's own when they were made.
+        how: How the targets were permuted, if not over all rows.
+    """
+
+    scores: tuple[float, ...]
+    trials: int
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StudyFacts(Wire):
     """All facts of a study besides its file and its trials.
 
@@ -305,6 +323,7 @@ class StudyFacts(Wire):
         model_source: SHA-256 of the build function's file; None for families.
         compile_seconds: Time spent on building and compiling so far.
         nested: Results of nested validation; None without it.
+        null: Results of searches with permuted targets; None without them.
         undefined: Metrics without a value in some folds.
         default: The config of trial 0 if it is the model's own, as far as it is given; empty if the study has none.
         baseline: What the objective is for a model that says the same for all rows; None if it has no such value.
@@ -329,6 +348,7 @@ class StudyFacts(Wire):
     default: Mapping[str, Value] = field(default_factory=dict)
     taken: Transferred | None = None
     stopped: Stopped | None = None
+    null: NullScores | None = None
 
     @property
     def guide(self) -> Transferred | None:

@@ -88,6 +88,9 @@ def _uncertainty(content: Content) -> list[str]:
             f"{words.number(optimism.optimism)}: expect {words.number(optimism.corrected)} on new data "
             f"({text(optimism.method)})."
         )
+    if content.verdict.null is not None:
+        scores = ", ".join(words.number(score) for score in content.verdict.null.scores)
+        parts.append(f"Best scores with permuted targets: {scores}. {text(' '.join(content.verdict.null.sentences))}")
     columns = content.leaderboard.columns
     header = ("rank", "trial", content.verdict.metric, "tied", "p", *columns, "parameters", "time", "fold scores")
     rows = [

@@ -34,7 +34,8 @@ class Session:
 
     def __init__(self, record: StudyRecord, ledger: Ledger, executor: Executor, observer: Observer) -> None:
         self._record, self._ledger, self._executor = record, ledger, executor
-        self._tracker = make_tracker(workspace.tracking_here(record.spec, ledger.uri))
+        tracking = workspace.tracking_here(record.spec, ledger.uri)
+        self._tracker = make_tracker(tracking, is_null=record.spec.is_null)
         self._observer = Observers([TrackerObserver(self._tracker), observer])
         self._folder = workspace.study_folder(ledger.uri, record.name)
         # Made before anything is entered: a tuner or a rule that is not installed here leaves the study as it is.
@@ -42,7 +43,7 @@ class Session:
         self._monitor = PruningMonitor(record)
 
     def run(self) -> StudyRecord:
-        """Search, refit, report.
+        """Search, refit, report. A null search ends with its search.
 
         Returns:
             The study as the ledger then has it.
@@ -57,9 +58,12 @@ class Session:
             self._ledger.add_note(self._record.name, remark)
             self._observer.note(remark)
         with self._entering_the_end(), stop_on_signals() as stop:
-            trials = self._search(stop)
-            champion = self._refit(trials)
-            self._report(replace(self._ledger.load(self._record.name), champion=champion, state=StudyState.FINISHED))
+            searched = replace(self._record, trials=self._search(stop))
+            best = _winner(searched)
+            if not searched.spec.is_null:
+                champion = self._refit(searched, best)
+                record = self._ledger.load(searched.name)
+                self._report(replace(record, champion=champion, state=StudyState.FINISHED))
         return self._ledger.load(self._record.name)
 
     def _search(self, stop: StopRequest) -> tuple[Trial, ...]:
@@ -90,26 +94,13 @@ class Session:
                 spent = facts.compile_seconds + seconds
                 self._ledger.set_facts(self._record.name, replace(facts, compile_seconds=spent))
 
-    def _refit(self, trials: tuple[Trial, ...]) -> Champion:
+    def _refit(self, record: StudyRecord, best: Trial) -> Champion:
         """A champion that is the best trial's, in the ledger and on its way to the tracker. One that is there is kept.
 
         Returns:
             The champion; its ``model_uri`` says where it will be registered.
-
-        Raises:
-            StudyError: No trial is complete.
         """
-        record = replace(self._record, trials=trials)
-        best = record.best
-        if best is None or best.epoch is None:
-            counts = ", ".join(f"{n} {state}" for state, n in record.counts.items()) or "none"
-            raise StudyError(
-                f"study {record.name!r} has no complete trial to choose from ({counts})",
-                code="no-complete-trial",
-                hint=f"`{record.command('show')}` shows why; change the study file, or resume with more --trials",
-                study=record.name,
-                counts={state.value: n for state, n in record.counts.items()},
-            )
+        assert best.epoch is not None
         champion = record.champion
         if champion is None or champion.trial != best.number or _is_lost(champion):
             self._observer.refit_started(best)
@@ -197,6 +188,24 @@ class Session:
             hint=f"`{self._record.command('resume')}` continues it",
             study=self._record.name,
         )
+
+
+def _winner(record: StudyRecord) -> Trial:
+    """The best trial.
+
+    Raises:
+        StudyError: No trial is complete.
+    """
+    if record.best is None or record.best.epoch is None:
+        counts = ", ".join(f"{n} {state}" for state, n in record.counts.items()) or "none"
+        raise StudyError(
+            f"study {record.name!r} has no complete trial to choose from ({counts})",
+            code="no-complete-trial",
+            hint=f"`{record.command('show')}` shows why; change the study file, or resume with more --trials",
+            study=record.name,
+            counts={state.value: n for state, n in record.counts.items()},
+        )
+    return record.best
 
 
 def _is_lost(champion: Champion) -> bool:

@@ -62,7 +62,8 @@ def start(spec: StudySpec, text: str, observer: Observer) -> StudyRecord:
         record = ledger.load(spec.name)
         doubtful = doubts(spec, prepared.space)
         for warning in (*record.objective.warnings(), *record.facts.data.warnings, *prepared.doubts, *doubtful):
-            _note(ledger, record, warning, observer)
+            if not spec.is_null:  # the study that it is a control of has said them
+                _note(ledger, record, warning, observer)
         return Session(record, ledger, prepared.executor, observer).run()
 
 
@@ -97,7 +98,8 @@ def resume(
             record = ledger.set_spec(name, with_trials(record.spec, trials))
         record, goes_on = _asked_to_go_on(record, ledger, trials, observer)
         queued = any(trial.origin is Origin.QUEUED for trial in record.trials)
-        ended = record.state is StudyState.FINISHED and record.champion and record.champion.model_uri
+        registered = record.champion is not None and record.champion.model_uri
+        ended = record.state is StudyState.FINISHED and (registered or record.spec.is_null)
         if ended and trials is None and not queued and not goes_on:
             return record
         spec = with_engine(record.spec, record.facts.plan.engine)

@@ -95,6 +95,7 @@ class ValidationSection(Section):
     repeats: int = Field(1, ge=1, description="number of different splits (kfold and stratified)")
     fraction: float = Field(0.3, gt=0, lt=1, description="share of rows that holdout validates on")
     outer: OuterSection | None = Field(None, description="set by `run --nested`: search on all but one outer fold")
+    null: int | None = Field(None, ge=0, description="set by `run --null`: search with permuted targets; which ones")
 
     @field_validator("repeats")
     @classmethod

@@ -236,6 +236,11 @@ class StudySpec(Section):
             )
         return value
 
+    @property
+    def is_null(self) -> bool:
+        """Whether this is a null search: with permuted targets, and without refit, report and tracking."""
+        return self.validation.null is not None
+
     def make_objective(self) -> Objective:
         """The objective that the search uses."""
         return Objective(self.objective.curve, self.objective.direction, self.objective.epoch)

@@ -7,18 +7,20 @@ from collections.abc import Callable
 
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.spec import TrackingSection
-from hpsearch.tracking.base import SyncReport, Tracker, TrackingState
+from hpsearch.tracking.base import SyncReport, Tracker, TrackingState, Untracked
 from hpsearch.tracking.settings import environment
 
 __all__ = ["SyncReport", "Tracker", "TrackingState", "environment", "make_tracker", "serve_ui", "sync"]
 
 
-def make_tracker(section: TrackingSection) -> Tracker:
-    """The tracker of a study's ``[tracking]`` section.
+def make_tracker(section: TrackingSection, *, is_null: bool = False) -> Tracker:
+    """The tracker of a study's ``[tracking]`` section; a null search is shown nowhere.
 
     Raises:
         TrackingError: An environment variable that the section names is not set.
     """
+    if is_null:
+        return Untracked()
     from hpsearch.tracking.mlflow.tracker import MlflowTracker
 
     return MlflowTracker(section)

@@ -87,3 +87,29 @@ class Tracker(ABC):
     @abstractmethod
     def state(self) -> TrackingState:
         """Where the tracker stands."""
+
+
+class Untracked(Tracker):
+    """Shows a study nowhere."""
+
+    def open(self, record: StudyRecord) -> None:
+        """Nothing to do."""
+
+    def trial_changed(self, trial: Trial) -> None:
+        """Nothing to do."""
+
+    def champion_ready(self, record: StudyRecord) -> str:
+        """It is registered nowhere."""
+        return ""
+
+    def add_file(self, path: Path, folder: str | None = None) -> None:
+        """Nothing to do."""
+
+    def close(self, record: StudyRecord) -> TrackingState:
+        """Nothing to wait for."""
+        return self.state
+
+    @property
+    def state(self) -> TrackingState:
+        """Everything that is to be written is."""
+        return TrackingState(caught_up=True, waiting=0, problem="", url="", run_id="")

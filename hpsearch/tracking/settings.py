@@ -73,7 +73,7 @@ def environment(spec: StudySpec) -> Iterator[None]:
         if os.environ["MLFLOW_DISABLE_TELEMETRY"].lower() not in ("true", "1"):
             with contextlib.suppress(ImportError):  # shows where it is used
                 import mlflow  # noqa: F401 - sets a variable of its own, so this thread imports it
-        if spec.resources.executor == "inline":
+        if spec.resources.executor == "inline" or spec.is_null:
             yield
             return
         from hpsearch.tracking.mlflow.client import import_mlflow

@@ -14,6 +14,7 @@ from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config, Parameter
 from hpsearch.data import load_dataset
 from hpsearch.data.dataset import Dataset, Part, TrainingData
+from hpsearch.data.permuted import permuted
 from hpsearch.spec import StudySpec
 from hpsearch.spec.assembly import given_names, steered
 from hpsearch.spec.families import FAMILIES
@@ -35,12 +36,14 @@ class Problem:
         dataset: Its data; ``dataset.train`` is all that search may see.
         folds: The same for every trial; row numbers index ``dataset.train``.
         own_test: Whether the test part came with the source.
+        permuted: How the targets of a null search were permuted; see :func:`~hpsearch.data.permuted.permuted`.
     """
 
     spec: StudySpec
     dataset: Dataset
     folds: tuple[Fold, ...]
     own_test: bool = False
+    permuted: str = ""
 
     @classmethod
     def load(cls, spec: StudySpec) -> "Problem":
@@ -60,11 +63,15 @@ class Problem:
             fold = _folds(dataset, spec, method, folds=outer.folds, repeats=1, seed=seed)[outer.index]
             part = dataset.train
             dataset = dataset.with_test(part.take(fold.train), part.take(fold.validation))
-        validation = spec.validation
+        validation, how = spec.validation, ""
+        if validation.null is not None:
+            in_order = validation.method == "time-series"
+            part, how = permuted(dataset.train, seed=spec.seed, index=validation.null, in_order=in_order)
+            dataset = dataset.with_test(part, dataset.test)
         folds = _folds(
             dataset, spec, validation.method, folds=validation.folds, repeats=validation.repeats, seed=spec.seed
         )
-        return cls(spec, dataset, folds, own_test)
+        return cls(spec, dataset, folds, own_test, how)
 
     @cached_property
     def builder(self) -> "ModelBuilder":

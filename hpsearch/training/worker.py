@@ -67,6 +67,7 @@ class Worker(WorkerProtocol):
             class_counts=dataset.class_counts(),
             warnings=(*dataset.warnings, *doubts),
             equal_rows=equal,
+            permuted=problem.permuted,
         )
 
     def discover_space(self) -> Mapping[str, Parameter]:

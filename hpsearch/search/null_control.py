@@ -28,18 +28,18 @@ def null_scores(record: StudyRecord, count: int, uri: str, observer: Observer) -
     for index in range(count):
         validation = record.spec.validation.model_copy(update={"null": index})
         spec = record.spec.model_copy(update={"name": f"{record.name}.null{index}", "validation": validation})
-        found = _search(spec, record.study_file, uri, observer)
+        found = _search(spec, record, uri, observer)
         trials = [trial for trial in found.ranked if trial.number < spec.search.trials]
         scores += [trial.score for trial in trials[:1] if trial.score is not None]
         how = found.facts.data.permuted
     return NullScores(tuple(scores), record.spec.search.trials, how)
 
 
-def _search(spec: StudySpec, text: str, uri: str, observer: Observer) -> StudyRecord:
+def _search(spec: StudySpec, record: StudyRecord, uri: str, observer: Observer) -> StudyRecord:
     """The null search at its end. The study may have another number of trials since it was made."""
     ledger, asked = Ledger(uri), spec.search.trials
     if not ledger.has(spec.name):
-        return starting.start(spec, text, observer)
+        return starting.start(spec, record.study_file, observer, record.facts)
     begun = ledger.load(spec.name)
     check_unchanged(begun, with_trials(spec, begun.spec.search.trials))
     more = asked if asked > begun.spec.search.trials else None

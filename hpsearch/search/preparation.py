@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from hpsearch.core.asked import Asked
-from hpsearch.core.facts import EnginePlan, HostFacts, StudyFacts, Undefined
+from hpsearch.core.facts import EnginePlan, HostFacts, MachineFacts, StudyFacts, Undefined
 from hpsearch.core.registries import TUNERS
 from hpsearch.core.schedule import Schedule
 from hpsearch.core.space import Config, Space
@@ -58,16 +58,20 @@ class PreparedStudy:
     doubts: tuple[str, ...] = ()
 
 
-def prepare_study(spec: StudySpec, stack: ExitStack) -> PreparedStudy:
+def prepare_study(spec: StudySpec, stack: ExitStack, like: StudyFacts | None = None) -> PreparedStudy:
     """Load the data, find the space, rehearse the model and choose the engine.
 
     Args:
         spec: The study file.
         stack: Closes the executor that is returned.
+        like: Facts of a study that differs in its targets only: engine, bundles, schedule and what it has taken of
+            another study are the same.
 
     Raises:
         HpsearchError: The data, the model or the space cannot be used. Nothing has been written.
     """
+    if like is not None:
+        return _try_backend(with_engine(spec, like.plan.engine), like.backend, stack, None, like)
     resources, other = spec.resources, other_study(spec)
     if resources.engine == "fit" or resources.backend == "tensorflow":
         return _try_backend(spec, "tensorflow" if resources.backend == "auto" else resources.backend, stack, other)
@@ -95,7 +99,9 @@ def _in_one_line(error: ModelError) -> str:
     return f"{reason}, {error.hint}" if error.hint else reason
 
 
-def _try_backend(spec: StudySpec, backend: str, stack: ExitStack, other: StudyRecord | None) -> PreparedStudy:
+def _try_backend(
+    spec: StudySpec, backend: str, stack: ExitStack, other: StudyRecord | None, like: StudyFacts | None = None
+) -> PreparedStudy:
     executor = stack.enter_context(open_executor(spec, backend))
     data = executor.call(WorkerProtocol.describe_data)
     discovered = executor.call(WorkerProtocol.discover_space) if spec.model.build else {}
@@ -119,25 +125,28 @@ def _try_backend(spec: StudySpec, backend: str, stack: ExitStack, other: StudyRe
     if other is not None and taken is not None:
         doubts = (*doubts, *doubts_about(taken, other, spec, data))
     check_folds(spec, data, rehearsal.undefined)
-    plan = executor.call(WorkerProtocol.plan)
+    plan = like.plan if like else executor.call(WorkerProtocol.plan)
     machine = executor.call(WorkerProtocol.describe_machine)
     facts = StudyFacts(
         data=data,
         plan=plan,
         machine=machine,
         backend=backend,
-        schedule=new_schedule(
-            spec, tuner_settings(spec, space), plan, executor.slots, on_gpu=machine.device.startswith("gpu")
-        ),
+        schedule=like.schedule if like else _schedule(spec, space, plan, executor, machine),
         host=HostFacts(platform.platform(), os.cpu_count()),
         git_commit=_git_commit(),
         model_source=source_digest(spec.model.build, spec.folder) if spec.model.build else None,
         undefined=rehearsal.undefined,
         baseline=rehearsal.baseline,
         default=_default(spec, space, executor) if discovered or spec.model.family else {},
-        taken=taken,
+        taken=like.taken if like else taken,
     )
     return PreparedStudy(executor, spec, space, facts, doubts=doubts, discovered=bool(discovered))
+
+
+def _schedule(spec: StudySpec, space: Space, plan: EnginePlan, executor: Executor, machine: MachineFacts) -> Schedule:
+    on_gpu = machine.device.startswith("gpu")
+    return new_schedule(spec, tuner_settings(spec, space), plan, executor.slots, on_gpu=on_gpu)
 
 
 def _default(spec: StudySpec, space: Space, executor: Executor) -> Config:

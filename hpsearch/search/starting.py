@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from hpsearch import tracking
+from hpsearch.core.facts import StudyFacts
 from hpsearch.core.trial import Origin
 from hpsearch.core.user_code import source_digest
 from hpsearch.errors import LedgerError, SpecError
@@ -21,13 +22,14 @@ from hpsearch.spec import SearchSection, StudySpec, doubts, sqlite_path
 from hpsearch.training.protocol import WorkerProtocol
 
 
-def start(spec: StudySpec, text: str, observer: Observer) -> StudyRecord:
+def start(spec: StudySpec, text: str, observer: Observer, like: StudyFacts | None = None) -> StudyRecord:
     """Run a study, or go on with it if the ledger has it.
 
     Args:
         spec: The study file.
         text: Its text.
         observer: Told of everything that happens.
+        like: See :func:`~hpsearch.search.preparation.prepare_study`.
 
     Returns:
         The study at its end.
@@ -47,7 +49,7 @@ def start(spec: StudySpec, text: str, observer: Observer) -> StudyRecord:
             check_unchanged(record, spec)
             return resume(spec.name, uri, observer=observer, trials=more, changed=spec)
     with workspace.driving(uri, spec.name), tracking.environment(spec), ExitStack() as stack:
-        prepared = prepare_study(spec, stack)
+        prepared = prepare_study(spec, stack, like)
         ledger = Ledger(uri, create=True)
         ledger.create(
             StudyRecord(

@@ -56,14 +56,15 @@ def null_info(record: StudyRecord) -> NullInfo | None:
 
 
 def _compared(record: StudyRecord, score: float, scores: tuple[float, ...], reached: int, how: str) -> str:
-    metric, count = record.objective.metric, len(scores)
-    targets = f"permuted targets ({how})" if how else "permuted targets"
-    found = words.number(scores[0])
-    if count > 1:
-        found = f"{words.number(scores[-1])} to {found}"
-    who = f"{'None' if reached == 0 else f'{reached:,}'} of {count:,} searches with {targets}"
-    verb = "scores" if reached < 2 else "score"
+    count, targets = len(scores), f"permuted targets ({how})" if how else "permuted targets"
+    if count == 1:
+        who = f"The search with {targets} {'scores' if reached else 'does not score'}"
+        best = words.number(scores[0])
+    else:
+        who = f"{f'{reached:,}' if reached else 'None'} of {count:,} searches with {targets}"
+        who += " score" if reached > 1 else " scores"
+        best = f"{words.number(min(scores))} to {words.number(max(scores))}"
     return (
-        f"{who} {verb} as well as this one: at best they reach {metric} {found}, this one {words.number(score)} "
-        f"(p = {(reached + 1) / (count + 1):.2g})."
+        f"{who} as well as this one: {'its' if count == 1 else 'their'} best {record.objective.metric} is {best}, this "
+        f"one's {words.number(score)} (p = {(reached + 1) / (count + 1):.2g})."
     )

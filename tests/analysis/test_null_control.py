@@ -48,6 +48,8 @@ def test_what_is_said_of_few_many_and_too_good_searches() -> None:
     noise = " ".join(null_info(controlled(*around(0.1, -0.1, 0.2, 0.0), how="of whole groups")).sentences)
     assert noise.startswith("3 of 4 searches with permuted targets (of whole groups) score as well")
     assert "So the inputs may tell nothing about the targets." in noise
+    one = null_info(controlled(*around(0.1))).sentences[0]
+    assert one.startswith("The search with permuted targets scores as well as this one: its best val_accuracy is ")
     for said in (few, enough, noise):
         assert "a leak would look like skill" in said
 

@@ -224,6 +224,10 @@ def test_a_source_with_a_test_part_keeps_it(tmp_path: Path) -> None:
         assert (facts.equal_rows.validation > 0) == (validation > 0)
         assert facts.warnings[-1].endswith("stays as it is")
         assert (TOGETHER in facts.warnings[-1]) == (validation > 0)
+    # The test part of an outer fold is hpsearch's, which keeps equal rows together.
+    assert not Worker(with_outer(spec, 0)).describe_data().warnings
+    spec = parse_spec(text.format(role="", method=""), folder=tmp_path)
+    assert "own" not in Worker(with_outer(spec, 0)).describe_data().warnings[-1]
 
 
 def test_the_folds_of_a_study_without_the_option_are_those_it_had(tmp_path: Path) -> None:

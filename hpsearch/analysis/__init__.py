@@ -23,6 +23,7 @@ from hpsearch.analysis.leaderboard import (
 )
 from hpsearch.analysis.null_control import NullInfo, null_info
 from hpsearch.analysis.optimism import OptimismInfo, optimism_info
+from hpsearch.analysis.out_of_fold import FoldPredictions, OutOfFold
 from hpsearch.analysis.predictions import LeftOut, Predictions, PredictionsInfo, predictions_info
 from hpsearch.analysis.provenance import (
     Layer,
@@ -47,6 +48,7 @@ __all__ = [
     "CurvesInfo",
     "EdgeRow",
     "FailureRow",
+    "FoldPredictions",
     "ImportanceInfo",
     "Interval",
     "Layer",
@@ -56,6 +58,7 @@ __all__ = [
     "ModelInfo",
     "NullInfo",
     "OptimismInfo",
+    "OutOfFold",
     "ParallelInfo",
     "Predictions",
     "PredictionsInfo",

@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 from hpsearch.analysis import words
 from hpsearch.analysis.intervals import Interval
 from hpsearch.analysis.null_control import NullInfo, null_info
+from hpsearch.analysis.optimism import OptimismInfo
 from hpsearch.analysis.predictions import Predictions
 from hpsearch.analysis.statistics import ALPHA, corrected_t_test
 from hpsearch.analysis.tested import test_intervals
@@ -91,7 +92,11 @@ class VerdictInfo:
 
 
 def verdict_info(
-    record: StudyRecord, *, predictions: Predictions | None = None, ties: TiesInfo | None = None
+    record: StudyRecord,
+    *,
+    predictions: Predictions | None = None,
+    ties: TiesInfo | None = None,
+    optimism: OptimismInfo | None = None,
 ) -> VerdictInfo:
     """The result of the study.
 
@@ -99,6 +104,7 @@ def verdict_info(
         record: The study.
         predictions: The champion's predictions of the test rows, for the interval of its test score.
         ties: The ties, if they are already known; computed otherwise.
+        optimism: How much picking the winner overstates its score, for a sentence about it.
     """
     ties = ties or ties_info(record)
     best, champion = record.best, record.champion
@@ -108,7 +114,7 @@ def verdict_info(
     return VerdictInfo(
         study=record.name,
         state=str(record.state),
-        sentences=tuple(_sentences(record, ties, metric, intervals.get(metric))),
+        sentences=tuple(_sentences(record, ties, metric, intervals.get(metric), optimism)),
         metric=record.objective.metric,
         direction=record.objective.direction,
         counts=record.counts,
@@ -149,11 +155,13 @@ def test_metric(record: StudyRecord) -> str:
     return next((name for name in test if name != "loss"), "")
 
 
-def _sentences(record: StudyRecord, ties: TiesInfo, test_metric: str, interval: Interval | None) -> list[str]:
+def _sentences(
+    record: StudyRecord, ties: TiesInfo, test_metric: str, interval: Interval | None, optimism: OptimismInfo | None
+) -> list[str]:
     best = record.best
     if best is None:
         return [_nothing(record)]
-    sentences = [_winner(record, best), _tied(record, ties)]
+    sentences = [_winner(record, best), *_corrected(record, optimism), _tied(record, ties)]
     if gained := _gained(record, best):
         sentences.append(gained)
     if record.facts.baseline is not None:
@@ -248,6 +256,23 @@ def _winner(record: StudyRecord, best: Trial) -> str:
         f"Trial {best.number} is the best of {words.several(len(record.ranked), 'complete trial')}: "
         f"{record.objective.metric} {words.score(best.score, best.std)} ({over}{epoch})."
     )
+
+
+def _corrected(record: StudyRecord, optimism: OptimismInfo | None) -> list[str]:
+    """What to expect of the winner on new rows, if the rows' predictions tell."""
+    if optimism is None or optimism.low is None or optimism.high is None:
+        return []
+    low, high = words.number(optimism.low), words.number(optimism.high)
+    said = (
+        f"It was picked for its score, and so was its epoch: expect {words.number(optimism.corrected)} on new rows "
+        f"({low} to {high})"
+    )
+    baseline = record.facts.baseline
+    if baseline is not None and optimism.low <= baseline.value <= optimism.high:
+        said += (
+            f", a range in which a model that always says {baseline.rule} lies too, with {words.number(baseline.value)}"
+        )
+    return [f"{said}."]
 
 
 def _tied(record: StudyRecord, ties: TiesInfo) -> str:

@@ -52,13 +52,19 @@ def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
 def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = False) -> None:
     """Print a study's leaderboard, verdict and importances, and what to do next."""
     record = study.record
-    predictions = load_artifacts(record, study.folder).predictions
-    ties = analysis.ties_info(record)
-    verdict = analysis.verdict_info(record, predictions=predictions, ties=ties)
+    artifacts = load_artifacts(record, study.folder)
+    ties, optimism = analysis.ties_info(record), analysis.optimism_info(record, artifacts.out_of_fold)
+    verdict = analysis.verdict_info(record, predictions=artifacts.predictions, ties=ties, optimism=optimism)
     leaderboard = analysis.leaderboard_info(record, ties=ties)
     importance = analysis.importance_info(record)
     if as_json:
-        info = {"verdict": verdict, "leaderboard": leaderboard, "ties": ties, "importance": importance}
+        info = {
+            "verdict": verdict,
+            "leaderboard": leaderboard,
+            "ties": ties,
+            "optimism": optimism,
+            "importance": importance,
+        }
         facts = {"from": taken_json(record.facts.taken), "stopped": plain(record.facts.stopped)}
         _print_json({**{name: plain(one) for name, one in info.items()}, **facts, "notes": list(record.notes)})
         return

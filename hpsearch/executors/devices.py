@@ -20,7 +20,9 @@ def list_gpus() -> list[str]:
     return [str(number) for number in range(sum(line.startswith("GPU ") for line in listing.splitlines()))]
 
 
-def plan_slots(resources: ResourcesSection, *, backend: str, cache: str | None) -> list[WorkerSettings]:
+def plan_slots(
+    resources: ResourcesSection, *, backend: str, cache: str | None, predictions: str = ""
+) -> list[WorkerSettings]:
     """One entry per slot: a slot per GPU, or on a CPU machine one slot with all cores.
 
     On a CPU one worker uses all cores: XLA and TensorFlow spread a bundle's lanes over them, while several workers
@@ -47,6 +49,6 @@ def plan_slots(resources: ResourcesSection, *, backend: str, cache: str | None) 
     if threads is None and count > 1:
         threads = max(1, (os.cpu_count() or 1) // count)
     return [
-        WorkerSettings(backend, gpu=gpus[i % len(gpus)] if gpus else None, threads=threads, cache=cache)
+        WorkerSettings(backend, gpus[i % len(gpus)] if gpus else None, threads, cache, predictions)
         for i in range(count)
     ]

@@ -23,7 +23,7 @@ class InlineExecutor(Executor):
     def __init__(self, spec: StudySpec, settings: Sequence[WorkerSettings]) -> None:
         if "keras" not in sys.modules:
             set_up(settings[0])
-        self._worker = Worker(spec)
+        self._worker = Worker(spec, predictions=settings[0].predictions)
         self._running: Iterator[Event] | None = None
         self._stopped: set[int] = set()
 

@@ -23,7 +23,7 @@ def serve(descriptor: int) -> None:
     requests: SimpleQueue[Call | Train] = SimpleQueue()
     stopped: set[int] = set()
     threading.Thread(target=listen, args=(connection, requests, stopped), daemon=True).start()
-    worker = Worker(hello.spec)
+    worker = Worker(hello.spec, predictions=hello.settings.predictions)
     while True:
         match requests.get():
             case Train(bundle):

@@ -1,12 +1,14 @@
 """Reads the champion's predictions and the list of its layers from a study's folder."""
 
 import json
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from hpsearch.analysis import Layer, LeftOut, Predictions
+from hpsearch.analysis import FoldPredictions, Layer, LeftOut, OutOfFold, Predictions
+from hpsearch.core.out_of_fold import lane_file, predictions_folder
 from hpsearch.core.wire import Json, JsonObject
 from hpsearch.ledger.record import StudyRecord
 
@@ -20,11 +22,13 @@ class ReportArtifacts:
             small images.
         layers: Its layers, in order.
         missing: Why `layers` or `predictions` are missing, in words; empty if nothing is missing.
+        out_of_fold: The best trials' predictions for their validation rows.
     """
 
     predictions: Predictions | None = None
     layers: tuple[Layer, ...] = ()
     missing: str = ""
+    out_of_fold: OutOfFold = field(default_factory=dict)
 
 
 def load_artifacts(record: StudyRecord, folder: Path) -> ReportArtifacts:
@@ -32,15 +36,17 @@ def load_artifacts(record: StudyRecord, folder: Path) -> ReportArtifacts:
 
     Files that are deleted, damaged or of another model than the record's champion are left out; `missing` says so.
     """
+    kept = _out_of_fold(record, predictions_folder(folder))
     champion = record.champion
     if champion is None:
-        return ReportArtifacts()
+        return ReportArtifacts(out_of_fold=kept)
     problems = []
     layers: tuple[Layer, ...] = ()
     try:
         card = _read_object(folder / "champion.json")
         if card.get("sha256", champion.sha256) != champion.sha256:
-            return ReportArtifacts(missing=f"{folder / 'champion.json'} describes another model than the champion")
+            other = f"{folder / 'champion.json'} describes another model than the champion"
+            return ReportArtifacts(missing=other, out_of_fold=kept)
         layers = _layers(card.get("layers"))
     except (OSError, ValueError) as error:
         problems.append(_reason(folder / "champion.json", error))
@@ -52,7 +58,23 @@ def load_artifacts(record: StudyRecord, folder: Path) -> ReportArtifacts:
             problems.append(_reason(folder / "predictions.npz", error))
     except Exception as error:  # NumPy and zipfile raise many types for a damaged file
         problems.append(_reason(folder / "predictions.npz", error))
-    return ReportArtifacts(predictions, layers, "; ".join(problems))
+    return ReportArtifacts(predictions, layers, "; ".join(problems), kept)
+
+
+def _out_of_fold(record: StudyRecord, folder: Path) -> OutOfFold:
+    """The predictions of the trials that have all of theirs; a damaged file costs its trial."""
+    found = {}
+    for trial in record.ranked:
+        paths = [lane_file(folder, trial.number, one.fold) for one in trial.folds]
+        if paths and all(path.is_file() for path in paths):
+            with suppress(Exception):  # NumPy and zipfile raise many types for a damaged file
+                found[trial.number] = [_fold_predictions(path) for path in paths]
+    return found
+
+
+def _fold_predictions(path: Path) -> FoldPredictions:
+    with np.load(path, allow_pickle=False) as file:
+        return FoldPredictions(file["rows"], file["y"], file["predicted"], file.get("groups"))
 
 
 def _read_object(path: Path) -> JsonObject:

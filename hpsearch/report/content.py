@@ -46,13 +46,14 @@ def gather(record: StudyRecord, artifacts: ReportArtifacts | None = None) -> Con
     """
     artifacts = artifacts or ReportArtifacts()
     ties = analysis.ties_info(record)
+    optimism = analysis.optimism_info(record, artifacts.out_of_fold)
     importance = analysis.importance_info(record)
     return Content(
         written=time.time(),
-        verdict=analysis.verdict_info(record, predictions=artifacts.predictions, ties=ties),
+        verdict=analysis.verdict_info(record, predictions=artifacts.predictions, ties=ties, optimism=optimism),
         leaderboard=analysis.leaderboard_info(record, ties=ties),
         ties=ties,
-        optimism=analysis.optimism_info(record),
+        optimism=optimism,
         curves=analysis.curves_info(record),
         importance=importance,
         slices=analysis.slice_info(record),

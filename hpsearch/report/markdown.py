@@ -83,9 +83,11 @@ def _uncertainty(content: Content) -> list[str]:
             f"best: p ≥ {ties.level} in the {text(ties.method)}. {text(ties.reading)}"
         )
     if optimism.optimism is not None:
+        low, high = optimism.low, optimism.high
+        within = "" if low is None else f" (95 % range {words.number(low)} to {words.number(high)})"
         parts.append(
             f"Picking the best of {optimism.trials} trials overstates its score by about "
-            f"{words.number(optimism.optimism)}: expect {words.number(optimism.corrected)} on new data "
+            f"{words.number(optimism.optimism)}: expect {words.number(optimism.corrected)} on new data{within} "
             f"({text(optimism.method)})."
         )
     if content.verdict.null is not None:

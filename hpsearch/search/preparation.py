@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from hpsearch.core.asked import Asked
 from hpsearch.core.facts import EnginePlan, HostFacts, MachineFacts, StudyFacts, Undefined
+from hpsearch.core.out_of_fold import predictions_folder
 from hpsearch.core.registries import TUNERS
 from hpsearch.core.schedule import Schedule
 from hpsearch.core.space import Config, Space
@@ -211,8 +212,11 @@ def open_executor(spec: StudySpec, backend: str, *, ledger: str | None = None) -
         backend: The Keras backend.
         ledger: Address of the ledger, if it is another than the study file's; the compiled programs are beside it.
     """
-    cache = str(workspace.cache_folder(ledger or spec.tracking.resolved().ledger).resolve())
-    executor = make_executor(spec, backend=backend, cache=cache)
+    uri = ledger or spec.tracking.resolved().ledger
+    cache = str(workspace.cache_folder(uri).resolve())
+    keeps = spec.tracking.predictions != "none" and not spec.is_null
+    predictions = str(predictions_folder(workspace.study_folder(uri, spec.name)).resolve()) if keeps else ""
+    executor = make_executor(spec, backend=backend, cache=cache, predictions=predictions)
     try:
         yield executor
     finally:

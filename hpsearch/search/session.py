@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from hpsearch import report
+from hpsearch.core.out_of_fold import predictions_folder
 from hpsearch.core.trial import Champion, Trial
 from hpsearch.errors import HpsearchError, Interrupted, LedgerError, StudyError
 from hpsearch.executors.base import Executor
 from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
+from hpsearch.search.best_predictions import BestPredictions
 from hpsearch.search.driver import Driver
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer, Observers, TrackerObserver
@@ -36,8 +38,11 @@ class Session:
         self._record, self._ledger, self._executor = record, ledger, executor
         tracking = workspace.tracking_here(record.spec, ledger.uri)
         self._tracker = make_tracker(tracking, is_null=record.spec.is_null)
-        self._observer = Observers([TrackerObserver(self._tracker), observer])
         self._folder = workspace.study_folder(ledger.uri, record.name)
+        observers = [TrackerObserver(self._tracker), observer]
+        if record.spec.tracking.predictions == "top":
+            observers.append(BestPredictions(predictions_folder(self._folder), record.objective))
+        self._observer = Observers(observers)
         # Made before anything is entered: a tuner or a rule that is not installed here leaves the study as it is.
         self._suggester = make_suggester(record.spec, record.space, record.facts, executor)
         self._monitor = PruningMonitor(record)

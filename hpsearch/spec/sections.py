@@ -119,6 +119,9 @@ class TrackingSection(Section):
     uri: str = Field(DEFAULT_TRACKING, description="MLflow: address of a database or server")
     ledger: str = Field(DEFAULT_LEDGER, description="the ledger: address of an Optuna storage")
     artifacts: str | None = Field(None, description="artifact root; default mlruns/artifacts for local databases")
+    predictions: Literal["none", "top", "all"] = Field(
+        "top", description="keep the predictions for the validation rows of no trial, the best 20, or all"
+    )
 
     @field_validator("uri", "ledger", "artifacts")
     @classmethod
@@ -146,7 +149,7 @@ class TrackingSection(Section):
             SpecError: A variable is not set.
         """
         found = {}
-        for name, text in self.model_dump(exclude_none=True).items():
+        for name, text in self.model_dump(exclude_none=True, exclude={"predictions"}).items():
             try:
                 found[name] = expanded(text)
             except RuleError as error:

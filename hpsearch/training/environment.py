@@ -34,12 +34,14 @@ class WorkerSettings:
         gpu: The one GPU to see, as in ``CUDA_VISIBLE_DEVICES``; None for CPU only.
         threads: CPU threads to use; None for all cores.
         cache: Folder of compiled programs, kept between studies.
+        predictions: Folder for every trial's predictions of its validation rows; empty to keep none.
     """
 
     backend: str
     gpu: str | None = None
     threads: int | None = None
     cache: str | None = None
+    predictions: str = ""
 
 
 def set_up(settings: WorkerSettings) -> None:

@@ -37,6 +37,7 @@ class Problem:
         folds: The same for every trial; row numbers index ``dataset.train``.
         own_test: Whether the test part came with the source.
         permuted: How the targets of a null search were permuted; see :func:`~hpsearch.data.permuted.permuted`.
+        predictions: Folder for every trial's predictions of its validation rows; empty to keep none.
     """
 
     spec: StudySpec
@@ -44,9 +45,10 @@ class Problem:
     folds: tuple[Fold, ...]
     own_test: bool = False
     permuted: str = ""
+    predictions: str = ""
 
     @classmethod
-    def load(cls, spec: StudySpec) -> "Problem":
+    def load(cls, spec: StudySpec, *, predictions: str = "") -> "Problem":
         """Load the data, hold out the test part and make the folds.
 
         Raises:
@@ -71,7 +73,7 @@ class Problem:
         folds = _folds(
             dataset, spec, validation.method, folds=validation.folds, repeats=validation.repeats, seed=spec.seed
         )
-        return cls(spec, dataset, folds, own_test, how)
+        return cls(spec, dataset, folds, own_test, how, predictions)
 
     @cached_property
     def builder(self) -> "ModelBuilder":

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -100,7 +100,7 @@ def _test(model: "keras.Model", problem: Problem, folder: Path) -> dict[str, flo
     if test is None:
         return {}
     scores = model.evaluate(test.x, test.y, batch_size=_BATCH, verbose=0, return_dict=True)
-    scores = over_all_rows(model, test, scores, batch=_BATCH, scorer=problem.scorer)
+    scores = over_all_rows(model, test, scores, batch=_BATCH, watch=_scored(problem, test))
     predicted = np.asarray(model.predict(test.x, batch_size=_BATCH, verbose=0))
     nothing = without_value(Stand(problem, model, predicted[:8]), test.y)
     output = predicted
@@ -113,6 +113,11 @@ def _test(model: "keras.Model", problem: Problem, folder: Path) -> dict[str, flo
         folder / "predictions.npz", lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays)
     )
     return {name: float(value) for name, value in scores.items() if name not in nothing}
+
+
+def _scored(problem: Problem, test: Part) -> Callable[[Array], dict[str, float]] | None:
+    scorer = problem.scorer
+    return None if scorer is None else lambda predicted: {scorer.name: scorer(test.y, predicted)}
 
 
 def _for_intervals(

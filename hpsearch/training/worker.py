@@ -28,15 +28,17 @@ class Worker(WorkerProtocol):
 
     Args:
         spec: The study file; ``resources.engine`` names the engine.
+        predictions: Folder for every trial's predictions of its validation rows; empty to keep none.
     """
 
-    def __init__(self, spec: StudySpec) -> None:
+    def __init__(self, spec: StudySpec, *, predictions: str = "") -> None:
         self.spec = spec
+        self._predictions = predictions
 
     @cached_property
     def problem(self) -> Problem:
         """Data, folds and model, loaded once per worker."""
-        return Problem.load(self.spec)
+        return Problem.load(self.spec, predictions=self._predictions)
 
     @cached_property
     def engine(self) -> Engine:

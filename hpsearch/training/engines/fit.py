@@ -17,6 +17,7 @@ from hpsearch.keras_internals.tf_gradients import tie_gradients_to_graphs
 from hpsearch.training.engines.base import Engine, Stopped
 from hpsearch.training.engines.failures import diverged, failed
 from hpsearch.training.engines.loop import DivergedError, append, freeze, order_of, train_epochs
+from hpsearch.training.engines.watching import watch_of
 from hpsearch.training.problem import Problem
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class FitEngine(Engine):
         model = self._problem.build(lane.config, train, seed=derive(seed, "weights", lane.trial, lane.fold))
         last = epochs_of(lane.config)
         order = order_of(seed, lane.trial, lane.fold, shuffle=shuffle_of(lane.config))
+        watch = watch_of(self._problem, lane)
         history = train_epochs(
             model,
             train,
@@ -90,7 +92,7 @@ class FitEngine(Engine):
             config=lane.config,
             epochs=last,
             order=order,
-            scorer=self._problem.scorer,
+            watch=watch,
         )
         for epoch, metrics in enumerate(history):
             append(curves, metrics)
@@ -98,6 +100,8 @@ class FitEngine(Engine):
             if epoch + 1 < last and lane.trial in stopped():
                 yield LaneStopped(lane.trial, result())
                 return
+        if watch is not None:
+            watch.finish()
         yield LaneFinished(lane.trial, result(), model.count_params())
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Curves
 from hpsearch.data.dataset import Array, Features, Part
-from hpsearch.training.scorers import Scorer
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +58,7 @@ def train_epochs(
     config: Config,
     epochs: int,
     order: Order,
-    scorer: Scorer | None = None,
+    watch: Callable[[Any], Mapping[str, float]] | None = None,
 ) -> Iterator[dict[str, float]]:
     """Train with Keras ``fit``, and yield every epoch's metrics before the next one begins.
 
@@ -73,7 +72,7 @@ def train_epochs(
         config: Its ``batch_size`` is used.
         epochs: How many epochs.
         order: Row order of each epoch.
-        scorer: Scores the predictions of all validation rows after every epoch.
+        watch: Sees the predictions for all validation rows after every epoch; what it returns are further metrics.
 
     Yields:
         What Keras logs: ``loss``, the compiled metrics, and both with ``val_``. The latter are over all validation rows
@@ -105,7 +104,7 @@ def train_epochs(
             seeds.keep()
             metrics = {name: float(values[-1]) for name, values in history.history.items()}
             if validation is not None:
-                metrics = over_all_rows(model, validation, metrics, batch=batch, prefix="val_", scorer=scorer)
+                metrics = over_all_rows(model, validation, metrics, batch=batch, prefix="val_", watch=watch)
             check_finite(metrics, epoch)
             yield metrics
 

@@ -4,7 +4,7 @@ Keras averages a metric function over batches: the F1 of 4 rows, averaged, is no
 the batch size. What counts in a search is computed once over all predictions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -13,7 +13,6 @@ import numpy as np
 from hpsearch.data.dataset import Part
 from hpsearch.keras_internals.compiled import loss_over_batches, metrics_over_batches
 from hpsearch.training.engines.loop import keras_inputs
-from hpsearch.training.scorers import Scorer
 
 _PREDICTED = 256
 """Rows per step of prediction: it has no influence on results, only on speed."""
@@ -29,7 +28,7 @@ def over_all_rows(
     *,
     batch: int,
     prefix: str = "",
-    scorer: Scorer | None = None,
+    watch: Callable[[Any], Mapping[str, float]] | None = None,
 ) -> dict[str, float]:
     """What Keras logs of an evaluation, with the values over all rows in place of those averaged over batches.
 
@@ -39,18 +38,18 @@ def over_all_rows(
         logged: What Keras logged.
         batch: Rows per batch of that evaluation.
         prefix: Of the names in `logged`, such as ``val_``.
-        scorer: Whose score comes in addition.
+        watch: Sees the predictions; what it returns comes in addition.
     """
     measures_itself = type(model).test_step is not keras.Model.test_step
     names = () if measures_itself else tuple(one.name for one in metrics_over_batches(model))
     own_loss = not measures_itself and loss_over_batches(model)
-    if not (names or own_loss or scorer):
+    if not (names or own_loss or watch):
         return dict(logged)
     inputs = keras_inputs(part.x)
     predicted = model.predict(inputs, batch_size=_PREDICTED, verbose=0)
     found = dict(logged)
-    if scorer:
-        found[f"{prefix}{scorer.name}"] = scorer(part.y, predicted)
+    if watch:
+        found |= watch(predicted)
     if names:
         values = metrics_of(model, part.y, predicted)
         found |= {f"{prefix}{name}": value for name, value in values.items() if _is_one_of(name, names)}

@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import jax
-import numpy as np
-from numpy.typing import NDArray
 
 from hpsearch.core.events import Bundle, EpochFinished, Event, Lane, LaneFailed, LaneFinished, LaneStopped
 from hpsearch.core.facts import EnginePlan
@@ -24,6 +22,7 @@ from hpsearch.training.engines.fused.programs import Programs
 from hpsearch.training.engines.fused.recipe import Recipe
 from hpsearch.training.engines.fused.recipes import Job, Recipes
 from hpsearch.training.engines.fused.training import Training
+from hpsearch.training.engines.watching import watch_of
 from hpsearch.training.problem import Problem
 
 TRIALS_PER_BUNDLE = {"cpu": 8}
@@ -67,7 +66,7 @@ class FusedEngine(Engine):
             self._data,
             at_once=cores,
             journal=self._journal,
-            predictions=problem.scorer is not None,
+            predictions=problem.scorer is not None or bool(problem.predictions),
             memory_bytes=memory_bytes,
         )
         if jax.config.jax_compilation_cache_dir:
@@ -172,15 +171,9 @@ class FusedEngine(Engine):
         program = self.programs.program(recipe, job)
         seed = self._problem.spec.seed
         with self.recipes.building():
-            training = Training(
-                program, self._data, seed=seed, lanes=job.lanes, dispatch=self._dispatch, score=self._score
-            )
+            watch = partial(watch_of, self._problem)
+            training = Training(program, self._data, seed=seed, lanes=job.lanes, dispatch=self._dispatch, watch=watch)
         yield from training.events(stopped)
-
-    def _score(self, fold: int, predicted: NDArray[np.floating]) -> dict[str, float]:
-        scorer, y = self._problem.scorer, self._problem.dataset.train.y
-        rows = self._data.folds[fold].validation
-        return {} if scorer is None else {f"val_{scorer.name}": scorer(y[rows], predicted)}
 
     def take_notes(self) -> tuple[str, ...]:
         """See :meth:`Engine.take_notes`."""

@@ -1,7 +1,7 @@
 """Training lanes of one signature: groups of lanes in lockstep, one dispatch per group and epoch."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
@@ -21,11 +21,12 @@ from hpsearch.training.engines.fused.epoch import State
 from hpsearch.training.engines.fused.program import Epoch, Program
 from hpsearch.training.engines.fused.pytree import Values
 from hpsearch.training.engines.loop import DivergedError, append, check_finite, freeze, order_of
+from hpsearch.training.engines.watching import LaneWatch
 
 Dispatched = Future[Epoch]
 
-Score = Callable[[int, NDArray[np.floating]], Mapping[str, float]]
-"""``score(fold, predictions)``: further metrics of an epoch, by name."""
+Watch = Callable[[Lane], LaneWatch | None]
+"""Who sees a lane's predictions."""
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class Progress:
     seconds: float = 0.0
     curves: dict[str, list[float]] = field(default_factory=dict)
     running: bool = True
+    watch: LaneWatch | None = None
 
     def result(self) -> FoldResult:
         """What has been trained so far."""
@@ -64,7 +66,7 @@ class Training:
         seed: The study's seed, for the row orders.
         lanes: To train.
         dispatch: Runs the groups' epochs, as many at a time as it has threads.
-        score: Called if the program returns predictions.
+        watch: Whoever sees a lane's predictions must have them returned by the program.
     """
 
     def __init__(
@@ -75,11 +77,10 @@ class Training:
         seed: int,
         lanes: Sequence[Lane],
         dispatch: Executor,
-        score: Score,
+        watch: Watch,
     ) -> None:
         self._program, self._data, self._seed, self._executor = program, data, seed, dispatch
-        self._score = score
-        progress = [Progress(lane, epochs_of(lane.config)) for lane in lanes]
+        progress = [Progress(lane, epochs_of(lane.config), watch=watch(lane)) for lane in lanes]
         width = program.width
         self._groups = [self._group(progress[i : i + width]) for i in range(0, len(progress), width)]
 
@@ -143,9 +144,8 @@ class Training:
             mine = {name: float(value[place]) for name, value in values.items()}
             try:
                 check_finite(mine, epoch)
-                if outputs is not None:
-                    fold = one.lane.fold
-                    mine |= self._score(fold, outputs[place, : self._data.n_validation(fold)])
+                if outputs is not None and one.watch is not None:
+                    mine |= one.watch(outputs[place, : self._data.n_validation(one.lane.fold)])
             except (DivergedError, ModelError) as error:
                 one.running = False
                 yield diverged(one.lane, error) if isinstance(error, DivergedError) else failed(one.lane, error)
@@ -165,6 +165,8 @@ class Training:
         for one in self._running():
             if epoch + 1 >= one.epochs:
                 one.running = False
+                if one.watch is not None:
+                    one.watch.finish()
                 yield LaneFinished(one.lane.trial, one.result(), self._program.recipe.parameters)
 
     def _stop(self, stopped: Stopped) -> Iterator[Event]:

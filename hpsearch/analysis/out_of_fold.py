@@ -1,0 +1,99 @@
+"""The trials' predictions for the rows that their folds' models have not seen, epoch by epoch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.analysis.statistics import Floats
+from hpsearch.core.out_of_fold import BEST
+from hpsearch.core.row_values import row_values
+from hpsearch.core.trial import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class FoldPredictions:
+    """One trial's predictions for the validation rows of one fold.
+
+    Attributes:
+        rows: Row numbers within the development rows, shape ``(n,)``.
+        y: Targets.
+        predicted: Outputs after each epoch, ``(epochs, n, …)``.
+        groups: Number of each row's group; None if rows have no groups.
+    """
+
+    rows: NDArray[np.intp]
+    y: NDArray[np.generic]
+    predicted: NDArray[np.floating]
+    groups: NDArray[np.intp] | None = None
+
+
+OutOfFold = Mapping[int, Sequence[FoldPredictions]]
+"""Trial → its folds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowScores:
+    """A metric of several trials and epochs on every validation row.
+
+    Attributes:
+        values: ``(n_configs, n_rows)``; a config is a trial at one of its epochs.
+        weights: ``(n_rows,)``: what each row counts in the mean over folds, summing to 1.
+        units: ``(n_rows,)``: number of the row, or of its group: what is drawn together.
+        root: Whether the metric is the root of the mean.
+    """
+
+    values: Floats
+    weights: Floats
+    units: NDArray[np.intp]
+    root: bool
+
+
+def row_scores(trials: Sequence[Trial], kept: OutOfFold, metric: str, *, last_epoch: bool) -> RowScores | None:
+    """The objective's metric on every row, for all trials whose predictions are kept.
+
+    Args:
+        trials: Complete ones, best first.
+        kept: Predictions.
+        metric: Name of the curve.
+        last_epoch: Whether only the last epoch can be chosen.
+
+    Returns:
+        None if the metric is no mean over rows, or predictions of one of the best trials are missing: what is picked
+        from fewer looks less lucky than it was.
+    """
+    if not all(trial.number in kept for trial in trials[:BEST]):
+        return None
+    rows: list[Floats] = []
+    root = False
+    frame: tuple[Floats, NDArray[np.intp]] | None = None
+    for trial in trials:
+        folds = kept.get(trial.number, ())
+        curves = [one.curves.get(metric) for one in trial.folds]
+        if len(folds) != len(curves) or not folds or None in curves:
+            continue
+        shared = min(len(fold.predicted) for fold in folds)
+        for epoch in range(shared - 1 if last_epoch else 0, shared):
+            values = []
+            for fold, curve in zip(folds, curves, strict=True):
+                assert curve is not None
+                plain = metric.removeprefix("val_")
+                one = row_values(fold.y, fold.predicted[epoch].astype(np.float64), plain, curve[epoch])
+                if one is None:
+                    return None
+                root = one.root
+                values.append(one.values.astype(np.float32))
+            rows.append(np.concatenate(values))
+        if frame is None:
+            frame = _frame(folds)
+    if frame is None or len({len(one) for one in rows}) != 1:
+        return None
+    return RowScores(np.stack(rows), *frame, root)
+
+
+def _frame(folds: Sequence[FoldPredictions]) -> tuple[Floats, NDArray[np.intp]]:
+    """What each row counts, and the unit that it is in."""
+    weights = np.concatenate([np.full(len(fold.rows), 1 / (len(folds) * len(fold.rows))) for fold in folds])
+    places = [fold.rows if fold.groups is None else fold.groups for fold in folds]
+    return weights, np.unique(np.concatenate(places), return_inverse=True)[1]

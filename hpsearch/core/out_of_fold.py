@@ -1,0 +1,24 @@
+"""Where the predictions of trials for their validation rows are: ``predictions/<trial>/<fold>.npz``."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+BEST = 20
+"""Trials whose predictions are kept with ``predictions = "top"``."""
+
+
+def predictions_folder(study_folder: Path) -> Path:
+    """The folder of all trials' predictions."""
+    return study_folder / "predictions"
+
+
+def lane_file(folder: Path, trial: int, fold: int) -> Path:
+    """The file of one trial on one fold."""
+    return folder / str(trial) / f"{fold}.npz"
+
+
+def drop(folder: Path, trials: Iterable[int]) -> None:
+    """Delete the predictions of trials, as far as there are any."""
+    for trial in trials:
+        shutil.rmtree(folder / str(trial), ignore_errors=True)

@@ -1,0 +1,94 @@
+"""What becomes of a lane's predictions for its validation rows after every epoch: a score, and a file."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hpsearch.core.events import Lane
+from hpsearch.core.facts import Task
+from hpsearch.core.files import write_atomically
+from hpsearch.core.hyperparameters import epochs_of
+from hpsearch.core.out_of_fold import lane_file
+from hpsearch.data.dataset import Array
+from hpsearch.training.problem import Problem
+
+MOST_BYTES = 64 << 20
+"""Of a lane that is kept, in float32: 20 epochs of 10 class probabilities for 80,000 rows."""
+
+_HALVED_BYTES = 4 << 20
+"""Class probabilities of more bytes are kept in half precision."""
+
+
+class LaneWatch:
+    """Sees a lane's predictions.
+
+    Args:
+        problem: The study's data, folds and scorer.
+        lane: The lane.
+    """
+
+    def __init__(self, problem: Problem, lane: Lane) -> None:
+        self._problem, self._lane, self._keeps = problem, lane, bool(problem.predictions)
+        self._rows = problem.folds[lane.fold].validation
+        self._y = problem.dataset.train.y[self._rows]
+        self._epochs: list[Array] = []
+
+    def __call__(self, predicted: Array) -> dict[str, float]:
+        """After an epoch.
+
+        Args:
+            predicted: The model's output for all validation rows of the fold, in order.
+
+        Returns:
+            The study's score by the name of its curve, if the study computes one.
+
+        Raises:
+            ModelError: The study's scorer has failed.
+        """
+        if self._keeps and isinstance(predicted, np.ndarray):
+            self._keep(predicted)
+        scorer = self._problem.scorer
+        return {} if scorer is None else {f"val_{scorer.name}": scorer(self._y, predicted)}
+
+    def _keep(self, predicted: Array) -> None:
+        size = predicted.size * 4 * epochs_of(self._lane.config)
+        if size > MOST_BYTES:
+            self._keeps = False
+            return
+        classes = self._problem.dataset.task is not Task.REGRESSION and predicted.ndim == 2 and predicted.shape[1] > 1
+        halve = classes and size > _HALVED_BYTES
+        self._epochs.append(in_half_precision(predicted) if halve else np.asarray(predicted, dtype=np.float32))
+
+    def finish(self) -> None:
+        """The lane is trained: write what is kept.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        if not self._epochs:
+            return
+        groups = self._problem.dataset.train.groups
+        arrays: dict[str, Array] = {
+            "rows": self._rows.astype(np.int32),
+            "y": self._y,
+            "predicted": np.stack(self._epochs),
+        }
+        if groups is not None:
+            arrays["groups"] = np.unique(groups, return_inverse=True)[1][self._rows].astype(np.int32)
+        path = lane_file(Path(self._problem.predictions), self._lane.trial, self._lane.fold)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda temporary: np.savez(temporary, allow_pickle=False, **arrays))
+
+
+def in_half_precision(predicted: Array) -> Array:
+    """Class probabilities as float16, which rounds them to 1 in 2,000. The most probable class stays so."""
+    half = np.asarray(predicted, dtype=np.float16)
+    top = predicted.argmax(axis=-1)
+    rows = np.flatnonzero(half.argmax(axis=-1) != top)
+    half[rows, top[rows]] = np.nextafter(half[rows].max(axis=-1), np.float16(np.inf))
+    return half
+
+
+def watch_of(problem: Problem, lane: Lane) -> LaneWatch | None:
+    """A lane's watch; None if nobody wants its predictions."""
+    return LaneWatch(problem, lane) if problem.predictions or problem.scorer is not None else None

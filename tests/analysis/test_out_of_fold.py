@@ -1,0 +1,102 @@
+"""What the best of many trials and epochs is worth on new rows, from predictions for rows that no model has seen."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hpsearch import analysis
+from hpsearch.analysis.out_of_fold import row_scores
+from hpsearch.analysis.statistics import rows_optimism, selection_optimism
+from hpsearch.core.facts import Baseline
+from hpsearch.core.objective import score
+from hpsearch.core.out_of_fold import BEST
+from hpsearch.core.trial import FoldResult, Trial, TrialState
+from hpsearch.testing.factories import make_record
+
+FOLDS, ROWS, EPOCHS = 5, 40, 6
+
+
+def test_noise_is_not_overstated():
+    """40 configs that guess: the raw best is 0.6, the truth 0.5. Over folds, much of the optimism stays."""
+    rng, raw, folds, rows = np.random.default_rng(1), [], [], []
+    weights, units = np.full(200, 1 / 200), np.arange(200)
+    for seed in range(40):
+        right = (rng.random((40, 200)) < 0.5).astype(float)
+        by_fold = right.reshape(40, FOLDS, 40).mean(axis=2)
+        raw.append(right.mean(axis=1).max())
+        folds.append(raw[-1] - selection_optimism(by_fold, seed=seed))
+        rows.append(rows_optimism(right, weights, units, seed=seed)[0])
+    assert np.mean(raw) > 0.57
+    assert abs(np.mean(rows) - 0.5) < 0.01
+    assert abs(np.mean(rows) - 0.5) < abs(np.mean(folds) - 0.5)
+
+
+def test_a_clear_winner_keeps_its_score_and_groups_are_drawn_together():
+    rng = np.random.default_rng(2)
+    right = (rng.random((10, 200)) < np.linspace(0.3, 0.9, 10)[:, None]).astype(float)
+    weights = np.full(200, 1 / 200)
+    found, low, high = rows_optimism(right, weights, np.arange(200), seed=1)
+    assert found == pytest.approx(right[9].mean(), abs=0.02)
+    assert low < found < high
+    patients = np.repeat(rng.random((10, 20)) < 0.7, 10, axis=1).astype(float)
+    alone = rows_optimism(patients, weights, np.arange(200), seed=1)
+    together = rows_optimism(patients, weights, np.arange(200) // 10, seed=1)
+    assert together[2] - together[1] > 1.3 * (alone[2] - alone[1])
+
+
+def searched(n_trials: int, *, share: float, seed: int = 0):
+    """A record, and predictions of two classes for its validation rows: each is right with chance `share`."""
+    rng, record = np.random.default_rng(seed), make_record()
+    y = rng.integers(0, 2, FOLDS * ROWS)
+    trials, kept = [], {}
+    for number in range(n_trials):
+        folds, predictions = [], []
+        for fold in range(FOLDS):
+            rows = np.arange(fold * ROWS, (fold + 1) * ROWS)
+            right = rng.random((EPOCHS, ROWS)) < share
+            predicted = np.where(right, y[rows], 1 - y[rows]).astype(np.float32)[:, :, None]
+            curves = {"val_accuracy": tuple(right.mean(axis=1).tolist())}
+            folds.append(FoldResult(fold, curves, 0.0, 1.0))
+            predictions.append(analysis.FoldPredictions(rows, y[rows], predicted))
+        found = score(record.objective, folds)
+        trials.append(
+            Trial(number, {}, TrialState.COMPLETE, found.value, found.std, found.epoch, found.fold_scores, tuple(folds))
+        )
+        kept[number] = predictions
+    return replace(record, trials=tuple(trials)), kept
+
+
+def test_trials_and_epochs_are_corrected_together_and_chance_in_the_range_is_said():
+    record, kept = searched(12, share=0.5)
+    info = analysis.optimism_info(record, kept)
+    assert "over validation rows, trials and epochs" in info.method
+    assert info.score > 0.56
+    assert info.low < 0.5 < info.high
+    assert info.corrected == pytest.approx(0.5, abs=0.03)
+    assert info.optimism == pytest.approx(info.score - info.corrected)
+    record = replace(record, facts=replace(record.facts, baseline=Baseline("'no'", 0.5, (0.5,) * FOLDS)))
+    sentences = analysis.verdict_info(record, optimism=info).sentences
+    (said,) = [one for one in sentences if one.startswith("It was picked for its score")]
+    assert said.endswith("a range in which a model that always says 'no' lies too, with 0.5000.")
+
+
+def test_without_all_predictions_the_folds_decide():
+    record, kept = searched(4, share=0.8)
+    assert "over folds" in analysis.optimism_info(record).method
+    assert "over folds" in analysis.optimism_info(record, {one: kept[one] for one in (0, 1, 3)}).method
+    assert analysis.optimism_info(record, kept).low is not None
+    # Those of the best are enough: worse trials win on no draw.
+    many, kept = searched(BEST + 3, share=0.8)
+    best = {trial.number: kept[trial.number] for trial in many.ranked[:BEST]}
+    assert analysis.optimism_info(many, best).low is not None
+
+
+def test_rows_scores_are_those_of_the_curves():
+    record, kept = searched(3, share=0.7)
+    found = row_scores(record.trials, kept, "val_accuracy", last_epoch=False)
+    assert found.values.shape == (3 * EPOCHS, FOLDS * ROWS)
+    best = record.trials[1]
+    assert (found.values @ found.weights)[EPOCHS + best.epoch] == pytest.approx(best.score)
+    assert len(row_scores(record.trials, kept, "val_accuracy", last_epoch=True).values) == 3
+    assert row_scores(record.trials, kept, "val_auc", last_epoch=False) is None

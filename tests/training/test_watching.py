@@ -1,0 +1,82 @@
+"""Predictions for validation rows: kept by both engines, epoch by epoch, for the best trials."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hpsearch.core.events import Bundle, Lane
+from hpsearch.core.out_of_fold import BEST, lane_file
+from hpsearch.core.trial import Trial, TrialState
+from hpsearch.search.best_predictions import BestPredictions
+from hpsearch.spec import parse_spec
+from hpsearch.testing.factories import make_record
+from hpsearch.training.engines import watching
+from hpsearch.training.engines.fit import FitEngine
+from hpsearch.training.engines.fused.engine import FusedEngine
+from hpsearch.training.problem import Problem
+
+STUDY = """
+name = "kept"
+seed = 3
+[data]
+source = "sklearn:wine"
+[validation]
+folds = 3
+[model]
+family = "mlp"
+[space]
+layers = 1
+units = 8
+dropout = 0.0
+optimizer = "adam"
+learning_rate = 0.01
+batch_size = 32
+epochs = 2
+[objective]
+metric = "val_accuracy"
+direction = "maximize"
+"""
+CONFIG = {"layers": 1, "units": 8, "dropout": 0.0, "optimizer": "adam", "learning_rate": 0.01, "batch_size": 32,
+          "epochs": 2, "activation": "relu"}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", [FitEngine, FusedEngine])
+def test_every_epoch_of_every_fold_is_kept(engine, tmp_path):
+    problem = Problem.load(parse_spec(STUDY), predictions=str(tmp_path))
+    lanes = tuple(Lane(4, fold, CONFIG) for fold in range(3))
+    results = [one.result for one in engine(problem).train(Bundle(0, lanes), frozenset) if hasattr(one, "parameters")]
+    for result in results:
+        with np.load(lane_file(tmp_path, 4, result.fold)) as file:
+            assert np.array_equal(file["rows"], problem.folds[result.fold].validation)
+            assert file["predicted"].shape == (2, len(file["rows"]), 3)
+            shares = (file["predicted"].argmax(axis=2) == file["y"]).mean(axis=1)
+        assert shares == pytest.approx(result.curves["val_accuracy"], abs=1e-6)
+
+
+def test_too_many_predictions_are_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "MOST_BYTES", 1000)
+    problem = Problem.load(parse_spec(STUDY), predictions=str(tmp_path))
+    watch = watching.watch_of(problem, Lane(0, 0, CONFIG))
+    assert watch(np.ones((len(problem.folds[0].validation), 3))) == {}
+    watch.finish()
+    assert not list(tmp_path.iterdir())
+    assert watching.watch_of(replace(problem, predictions=""), Lane(0, 0, CONFIG)) is None
+
+
+def test_half_precision_keeps_the_most_probable_class():
+    shares = np.array([[0.33331, 0.33332, 0.33337], [0.5, 0.50001, 0.0], [0.50001, 0.5, 0.0], [1.0, 0.0, 0.0]])
+    half = watching.in_half_precision(shares)
+    assert half.dtype == np.float16
+    assert half.argmax(axis=1).tolist() == [2, 1, 0, 0]
+    assert half == pytest.approx(shares, abs=1e-3)
+
+
+def test_only_the_best_trials_stay(tmp_path):
+    keeper = BestPredictions(tmp_path, make_record().objective)
+    keeper.open(replace(make_record(), trials=()))
+    for number in range(BEST + 5):
+        lane_file(tmp_path, number, 0).parent.mkdir()
+        state = TrialState.PRUNED if number == 3 else TrialState.COMPLETE
+        keeper.trial_finished(Trial(number, {}, state, score=float(number)))
+    assert sorted(int(one.name) for one in tmp_path.iterdir()) == list(range(5, BEST + 5))

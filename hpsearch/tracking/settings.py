@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
+from hpsearch.core.imports import import_before_mlflow
 from hpsearch.spec import StudySpec
 
 SETTINGS = {
@@ -78,6 +79,7 @@ def environment(spec: StudySpec) -> Iterator[None]:
             return
         from hpsearch.tracking.mlflow.client import import_mlflow
 
+        import_before_mlflow()
         # No daemon: Python may crash at its exit if that cuts an import short.
         thread = threading.Thread(target=import_mlflow, args=(spec.tracking,), name="hpsearch-import")
         thread.start()

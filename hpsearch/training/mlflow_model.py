@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpsearch.core.imports import import_before_mlflow
 from hpsearch.core.trial import Champion
 from hpsearch.core.words import first_line
 from hpsearch.data.card import card_of
@@ -48,6 +49,7 @@ def mlflow_imported_ahead() -> Iterator[None]:
 
     :func:`write_mlflow_model` waits for it, and shows what goes wrong.
     """
+    import_before_mlflow()
     thread = threading.Thread(target=_import_mlflow, name="hpsearch-import-mlflow")
     thread.start()
     try:

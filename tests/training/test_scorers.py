@@ -130,6 +130,7 @@ CONFIG = {"layers": 1, "units": 8, "dropout": 0.0, "optimizer": "adam", "learnin
           "epochs": 2, "activation": "relu"}  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("metric", "curve"), [("sklearn:average_precision", "val_average_precision"),
                                                ("profits:profit", "val_profit")])  # fmt: skip
 def test_both_engines_score_all_validation_rows_after_every_epoch(load, metric, curve):
@@ -151,6 +152,7 @@ def test_both_engines_score_all_validation_rows_after_every_epoch(load, metric, 
     assert found.baseline.value < max(fit[0][curve])
 
 
+@pytest.mark.slow
 def test_a_scorer_that_fails_fails_its_lane_and_the_rehearsal(load):
     problem = load("profits:broken")
     with pytest.raises(ModelError) as caught:

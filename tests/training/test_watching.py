@@ -41,6 +41,7 @@ CONFIG = {"layers": 1, "units": 8, "dropout": 0.0, "optimizer": "adam", "learnin
           "epochs": 2, "activation": "relu"}  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", [FitEngine, FusedEngine])
 def test_every_epoch_of_every_fold_is_kept(engine, tmp_path):
     problem = Problem.load(parse_spec(STUDY), predictions=str(tmp_path))

@@ -35,10 +35,16 @@ class FitEngine(Engine):
     def __init__(self, problem: Problem, *, reason: str = "asked for in the study file") -> None:
         self._problem = problem
         self._reason = reason
+        self._notes: list[str] = []
 
     def plan(self) -> EnginePlan:
         """One trial per bundle: lanes share nothing, and a wider bundle would only delay the tuner's news."""
         return EnginePlan("fit", self._reason)
+
+    def take_notes(self) -> tuple[str, ...]:
+        """See :meth:`Engine.take_notes`."""
+        notes, self._notes[:] = tuple(dict.fromkeys(self._notes)), []
+        return notes
 
     def train(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:
         """See :meth:`Engine.train`. Lanes are trained in the bundle's order.
@@ -84,7 +90,7 @@ class FitEngine(Engine):
         model = self._problem.build(lane.config, train, seed=derive(seed, "weights", lane.trial, lane.fold))
         last = epochs_of(lane.config)
         order = order_of(seed, lane.trial, lane.fold, shuffle=shuffle_of(lane.config))
-        watch = watch_of(self._problem, lane)
+        watch = watch_of(self._problem, lane, note=self._notes.append)
         history = train_epochs(
             model,
             train,

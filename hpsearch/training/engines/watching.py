@@ -1,5 +1,6 @@
 """What becomes of a lane's predictions for its validation rows after every epoch: a score, and a file."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ MOST_BYTES = 64 << 20
 _HALVED_BYTES = 4 << 20
 """Class probabilities of more bytes are kept in half precision."""
 
+Note = Callable[[str], None]
+
 
 class LaneWatch:
     """Sees a lane's predictions.
@@ -25,10 +28,12 @@ class LaneWatch:
     Args:
         problem: The study's data, folds and scorer.
         lane: The lane.
+        note: Told what the user should know.
     """
 
-    def __init__(self, problem: Problem, lane: Lane) -> None:
+    def __init__(self, problem: Problem, lane: Lane, note: Note) -> None:
         self._problem, self._lane, self._keeps = problem, lane, bool(problem.predictions)
+        self._note = note
         self._rows = problem.folds[lane.fold].validation
         self._y = problem.dataset.train.y[self._rows]
         self._epochs: list[Array] = []
@@ -60,11 +65,7 @@ class LaneWatch:
         self._epochs.append(in_half_precision(predicted) if halve else np.asarray(predicted, dtype=np.float32))
 
     def finish(self) -> None:
-        """The lane is trained: write what is kept.
-
-        Raises:
-            OSError: The folder cannot be written.
-        """
+        """The lane is trained: write what is kept. That it cannot be kept costs no training."""
         if not self._epochs:
             return
         groups = self._problem.dataset.train.groups
@@ -76,8 +77,12 @@ class LaneWatch:
         if groups is not None:
             arrays["groups"] = np.unique(groups, return_inverse=True)[1][self._rows].astype(np.int32)
         path = lane_file(Path(self._problem.predictions), self._lane.trial, self._lane.fold)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda temporary: np.savez(temporary, allow_pickle=False, **arrays))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, lambda temporary: np.savez(temporary, allow_pickle=False, **arrays))
+        except OSError as error:
+            folder = self._problem.predictions
+            self._note(f"predictions for validation rows cannot be kept in {folder}: {error.strerror or error}")
 
 
 def in_half_precision(predicted: Array) -> Array:
@@ -89,6 +94,6 @@ def in_half_precision(predicted: Array) -> Array:
     return half
 
 
-def watch_of(problem: Problem, lane: Lane) -> LaneWatch | None:
+def watch_of(problem: Problem, lane: Lane, *, note: Note) -> LaneWatch | None:
     """A lane's watch; None if nobody wants its predictions."""
-    return LaneWatch(problem, lane) if problem.predictions or problem.scorer is not None else None
+    return LaneWatch(problem, lane, note) if problem.predictions or problem.scorer is not None else None

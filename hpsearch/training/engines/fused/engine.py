@@ -171,7 +171,7 @@ class FusedEngine(Engine):
         program = self.programs.program(recipe, job)
         seed = self._problem.spec.seed
         with self.recipes.building():
-            watch = partial(watch_of, self._problem)
+            watch = partial(watch_of, self._problem, note=self._journal.note)
             training = Training(program, self._data, seed=seed, lanes=job.lanes, dispatch=self._dispatch, watch=watch)
         yield from training.events(stopped)
 

@@ -161,7 +161,7 @@ def _sentences(
     best = record.best
     if best is None:
         return [_nothing(record)]
-    sentences = [_winner(record, best), *_corrected(record, optimism), _tied(record, ties)]
+    sentences = [_winner(record, best), *_corrected(record, best, optimism), _tied(record, ties)]
     if gained := _gained(record, best):
         sentences.append(gained)
     if record.facts.baseline is not None:
@@ -258,14 +258,14 @@ def _winner(record: StudyRecord, best: Trial) -> str:
     )
 
 
-def _corrected(record: StudyRecord, optimism: OptimismInfo | None) -> list[str]:
+def _corrected(record: StudyRecord, best: Trial, optimism: OptimismInfo | None) -> list[str]:
     """What to expect of the winner on new rows, if the rows' predictions tell."""
     if optimism is None or optimism.low is None or optimism.high is None:
         return []
     low, high = words.number(optimism.low), words.number(optimism.high)
     said = (
-        f"It was picked for its score, and so was its epoch: expect {words.number(optimism.corrected)} on new rows "
-        f"({low} to {high})"
+        f"Trial {best.number} was picked for its score, and so was its epoch: expect {words.number(optimism.corrected)} on "
+        f"new rows ({low} to {high})"
     )
     baseline = record.facts.baseline
     if baseline is not None and optimism.low <= baseline.value <= optimism.high:

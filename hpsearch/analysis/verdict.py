@@ -262,10 +262,10 @@ def _corrected(record: StudyRecord, best: Trial, optimism: OptimismInfo | None) 
     """What to expect of the winner on new rows, if the rows' predictions tell."""
     if optimism is None or optimism.low is None or optimism.high is None:
         return []
-    low, high = words.number(optimism.low), words.number(optimism.high)
+    low, high, expected = map(words.number, (optimism.low, optimism.high, optimism.corrected))
     said = (
-        f"Trial {best.number} was picked for its score, and so was its epoch: expect {words.number(optimism.corrected)} on "
-        f"new rows ({low} to {high})"
+        f"Trial {best.number} was picked for its score, and so was its epoch: expect {expected} on new rows "
+        f"({low} to {high})"
     )
     baseline = record.facts.baseline
     if baseline is not None and optimism.low <= baseline.value <= optimism.high:

@@ -62,8 +62,11 @@ def optimism_info(record: StudyRecord, kept: OutOfFold | None = None) -> Optimis
     rows = row_scores(alike, kept or {}, record.objective.metric, last_epoch=record.objective.epoch == "last")
     if rows is not None and len(rows.values) > 1:
         found = rows_optimism(sign * rows.values, rows.weights, rows.units, seed=seed)
-        ends = [math.sqrt(max(sign * one, 0.0)) if rows.root else sign * one for one in found]
-        corrected, low, high = ends[0], min(ends[1:]), max(ends[1:])
+        picked = float((sign * (rows.values @ rows.weights)).max())
+        over_rows, *ends = [math.sqrt(max(sign * one, 0.0)) if rows.root else sign * one for one in (picked, *found)]
+        # The mean over folds of a root is less than the root over all rows, without any luck.
+        corrected, *ends = [best.score + one - over_rows for one in ends]
+        low, high = min(ends), max(ends)
         corrected = min(corrected, best.score) if sign > 0 else max(corrected, best.score)
         return OptimismInfo(OVER_ROWS, "", len(scores), best.score, abs(best.score - corrected), corrected, low, high)
     reason = ""

@@ -152,6 +152,6 @@ def rows_optimism(
         scored = (values[picked[usable]] * outside[usable]).sum(axis=1) / sums[usable]
         found.extend(scored.tolist())
     mean = float(np.mean(found))
-    # Only exp(-1) of the rows are not drawn: their score varies more than that of all rows.
-    low, high = mean + (np.quantile(found, [0.025, 0.975]) - mean) * math.exp(-0.5)
+    # Of n rows, n/e are not drawn. As a part of the n, their mean has the variance (e - 1) s²/n, that of all rows s²/n.
+    low, high = mean + (np.quantile(found, [0.025, 0.975]) - mean) / math.sqrt(math.e - 1)
     return mean, float(low), float(high)

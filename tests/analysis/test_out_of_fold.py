@@ -45,6 +45,46 @@ def test_a_clear_winner_keeps_its_score_and_groups_are_drawn_together():
     assert together[2] - together[1] > 1.3 * (alone[2] - alone[1])
 
 
+def test_the_range_is_that_of_a_mean_over_the_rows():
+    """Two configs that are one: nothing is picked, so the range is the mean's own."""
+    rng = np.random.default_rng(5)
+    widths = []
+    for seed in range(30):
+        values = np.repeat(rng.normal(size=(1, 300)), 2, axis=0)
+        _, low, high = rows_optimism(values, np.full(300, 1 / 300), np.arange(300), seed=seed)
+        widths.append((high - low) / (2 * 1.96 * values[0].std() / np.sqrt(300)))
+    assert np.mean(widths) == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_root_has_no_optimism_of_folds_that_differ():
+    """The mean of the folds' RMSE, 1 and 3, is less than that of all rows. That is no luck."""
+    record = make_record()
+    record = replace(
+        record,
+        spec=record.spec.model_copy(
+            update={
+                "objective": record.spec.objective.model_copy(update={"metric": "val_rmse", "direction": "minimize"})
+            }
+        ),
+    )
+    rng = np.random.default_rng(6)
+    trials, kept = [], {}
+    for number in range(3):
+        predictions = [
+            analysis.FoldPredictions(
+                np.arange(100) + 100 * fold, np.zeros(100), (size * rng.choice([-1, 1], (1, 100, 1)))
+            )
+            for fold, size in enumerate((1.0, 3.0))
+        ]
+        folds = tuple(FoldResult(fold, {"val_rmse": (size,)}, 0.0, 1.0) for fold, size in enumerate((1.0, 3.0)))
+        trials.append(Trial(number, {}, TrialState.COMPLETE, 2.0, 1.0, 0, (1.0, 3.0), folds))
+        kept[number] = predictions
+    info = analysis.optimism_info(replace(record, trials=tuple(trials)), kept)
+    assert "over validation rows" in info.method
+    assert info.corrected == pytest.approx(2.0, abs=0.02)
+    assert info.low < 2.0 < info.high
+
+
 def searched(n_trials: int, *, share: float, seed: int = 0):
     """A record, and predictions of two classes for its validation rows: each is right with chance `share`."""
     rng, record = np.random.default_rng(seed), make_record()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 BEST = 20
-"""Trials whose predictions are kept with ``predictions = "top"``."""
+"""Trials whose predictions are kept at least with ``predictions = "top"``."""
 
 
 def predictions_folder(study_folder: Path) -> Path:
@@ -16,6 +16,11 @@ def predictions_folder(study_folder: Path) -> Path:
 def lane_file(folder: Path, trial: int, fold: int) -> Path:
     """The file of one trial on one fold."""
     return folder / str(trial) / f"{fold}.npz"
+
+
+def size_of(folder: Path, trial: int) -> int:
+    """The bytes that a trial's predictions take."""
+    return sum(path.stat().st_size for path in (folder / str(trial)).glob("*.npz"))
 
 
 def drop(folder: Path, trials: Iterable[int]) -> None:

@@ -120,7 +120,7 @@ class TrackingSection(Section):
     ledger: str = Field(DEFAULT_LEDGER, description="the ledger: address of an Optuna storage")
     artifacts: str | None = Field(None, description="artifact root; default mlruns/artifacts for local databases")
     predictions: Literal["none", "top", "all"] = Field(
-        "top", description="keep the predictions for the validation rows of no trial, the best 20, or all"
+        "top", description="keep the predictions for the validation rows of no trial, the best 20 at least, or all"
     )
 
     @field_validator("uri", "ledger", "artifacts")

@@ -8,7 +8,7 @@ import pytest
 from hpsearch.core.events import Bundle, Lane
 from hpsearch.core.out_of_fold import BEST, lane_file
 from hpsearch.core.trial import Trial, TrialState
-from hpsearch.search.best_predictions import BestPredictions
+from hpsearch.search import best_predictions
 from hpsearch.spec import parse_spec
 from hpsearch.testing.factories import make_record
 from hpsearch.training.engines import watching
@@ -84,11 +84,26 @@ def test_half_precision_keeps_the_most_probable_class():
     assert half == pytest.approx(shares, abs=1e-3)
 
 
-def test_only_the_best_trials_stay(tmp_path):
-    keeper = BestPredictions(tmp_path, make_record().objective)
-    keeper.open(replace(make_record(), trials=()))
-    for number in range(BEST + 5):
-        lane_file(tmp_path, number, 0).parent.mkdir()
-        state = TrialState.PRUNED if number == 3 else TrialState.COMPLETE
-        keeper.trial_finished(Trial(number, {}, state, score=float(number)))
-    assert sorted(int(one.name) for one in tmp_path.iterdir()) == list(range(5, BEST + 5))
+def test_only_the_best_trials_stay_once_there_is_no_room(tmp_path, monkeypatch):
+    def keep(folder, room, begun=0):
+        monkeypatch.setattr(best_predictions, "ROOM", room)
+        keeper = best_predictions.BestPredictions(folder, make_record().objective)
+        numbers = range(BEST + 5)
+        trials = [
+            Trial(number, {}, TrialState.PRUNED if number == 3 else TrialState.COMPLETE, score=float(number))
+            for number in numbers
+        ]
+        for number in numbers:
+            path = lane_file(folder, number, 0)
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"0" * 100)
+        keeper.open(replace(make_record(), trials=tuple(trials[:begun])))
+        for trial in trials[begun:]:
+            keeper.trial_finished(trial)
+        return sorted(int(one.name) for one in folder.iterdir())
+
+    best, complete = list(range(5, BEST + 5)), [one for one in range(BEST + 5) if one != 3]
+    assert keep(tmp_path / "full", 0) == best
+    assert keep(tmp_path / "resumed", 0, begun=BEST + 5) == best  # after a kill that left some behind
+    assert keep(tmp_path / "one more", 100 * (BEST + 1)) == [4, *best]
+    assert keep(tmp_path / "roomy", 1 << 20) == complete

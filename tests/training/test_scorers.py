@@ -9,6 +9,7 @@ from sklearn import metrics
 
 from hpsearch.core.events import Bundle, Lane, LaneFailed
 from hpsearch.core.facts import Task
+from hpsearch.core.trial import FailureKind
 from hpsearch.errors import ModelError, SpecError
 from hpsearch.spec import parse_spec
 from hpsearch.training.engines.fit import FitEngine
@@ -190,3 +191,14 @@ def test_rows_of_one_class_leave_a_fold_without_a_score(load):
     fold = replace(problem.folds[0], validation=np.flatnonzero(y == 1)[:9])
     (found,) = rehearse(replace(problem, folds=(fold, *problem.folds[1:])), CONFIG).undefined
     assert (found.metric, found.folds) == ("val_roc_auc", (0,))
+
+
+@pytest.mark.slow
+def test_a_lane_that_diverges_has_not_failed_in_its_scorer(load):
+    """Scikit-learn refuses predictions that are no numbers."""
+    problem = load("sklearn:roc_auc")
+    config = {**CONFIG, "optimizer": "sgd", "learning_rate": 1e30}
+    for engine in (FitEngine(problem), FusedEngine(problem, jobs_at_once=1)):
+        *_, event = engine.train(Bundle(0, (Lane(0, 0, config),)), frozenset)
+        assert isinstance(event, LaneFailed)
+        assert event.failure.kind is FailureKind.DIVERGED

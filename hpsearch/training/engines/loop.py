@@ -91,22 +91,28 @@ def train_epochs(
         for epoch in range(epochs):
             rows = train.take(order(len(train), epoch))
             seeds.put_back()
-            history = model.fit(
-                keras_inputs(rows.x),
-                rows.y,
-                batch_size=batch,
-                initial_epoch=epoch,
-                epochs=epoch + 1,
-                shuffle=False,
-                validation_data=None if validation is None else (keras_inputs(validation.x), validation.y),
-                verbose=0,
-            )
+            metrics = _fit(model, rows, validation=validation, batch=batch, epoch=epoch)
             seeds.keep()
-            metrics = {name: float(values[-1]) for name, values in history.history.items()}
+            check_finite(metrics, epoch)  # before anyone is asked to score predictions that are no numbers
             if validation is not None:
                 metrics = over_all_rows(model, validation, metrics, batch=batch, prefix="val_", watch=watch)
-            check_finite(metrics, epoch)
+                check_finite(metrics, epoch)
             yield metrics
+
+
+def _fit(model: "keras.Model", rows: Part, *, validation: Part | None, batch: int, epoch: int) -> dict[str, float]:
+    """Train one epoch on rows in this order; what Keras logs of it."""
+    history = model.fit(
+        keras_inputs(rows.x),
+        rows.y,
+        batch_size=batch,
+        initial_epoch=epoch,
+        epochs=epoch + 1,
+        shuffle=False,
+        validation_data=None if validation is None else (keras_inputs(validation.x), validation.y),
+        verbose=0,
+    )
+    return {name: float(values[-1]) for name, values in history.history.items()}
 
 
 @contextmanager

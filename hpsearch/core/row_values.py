@@ -45,10 +45,13 @@ def row_values(y_true: NDArray[np.generic], y_pred: Floats, metric: str, value: 
     """
     if y_true.ndim > 2 or y_pred.ndim > 2 or not len(y_true):
         return None  # arrays per row: the metric may be of pixels, or of steps
-    for found in _candidates(y_true, y_pred, metric):
-        if math.isclose(found.metric, value, rel_tol=1e-3, abs_tol=1e-4):
-            return found
-    return None
+    nearest = min(_candidates(y_true, y_pred, metric), key=lambda one: abs(one.metric - value), default=None)
+    if nearest is None:
+        return None
+    # A loss may be in any unit: what is little depends on the rows.
+    largest = float(np.abs(nearest.values).max())
+    little = 1e-4 * min(1.0, math.sqrt(largest) if nearest.root else largest)
+    return nearest if math.isclose(nearest.metric, value, rel_tol=1e-3, abs_tol=little) else None
 
 
 def _candidates(y_true: NDArray[np.generic], y_pred: Floats, metric: str) -> list[RowValues]:

@@ -63,13 +63,13 @@ def row_scores(trials: Sequence[Trial], kept: OutOfFold, metric: str, *, last_ep
         None if the metric is no mean over rows, or predictions of one of the best trials are missing: what is picked
         from fewer looks less lucky than it was.
     """
-    if not all(trial.number in kept for trial in trials[:BEST]):
-        return None
     rows: list[Floats] = []
     root = False
     frame: tuple[Floats, NDArray[np.intp]] | None = None
-    for trial in trials:
+    for place, trial in enumerate(trials):
         folds = kept.get(trial.number, ())
+        if not folds and place < BEST:
+            return None
         curves = [one.curves.get(metric) for one in trial.folds]
         if len(folds) != len(curves) or not folds or None in curves:
             continue

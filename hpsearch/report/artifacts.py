@@ -1,7 +1,7 @@
 """Reads the champion's predictions and the list of its layers from a study's folder."""
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def load_artifacts(record: StudyRecord, folder: Path) -> ReportArtifacts:
 
     Files that are deleted, damaged or of another model than the record's champion are left out; `missing` says so.
     """
-    kept = _out_of_fold(record, predictions_folder(folder))
+    kept = _OutOfFold(record, predictions_folder(folder))
     champion = record.champion
     if champion is None:
         return ReportArtifacts(out_of_fold=kept)
@@ -61,15 +61,31 @@ def load_artifacts(record: StudyRecord, folder: Path) -> ReportArtifacts:
     return ReportArtifacts(predictions, layers, "; ".join(problems), kept)
 
 
-def _out_of_fold(record: StudyRecord, folder: Path) -> OutOfFold:
-    """The predictions of the trials that have all of theirs; a damaged file costs its trial."""
-    found = {}
-    for trial in record.ranked:
-        paths = [lane_file(folder, trial.number, one.fold) for one in trial.folds]
-        if paths and all(path.is_file() for path in paths):
-            with suppress(Exception):  # NumPy and zipfile raise many types for a damaged file
-                found[trial.number] = [_fold_predictions(path) for path in paths]
-    return found
+class _OutOfFold(Mapping[int, Sequence[FoldPredictions]]):
+    """The predictions of the trials that have all of theirs, read when they are asked for: all may not fit in memory.
+
+    A trial of which a file is damaged turns out to have none.
+
+    Args:
+        record: The study.
+        folder: Of all its predictions.
+    """
+
+    def __init__(self, record: StudyRecord, folder: Path) -> None:
+        paths = {one.number: [lane_file(folder, one.number, fold.fold) for fold in one.folds] for one in record.ranked}
+        self._paths = {number: files for number, files in paths.items() if files and all(map(Path.is_file, files))}
+
+    def __getitem__(self, trial: int) -> Sequence[FoldPredictions]:
+        try:
+            return [_fold_predictions(path) for path in self._paths[trial]]
+        except Exception as error:  # NumPy and zipfile raise many types for a damaged file
+            raise KeyError(trial) from error
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
 
 def _fold_predictions(path: Path) -> FoldPredictions:

@@ -11,7 +11,9 @@ import pytest
 
 from hpsearch import analysis, report
 from hpsearch.analysis import words
+from hpsearch.analysis.out_of_fold import row_scores
 from hpsearch.core.facts import HostFacts
+from hpsearch.core.out_of_fold import lane_file, predictions_folder
 from hpsearch.core.trial import Failure, FailureKind, TrialState
 from hpsearch.errors import SpecError
 from hpsearch.report.content import gather, plain
@@ -334,3 +336,23 @@ def test_the_leaderboard_says_of_which_folds_its_scores_are():
     page = render_page(gather(replace(record, trials=tuple(trials))))
     assert "Fold scores are those of folds 0, 2, 3, 4." in page
     assert "Mean over the folds in which a metric has a value" in page
+
+
+def test_predictions_of_trials_are_read_one_by_one_and_a_damaged_one_is_missing(tmp_path, monkeypatch):
+    record = make_searched(12)
+    number, *others = (trial.number for trial in record.ranked)
+    folder = predictions_folder(tmp_path)
+    for trial in record.ranked[:2]:
+        for fold in trial.folds:
+            path = lane_file(folder, trial.number, fold.fold)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path, rows=np.arange(3), y=np.zeros(3), predicted=np.zeros((2, 3, 1)))
+    read, load = [], np.load
+    monkeypatch.setattr(np, "load", lambda path, **options: read.append(path) or load(path, **options))
+    kept = report.load_artifacts(record, tmp_path).out_of_fold
+    assert sorted(kept) == sorted([number, others[0]])
+    assert not [path for path in read if path.is_relative_to(folder)]
+    assert [one.predicted.shape for one in kept[number]] == [(2, 3, 1)] * len(record.ranked[0].folds)
+    lane_file(folder, number, 0).write_bytes(b"PK")
+    assert kept.get(number) is None
+    assert row_scores(record.ranked, kept, record.objective.metric, last_epoch=False) is None

@@ -27,3 +27,8 @@ def drop(folder: Path, trials: Iterable[int]) -> None:
     """Delete the predictions of trials, as far as there are any."""
     for trial in trials:
         shutil.rmtree(folder / str(trial), ignore_errors=True)
+
+
+def drop_all(folder: Path) -> None:
+    """Delete the predictions of another study that had this one's name: its ledger is gone, and its folder is not."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hpsearch import report
-from hpsearch.core.out_of_fold import predictions_folder
+from hpsearch.core.out_of_fold import drop_all, predictions_folder
 from hpsearch.core.trial import Champion, Trial
 from hpsearch.errors import HpsearchError, Interrupted, LedgerError, StudyError
 from hpsearch.executors.base import Executor
@@ -39,6 +39,8 @@ class Session:
         tracking = workspace.tracking_here(record.spec, ledger.uri)
         self._tracker = make_tracker(tracking, is_null=record.spec.is_null)
         self._folder = workspace.study_folder(ledger.uri, record.name)
+        if not record.trials:
+            drop_all(predictions_folder(self._folder))
         observers = [TrackerObserver(self._tracker), observer]
         if record.spec.tracking.predictions == "top":
             observers.append(BestPredictions(predictions_folder(self._folder), record.objective))

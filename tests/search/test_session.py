@@ -12,9 +12,11 @@ import pytest
 from hpsearch import tracking
 from hpsearch.core.events import BundleFinished, Event
 from hpsearch.core.facts import NestedScores
+from hpsearch.core.out_of_fold import lane_file, predictions_folder
 from hpsearch.core.trial import Champion, TrialState
 from hpsearch.errors import Interrupted
 from hpsearch.executors.base import P, T, WorkerCall
+from hpsearch.ledger.places import study_folder
 from hpsearch.ledger.record import StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.observer import Observer
@@ -86,6 +88,18 @@ def test_a_champion_is_kept_on_resume_and_made_again_once_its_file_is_gone(ledge
             executor.file.unlink()
     assert refits == [1, 1, 2]
     assert any("the champion is not in MLflow yet: " in n for n in ledger.load("synthetic").notes)
+
+
+def test_a_study_that_begins_has_no_predictions_of_one_that_had_its_name(ledger: Ledger, tmp_path: Path) -> None:
+    """Its ledger was deleted by hand, and its folder was not."""
+    folder = predictions_folder(study_folder(ledger.uri, "synthetic"))
+    kept = lane_file(folder, 0, 0)
+    for trials, there in ((0, False), (2, True)):
+        assert len(ledger.load("synthetic").trials) == trials
+        kept.parent.mkdir(parents=True)
+        kept.touch()
+        Session(ledger.load("synthetic"), ledger, Refitting(tmp_path / "champion.keras"), Observer()).run()
+        assert kept.exists() is there
 
 
 def test_the_first_ctrl_c_of_a_search_is_answered_and_waits_for_the_epochs_in_flight(ledger: Ledger) -> None:

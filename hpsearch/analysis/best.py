@@ -90,14 +90,7 @@ def compare_to_best(scores: Floats, best: int, *, maximize: bool, ratio: float) 
     winner = float(scores[best].mean())
     scores = scores if maximize else -np.log(scores) if logarithmic else -scores
     variances, degrees, shared, wild = _variances(scores)
-    means = scores.mean(axis=1)
-    differences = means[best] - means
-    errors = np.sqrt((1 / k + ratio) * (variances + variances[best]))
-    # Scores such as 0.9 and 0.7 + 0.2 differ in the last bit only, which is no spread to divide by.
-    errors[errors < 1e-12 * np.maximum(1.0, np.abs(means))] = 0.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(differences == 0, 0.0, differences / errors)
-    t[best] = -np.inf
+    differences, errors, t = _behind(scores.mean(axis=1), variances, best, 1 / k + ratio)
     usual = float(np.sqrt((1 / k + ratio) * (np.median(variances) + variances[best])))
     family = _Family(np.sqrt(variances), float(np.sqrt(variances[best])), degrees, pooled=shared == 1)
     p = np.maximum(family.p_values(t, best), _at_least(t, wild, best, k))
@@ -110,6 +103,18 @@ def compare_to_best(scores: Floats, best: int, *, maximize: bool, ratio: float) 
         logarithmic=logarithmic,
         visible=winner * float(np.expm1(visible)) if logarithmic else visible,
     )
+
+
+def _behind(means: Floats, variances: Floats, best: int, share: float) -> tuple[Floats, Floats, Floats]:
+    """(how far each trial is behind the best, the standard error of that, their ratio)."""
+    differences = means[best] - means
+    errors = np.sqrt(share * (variances + variances[best]))
+    # Scores such as 0.9 and 0.7 + 0.2 differ in the last bit only, which is no spread to divide by.
+    errors[errors < 1e-12 * np.maximum(1.0, np.abs(means))] = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(differences == 0, 0.0, differences / errors)
+    t[best] = -np.inf
+    return differences, errors, t
 
 
 def _at_least(t: Floats, wild: Flags, best: int, k: int) -> Floats:

@@ -114,7 +114,7 @@ def verdict_info(
     return VerdictInfo(
         study=record.name,
         state=str(record.state),
-        sentences=tuple(_sentences(record, ties, metric, intervals.get(metric), optimism)),
+        sentences=tuple(_sentences(record, ties, metric, intervals.get(metric), optimism, null)),
         metric=record.objective.metric,
         direction=record.objective.direction,
         counts=record.counts,
@@ -156,7 +156,12 @@ def test_metric(record: StudyRecord) -> str:
 
 
 def _sentences(
-    record: StudyRecord, ties: TiesInfo, test_metric: str, interval: Interval | None, optimism: OptimismInfo | None
+    record: StudyRecord,
+    ties: TiesInfo,
+    test_metric: str,
+    interval: Interval | None,
+    optimism: OptimismInfo | None,
+    null: NullInfo | None,
 ) -> list[str]:
     best = record.best
     if best is None:
@@ -168,7 +173,7 @@ def _sentences(
         beats = _beats(record, best, record.facts.baseline)
         # What tells whether anything was learnt at all comes first if the answer is not yes.
         sentences.insert(1 if beats else 0, _compared(record, best, record.facts.baseline, beats))
-    if (null := null_info(record)) is not None:
+    if null is not None:
         sentences.append(" ".join(null.sentences))
     if record.spec.is_null:
         how = f" ({record.facts.data.permuted})" if record.facts.data.permuted else ""

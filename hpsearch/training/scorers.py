@@ -41,7 +41,7 @@ class Scorer:
             predicted: The model's output for the same rows.
 
         Raises:
-            ModelError: The scorer has failed.
+            ModelError: The scorer has failed, or returned no number.
         """
 
         def explain(error: Exception) -> ModelError:
@@ -54,7 +54,18 @@ class Scorer:
             )
 
         with errors_as(explain):
-            return float(self.score(y, predicted))
+            value = self.score(y, predicted)
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise ModelError(
+                # Not the value: it may hold rows.
+                f"objective.metric = {self.address!r} must return a number, but returned a {type(value).__name__}",
+                code="scorer-no-number",
+                hint="write a function of targets and predictions that returns one number",
+                address=self.address,
+                type=type(value).__name__,
+            ) from None
 
 
 def scorer_of(spec: StudySpec, dataset: Dataset) -> Scorer | None:

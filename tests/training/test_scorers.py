@@ -180,6 +180,15 @@ def test_what_cannot_score_is_refused_before_anything_trains(load, metric, error
     assert words in caught.value.what
 
 
+@pytest.mark.parametrize("returned", ["good", None, VALUES, [1.0]])
+def test_a_function_that_returns_no_number_is_named_and_its_value_is_not_shown(returned):
+    with pytest.raises(ModelError) as caught:
+        Scorer("costs:profit", "profit", lambda y, predicted: returned)(VALUES, NOISY)
+    assert caught.value.code == "model.scorer-no-number"
+    kind = type(returned).__name__
+    assert caught.value.what == f"objective.metric = 'costs:profit' must return a number, but returned a {kind}"
+
+
 def test_an_address_has_two_parts():
     with pytest.raises(SpecError, match="must look like"):
         parse_spec(STUDY.format(metric="sklearn:"))

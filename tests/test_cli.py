@@ -337,21 +337,28 @@ def test_mistakes_get_a_code_an_exit_code_and_no_traceback(tmp_path: Path, argum
 
 
 @pytest.mark.parametrize(
-    ("change", "exit_code", "code"),
+    ("change", "exit_code", "code", "words"),
     [
-        (("val_accuracy", "val_acuracy"), 2, "study-file.no-such-metric"),
-        (("folds = 3", "folds = 60"), 3, "data.rare-class"),
-        (("sklearn:iris", "nothing.csv"), 3, "data.no-file"),
-        (('family = "mlp"\nlayers = 1', 'build = "no_such_module:build"'), 4, "model.no-module"),
+        (("val_accuracy", "val_acuracy"), 2, "study-file.no-such-metric", "did you mean 'val_accuracy'?"),
+        (
+            ("val_accuracy", "roc_auc"),
+            2,
+            "study-file.no-such-metric",
+            "hint: scikit-learn's scorers are named as sklearn:",
+        ),
+        (("folds = 3", "folds = 60"), 3, "data.rare-class", ""),
+        (("sklearn:iris", "nothing.csv"), 3, "data.no-file", "nothing.csv"),
+        (('family = "mlp"\nlayers = 1', 'build = "no_such_module:build"'), 4, "model.no-module", "no_such_module"),
     ],
 )
 def test_mistakes_that_only_data_or_model_show_are_found_before_anything_is_written(
-    tmp_path: Path, change: tuple[str, str], exit_code: int, code: str
+    tmp_path: Path, change: tuple[str, str], exit_code: int, code: str, words: str
 ) -> None:
     (tmp_path / "s.toml").write_text(STUDY.format(name="s", trials=1, epochs=1).replace(*change))
     done = hpsearch("run", "s.toml", folder=tmp_path)
     assert done.returncode == exit_code, done.stderr
     assert done.stderr.startswith(f"error[{code}]")
+    assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("*.db"))
 

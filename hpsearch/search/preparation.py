@@ -119,6 +119,7 @@ def _try_backend(
             f"objective.metric: the model records no {metric!r}{did_you_mean(metric, rehearsal.metrics)}; "
             f"it records {listed(rehearsal.metrics)}",
             code="no-such-metric",
+            hint="scikit-learn's scorers are named as sklearn:roc_auc, functions of yours as module:function",
             metric=metric,
             recorded=rehearsal.metrics,
         )

@@ -72,7 +72,7 @@ class TiesInfo:
                 f"{1 - self.shared:.0%} the trial's own."
             )
         scale = " Logarithms are compared, because the spread grows with the loss." if self.logarithmic else ""
-        return f"{spread}{scale} These folds show differences from {words.number(self.visible)}."
+        return f"{spread}{scale} These folds show only differences of {words.number(self.visible)} or more."
 
 
 def ties_info(record: StudyRecord) -> TiesInfo:

@@ -270,7 +270,7 @@ def _corrected(record: StudyRecord, best: Trial, optimism: OptimismInfo | None) 
     low, high, expected = map(words.number, (optimism.low, optimism.high, optimism.corrected))
     said = (
         f"Trial {best.number} was picked for its score, and so was its epoch: expect {expected} on new rows "
-        f"({low} to {high})"
+        f"(95 % range {low} to {high})"
     )
     baseline = record.facts.baseline
     if baseline is not None and optimism.low <= baseline.value <= optimism.high:
@@ -301,8 +301,8 @@ def _too_few(record: StudyRecord, ties: TiesInfo) -> list[str]:
         return []
     folds = len(record.ranked[0].fold_scores)
     return [
-        f"{folds} folds are too few to tell: they show differences from {words.number(ties.visible)}, and the median "
-        f"trial is {words.number(ties.median_gap)} behind."
+        f"{folds} folds are too few to tell: they show only differences of {words.number(ties.visible)} or more, and "
+        f"the median trial is {words.number(ties.median_gap)} behind."
     ]
 
 

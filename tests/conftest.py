@@ -1,6 +1,10 @@
 """What all tests stand on."""
 
+import atexit
+import os
+import shutil
 import signal
+import tempfile
 import threading
 from pathlib import Path
 
@@ -10,6 +14,13 @@ import pytest
 # servers that tests interrupt would go on for ever.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Most of the time goes into compiling the same small programs. All processes of a run share them, this one's children
+# too. No program is kept from one run to the next: what a test compiles must not depend on what somebody ran before.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="hpsearch-programs-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 _LONGEST = (
     "engines/test_fuzzing.py",

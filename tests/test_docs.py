@@ -16,7 +16,7 @@ import keras
 
 from hpsearch.cli.main import app
 from hpsearch.spec import StudySpec, parse_spec
-from hpsearch.training.protocol import RefitOrder
+from hpsearch.training.protocol import RefitOrder, ToRefit
 from hpsearch.training.worker import Worker
 
 ROOT = Path(__file__).parent.parent
@@ -231,5 +231,5 @@ def test_models_for_migrating_are_built_refitted_and_saved(module: str, tmp_path
     metrics = worker.rehearse(config).metrics
     assert "val_accuracy" in metrics
     assert ("val_f1" in metrics) == (module == "weighted")
-    champion = worker.refit(RefitOrder(0, config, 1, tmp_path))
+    champion = worker.refit(RefitOrder((ToRefit(0, config, 1),), tmp_path))
     assert keras.models.load_model(champion.path).count_params() == champion.parameters

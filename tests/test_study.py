@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch import study
+from hpsearch.analysis import verdict_info
 from hpsearch.cli.main import app
 from hpsearch.core.trial import Champion
 from hpsearch.errors import LedgerError, SpecError
@@ -29,6 +30,7 @@ class Executor(SyntheticExecutor):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.folder = folder
+        self.refitted: list[str] = []
 
     def call(self, method: WorkerCall[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if method is WorkerProtocol.describe_data:
@@ -36,15 +38,15 @@ class Executor(SyntheticExecutor):
         if method is WorkerProtocol.asked:
             return None
         assert method is WorkerProtocol.refit
-        (order,) = args
+        best, kind = args[0].trials[0], load_spec(self.folder / "synthetic.toml")[0].champion.kind
+        self.refitted.append(kind)
         (self.folder / "champion.keras").write_text("model")
         folder = self.folder / "champion.mlflow"
         folder.mkdir(exist_ok=True)
         (folder / "MLmodel").touch()
         path = str(self.folder / "champion.keras")
-        return Champion(
-            order.trial, order.config, order.epochs, {}, {}, path, "sha", 1, 5, 0.1, mlflow_model=str(folder)
-        )
+        champion = Champion(best.trial, best.config, best.epochs, {}, {"accuracy": 0.5}, path, "sha", 1, 5, 0.1)
+        return replace(champion, mlflow_model=str(folder), kind=kind, trials=tuple(one.trial for one in args[0].trials))
 
 
 class Listening(Observer):
@@ -69,9 +71,11 @@ def begun(tmp_path: Path, monkeypatch) -> Ledger:
     """A ledger with the study of ``write(tmp_path, trials=6)``, stopped after three trials."""
     monkeypatch.chdir(tmp_path)
 
+    executor = Executor(tmp_path)
+
     @contextmanager
     def opened(*_: object, **__: object) -> Iterator[Executor]:
-        yield Executor(tmp_path)
+        yield executor
 
     monkeypatch.setattr(starting, "open_executor", opened)
     spec, text = load_spec(write(tmp_path, trials=6))
@@ -90,6 +94,25 @@ def test_fewer_trials_end_the_search_early_and_the_winner_is_refitted(begun: Led
         assert (len(outcome.trials), outcome.record.state) == (4, StudyState.FINISHED)
         assert outcome.champion.trial == outcome.best.number
     assert study.resume("synthetic", ledger=begun.uri).record.spec.search.trials == 4
+
+
+def test_another_kind_of_champion_is_made_without_a_new_search_and_its_score_is_doubted(
+    begun: Ledger, tmp_path: Path
+) -> None:
+    path = tmp_path / "synthetic.toml"
+    text = path.read_text()
+    first = study.run(path)
+    assert (first.champion.kind, first.champion.rechosen) == ("refit", False)
+    for kind in ("top-2", "top-2", "refit"):
+        path.write_text(f'{text}\n[champion]\nkind = "{kind}"\n')
+        changed = study.run(path)
+        assert [one.folds for one in changed.trials] == [one.folds for one in first.trials]
+        assert (changed.champion.kind, changed.champion.rechosen) == (kind, True)
+        assert changed.champion.trials == tuple(one.number for one in changed.record.ranked[: 1 + (kind == "top-2")])
+        (said,) = [one for one in verdict_info(changed.record).sentences if "reaches a test" in one]
+        assert said.endswith(
+            "This kind was asked for after another had been tested: its score may be the best of several."
+        )
 
 
 def test_fewer_trials_than_have_begun_are_refused_with_the_number_that_ends_the_search(begun: Ledger) -> None:

@@ -1,7 +1,7 @@
 """Where the numbers come from: data, splits, seed, versions, machine, study file and model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hpsearch.analysis import words
 from hpsearch.core.facts import HostFacts, StudyFacts, Task
@@ -67,6 +67,8 @@ class ModelInfo:
         epochs: Epochs trained.
         seconds: Training time of the refit.
         test: Test metrics.
+        made: How it was made; see :attr:`~hpsearch.core.trial.Champion.made`.
+        compared: Kind of champion → its test metrics, of all kinds that were compared.
     """
 
     reason: str
@@ -80,6 +82,8 @@ class ModelInfo:
     epochs: int | None = None
     seconds: float | None = None
     test: Mapping[str, float] | None = None
+    made: str = ""
+    compared: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def provenance_info(record: StudyRecord) -> ProvenanceInfo:
@@ -213,6 +217,8 @@ def model_info(record: StudyRecord, layers: Sequence[Layer] = (), *, missing: st
         epochs=champion.epochs,
         seconds=champion.seconds,
         test=dict(champion.test),
+        made=champion.made,
+        compared=champion.compared,
     )
 
 

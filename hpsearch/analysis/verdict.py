@@ -320,14 +320,25 @@ def _simplest(record: StudyRecord, ties: TiesInfo) -> list[str]:
 def _tested(record: StudyRecord, champion: Champion, metric: str, interval: Interval | None) -> str:
     is_best = record.best is not None and champion.trial == record.best.number
     name = "it" if is_best else f"trial {champion.trial}"
-    epochs = words.several(champion.epochs, "epoch")
     value = champion.test.get(metric)
     if value is None or not math.isfinite(value):
-        return f"{name.capitalize()} was refitted on all training rows for {epochs}; it has no test score."
+        who = name.capitalize() if champion.models == 1 else "The champion"
+        return f"{who} {'was' if champion.models == 1 else 'is'} {champion.made}; it has no test score."
     rows = record.facts.data.test_rows
     on = f" on {words.several(rows, 'held-out row')}" if rows else ""
     within = f" (95 % interval {words.number(interval.low)} to {words.number(interval.high)})" if interval else ""
-    return (
-        f"Refitted on all training rows for {epochs}, {name} reaches a test {metric} of "
-        f"{words.number(value)}{within}{on}."
-    )
+    made = champion.made[0].upper() + champion.made[1:]
+    subject = f"{made}, {name}" if champion.models == 1 else f"The champion, {champion.made},"
+    return f"{subject} reaches a test {metric} of {words.number(value)}{within}{on}.{_other_kinds(champion, metric)}"
+
+
+def _other_kinds(champion: Champion, metric: str) -> str:
+    """What the other kinds of champion reach, and whether the test had a part in choosing this one."""
+    others = {kind: test.get(metric) for kind, test in champion.compared.items() if kind != champion.kind}
+    reached = words.joined([f"{kind} {words.number(value)}" for kind, value in others.items()])
+    comparison = f" For comparison: {reached}." if others else ""
+    if champion.rechosen:
+        return (
+            f"{comparison} This kind was asked for after another had been tested: its score may be the best of several."
+        )
+    return comparison

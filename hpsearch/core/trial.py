@@ -140,21 +140,27 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Champion(Wire):
-    """The best trial's config, trained again on all development rows and tested once.
+    """The model made of the best trial, tested once: see ``[champion]`` in a study file for its kinds.
 
     Attributes:
         trial: Number of the winning trial.
         config: Its hyperparameter values.
         epochs: Number of epochs trained: the epoch of the trial's score + 1.
-        curves: Training curves of the refit. There are no validation curves, because all development rows train.
+        curves: Training curves: of the model trained on all development rows (no rows are left to validate on), or
+            means over the fold models. Of several trials, those of the best.
         test: Test metrics by plain name, such as ``{"loss": …, "accuracy": …}``; empty without a test part.
         path: The saved ``.keras`` or ``.weights.h5`` file, relative to the study's working directory if possible.
         sha256: Digest of that file, to detect changes.
         parameters: Number of weights.
         size_bytes: Size of the file.
-        seconds: Training time of the refit.
+        seconds: Training time of all its models.
         mlflow_model: Folder of the same model in MLflow's format; empty if there is none, as in hpsearch 0.1.
         model_uri: ``models:/name/version`` after the registration in MLflow; empty before.
+        kind: ``"refit"``, ``"folds"`` or, for the best five trials, ``"top-5"``.
+        trials: Numbers of the trials that its models are of, the best first.
+        models: How many models its predictions are the mean of.
+        compared: Kind → test metrics of all kinds that were trained and tested; empty unless that was asked for.
+        rechosen: Whether another kind had been tested when this one was asked for.
     """
 
     trial: int
@@ -169,6 +175,22 @@ class Champion(Wire):
     seconds: float
     mlflow_model: str = ""
     model_uri: str = ""
+    kind: str = "refit"
+    trials: tuple[int, ...] = ()
+    models: int = 1
+    compared: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    rechosen: bool = False
+
+    @property
+    def made(self) -> str:
+        """How it was made, to follow its name or a verb: ``refitted on all training rows for 12 epochs``."""
+        epochs = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
+        if self.kind == "folds" and self.models > 1:
+            return f"the mean of the {self.models} fold models of trial {self.trial}, trained for {epochs}"
+        if self.models > 1:
+            trials = ", ".join(map(str, self.trials))
+            return f"the mean of the {self.models} best trials ({trials}), each refitted on all training rows"
+        return f"refitted on all training rows for {epochs}"
 
     @property
     def weights_only(self) -> bool:

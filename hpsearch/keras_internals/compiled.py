@@ -59,3 +59,23 @@ def _is_per_row(function: Callable[..., object], settings: dict[str, object]) ->
 
 def _is_of_keras(found: object) -> bool:
     return str(getattr(found, "__module__", "")).split(".")[0] == "keras"
+
+
+def compile_like(model: keras.Model, like: keras.Model) -> None:
+    """Compile a model with the loss and the metrics of another one, as they were given to its ``compile``.
+
+    Keras has no public way to ask for the metrics.
+
+    Args:
+        model: Gets a default optimizer.
+        like: Compiled with ``compile``. Both then share its metric objects, so it must not be used any more.
+    """
+    metrics = getattr(like, "_compile_metrics", None)
+    loss = getattr(like, "_compile_loss", None)
+    model.compile(
+        loss=like.loss,
+        loss_weights=getattr(loss, "_user_loss_weights", None),
+        metrics=getattr(metrics, "_user_metrics", None),
+        weighted_metrics=getattr(metrics, "_user_weighted_metrics", None),
+        jit_compile=like.jit_compile,
+    )

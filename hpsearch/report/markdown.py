@@ -153,6 +153,10 @@ def _model(content: Content) -> list[str]:
         return ["## Model", f"There is no model: {text(model.reason)}."]
     layers = [(one.name, one.type, one.output_shape, words.whole(one.params)) for one in model.layers[:200]]
     parts = ["## Model", table(("layer", "type", "output shape", "parameters"), layers)]
+    if model.compared:
+        named = list(model.test or {})
+        kinds = [(kind, *(words.number(test.get(one)) for one in named)) for kind, test in model.compared.items()]
+        parts.append(table(("kind of champion", *(f"test {one}" for one in named)), kinds))
     if model.reason:
         parts.append(f"The layers cannot be listed: {text(model.reason)}.")
     if found.reason:

@@ -9,12 +9,13 @@ from hpsearch.ledger.record import StudyRecord
 from hpsearch.spec import StudySpec
 
 CHANGEABLE = (
+    "champion.",
     "tracking.",
     "search.max_",
     "search.stop",
     *(f"resources.{name}" for name in ("executor", "workers", "gpus", "threads", "max_retries")),
 )
-"""Keys that results do not depend on, as prefixes: a study file may change them between two starts."""
+"""Keys that the search does not depend on, as prefixes: a study file may change them between two starts."""
 
 
 def with_defaults_as_begun(record: StudyRecord, spec: StudySpec, study_file: str) -> StudySpec:

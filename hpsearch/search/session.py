@@ -21,7 +21,7 @@ from hpsearch.search.observer import Observer, Observers, TrackerObserver
 from hpsearch.search.preparation import make_suggester
 from hpsearch.search.signals import StopRequest, stop_on_signals
 from hpsearch.tracking import make_tracker
-from hpsearch.training.protocol import RefitOrder, WorkerProtocol
+from hpsearch.training.protocol import RefitOrder, ToRefit, WorkerProtocol
 
 
 class Session:
@@ -107,13 +107,15 @@ class Session:
         Returns:
             The champion; its ``model_uri`` says where it will be registered.
         """
-        assert best.epoch is not None
         champion = record.champion
-        if champion is None or champion.trial != best.number or _is_lost(champion):
+        if champion is None or champion.trial != best.number or not has_wanted_champion(record) or _is_lost(champion):
             self._observer.refit_started(best)
             report.preload()
-            order = RefitOrder(best.number, dict(best.config), best.epoch + 1, self._folder)
-            champion = self._executor.call(WorkerProtocol.refit, order)
+            ranked = record.ranked[: max(_trials_in(kind) for kind in record.spec.champion_kinds)]
+            trials = tuple(ToRefit(one.number, dict(one.config), (one.epoch or 0) + 1) for one in ranked)
+            order = RefitOrder(trials, self._folder)
+            made = self._executor.call(WorkerProtocol.refit, order)
+            champion = replace(made, rechosen=_is_rechosen(record))
             self._ledger.set_champion(record.name, champion)
         if champion.model_uri:
             return champion
@@ -195,6 +197,24 @@ class Session:
             hint=f"`{self._record.command('resume')}` continues it",
             study=self._record.name,
         )
+
+
+def has_wanted_champion(record: StudyRecord) -> bool:
+    """Whether a study's champion is what ``[champion]`` asks for, the comparison included."""
+    champion, spec = record.champion, record.spec
+    if champion is None or champion.kind != spec.champion.kind:
+        return False
+    has_test = bool(record.facts.data.test_rows)
+    return not (spec.champion.compare and has_test) or set(champion.compared) == set(spec.champion_kinds)
+
+
+def _is_rechosen(record: StudyRecord) -> bool:
+    before = record.champion
+    return before is not None and bool(before.test) and (before.rechosen or before.kind != record.spec.champion.kind)
+
+
+def _trials_in(kind: str) -> int:
+    return int(kind.removeprefix("top-")) if kind.startswith("top-") else 1
 
 
 def _winner(record: StudyRecord) -> Trial:

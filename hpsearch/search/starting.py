@@ -17,7 +17,7 @@ from hpsearch.ledger.store import Ledger
 from hpsearch.search.changes import check_unchanged, with_defaults_as_begun, with_trials
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import open_executor, prepare_study, with_engine
-from hpsearch.search.session import Session
+from hpsearch.search.session import Session, has_wanted_champion
 from hpsearch.spec import SearchSection, StudySpec, doubts, sqlite_path
 from hpsearch.training.protocol import WorkerProtocol
 
@@ -100,7 +100,7 @@ def resume(
             record = ledger.set_spec(name, with_trials(record.spec, trials))
         record, goes_on = _asked_to_go_on(record, ledger, trials, observer)
         queued = any(trial.origin is Origin.QUEUED for trial in record.trials)
-        registered = record.champion is not None and record.champion.model_uri
+        registered = record.champion is not None and record.champion.model_uri and has_wanted_champion(record)
         ended = record.state is StudyState.FINISHED and (registered or record.spec.is_null)
         if ended and trials is None and not queued and not goes_on:
             return record

@@ -8,6 +8,7 @@ from hpsearch.spec.rows import DataSection, OuterSection
 from hpsearch.spec.search import SearchSection
 from hpsearch.spec.section import READ_BACK
 from hpsearch.spec.sections import (
+    ChampionSection,
     ModelSection,
     PruningSection,
     ResourcesSection,
@@ -18,6 +19,7 @@ from hpsearch.spec.sections import (
 __all__ = [
     "DEFAULT_LEDGER",
     "READ_BACK",
+    "ChampionSection",
     "DataSection",
     "ModelSection",
     "OuterSection",

@@ -21,6 +21,12 @@ from hpsearch.spec.rows import DataSection, ValidationSection, without_leaks
 from hpsearch.spec.search import SearchSection
 from hpsearch.spec.section import READ_BACK, Section, named
 
+_UNEQUAL_FOLDS = {
+    "holdout": "there is only one",
+    "time-series": "the first of them have seen only the oldest rows",
+}
+"""Methods of validation whose fold models make no good mean, and why."""
+
 
 class ModelSection(BaseModel):
     """What is trained: a documented family, or your own build function. Further keys set hyperparameters."""
@@ -113,6 +119,34 @@ class ResourcesSection(Section):
         return value
 
 
+_KINDS = r"refit|folds|top-([2-9]|1\d|20)"
+
+
+class ChampionSection(Section):
+    """What is made of the best trial when the search has ended."""
+
+    kind: str = Field(
+        "refit",
+        json_schema_extra={"pattern": f"^({_KINDS})$"},
+        description='"refit": the best trial, trained once more on all development rows; "folds": the mean of its fold '
+        'models; "top-5" (2 to 20): the mean of so many best trials, each trained on all development rows',
+    )
+    compare: bool = Field(False, description="train the other kinds too, and test them all")
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if not re.fullmatch(_KINDS, value):
+            raise RuleError('must be "refit", "folds", or "top-2" to "top-20"', "not-one-of", received=value)
+        return value
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds to train: the champion's own first."""
+        others = ("refit", "folds", self.kind if self.kind.startswith("top") else "top-5")
+        return tuple(dict.fromkeys((self.kind, *others))) if self.compare else (self.kind,)
+
+
 class TrackingSection(Section):
     """Where the record is stored. The environment variable ``NAME`` replaces ``${NAME}``."""
 
@@ -178,6 +212,7 @@ class StudySpec(Section):
     search: SearchSection = SearchSection()
     pruning: PruningSection = PruningSection()
     resources: ResourcesSection = ResourcesSection()
+    champion: ChampionSection = ChampionSection()
     tracking: TrackingSection = TrackingSection()
     folder: str = Field(".", exclude=True, description="set by the reader: the folder that relative paths start from")
 
@@ -238,6 +273,25 @@ class StudySpec(Section):
                 received=value.folds,
             )
         return value
+
+    @field_validator("champion")
+    @classmethod
+    def _folds_to_average(cls, value: ChampionSection, info: ValidationInfo) -> ChampionSection:
+        method = getattr(info.data.get("validation"), "method", None)
+        if value.kind == "folds" and method in _UNEQUAL_FOLDS:
+            raise RuleError(
+                f"kind = 'folds' is the mean of fold models, but with validation.method = {method!r} "
+                f"{_UNEQUAL_FOLDS[method]}; use refit or top-5",
+                "no-fold-models",
+                received=value.kind,
+            )
+        return value
+
+    @property
+    def champion_kinds(self) -> tuple[str, ...]:
+        """The kinds of champion to train and to test, the chosen one first: those that the folds allow."""
+        can_average = self.validation.method not in _UNEQUAL_FOLDS
+        return tuple(kind for kind in self.champion.kinds if kind != "folds" or can_average)
 
     @property
     def is_null(self) -> bool:

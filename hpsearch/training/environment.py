@@ -59,6 +59,9 @@ def set_up(settings: WorkerSettings) -> None:
         env.setdefault("JAX_PLATFORMS", "cpu")
     if settings.cache is not None:
         env.setdefault("JAX_COMPILATION_CACHE_DIR", settings.cache)
+        # JAX keeps programs that took a second or more to compile. A lane of `fit` has some 20 smaller ones: kept, too,
+        # a lane of a shape seen before takes 1.1 s instead of 4.7 (3 epochs of digits on one core).
+        env.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     if settings.threads is not None:
         for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENBLAS_NUM_THREADS", "NPROC"):
             env[name] = str(settings.threads)

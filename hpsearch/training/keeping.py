@@ -4,6 +4,7 @@ It is a ``.keras`` file, or, where Keras cannot load the model by its config, th
 build function builds again.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -44,6 +45,8 @@ def save_champion(model: "keras.Model", problem: Problem, config: Config, folder
         path = folder / "champion.keras"
         write_atomically(path, lambda temporary: save_model(model, temporary))
         return path
+    if problem.spec.champion.kind != "refit":
+        raise _mean_unloadable(unloadable)
     path = folder / f"champion{WEIGHTS_SUFFIX}"
     seed = _refit_seed(problem.spec)
     write_atomically(path, lambda temporary: _save_weights(model, problem, config, temporary, x, unloadable, seed=seed))
@@ -84,6 +87,34 @@ def check_keeping(model: "keras.Model", problem: Problem, config: Config, x: Fea
     if unloadable is not None:
         with TemporaryDirectory() as folder:
             _save_weights(model, problem, config, Path(folder) / f"model{WEIGHTS_SUFFIX}", x, unloadable, seed=seed)
+
+
+def check_keeping_means(models: Sequence["keras.Model"], problem: Problem, config: Config, x: Features) -> None:
+    """Whether a mean of models like these could be saved and would come back.
+
+    Args:
+        models: Some models of the study, not needed any more: they are frozen.
+        problem: The study's data and model.
+        config: Their hyperparameter values.
+        x: A few rows to compare predictions with.
+
+    Raises:
+        ModelError: It could not.
+    """
+    from hpsearch.models.mean import mean_of
+
+    like = problem.build(config, problem.dataset.train, seed=derive(problem.spec.seed, "mean"))
+    mean = mean_of({f"model_{n}": one for n, one in enumerate(models)}, like, x)
+    if (unloadable := why_unloadable(mean, problem.spec, x)) is not None:
+        raise _mean_unloadable(unloadable)
+
+
+def _mean_unloadable(error: ModelError) -> ModelError:
+    return ModelError(
+        f"the champion cannot be the mean of several models: {error.what}",
+        code="no-mean",
+        hint=f'{error.hint}; or use [champion] kind = "refit"',
+    )
 
 
 def _refit_seed(spec: StudySpec) -> int:

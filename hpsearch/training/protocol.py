@@ -12,19 +12,30 @@ from hpsearch.core.trial import Champion
 
 
 @dataclass(frozen=True, slots=True)
-class RefitOrder:
-    """What to refit.
+class ToRefit:
+    """A trial to train once more.
 
     Attributes:
-        trial: Number of the winning trial.
+        trial: Its number.
         config: Its hyperparameter values.
         epochs: Epochs to train.
-        folder: Where the champion's files go; created if it is not there.
     """
 
     trial: int
     config: Config
     epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefitOrder:
+    """What to make the champion of.
+
+    Attributes:
+        trials: The best trials, the best first: as many as ``[champion]`` needs, if there are so many.
+        folder: Where the champion's files go; created if it is not there.
+    """
+
+    trials: tuple[ToRefit, ...]
     folder: Path
 
 
@@ -72,7 +83,7 @@ class WorkerProtocol(Protocol):
         ...
 
     def refit(self, order: RefitOrder) -> Champion:
-        """Train the winner on all development rows, test it once, and save it.
+        """Train the champion as ``[champion]`` says, test it once, and save it.
 
         Writes ``champion.keras`` (or ``champion.weights.h5``, where Keras cannot load the model by its config),
         ``champion.json`` (what it is and which inputs it takes) and ``predictions.npz`` (of

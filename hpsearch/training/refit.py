@@ -1,4 +1,4 @@
-"""Refit the winner on all development rows, test it once, and save what there is to know about it."""
+"""Make the champion of the best trial, test it once, and save what there is to know about it."""
 
 import hashlib
 import json
@@ -17,10 +17,10 @@ from hpsearch.core.files import write_atomically
 from hpsearch.core.foreign import errors_as, said
 from hpsearch.core.row_values import row_values
 from hpsearch.core.seeds import derive
-from hpsearch.core.trial import Champion, Curves
+from hpsearch.core.trial import Champion
 from hpsearch.data.dataset import Array, Part
 from hpsearch.errors import LedgerError, ModelError, TrackingError
-from hpsearch.training.engines.fit import train_on_all
+from hpsearch.training.champions import Contender, Contenders
 from hpsearch.training.engines.whole import over_all_rows
 from hpsearch.training.keeping import load_champion, save_champion
 from hpsearch.training.left_out import left_out, parts_of
@@ -38,24 +38,48 @@ _BATCH = 256
 
 def refit(problem: Problem, order: RefitOrder) -> Champion:
     """See :meth:`~hpsearch.training.protocol.WorkerProtocol.refit`."""
+    spec, contenders = problem.spec, Contenders(problem, order.trials)
+    compares = problem.dataset.test is not None
+    compared: dict[str, dict[str, float]] = {}
+    champion: Champion | None = None
+    # A mean freezes its models: the refitted one comes before.
+    for kind in sorted(spec.champion_kinds, key=lambda kind: kind != "refit"):
+        if kind == spec.champion.kind:
+            champion = _champion(problem, contenders, order)
+            compared[kind] = dict(champion.test)
+        elif compares:
+            try:
+                compared[kind] = _scores(_train(contenders, kind, order).model, problem)
+            except ModelError:
+                compared[kind] = {}  # a champion is not given up for what it is compared with
+    assert champion is not None
+    return replace(champion, compared=compared) if len(compared) > 1 else champion
+
+
+def _champion(problem: Problem, contenders: Contenders, order: RefitOrder) -> Champion:
+    """Train, save and test the kind that the study asks for."""
     begun = time.perf_counter()
-    model, curves = _train(problem, order)
-    seconds = time.perf_counter() - begun
+    kind, best = problem.spec.champion.kind, order.trials[0]
+    made = _train(contenders, kind, order)
+    model, seconds = made.model, time.perf_counter() - begun
     with _saving_in(order.folder):
         order.folder.mkdir(parents=True, exist_ok=True)
         few = problem.dataset.train.take(np.arange(min(len(problem.dataset.train), 8)))
-        path = save_champion(model, problem, order.config, order.folder, few.x)
+        path = save_champion(model, problem, best.config, order.folder, few.x)
         champion = Champion(
-            trial=order.trial,
-            config=order.config,
-            epochs=order.epochs,
-            curves=curves,
+            trial=best.trial,
+            config=best.config,
+            epochs=best.epochs,
+            curves=made.curves,
             test=_test(model, problem, order.folder),
             path=str(path),
             sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
             parameters=model.count_params(),
             size_bytes=path.stat().st_size,
             seconds=seconds,
+            kind=kind,
+            trials=made.trials,
+            models=made.models,
         )
         _save_card(model, problem, champion, order.folder / "champion.json")
         try:
@@ -76,42 +100,58 @@ def _with_mlflow_model(problem: Problem, model: "keras.Model", champion: Champio
     return replace(champion, mlflow_model=str(written))
 
 
-def _train(problem: Problem, order: RefitOrder) -> tuple["keras.Model", Curves]:
-    # Plain Keras, whichever engine searched: one model, no folds.
+def _train(contenders: Contenders, kind: str, order: RefitOrder) -> Contender:
+    # Plain Keras, whichever engine searched.
+    trial = order.trials[0].trial
+
     def refit_failed(error: Exception) -> ModelError:
         return ModelError(
-            f"the refit of trial {order.trial} failed: {said(error)}",
+            f"the refit of trial {trial} failed: {said(error)}",
             code="refit-failed",
-            hint="it trains on all development rows at once; fix the cause, then resume",
-            trial=order.trial,
+            hint="fix the cause, then resume",
+            trial=trial,
             error=type(error).__name__,
         )
 
     with errors_as(refit_failed):
-        return train_on_all(problem, order.config, epochs=order.epochs, seed=derive(problem.spec.seed, "refit"))
+        return contenders.make(kind)
 
 
 def _test(model: "keras.Model", problem: Problem, folder: Path) -> dict[str, float]:
-    """Test metrics by plain name; the predictions behind them go into ``predictions.npz``.
-
-    A metric that has no value on these rows, such as the AUC of one class, is left out.
-    """
+    """Test metrics by plain name; the predictions behind them go into ``predictions.npz``."""
     dataset, test = problem.dataset, problem.dataset.test
     if test is None:
         return {}
-    scores = model.evaluate(test.x, test.y, batch_size=_BATCH, verbose=0, return_dict=True)
-    scores = over_all_rows(model, test, scores, batch=_BATCH, watch=_scored(problem, test))
-    predicted = np.asarray(model.predict(test.x, batch_size=_BATCH, verbose=0))
-    nothing = without_value(Stand(problem, model, predicted[:8]), test.y)
-    output = predicted
-    if predicted.ndim == 2 and predicted.shape[1] == 1:
-        predicted = predicted[:, 0]
+    scores = _evaluated(model, problem, test)
+    output = np.asarray(model.predict(test.x, batch_size=_BATCH, verbose=0))
+    predicted = output[:, 0] if output.ndim == 2 and output.shape[1] == 1 else output
     arrays: dict[str, Array] = {"y_true": test.y, "y_pred": predicted, "rows": np.arange(len(test))}
     arrays |= _worst_images(test, predicted, dataset.task)
     arrays |= _for_intervals(model, problem, test, output, scores)
     write_atomically(
         folder / "predictions.npz", lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays)
     )
+    return _with_value(scores, model, problem, test, output)
+
+
+def _scores(model: "keras.Model", problem: Problem) -> dict[str, float]:
+    """Test metrics by plain name of a model that is only compared."""
+    test = problem.dataset.test
+    assert test is not None
+    few = model.predict(test.take(np.arange(min(len(test), 8))).x, batch_size=_BATCH, verbose=0)
+    return _with_value(_evaluated(model, problem, test), model, problem, test, np.asarray(few))
+
+
+def _evaluated(model: "keras.Model", problem: Problem, test: Part) -> dict[str, float]:
+    scores = model.evaluate(test.x, test.y, batch_size=_BATCH, verbose=0, return_dict=True)
+    return over_all_rows(model, test, scores, batch=_BATCH, watch=_scored(problem, test))
+
+
+def _with_value(
+    scores: Mapping[str, float], model: "keras.Model", problem: Problem, test: Part, predicted: NDArray[np.floating]
+) -> dict[str, float]:
+    """Without the metrics that have no value on these rows, such as the AUC of one class."""
+    nothing = without_value(Stand(problem, model, predicted[:8]), test.y)
     return {name: float(value) for name, value in scores.items() if name not in nothing}
 
 

@@ -13,7 +13,7 @@ from hpsearch.core.words import listed
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.compiled import metrics_over_batches
 from hpsearch.models.sharing import check_apart
-from hpsearch.training.keeping import check_keeping
+from hpsearch.training.keeping import check_keeping, check_keeping_means
 from hpsearch.training.problem import Problem
 from hpsearch.training.untrained import Stand, baseline, doubts_about_baseline, doubts_about_targets, undefined_metrics
 
@@ -54,7 +54,7 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
     undefined = undefined_metrics(stand)
     left_out = next((one.folds for one in undefined if one.metric == objective.metric), ())
     found = baseline(stand, objective, left_out)
-    return Rehearsal(
+    told = Rehearsal(
         model.count_params(),
         curves,
         undefined,
@@ -65,6 +65,9 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
             *_averaged(model),
         ),
     )
+    if problem.spec.champion.kind != "refit":
+        check_keeping_means((model, again), problem, config, few.x)
+    return told
 
 
 def _scored(problem: Problem, model: "keras.Model", recorded: Collection[str]) -> tuple[str, ...]:

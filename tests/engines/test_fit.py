@@ -10,7 +10,7 @@ import pytest
 from hpsearch.core.events import Bundle, EpochFinished, Lane, LaneFailed, LaneStopped
 from hpsearch.data.dataset import Part
 from hpsearch.errors import ModelError
-from hpsearch.training.engines.fit import FitEngine, release, train_on_all
+from hpsearch.training.engines.fit import FitEngine, release, train_whole
 from hpsearch.training.engines.loop import order_of, train_epochs
 
 from .conftest import MLP, make_problem, never, results
@@ -79,11 +79,13 @@ def test_what_the_code_raises_is_an_event(error, kind, message):
 
 
 def test_refit_trains_on_all_rows_and_reports_divergence(mlp):
-    model, curves = train_on_all(mlp, {**MLP, "batch_size": 64}, epochs=2, seed=3)
+    rows, order = mlp.dataset.train, order_of(3)
+    model, curves = train_whole(mlp, rows, {**MLP, "batch_size": 64}, epochs=2, weights=3, order=order)
     assert {name: len(values) for name, values in curves.items()} == {"loss": 2, "accuracy": 2}
     assert model.predict(mlp.dataset.train.x[:3], verbose=0).shape == (3, 10)
+    diverging = {**MLP, "optimizer": "sgd", "learning_rate": 1e30}
     with pytest.raises(ModelError, match=r"loss = (nan|inf) in epoch 0") as caught:
-        train_on_all(mlp, {**MLP, "optimizer": "sgd", "learning_rate": 1e30}, epochs=1, seed=3)
+        train_whole(mlp, rows, diverging, epochs=1, weights=3, order=order)
     assert (caught.value.code, caught.value.values) == ("model.refit-diverged", {"epoch": 0})
 
 

@@ -20,7 +20,7 @@ from hpsearch.models.serving import signature_names
 from hpsearch.study import Study
 from hpsearch.testing.factories import make_record
 from hpsearch.training.mlflow_model import write_mlflow_model
-from hpsearch.training.protocol import RefitOrder
+from hpsearch.training.protocol import RefitOrder, ToRefit
 from hpsearch.training.worker import Worker
 from tests.models.conftest import make_problem
 
@@ -237,7 +237,7 @@ def test_a_rehearsal_finds_out_what_would_not_come_back(folder):
 
 
 def refit(worker: Worker, folder: Path) -> Champion:
-    return worker.refit(RefitOrder(trial=0, config={"epochs": 1}, epochs=1, folder=folder))
+    return worker.refit(RefitOrder((ToRefit(trial=0, config={"epochs": 1}, epochs=1),), folder))
 
 
 def test_a_champion_that_cannot_be_saved_is_the_models_error_and_leaves_no_file(folder):

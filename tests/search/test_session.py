@@ -66,6 +66,7 @@ class Refitting(SyntheticExecutor):
     def call(self, method: WorkerCall[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         assert method is WorkerProtocol.refit
         (order,) = args
+        best = order.trials[0]
         self.refits += 1
         order.folder.mkdir(parents=True, exist_ok=True)
         self.file = order.folder / self.file.name
@@ -74,7 +75,7 @@ class Refitting(SyntheticExecutor):
         folder.mkdir(exist_ok=True)
         (folder / "MLmodel").touch()
         return Champion(
-            order.trial, order.config, order.epochs, {}, {}, str(self.file), "sha", 1, 5, 0.1, mlflow_model=str(folder)
+            best.trial, best.config, best.epochs, {}, {}, str(self.file), "sha", 1, 5, 0.1, mlflow_model=str(folder)
         )
 
 

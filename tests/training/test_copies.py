@@ -11,7 +11,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from hpsearch.core.events import Bundle, Lane, LaneFinished
 from hpsearch.spec import parse_spec
-from hpsearch.training.protocol import RefitOrder
+from hpsearch.training.protocol import RefitOrder, ToRefit
 from hpsearch.training.worker import Worker
 
 pytestmark = pytest.mark.slow
@@ -54,7 +54,7 @@ def scores(tmp_path: Path):
         worker = Worker(parse_spec(STUDY.format(duplicates=duplicates), folder=tmp_path))
         events = worker.train(Bundle(0, tuple(Lane(0, fold, CONFIG) for fold in range(3))), frozenset)
         folds = [event.result for event in events if isinstance(event, LaneFinished)]
-        champion = worker.refit(RefitOrder(0, CONFIG, 12, tmp_path / duplicates))
+        champion = worker.refit(RefitOrder((ToRefit(0, CONFIG, 12),), tmp_path / duplicates))
         with np.load(tmp_path / duplicates / "predictions.npz") as arrays:
             groups = arrays.get("groups")
         return fmean(fold.curves["val_accuracy"][-1] for fold in folds), champion.test["accuracy"], groups

@@ -17,9 +17,9 @@ from hpsearch.errors import LedgerError, ModelError
 from hpsearch.report import load_artifacts
 from hpsearch.spec import parse_spec
 from hpsearch.testing.factories import make_record
-from hpsearch.training import refit
+from hpsearch.training import champions
 from hpsearch.training.environment import resident_bytes
-from hpsearch.training.protocol import RefitOrder
+from hpsearch.training.protocol import RefitOrder, ToRefit
 from hpsearch.training.worker import Worker
 from tests.executors.test_processes import CONFIG, STUDY
 
@@ -33,7 +33,7 @@ def worker() -> Worker:
 
 def test_a_refit_leaves_its_files_and_nothing_of_a_killed_one(worker: Worker, tmp_path: Path) -> None:
     (tmp_path / ".champion.keras").write_text("half a file")
-    champion = worker.refit(RefitOrder(3, CONFIG, 1, tmp_path))
+    champion = worker.refit(RefitOrder((ToRefit(3, CONFIG, 1),), tmp_path))
     names = ["champion.json", "champion.keras", "mlflow_model", "predictions.npz"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert champion.trial == 3
@@ -46,9 +46,9 @@ def test_a_refit_that_fails_in_the_users_code_is_the_models_error(worker: Worker
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no room for all rows")
 
-    monkeypatch.setattr(refit, "train_on_all", broken)
+    monkeypatch.setattr(champions, "train_whole", broken)
     with pytest.raises(ModelError, match="no room for all rows") as caught:
-        worker.refit(RefitOrder(3, CONFIG, 1, tmp_path))
+        worker.refit(RefitOrder((ToRefit(3, CONFIG, 1),), tmp_path))
     assert caught.value.code == "model.refit-failed"
     assert caught.value.values == {"trial": 3, "error": "RuntimeError"}
 
@@ -57,7 +57,7 @@ def test_a_champion_that_cannot_be_saved_names_its_folder(worker: Worker, tmp_pa
     folder = tmp_path / "study"
     folder.write_text("a file where a folder should be")
     with pytest.raises(LedgerError) as caught:
-        worker.refit(RefitOrder(3, CONFIG, 1, folder))
+        worker.refit(RefitOrder((ToRefit(3, CONFIG, 1),), folder))
     assert caught.value.code == "ledger.cannot-save-champion"
     assert caught.value.values["folder"] == str(folder)
 
@@ -132,7 +132,7 @@ def test_every_metric_of_the_test_gets_an_interval(tmp_path: Path, monkeypatch) 
     (tmp_path / "patients.py").write_text(PATIENTS)
     monkeypatch.syspath_prepend(str(tmp_path))
     spec = parse_spec(GROUPED).model_copy(update={"folder": str(tmp_path)})
-    champion = Worker(spec).refit(RefitOrder(0, {"units": 4}, 3, tmp_path / "study"))
+    champion = Worker(spec).refit(RefitOrder((ToRefit(0, {"units": 4}, 3),), tmp_path / "study"))
     assert set(champion.test) == {"loss", "accuracy", "auc", "half_right"}
     record = replace(make_record(), spec=spec, champion=champion)
     predictions = load_artifacts(record, tmp_path / "study").predictions
@@ -149,7 +149,7 @@ def test_every_metric_of_the_test_gets_an_interval(tmp_path: Path, monkeypatch) 
     # A metric that fails on fewer rows takes its like along, but not the loss, and says why.
     (tmp_path / "patients.py").write_text(PATIENTS.replace("half_right]", "half_right, not_of_55_rows]"))
     sys.modules.pop("patients")
-    champion = Worker(spec).refit(RefitOrder(0, {"units": 4}, 3, tmp_path / "failing"))
+    champion = Worker(spec).refit(RefitOrder((ToRefit(0, {"units": 4}, 3),), tmp_path / "failing"))
     record = replace(record, champion=champion)
     predictions = load_artifacts(record, tmp_path / "failing").predictions
     assert set(analysis.test_intervals(record, predictions)) == {"accuracy", "loss"}

@@ -153,7 +153,7 @@ def describe(record: StudyRecord) -> str:
         test = ", ".join(f"{_plain(name)} {value:.4g}" for name, value in champion.test.items())
         lines += [
             "",
-            f"Refitted for {champion.epochs} epochs on all development rows" + (f"; test: {test}" * bool(test)),
+            f"The champion: {champion.made}" + (f"; test: {test}" * bool(test)),
         ]
         lines += [f"Model: {_code(champion.model_uri)}"] * bool(champion.model_uri)
     lines += [f"- {_plain(note)}" for note in record.notes[-10:]]

@@ -12,11 +12,12 @@ from hpsearch.core.hyperparameters import epochs_of, shuffle_of
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Curves, FoldResult
+from hpsearch.data.dataset import Part
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.tf_gradients import tie_gradients_to_graphs
 from hpsearch.training.engines.base import Engine, Stopped
 from hpsearch.training.engines.failures import diverged, failed
-from hpsearch.training.engines.loop import DivergedError, append, freeze, order_of, train_epochs
+from hpsearch.training.engines.loop import DivergedError, Order, append, freeze, order_of, train_epochs
 from hpsearch.training.engines.watching import watch_of
 from hpsearch.training.problem import Problem
 
@@ -127,14 +128,18 @@ def release() -> None:
     gc.collect()
 
 
-def train_on_all(problem: Problem, config: Config, *, epochs: int, seed: int) -> tuple["keras.Model", Curves]:
-    """Train one model on all development rows. None are left to validate on.
+def train_whole(
+    problem: Problem, part: Part, config: Config, *, epochs: int, weights: int, order: Order
+) -> tuple["keras.Model", Curves]:
+    """Train one model on some rows, without validation.
 
     Args:
         problem: The study's data and model.
-        config: The winner's hyperparameter values, except ``epochs``.
+        part: The rows.
+        config: Hyperparameter values, except ``epochs``.
         epochs: Epochs to train.
-        seed: Decides initial weights and row orders.
+        weights: Seed of the initial weights.
+        order: Row order of each epoch.
 
     Returns:
         The trained model and its training curves.
@@ -142,12 +147,10 @@ def train_on_all(problem: Problem, config: Config, *, epochs: int, seed: int) ->
     Raises:
         ModelError: The model cannot be built, or training diverges; the text has value and epoch.
     """
-    train = problem.dataset.train
-    model = problem.build(config, train, seed=derive(seed, "weights"))
+    model = problem.build(config, part, seed=weights)
     curves: dict[str, list[float]] = {}
     try:
-        order = order_of(seed, shuffle=shuffle_of(config))
-        for metrics in train_epochs(model, train, validation=None, config=config, epochs=epochs, order=order):
+        for metrics in train_epochs(model, part, validation=None, config=config, epochs=epochs, order=order):
             append(curves, metrics)
     except DivergedError as error:
         raise ModelError(

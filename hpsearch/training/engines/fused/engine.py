@@ -69,9 +69,6 @@ class FusedEngine(Engine):
             predictions=problem.scorer is not None or bool(problem.predictions),
             memory_bytes=memory_bytes,
         )
-        if jax.config.jax_compilation_cache_dir:
-            # Small programs, too: this saves half a second for each whenever a worker starts.
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
     @property
     def dynamic(self) -> frozenset[str]:

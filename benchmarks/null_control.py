@@ -81,7 +81,7 @@ def searched(spec: StudySpec, like: StudyFacts | None = None) -> StudyRecord:
         ledger = Ledger(spec.tracking.ledger, create=True)
         record = StudyRecord(spec.name, spec, "", prepared.space, prepared.facts, created=0.0)
         ledger.create(record)
-        with closing(make_suggester(spec, prepared.space, record.facts.default, prepared.executor)) as suggester:
+        with closing(make_suggester(spec, prepared.space, record.facts, prepared.executor)) as suggester:
             Driver(
                 record,
                 ledger,

@@ -12,6 +12,7 @@ import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,8 @@ def _train_all(configs: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np
     train = np.stack([rows[: min(len(a) for a, _ in splits)] for rows, _ in splits])
     valid = np.stack([rows[: min(len(b) for _, b in splits)] for _, rows in splits])
     rng = np.random.default_rng(seed)
-    rates = np.exp(rng.uniform(*np.log(LEARNING_RATES), configs)).astype(np.float32)
+    lowest, highest = np.log(LEARNING_RATES).tolist()
+    rates = np.exp(rng.uniform(lowest, highest, configs)).astype(np.float32)
     dropouts = (0.05 * rng.integers(0, 11, configs)).astype(np.float32)
     kinds = list(itertools.product(UNITS, BATCH_SIZES, OPTIMIZERS))
     kind_of = rng.integers(0, len(kinds), configs)
@@ -71,7 +73,9 @@ def _train_all(configs: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np
     return accuracy, loss
 
 
-def _train_kind(kind, x, y, train, valid, rates, dropouts, seeds):  # type: ignore[no-untyped-def]
+def _train_kind(
+    kind: tuple[int, int, str], x: Any, y: Any, train: Any, valid: Any, rates: Any, dropouts: Any, seeds: Any
+) -> tuple[Any, Any]:
     """Train all configs with the same shape, batch size and optimizer, on all folds at once.
 
     Returns:
@@ -104,7 +108,8 @@ def _train_kind(kind, x, y, train, valid, rates, dropouts, seeds):  # type: igno
     keys = jnp.stack([jnp.stack([jax.random.fold_in(jax.random.key(int(s)), f) for f in range(FOLDS)]) for s in seeds])
     over_folds = jax.vmap(lane, in_axes=(None, None, 0, 0, 0))
     over_configs = jax.jit(jax.vmap(over_folds, in_axes=(0, 0, 0, None, None)))
-    return (np.asarray(array) for array in over_configs(jnp.asarray(rates), jnp.asarray(dropouts), keys, train, valid))
+    accuracy, loss = over_configs(jnp.asarray(rates), jnp.asarray(dropouts), keys, train, valid)
+    return np.asarray(accuracy), np.asarray(loss)
 
 
 if __name__ == "__main__":

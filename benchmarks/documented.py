@@ -258,6 +258,7 @@ def measure_search(name: str, resources: str = "") -> dict[str, Any]:
             Path("data").symlink_to(ROOT / "studies" / "data")
             study = hpsearch.run(study_file)
             champion = study.record.champion
+            assert champion is not None
             figures: dict[str, Any] = {f"test {metric}": value for metric, value in champion.test.items()}
             figures |= {"score": study.record.ranked[0].score, "trials": len(study.record.trials)}
             figures["engine"] = study.record.facts.plan.engine

@@ -24,10 +24,10 @@ from hpsearch.ledger.store import Ledger
 from hpsearch.search.driver import Driver
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer, Observers, TrackerObserver
+from hpsearch.search.suggesting import Suggester
 from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
 from hpsearch.tracking.mlflow.client import import_mlflow
 from hpsearch.tracking.mlflow.tracker import MlflowTracker
-from hpsearch.tuners import make_tuner
 from hpsearch.tuners.base import TunerSettings
 
 
@@ -107,7 +107,7 @@ def main() -> None:
         record,
         ledger,
         executor=SyntheticExecutor(),
-        tuner=make_tuner("optuna", options.algorithm, TunerSettings(record.space, "maximize", spec.seed)),
+        suggester=Suggester("optuna", options.algorithm, TunerSettings(record.space, "maximize", spec.seed)),
         monitor=PruningMonitor(record),
         observer=Observers([TrackerObserver(tracker), gauge] if tracker else [gauge]),
         interrupted=lambda: False,

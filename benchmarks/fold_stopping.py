@@ -187,7 +187,7 @@ def main() -> None:
     lines, table = ["| " + " | ".join(HEADER) + " |", "|---|" + "---:|" * (len(HEADER) - 1)], {}
     for ((name, folds), scores), rule, window in itertools.product(banks.items(), RULES, (1, 8)):
         bank = trials_of(scores)
-        spread = float(np.std([trial.score for trial in bank]))
+        spread = float(np.std([trial.score or 0.0 for trial in bank]))
         runs = [replay(rule, bank, seed=s, trials=args.trials, window=window) for s in range(args.seeds)]
         wrong, winners = sum(run["wrong"] for run in runs), sum(run["winners"] for run in runs)
         got = {key: fmean(run[key] for run in runs) for key in ("saved", "stopped", "kept", "loss")}

@@ -203,7 +203,9 @@ def peer(record: StudyRecord) -> Found:
             warnings.simplefilter("ignore")
             return evaluator.evaluate(stored, target=lambda trial: -values[trial.number])
 
-    floor = np.quantile([max(importances(rng.permutation(scores)).values()) for _ in range(PEER_PERMUTATIONS)], 0.95)
+    floor = np.quantile(
+        [max(importances(rng.permutation(scores).tolist()).values()) for _ in range(PEER_PERMUTATIONS)], 0.95
+    )
     return frozenset(frozenset({name}) for name, value in importances(scores).items() if value > floor)
 
 

@@ -75,7 +75,7 @@ def _loop(problem: Problem, config: dict[str, Any]) -> Iterator[np.ndarray]:
         hits = (logits.argmax(1) == batch_y).mean()
         return jax_loop.update(config["optimizer"], state, grads, rate), (loss, hits)
 
-    @jax.jit
+    @jax.jit  # type: ignore[untyped-decorator]
     def epoch(state: Any, order_key: jax.Array) -> Any:
         order = jax.random.permutation(order_key, train)
         state, (loss, hits) = jax.lax.scan(step, state, order[: steps * size].reshape(steps, size))

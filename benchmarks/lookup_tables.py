@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +69,7 @@ class Recipe:
 
     source: str
     metric: str
-    direction: str
+    direction: Literal["minimize", "maximize"]
     grid: Mapping[str, str]
     ranges: Mapping[str, str]
     fixed: str = ""
@@ -218,7 +218,7 @@ def _with_the_worst_for_diverged(scores: list[list[float]], direction: str) -> l
 
 
 def _varies(column: str, configs: Sequence[Config]) -> bool:
-    return len({config_key({"": config.get(column)}) for config in configs}) > 1
+    return len({config_key({"": config[column]} if column in config else {}) for config in configs}) > 1
 
 
 def _best(curve: Sequence[float], direction: str) -> float:

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -142,6 +143,7 @@ def rows_of(kind: str, rng: np.random.Generator) -> Part:
 
 def best_of(part: Part, seed: int) -> float:
     """The best score of a search: accuracy, or the negative error over time."""
+    method: Literal["time-series", "group", "stratified"]
     if part.time is not None:
         method, traits = "time-series", RowTraits(len(part), time=part.time)
     elif part.groups is not None:

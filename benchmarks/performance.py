@@ -19,7 +19,7 @@ def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     processes.
     """
     found = {(row["workload"], row["contender"], row["cache"]): row for row in rows}
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for workload, contender in dict.fromkeys((row["workload"], row["contender"]) for row in rows):
         cold, warm, ours = (
             found.get(key)

@@ -20,7 +20,7 @@ from benchmarks.pages import put
 from hpsearch.testing.browsing import new_page, opened_browser, served
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, FloatRect
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
@@ -67,7 +67,7 @@ def take_report(browser: "Browser", report: Path) -> None:
     keep(page.screenshot(), "report")
     box = page.locator("#curves").bounding_box()
     assert box is not None
-    clip = {"x": box["x"], "y": box["y"], "width": box["width"], "height": min(box["height"], 560)}
+    clip: FloatRect = {"x": box["x"], "y": box["y"], "width": box["width"], "height": min(box["height"], 560)}
     keep(page.screenshot(clip=clip, full_page=True), "report-curves")
     page.close()
 

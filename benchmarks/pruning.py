@@ -59,8 +59,7 @@ def study(make: MakeRule, bank: Bank, *, seed: int, trials: int, bundle: int) ->
 def summary(replays: list[Replay], unpruned: list[Replay]) -> dict[str, float]:
     """Medians over seeds. A target that is never reached counts as infinitely late."""
     ratios = [
-        b.epochs_to_target / (r.epochs_to_target or np.inf)
-        for r, b in zip(replays, unpruned, strict=True)  # type: ignore[operator]
+        (b.epochs_to_target or np.inf) / (r.epochs_to_target or np.inf) for r, b in zip(replays, unpruned, strict=True)
     ]
     return {
         "epochs_to_target": median(r.epochs_to_target or np.inf for r in replays),

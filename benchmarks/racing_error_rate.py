@@ -52,7 +52,8 @@ def power_law(rng: np.random.Generator, difficulty: Curves, *, end: float, drop:
     epochs = np.arange(1, EPOCHS + 1)
     mean = end - drop * (epochs**-rate - EPOCHS**-rate)
     shape = drop * rng.normal(0, 0.1, (FOLDS, 1)) * (epochs**-rate - EPOCHS**-rate)
-    return mean + difficulty + shape + rng.normal(0, NOISE, (FOLDS, EPOCHS))
+    curves: Curves = mean + difficulty + shape + rng.normal(0, NOISE, (FOLDS, EPOCHS))
+    return curves
 
 
 def synthetic(kind: str, samples: int, rng: np.random.Generator) -> Iterator[tuple[Curves, list[Curves]]]:

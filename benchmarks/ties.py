@@ -75,7 +75,8 @@ def before(study: Scores) -> Flags:
     tests = corrected_t_tests(folds[best].tolist(), folds, ratio=1 / (k - 1))
     gap = np.abs(folds.mean(axis=1) - folds[best].mean())
     close = gap <= folds[best].std(ddof=1) / np.sqrt(k)
-    return np.array([test.p < ALPHA for test in tests]) & ~close
+    called: Flags = np.array([test.p < ALPHA for test in tests]) & ~close
+    return called
 
 
 def after(study: Scores) -> tuple[Flags, Flags, bool]:
@@ -192,7 +193,7 @@ def of_equals(world: World, k: int, studies: int, *, maximize: bool) -> dict[str
     for _ in range(studies):
         study = world(rng, 150, k, maximize=maximize)
         called, pairs, few = after(study)
-        calls.append((before(study).any(), called.any(), called.mean(), pairs.any(), few))
+        calls.append([float(one) for one in (before(study).any(), called.any(), called.mean(), pairs.any(), few)])
     return dict(zip(("before", "after", "each", "pairs", "few"), np.mean(calls, axis=0).tolist(), strict=True))
 
 

@@ -95,7 +95,7 @@ def lines(seeds: int) -> Iterator[str]:
         spec = file_of(table)
         if there not in others:
             others[there] = [study(LookupTable(there), 1000 + seed, THERE) for seed in range(seeds)]
-        rows = {
+        rows: dict[str, list[Transferred | None]] = {
             "none": [None] * seeds,
             there: [take(one, spec, table.space) for one in others[there]],
             f"{there}, its configs only": [replace(take(one, spec, table.space), model=False) for one in others[there]],

@@ -45,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     processes.GROWTH_LIMIT = float("inf")
     executor = ProcessesExecutor(parse_spec(STUDY.format(engine=options.engine)), [WorkerSettings(options.backend)])
-    settled = 0
+    settled = last = 0
     print(f"{'trials':>7} {'resident MB':>12}  ({options.engine} on {options.backend})")
     for number in range(options.trials):
         config = {
@@ -60,7 +60,7 @@ def main() -> None:
             "batch_norm": False,
         }
         executor.submit(Bundle(number, (Lane(number, number % 2, config),)))
-        finished = None
+        finished: BundleFinished | None = None
         while finished is None:
             for event in executor.events(1.0):
                 if isinstance(event, LaneFailed):
@@ -69,12 +69,13 @@ def main() -> None:
                     raise SystemExit(event.reason)
                 if isinstance(event, BundleFinished):
                     finished = event
+        last = finished.rss_bytes
         if number + 1 == 20:
-            settled = finished.rss_bytes
+            settled = last
         if (number + 1) % 20 == 0:
-            print(f"{number + 1:7d} {finished.rss_bytes / 2**20:12.0f}", flush=True)
+            print(f"{number + 1:7d} {last / 2**20:12.0f}", flush=True)
     executor.close()
-    print(f"growth from trial 20 to {options.trials}: {100 * (finished.rss_bytes / settled - 1):+.1f} %")
+    print(f"growth from trial 20 to {options.trials}: {100 * (last / settled - 1):+.1f} %")
 
 
 if __name__ == "__main__":

@@ -157,6 +157,7 @@ _SEARCHED: dict[str, Dimension] = {
 }
 """The documented ranges."""
 
+_RMSPROP: dict[str, Dimension] = {"learning_rate": (0.0005, 0.005), "optimizer": "rmsprop"}
 _CNN: dict[str, Dimension] = {"blocks": 1, "convolutions": 1, "kernel_size": 3, "dense_units": 64, "dense_dropout": 0.0}
 
 WORKLOADS: dict[str, Workload] = {
@@ -196,8 +197,7 @@ WORKLOADS: dict[str, Workload] = {
             8,
             3,
             5,
-            {"learning_rate": (0.0005, 0.005), "optimizer": "rmsprop", "units": 512, "layers": 1}
-            | {"dropout": (0.0, 0.5), "batch_size": 128},
+            {**_RMSPROP, "units": 512, "layers": 1, "dropout": (0.0, 0.5), "batch_size": 128},
             partial(_mnist, images=False),
             partial(_mlp, shape=(784,)),
         ),
@@ -222,8 +222,7 @@ WORKLOADS: dict[str, Workload] = {
             8,
             3,
             5,
-            {"learning_rate": (0.0005, 0.005), "optimizer": "rmsprop", "units": 16, "layers": 2}
-            | {"dropout": (0.0, 0.5), "batch_size": 512},
+            {**_RMSPROP, "units": 16, "layers": 2, "dropout": (0.0, 0.5), "batch_size": 512},
             _imdb,
             partial(_mlp, shape=(10_000,), binary=True),
             options="options = { words = 10000 }",

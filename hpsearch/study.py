@@ -2,13 +2,14 @@
 
 import re
 import shutil
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch import analysis, report, tracking
+from hpsearch.arguments import Source, study_file
 from hpsearch.champion.files import check_champion
 from hpsearch.core.facts import NestedScores
 from hpsearch.core.trial import Champion, Trial
@@ -16,6 +17,7 @@ from hpsearch.errors import HpsearchError, LedgerError, SpecError
 from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger, unknown_study
+from hpsearch.live import watching
 from hpsearch.search import starting
 from hpsearch.search.null_control import null_scores
 from hpsearch.search.observer import Observer
@@ -106,25 +108,73 @@ def load(name: str, *, ledger: str = DEFAULT_LEDGER) -> Study:
     return Study(workspace.read(Ledger(ledger), name), ledger)
 
 
-def run(study_file: str | Path, *, name: str | None = None, observer: Observer | None = None) -> Study:
-    """Search as a study file says, refit the winner, and return the study.
+def run(
+    source: Source,
+    x: object = None,
+    y: object = None,
+    *,
+    name: str | None = None,
+    x_test: object = None,
+    y_test: object = None,
+    groups: object = None,
+    time: object = None,
+    space: Mapping[str, object] | None = None,
+    folds: int | None = None,
+    trials: int | None = None,
+    metric: str | None = None,
+    direction: str | None = None,
+    seed: int | None = None,
+    verbose: int = 1,
+    observer: Observer | None = None,
+    **sections: Mapping[str, object],
+) -> Study:
+    """Search, refit the winner, and return the study.
 
-    A study that exists already is continued, or returned if it is finished. Keys that results do not depend on
-    (:data:`hpsearch.search.changes.CHANGEABLE`) may have changed in the file since.
+    A study that exists already is continued, or returned if it is finished. Keys that the search does not depend on
+    (:data:`hpsearch.search.changes.CHANGEABLE`) may have changed since.
+
+    >>> study = hpsearch.run("studies/digits.toml", trials=5)
+    >>> study = hpsearch.run(build, x, y, space={"units": [32, 64]}, folds=5, metric="val_loss", direction="minimize")
+
+    Data and code that are given in memory are kept in the workspace, so that ``resume`` and ``predict`` work later and
+    in other processes.
 
     Args:
-        study_file: TOML; see ``hpsearch schema``.
-        name: Replaces the name in the file.
-        observer: Told of everything that happens.
+        source: A study file (see ``hpsearch schema``); a dict of the same sections; or a build function, wherever it is
+            defined: ``build(config, data)``, KerasTuner's ``build(hp)``, a ``HyperModel`` or its class.
+        x: Rows in memory: an array of shape ``(n_rows, …)``, a DataFrame, a dict of columns, or a ``tf.data.Dataset``
+            of ``(x, y)``.
+        y: Their targets.
+        name: The study's name. By default that of the file, or one made of the call: the same call continues the same
+            study, and a changed one begins another.
+        x_test: Rows to test the winner on; by default, a fifth of `x` is held out.
+        y_test: Their targets.
+        groups: Group of each row of `x`: rows of one group are never split.
+        time: Time of each row of `x`: every fold validates on later rows.
+        space: Hyperparameter → list of values, ``(low, high)``, a dict such as ``{"low": 1e-3, "high": 0.1, "log":
+            True}``, or one value.
+        folds: Number of folds; 5 by default.
+        trials: Number of trials; 20 by default.
+        metric: What to optimise; ``val_loss`` by default with a build function.
+        direction: ``"minimize"`` or ``"maximize"``; needed with `metric`.
+        seed: The study's seed.
+        verbose: 0 shows no progress.
+        observer: Told of everything that happens, instead of showing progress.
+        sections: Further sections of a study file as dicts, such as ``search={"stop": "auto"}``.
 
     Raises:
         HpsearchError: See its subclasses. What was finished before is in the ledger.
         Interrupted: Ctrl-C.
     """
-    spec, text = load_spec(study_file)
-    if name is not None:
-        spec = _renamed(spec, name)
-    return _start(spec, text, observer)
+    parts = {"x": x, "y": y, "x_test": x_test, "y_test": y_test, "groups": groups, "time": time}
+    given = {"space": space, "folds": folds, "trials": trials, "metric": metric, "direction": direction, "seed": seed}
+    if isinstance(source, str | Path):
+        spec, text = study_file(source, parts, {**given, **sections})
+        spec = spec if name is None else _renamed(spec, name)
+    else:
+        spec, text = study_file(source, parts, {"name": name, **given, **sections})
+    with nullcontext(observer) if observer is not None or not verbose else watching() as told:
+        return _start(spec, text, told)
 
 
 def _start(spec: StudySpec, text: str, observer: Observer | None) -> Study:
@@ -150,16 +200,14 @@ def resume(
     return Study(starting.resume(name, ledger, observer=observer or Observer(), trials=trials), ledger)
 
 
-def run_nested(
-    study_file: str | Path, folds: int, *, name: str | None = None, observer: Observer | None = None
-) -> Study:
+def run_nested(file: str | Path, folds: int, *, name: str | None = None, observer: Observer | None = None) -> Study:
     """Nested validation: search again without each outer fold in turn, and test every winner on the fold left out.
 
     Each outer fold is a study of its own (``name.outer0`` …), so it can be interrupted and resumed. The study
     itself is run too. What was measured joins its facts, and so its verdict.
 
     Args:
-        study_file: As for :func:`run`.
+        file: A study file; see :func:`run`.
         folds: Number of outer folds, at least 2.
         name: Replaces the name in the file.
         observer: Told of everything that happens, study by study.
@@ -167,8 +215,8 @@ def run_nested(
     Raises:
         HpsearchError: As for :func:`run`.
     """
-    study = run(study_file, name=name, observer=observer)
-    spec, text = load_spec(study_file)
+    study = run(file, name=name, observer=observer)
+    spec, text = load_spec(file)
     scores, searched, metric = [], [], ""
     for index in range(folds):
         validation = spec.validation.model_copy(update={"outer": OuterSection(folds=folds, index=index)})
@@ -187,14 +235,14 @@ def run_nested(
     return _reported_again(study)
 
 
-def run_null(study_file: str | Path, count: int, *, name: str | None = None, observer: Observer | None = None) -> Study:
+def run_null(file: str | Path, count: int, *, name: str | None = None, observer: Observer | None = None) -> Study:
     """Null control: search again with permuted targets, `count` times, and compare the best scores.
 
     Each of these searches is a study of its own (``name.null0`` …), so it can be interrupted and resumed. The study
     itself is run too, unless it is complete. What was measured joins its facts, and so its verdict.
 
     Args:
-        study_file: As for :func:`run`.
+        file: A study file; see :func:`run`.
         count: Number of searches with permuted targets, at least 1.
         name: Replaces the name in the file.
         observer: Told of everything that happens, study by study.
@@ -202,7 +250,7 @@ def run_null(study_file: str | Path, count: int, *, name: str | None = None, obs
     Raises:
         HpsearchError: As for :func:`run`.
     """
-    study = run(study_file, name=name, observer=observer)
+    study = run(file, name=name, observer=observer)
     found = null_scores(study.record, count, study.ledger_uri, observer or Observer())
     ledger = Ledger(study.ledger_uri)
     ledger.set_facts(study.name, replace(ledger.load(study.name).facts, null=found))

@@ -22,7 +22,7 @@ def modules_after(code: str, folder: Path | None = None) -> set[str]:
 
 def test_the_driver_imports_no_keras_tensorflow_or_jax() -> None:
     code = (
-        "import hpsearch.cli.main, hpsearch.cli.live, hpsearch.cli.show, hpsearch.study, hpsearch.search.driver\n"
+        "import hpsearch.cli.main, hpsearch.live, hpsearch.cli.show, hpsearch.study, hpsearch.search.driver\n"
         "import hpsearch.executors.processes, hpsearch.champion.export, hpsearch.ledger.store\n"
         "import hpsearch.tracking.mlflow.tracker, hpsearch.tracking.mlflow.catching_up\n"
         "import hpsearch.tracking.mlflow.tables\n"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from hpsearch.cli.live import LivePanel, PlainLines, ProgressConsole, ProgressView
+from hpsearch.live import LivePanel, PlainLines, ProgressConsole, ProgressView
 from hpsearch.core.events import EpochFinished
 from hpsearch.core.trial import TrialState
 from hpsearch.ledger.record import StudyState

@@ -120,7 +120,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run a study: search, refit the winner, write the report. Continues an interrupted study."""
-    from hpsearch.cli.live import watching
+    from hpsearch.live import watching
     from hpsearch.study import run as run_study
     from hpsearch.study import run_nested, run_null
 
@@ -144,7 +144,7 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Continue an interrupted or killed study, or change its number of trials. Keeps all finished folds."""
-    from hpsearch.cli.live import watching
+    from hpsearch.live import watching
     from hpsearch.study import resume as resume_study
 
     with watching() as observer:

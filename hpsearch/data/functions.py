@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
 
 _FORMS = (
-    "return (x, y), (x, y, x_test, y_test), ((x, y), (x_test, y_test)), a DataFrame with the target column, or a "
-    "tf.data.Dataset of (x, y)"
+    "return (x, y), (x, y, x_test, y_test), ((x, y), (x_test, y_test)), a dict of x, y and further parts, a DataFrame "
+    "with the target column, or a tf.data.Dataset of (x, y)"
 )
+
+_OPTIONAL = ("x_test", "y_test", "groups", "time")
+"""What a dict may have beside x and y."""
 
 
 def read_function(spec: "StudySpec") -> Loaded:
@@ -77,6 +80,8 @@ def _loaded(result: object, spec: "StudySpec") -> Loaded:
             return _arrays(*result, spec)
         if len(result) == 2:
             return _arrays(*result, None, None, spec)
+    if isinstance(result, Mapping) and {"x", "y"} <= result.keys() <= {"x", "y", *_OPTIONAL}:
+        return _parts(result, spec)
     size = f" of {len(result)} values" if isinstance(result, tuple | list) else ""
     raise DataError(
         f"{spec.data.source} returned {type(result).__name__}{size}, not rows and targets",
@@ -85,6 +90,68 @@ def _loaded(result: object, spec: "StudySpec") -> Loaded:
         source=spec.data.source,
         type=type(result).__name__,
     )
+
+
+def _parts(parts: Mapping[str, object], spec: "StudySpec") -> Loaded:
+    """Arrays or tables by name. Groups and times are found under the names that ``[data] group`` and ``time`` give."""
+    x, source = parts["x"], spec.data.source
+    roles = {name: parts[name] for name in (spec.data.group, spec.data.time) if name is not None and name in parts}
+    if _is_frame(x) or isinstance(x, Mapping):
+        frame = _frame(source, "x", x)
+        columns = {name: _one_column(source, name, values) for name, values in roles.items()}
+        return _arrays(frame.assign(**columns), parts["y"], parts.get("x_test"), parts.get("y_test"), spec)
+    loaded = _arrays(x, parts["y"], parts.get("x_test"), parts.get("y_test"), spec)
+    found = {name: _one_column(source, name, values) for name, values in roles.items()}
+    for name, values in found.items():
+        if len(values) != len(loaded.y):
+            raise DataError(
+                f"{source}: {name} has {len(values)} values, but there are {len(loaded.y)} rows",
+                code="uneven-columns",
+                hint="every row needs one",
+                source=source,
+                part=name,
+            )
+    return replace(loaded, groups=found.get(spec.data.group or ""), time=found.get(spec.data.time or ""))
+
+
+def plain_frame(name: str, value: object) -> "pd.DataFrame | None":
+    """A table of any library, or a dict of columns, as pandas has it; None for arrays.
+
+    Raises:
+        DataError: It cannot be converted.
+    """
+    if _is_frame(value) or isinstance(value, Mapping):
+        return _frame(name, name, value).reset_index(drop=True)
+    return None
+
+
+def plain_array(name: str, value: object) -> Array:
+    """Anything like an array as one without Python objects.
+
+    Raises:
+        DataError: It cannot be converted.
+    """
+    array = _array(name, name, value)
+    if array.dtype == object and all(isinstance(one, str) for one in array.ravel()):
+        return array.astype(str)
+    if array.dtype == object:
+        kinds = sorted({type(one).__name__ for one in array.ravel()})
+        raise DataError(
+            f"{name} has values of several types: {', '.join(kinds[:5])}",
+            code="not-an-array",
+            hint="give it numbers or texts only, without gaps",
+            part=name,
+        )
+    return array
+
+
+def parts_of_tf_data(value: object, name: str) -> tuple[Features, Array] | None:
+    """Rows and targets of a ``tf.data.Dataset``; None for anything else.
+
+    Raises:
+        DataError: It has no end, no rows or no targets.
+    """
+    return _from_tf_data(value, name) if isinstance(value, _TfDataset) else None
 
 
 def _arrays(x: object, y: object, x_test: object, y_test: object, spec: "StudySpec") -> Loaded:

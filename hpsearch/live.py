@@ -44,7 +44,7 @@ class ProgressConsole(Console):
 def watching() -> Iterator[Observer]:
     """An observer that shows progress on stderr while the block runs."""
     console = ProgressConsole(stderr=True, highlight=False)
-    if console.is_terminal:
+    if console.is_terminal or console.is_jupyter:
         panel = LivePanel()
         with Live(panel, console=console, refresh_per_second=4, transient=True) as live:
             panel.console = live.console

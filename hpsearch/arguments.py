@@ -1,0 +1,215 @@
+"""From the arguments of :func:`hpsearch.run` to a study file and its text."""
+
+import hashlib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from hpsearch import given
+from hpsearch.analysis.toml import toml_document
+from hpsearch.core.foreign import errors_as
+from hpsearch.core.words import listed
+from hpsearch.errors import HpsearchError, LedgerError, SpecError
+from hpsearch.ledger import workspace
+from hpsearch.spec import DEFAULT_LEDGER, StudySpec, load_spec, parse_spec
+
+Source: TypeAlias = str | Path | Mapping[str, object] | object
+"""A study file, its content as a dict, or a build function."""
+
+_SECTIONS = ("data", "validation", "model", "search", "pruning", "resources", "champion", "tracking", "objective")
+
+_KEYS = {
+    "trials": ("search", "trials"),
+    "folds": ("validation", "folds"),
+    "metric": ("objective", "metric"),
+    "direction": ("objective", "direction"),
+}
+"""Argument → where it stands in a study file."""
+
+
+def study_file(source: Source, parts: Mapping[str, object], arguments: Mapping[str, object]) -> tuple[StudySpec, str]:
+    """The study file that a call stands for.
+
+    Args:
+        source: See :data:`Source`.
+        parts: Data in memory, by name; see :data:`hpsearch.given.PARTS`. None for those that are not given.
+        arguments: Further arguments, by name. None for those that are not given.
+
+    Returns:
+        The checked values and the file's text.
+
+    Raises:
+        HpsearchError: An argument is unknown, missing or wrong; the data or the code cannot be kept.
+    """
+    arguments = {name: value for name, value in arguments.items() if value is not None}
+    parts = {name: value for name, value in parts.items() if value is not None}
+    _check_names(arguments)
+    if isinstance(source, str | os.PathLike):
+        return _of_file(Path(source), parts, arguments)
+    build = None if isinstance(source, Mapping) else source
+    raw = _merged({} if build is not None else _copied(source), arguments)
+    if parts:
+        _check_parts(parts, _section(raw, "data"))
+        _set(raw, "data", _roles(parts))
+    origin = "hpsearch.run(…)"
+    if not parts and build is None:
+        text = toml_document(_named(raw, "study"))
+        return parse_spec(text, origin=origin, folder=Path.cwd()), text
+    root = workspace.root_of(str(_section(raw, "tracking").get("ledger", DEFAULT_LEDGER))) / "given"
+    try:
+        folder, module = given.keep(root, build, parts)
+    except OSError as error:
+        raise LedgerError(
+            f"{root} cannot be written: {error.strerror or error}",
+            code="cannot-write-given",
+            hint="data and code in memory are kept there; make it writable, or change to another folder",
+            folder=str(root),
+        ) from None
+    if parts:
+        _set(raw, "data", {"source": f"{module}:data"})
+    if build is not None:
+        _set(raw, "model", {"build": f"{module}:build"})
+        raw = {**raw, "objective": {"metric": "val_loss", "direction": "minimize"}} if "objective" not in raw else raw
+    text = _text(_named(raw, _plain_name(build)))
+    return parse_spec(text, origin=origin, folder=folder.resolve()), text
+
+
+def _of_file(path: Path, parts: Mapping[str, object], arguments: Mapping[str, object]) -> tuple[StudySpec, str]:
+    if parts:
+        raise SpecError(
+            f"{listed(parts)}: {path} names its data in [data], so none can be given beside it",
+            code="data-twice",
+            hint="give a build function or a dict instead of the file, or leave them out",
+            given=tuple(parts),
+        )
+    spec, text = load_spec(path)
+    if not arguments:
+        return spec, text
+    text = _text(_merged(tomllib.loads(text.lstrip("\ufeff")), arguments))
+    return parse_spec(text, origin=f"{path}, with {listed(arguments)}", folder=path.resolve().parent), text
+
+
+def _check_names(arguments: Mapping[str, object]) -> None:
+    known = ("name", "seed", "space", *_KEYS, *_SECTIONS)
+    for name in arguments:
+        if name not in known:
+            raise SpecError(
+                f"hpsearch.run() got an unknown argument {name!r}",
+                code="unknown-argument",
+                hint=f"data are given as {listed(given.PARTS)}; others are {listed(known)}",
+                argument=name,
+            )
+    for name in _SECTIONS:
+        if name in arguments and not isinstance(arguments[name], Mapping):
+            raise SpecError(
+                f"{name} = {arguments[name]!r} is not a dict",
+                code="not-a-section",
+                hint=f"it stands for the section [{name}] of a study file, such as {name}={{…}}",
+                argument=name,
+            )
+
+
+def _check_parts(parts: Mapping[str, object], data: Mapping[str, object]) -> None:
+    for name, needed in (("y", "x"), ("y_test", "x_test"), ("x_test", "x"), ("groups", "x"), ("time", "x")):
+        if name in parts and needed not in parts:
+            raise SpecError(
+                f"{name} is given, but no {needed}", code="missing-argument", hint=f"give {needed} too", argument=needed
+            )
+    if "x" in parts and "y" not in parts and not _has_targets(parts["x"], data):
+        raise SpecError(
+            "x is given, but no y",
+            code="missing-argument",
+            hint='give y too, or name the target column of a table: data={"target": …}',
+            argument="y",
+        )
+
+
+def _has_targets(x: object, data: Mapping[str, object]) -> bool:
+    """Whether `x` alone has the targets: a table with a target column, or ``tf.data``."""
+    return "target" in data or hasattr(x, "element_spec")
+
+
+def _roles(parts: Mapping[str, object]) -> dict[str, object]:
+    return {role: part for role, part in (("group", "groups"), ("time", "time")) if part in parts}
+
+
+def _merged(raw: dict[str, object], arguments: Mapping[str, object]) -> dict[str, object]:
+    for name, value in arguments.items():
+        if name in _KEYS:
+            section, key = _KEYS[name]
+            _set(raw, section, {key: value})
+        elif name == "space":
+            raw["space"] = _space(value)
+        elif isinstance(value, Mapping):
+            _set(raw, name, value)
+        else:
+            raw[name] = value
+    return raw
+
+
+def _space(value: object) -> dict[str, object]:
+    """A space as a study file has it. ``(low, high)`` is a range."""
+    if not isinstance(value, Mapping):
+        raise SpecError(
+            f"space = {value!r} is not a dict of hyperparameters",
+            code="not-a-section",
+            hint='such as space={"units": [32, 64], "learning_rate": (0.001, 0.01)}',
+            argument="space",
+        )
+    ranges = {name: one for name, one in value.items() if isinstance(one, tuple) and len(one) == 2}
+    return {str(name): one for name, one in value.items()} | {
+        str(name): {"low": low, "high": high} for name, (low, high) in ranges.items()
+    }
+
+
+def _copied(raw: object) -> dict[str, object]:
+    assert isinstance(raw, Mapping)
+    return {str(name): dict(one) if isinstance(one, Mapping) else one for name, one in raw.items()}
+
+
+def _set(raw: dict[str, object], section: str, values: Mapping[str, object]) -> None:
+    raw[section] = {**_section(raw, section), **values}
+
+
+def _section(raw: Mapping[str, object], name: str) -> dict[str, object]:
+    section = raw.get(name, {})
+    return dict(section) if isinstance(section, Mapping) else {}
+
+
+def _named(raw: dict[str, object], stem: str) -> dict[str, object]:
+    """With a name that the same call has again, and a changed one does not."""
+    if "name" in raw:
+        return raw
+    digest = hashlib.sha256(_text(raw).encode()).hexdigest()
+    return {"name": f"{stem}-{digest[:6]}", **raw}
+
+
+def _plain_name(build: object) -> str:
+    found = str(getattr(build, "__name__", type(build).__name__))
+    return re.sub(r"\W+", "", found) or "study"
+
+
+def _text(raw: Mapping[str, object]) -> str:
+    """As TOML, with numbers of NumPy as Python's."""
+
+    def explain(error: Exception) -> HpsearchError:
+        return SpecError(str(error), code="wrong-type", hint="give plain numbers, texts, lists and dicts")
+
+    plain = {name: _python(value) for name, value in raw.items()}
+    with errors_as(explain):
+        rest = {name: value for name, value in plain.items() if isinstance(value, Mapping)}
+        return toml_document({**{name: one for name, one in plain.items() if name not in rest}, **rest})
+
+
+def _python(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(name): _python(one) for name, one in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [_python(one) for one in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    item = getattr(value, "item", None)
+    return item() if callable(item) and not isinstance(value, str) else value

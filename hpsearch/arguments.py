@@ -188,7 +188,7 @@ def _named(raw: dict[str, object], stem: str) -> dict[str, object]:
 
 
 def _plain_name(build: object) -> str:
-    found = str(getattr(build, "__name__", type(build).__name__))
+    found = "" if build is None else str(getattr(build, "__name__", type(build).__name__))
     return re.sub(r"\W+", "", found) or "study"
 
 

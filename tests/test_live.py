@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from hpsearch.live import LivePanel, PlainLines, ProgressConsole, ProgressView
 from hpsearch.core.events import EpochFinished
 from hpsearch.core.trial import TrialState
 from hpsearch.ledger.record import StudyState
+from hpsearch.live import LivePanel, PlainLines, ProgressConsole, ProgressView
 from hpsearch.testing.factories import make_record, make_trial
 
 RECORD = make_record([make_trial(0), make_trial(1, TrialState.PRUNED)])

@@ -1,0 +1,256 @@
+"""What a Python program has in memory becomes a study that any process can go on with."""
+
+import subprocess
+import sys
+from pathlib import Path
+from threading import Lock
+from types import FunctionType
+
+import numpy as np
+import pandas as pd
+import polars
+import pytest
+
+from hpsearch.arguments import study_file
+from hpsearch.data import load_dataset
+from hpsearch.errors import DataError, ModelError, SpecError
+from hpsearch.given import PARTS, keep
+from hpsearch.study import run
+from tests.raising import raises
+
+X, Y = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
+
+CODE = """
+import math
+
+WIDTH = {width}
+
+def half(x):
+    return x / {half}
+
+def build(config, data):
+    return half(math.floor(WIDTH))
+"""
+
+
+def typed(*, width: int = 8, half: int = 2, above: str = "", name: str = "notebook.py") -> FunctionType:
+    """The build function of a notebook's cell."""
+    names: dict[str, object] = {"__name__": "__main__"}
+    exec(compile(above + CODE.format(width=width, half=half), name, "exec"), names)
+    found = names["build"]
+    assert isinstance(found, FunctionType)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def spec_of(build: object = typed, **given: object):
+    parts = {name: given.pop(name) for name in PARTS if name in given}
+    return study_file(build() if build is typed else build, parts, given)[0]
+
+
+def test_the_same_code_and_data_are_the_same_study_wherever_they_were_typed(tmp_path: Path) -> None:
+    def named(build: FunctionType, x: np.ndarray = X) -> str:
+        return keep(tmp_path / "given", build, {"x": x, "y": Y})[1]
+
+    first = named(typed())
+    assert named(typed(above="\n\n\n", name="/tmp/ipykernel_17/2841.py")) == first
+    assert named(typed(), X.copy()) == first
+    others = {named(typed(width=9)), named(typed(half=3)), named(typed(), X + 1), named(typed(), X.astype("float32"))}
+    assert len(others | {first}) == 5
+    assert sorted(path.name for path in (tmp_path / "given" / first).iterdir()) == [f"{first}.py", "x.npy", "y.npy"]
+
+
+def test_a_study_s_name_follows_from_the_call() -> None:
+    first = spec_of(x=X, y=Y)
+    assert first.name.startswith("build-")
+    assert (first.objective.metric, first.objective.direction) == ("val_loss", "minimize")
+    assert spec_of(x=X, y=Y).name == first.name
+    assert spec_of(x=X, y=Y, folds=4).name != first.name
+    assert spec_of(x=X, y=Y, name="mine").name == "mine"
+
+
+def test_arguments_stand_for_keys_of_a_study_file() -> None:
+    space = {
+        "units": [np.int64(8), 16],
+        "learning_rate": (0.001, 0.1),
+        "momentum": {"low": 0.0, "high": 0.9},
+        "epochs": 3,
+    }
+    spec = spec_of(
+        x=X, y=Y, folds=4, trials=7, metric="val_accuracy", direction="maximize", seed=5, space=space,
+        search={"stop": "auto"}, validation={"method": "kfold"},
+    )  # fmt: skip
+    assert (spec.validation.folds, spec.validation.method) == (4, "kfold")
+    assert (spec.search.trials, spec.search.stop, spec.seed) == (7, "auto", 5)
+    assert spec.space["units"] == [8, 16]
+    assert spec.space["learning_rate"] == {"low": 0.001, "high": 0.1}
+
+
+def test_a_dict_and_a_file_with_other_values(tmp_path: Path) -> None:
+    raw = {
+        "data": {"source": "sklearn:iris"},
+        "model": {"family": "mlp"},
+        "objective": {"metric": "val_accuracy", "direction": "maximize"},
+    }
+    spec, text = study_file(raw, {}, {"trials": 3, "name": "flowers"})
+    assert (spec.name, spec.data.source, spec.search.trials) == ("flowers", "sklearn:iris", 3)
+    (tmp_path / "flowers.toml").write_text("# a comment\n" + text)
+    again, _ = study_file("flowers.toml", {}, {"trials": 5, "space": {"units": [4]}})
+    assert (again.name, again.search.trials, again.space["units"]) == ("flowers", 5, [4])
+    assert study_file("flowers.toml", {}, {})[1].startswith("# a comment")
+    of_rows, _ = study_file(raw, {"x": X, "y": Y}, {})
+    assert of_rows.data.source.endswith(":data")
+    assert of_rows.name.startswith("study-")
+
+
+CATEGORIES = pd.DataFrame(
+    {
+        "city": pd.Categorical(["Rome", "Oslo"] * 10),
+        "size": pd.array([1, 2, None, 4] * 5, dtype="Int64"),
+        "open": [True, False] * 10,
+    }
+)
+
+
+@pytest.mark.parametrize("table", [CATEGORIES, polars.from_pandas(CATEGORIES), CATEGORIES.to_dict("list")])
+def test_tables_keep_their_kinds(table: object) -> None:
+    dataset = load_dataset(spec_of(x=table, y=Y))
+    kinds = {column.name: column.kind for column in dataset.columns}
+    assert (kinds["city"], kinds["size"]) == ("category", "number")
+    assert set(kinds) == {"city", "size", "open"}
+    assert len(dataset.train) == 20
+
+
+def test_arrays_tests_groups_and_time() -> None:
+    dataset = load_dataset(spec_of(x=X, y=Y, x_test=X[:4], y_test=Y[:4]))
+    assert (dataset.train.x.shape, len(dataset.test)) == ((20, 2), 4)
+    groups = np.repeat(["a", "b", "c", "d", "e"], 4)
+    for x in (X, pd.DataFrame(X, columns=["a", "b"])):
+        spec = spec_of(x=x, y=Y, groups=groups)
+        assert spec.validation.method == "group"
+        assert len(np.unique(load_dataset(spec).train.groups)) == 5
+        spec = spec_of(x=x, y=Y, time=np.arange(20)[::-1])
+        assert spec.validation.method == "time-series"
+        assert load_dataset(spec).train.time.tolist() == list(range(19, -1, -1))
+    frame = pd.DataFrame({"a": X[:, 0], "price": X[:, 1]})
+    assert load_dataset(spec_of(x=frame, data={"target": "price"})).train.y.tolist() == X[:, 1].tolist()
+    with raises("data.uneven-columns", part="groups") as caught:
+        load_dataset(spec_of(x=X, y=Y, groups=groups[:7]))
+    assert "groups has 7 values, but there are 20 rows" in str(caught.value)
+
+
+class WithRows:
+    """What of ``tf.data.Dataset`` is used."""
+
+    class Spec:
+        class shape:
+            rank = 1
+
+            def __class_getitem__(cls, axis: int) -> int:
+                return 2
+
+    element_spec = (Spec, type("Target", (), {"shape": type("shape", (), {"rank": 0})}))
+
+    def cardinality(self) -> int:
+        return len(X)
+
+    def as_numpy_iterator(self):
+        return zip(X, Y, strict=True)
+
+
+def test_rows_of_tf_data_are_kept() -> None:
+    dataset = load_dataset(spec_of(x=WithRows()))
+    assert dataset.train.x.tolist() == X.tolist()
+    with raises("data.targets-twice"):
+        spec_of(x=WithRows(), y=Y)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ({"y": Y}, SpecError, "y is given, but no x"),
+        ({"x": X}, SpecError, "x is given, but no y"),
+        ({"x": X, "y": Y, "y_test": Y}, SpecError, "y_test is given, but no x_test"),
+        ({"x": X, "y": Y, "epoch": 3}, SpecError, "hpsearch.run() got an unknown argument 'epoch'"),
+        ({"x": X, "y": Y, "search": 3}, SpecError, "search = 3 is not a dict"),
+        ({"x": X, "y": Y, "space": [3]}, SpecError, "space = [3] is not a dict of hyperparameters"),
+        ({"x": X, "y": Y, "space": {"units": object}}, SpecError, "a study file holds only numbers, strings"),
+        ({"x": X, "y": Y, "metric": "val_accuracy"}, SpecError, "objective.direction: is required"),
+        ({"x": X, "y": Y, "trials": 0}, SpecError, "search.trials"),
+        ({"x": X, "y": [1, "a", None] * 6 + [1, 2]}, DataError, "y has values of several types: NoneType, int, str"),
+        ({"x": pd.DataFrame({"a": [1, "b"] * 10}), "y": Y}, DataError, "x cannot be kept as a table"),
+    ],
+)
+def test_what_is_wrong_with_a_call_is_said(given: dict[str, object], error: type[Exception], said: str) -> None:
+    with pytest.raises(error) as caught:
+        spec_of(**given)
+    assert said in str(caught.value)
+
+
+def test_data_beside_a_file_and_code_that_cannot_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('name = "a"\n[data]\nsource = "sklearn:iris"\n[model]\nfamily = "mlp"\n'
+                                     '[objective]\nmetric = "val_loss"\ndirection = "minimize"\n')  # fmt: skip
+    with pytest.raises(SpecError, match=r"x, y: a.toml names its data in \[data\], so none can be given beside it"):
+        study_file("a.toml", {"x": X, "y": Y}, {})
+    lock = Lock()
+
+    def build(config: object, data: object) -> Lock:
+        return lock
+
+    with pytest.raises(ModelError, match=r"build cannot be kept for the workers: TypeError: cannot pickle"):
+        spec_of(build, x=X, y=Y)
+
+
+NOTEBOOK = """
+import keras
+import numpy as np
+import hpsearch
+
+rng = np.random.default_rng(0)
+x = rng.normal(size=(120, 3)).astype("float32")
+y = np.where(x[:, 0] > 0, "yes", "no")
+UNITS = [2, 4]
+
+class Doubled(keras.layers.Layer):
+    def call(self, x):
+        return x * 2
+
+class Model:
+    def build(self, hp):
+        model = keras.Sequential([keras.Input((3,)), Doubled(), keras.layers.Dense(hp.Choice("units", UNITS))])
+        model.add(keras.layers.Dense(1, "sigmoid"))
+        model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+        return model
+
+build = Model().build
+study = hpsearch.run(
+    lambda hp: build(hp), x, y, name="mine", folds=2, trials=2, metric="val_accuracy", direction="maximize",
+    space={"epochs": 2, "batch_size": 32}, verbose=0,
+)
+print(study, study.best_model().predict(x[:2], verbose=0).shape)
+"""
+
+
+@pytest.mark.slow
+def test_a_notebook_s_study_goes_on_and_predicts_in_other_processes(tmp_path: Path) -> None:
+    (tmp_path / "notebook.py").write_text(NOTEBOOK)
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "notebook.py"], capture_output=True, text=True, check=True)
+        assert "<Study 'mine': finished, 2 trials, best val_accuracy = " in done.stdout
+        assert done.stdout.strip().endswith("(2, 1)")
+        assert "[1/2]" not in done.stderr
+    (tmp_path / "notebook.py").unlink()
+    command = [sys.executable, "-m", "hpsearch"]
+    subprocess.run([*command, "resume", "mine", "--trials", "3"], capture_output=True, check=True)
+    np.savez("rows.npz", x=np.array([[3.0, 0, 0], [-3.0, 0, 0]], dtype="float32"))
+    done = subprocess.run([*command, "predict", "mine", "rows.npz"], capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 3, done.stdout
+
+
+def test_a_study_file_still_runs_by_its_path(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"nothing.toml cannot be read"):
+        run(tmp_path / "nothing.toml", verbose=0)

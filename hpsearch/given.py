@@ -9,6 +9,7 @@ import base64
 import hashlib
 import inspect
 import pickle
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -45,8 +46,11 @@ def data():
 
 _BUILD = """
 from base64 import b85decode
-from pickle import loads
 
+from cloudpickle import loads
+
+# What the function uses: packages that a model of this study requires.
+{imports}
 
 _model = loads(b85decode({pickled!r}))
 build = _model["build"]
@@ -88,7 +92,8 @@ def keep(root: Path, build: object, parts: Mapping[str, object]) -> tuple[Path, 
         _write(folder, name, value)
     text = f'"""Written by hpsearch.run: a study needs this folder."""\n{_DATA * bool(plain)}'
     if build is not None:
-        text += _BUILD.format(pickled=base64.b85encode(_pickled(build)).decode())
+        imports = "".join(f"import {name}\n" for name in _packages(build))
+        text += _BUILD.format(pickled=base64.b85encode(_pickled(build)).decode(), imports=imports)
         if source := _source(build):
             write_atomically(folder / "build.txt", lambda path: path.write_text(source, encoding="utf-8"))
     # Last: a folder with its module is complete.
@@ -174,8 +179,10 @@ def _pickled(build: object) -> bytes:
 
 
 def _is_installed(module: ModuleType) -> bool:
+    """Whether workers find the module by its name: an installed package, Python's own, or hpsearch."""
+    top = module.__name__.partition(".")[0]
     file = getattr(module, "__file__", None)
-    return file is None or "site-packages" in Path(file).parts
+    return file is None or top in sys.stdlib_module_names or top == "hpsearch" or "site-packages" in Path(file).parts
 
 
 def _referred(build: object) -> dict[str, object]:
@@ -189,6 +196,21 @@ def _referred(build: object) -> dict[str, object]:
                     found[name] = value
                     waiting.append(value)
     return found
+
+
+def _packages(build: object) -> list[str]:
+    """Installed packages that the build function uses: an MLflow model lists them as its requirements."""
+    own: list[object] = [build if isinstance(build, FunctionType | type) else type(build), *_referred(build).values()]
+    functions = [function for one in own if isinstance(one, FunctionType | type) for function in _functions(one)]
+    used = [value for function in functions for value in _outside(function).values()]
+    modules = [one.__name__ if isinstance(one, ModuleType) else str(getattr(one, "__module__", "")) for one in used]
+    tops = {name.partition(".")[0] for name in modules}
+    return sorted(name for name in tops - sys.stdlib_module_names if _is_package(name))
+
+
+def _is_package(name: str) -> bool:
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return file is not None and "site-packages" in Path(file).parts
 
 
 def _functions(value: FunctionType | type) -> list[FunctionType]:

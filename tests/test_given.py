@@ -254,3 +254,14 @@ def test_a_notebook_s_study_goes_on_and_predicts_in_other_processes(tmp_path: Pa
 def test_a_study_file_still_runs_by_its_path(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"nothing.toml cannot be read"):
         run(tmp_path / "nothing.toml", verbose=0)
+
+
+def test_a_kept_model_names_the_packages_that_it_needs(tmp_path: Path) -> None:
+    names = {"__name__": "__main__", "np": np, "load_dataset": load_dataset, "DataFrame": pd.DataFrame}
+    helper = "def helper(x):\n    return DataFrame(load_dataset(x))\n"
+    exec(f"import math\n{helper}def build(config, data):\n    return helper(np.ones(math.pi))", names)
+    folder, module = keep(tmp_path, names["build"], {})
+    text = (folder / f"{module}.py").read_text()
+    assert "import numpy\nimport pandas\n" in text
+    assert "import math" not in text
+    assert "def data" not in text

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from hpsearch.study import Study, load, resume, run
 
 
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
 def __getattr__(name: str) -> Any:
     # Importing the whole stack takes a second; `import hpsearch` and `hpsearch --help` should not.
     if name not in __all__:

@@ -1,5 +1,6 @@
 """Run, resume and read studies: what the command line and a notebook call."""
 
+import html
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING
 from hpsearch import analysis, report, tracking
 from hpsearch.arguments import Source, study_file
 from hpsearch.champion.files import check_champion
+from hpsearch.champion.predict import predict_rows
 from hpsearch.core.facts import NestedScores
+from hpsearch.core.space import Config
 from hpsearch.core.trial import Champion, Trial
 from hpsearch.errors import HpsearchError, LedgerError, SpecError
 from hpsearch.ledger import workspace
@@ -97,6 +100,34 @@ class Study:
         path = check_champion(self.record)
         assert self.record.champion is not None
         return load_champion(path, self.record.spec, self.record.champion.config)
+
+    def predict(self, x: object) -> "pd.DataFrame":
+        """Predict raw rows with the champion (imports Keras).
+
+        Args:
+            x: Rows as the study's source has them: an array, a DataFrame or a dict of columns.
+
+        Returns:
+            One row per row: ``prediction`` (a class name or a number), and for classes ``probability`` and one column
+            ``p(<class>)`` each.
+
+        Raises:
+            StudyError: The study has no champion yet, or its file is gone or was changed.
+            DataError: The rows are not what the model takes.
+            ModelError: The model needs code that the study's build module no longer has.
+        """
+        return predict_rows(self.record, x)
+
+    def best_configs(self, count: int = 5) -> list[Config]:
+        """The configs of the best complete trials, the best first."""
+        return [trial.config for trial in self.record.ranked[:count]]
+
+    def _repr_html_(self) -> str:
+        """The study and its ten best trials, for a notebook."""
+        table = self.to_dataframe().set_index("number").reindex([one.number for one in self.record.ranked[:10]])
+        shown = table[[name for name in table if name in ("score", "std", "seconds") or name.startswith("config.")]]
+        shown = shown.rename(columns=lambda name: name.removeprefix("config."))
+        return f"<p>{html.escape(repr(self))}</p>{shown.to_html()}"
 
 
 def load(name: str, *, ledger: str = DEFAULT_LEDGER) -> Study:

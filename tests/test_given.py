@@ -1,5 +1,6 @@
 """What a Python program has in memory becomes a study that any process can go on with."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -231,6 +232,7 @@ study = hpsearch.run(
     lambda hp: build(hp), x, y, name="mine", folds=2, trials=2, metric="val_accuracy", direction="maximize",
     space={"epochs": 2, "batch_size": 32}, verbose=0,
 )
+print(study.predict(x[:2])["prediction"].tolist(), len(study.best_configs()), "<table" in study._repr_html_())
 print(study, study.best_model().predict(x[:2], verbose=0).shape)
 """
 
@@ -242,6 +244,7 @@ def test_a_notebook_s_study_goes_on_and_predicts_in_other_processes(tmp_path: Pa
         done = subprocess.run([sys.executable, "notebook.py"], capture_output=True, text=True, check=True)
         assert "<Study 'mine': finished, 2 trials, best val_accuracy = " in done.stdout
         assert done.stdout.strip().endswith("(2, 1)")
+        assert re.match(r"\['(yes|no)', '(yes|no)'\] 2 True\n", done.stdout), done.stdout
         assert "[1/2]" not in done.stderr
     (tmp_path / "notebook.py").unlink()
     command = [sys.executable, "-m", "hpsearch"]

@@ -8,6 +8,7 @@ from hpsearch.champion.files import check_champion
 from hpsearch.core.facts import DataFacts
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
+from hpsearch.data.functions import plain_array, plain_frame
 from hpsearch.errors import DataError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.models.saved_file import custom_names, needs_tensorflow
@@ -43,18 +44,49 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
         DataError: The file is missing, or its rows are not what the model takes.
         ModelError: The champion needs code that the study's build module no longer has.
     """
+    check_champion(record)
+    return _predicted(record, _rows(file, record.facts.data, record.spec.data.options), str(file), alone=True)
+
+
+def predict_rows(record: StudyRecord, rows: object) -> "pd.DataFrame":
+    """Predict rows in memory.
+
+    Args:
+        record: A study with a champion.
+        rows: Raw rows as the study's source has them: an array, a DataFrame or a dict of columns; columns that the
+            model does not take are left out.
+
+    Returns:
+        As :func:`predict`.
+
+    Raises:
+        HpsearchError: As :func:`predict` raises.
+    """
+    table = plain_frame("x", rows)
+    return _predicted(record, plain_array("x", rows) if table is None else table, "x", alone=False)
+
+
+def _predicted(record: StudyRecord, rows: "pd.DataFrame | Array", source: str, *, alone: bool) -> "pd.DataFrame":
+    """Predictions.
+
+    Args:
+        record: A study with a champion.
+        rows: Raw rows.
+        source: Where they are from, for messages.
+        alone: Whether this process is there for it, so that its Keras backend may be chosen.
+    """
     from hpsearch.data.card import card_of
     from hpsearch.data.tables import data_error
     from hpsearch.portable.predictor import Predictor, model_inputs
 
     model_file = check_champion(record)
-    rows = _rows(file, record.facts.data, record.spec.data.options)
     card = card_of(record.facts.data)
     try:
         inputs = model_inputs(rows, card)  # before Keras is imported, which takes seconds
     except RowsError as error:
-        raise data_error(str(file), error) from None
-    set_up(WorkerSettings(_backend(model_file, record.facts.backend)))
+        raise data_error(source, error) from None
+    if alone:
+        set_up(WorkerSettings(_backend(model_file, record.facts.backend)))
 
     from hpsearch.training.keeping import load_champion
 

@@ -1,5 +1,6 @@
 """A study's results, computed once: the plain numbers that the terminal, the report, notebooks and MLflow show."""
 
+from hpsearch.analysis.best_out_of_fold import out_of_fold_info
 from hpsearch.analysis.compare import CompareInfo, TrialSummary, compare_info, find_trial, trial_summary
 from hpsearch.analysis.cost import CostInfo, cost_info
 from hpsearch.analysis.curves import CurvesInfo, TrialCurves, curves_info
@@ -84,6 +85,7 @@ __all__ = [
     "next_study_file",
     "null_info",
     "optimism_info",
+    "out_of_fold_info",
     "parallel_info",
     "predictions_info",
     "provenance_info",

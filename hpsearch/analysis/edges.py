@@ -126,7 +126,7 @@ def _row(name: str, parameter: Parameter, value: Value, side: Side, leaders: tup
         return EdgeRow(
             name, value, side, share, None, f"{where}, which is its natural limit: there is nothing to widen."
         )
-    others = f", like that of {share:.0%} of the leading trials" if share >= 0.5 and len(having) > 1 else ""
+    others = f", like that of {words.percent(share)} of the leading trials" if share >= 0.5 and len(having) > 1 else ""
     return EdgeRow(name, value, side, share, wider, f"{where} of its range{others}: try {describe(wider)}.")
 
 

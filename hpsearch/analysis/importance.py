@@ -135,7 +135,7 @@ def importance_info(record: StudyRecord) -> ImportanceInfo:
 
 
 def _bar(label: str, share: float, floor: float | None) -> ImportanceBar:
-    return ImportanceBar(label, share, floor, f"{share:.0%}" if share >= 0.005 else "< 1%", True)
+    return ImportanceBar(label, share, floor, words.percent(share) if share >= 0.005 else "< 1 %", True)
 
 
 def varied(record: StudyRecord, trials: Sequence[Trial]) -> list[str]:

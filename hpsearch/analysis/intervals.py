@@ -277,4 +277,4 @@ def _of_heavy_tails(units: Units) -> str:
     n, largest = len(units.sums), float(np.abs(units.sums).max() / np.abs(units.sums).sum())
     if largest < 5 * math.log(n) / n:
         return ""
-    return f"; one of them makes up {largest:.0%} of it, so the tails are heavy and it covers less often"
+    return f"; one of them makes up {words.percent(largest)} of it, so the tails are heavy and it covers less often"

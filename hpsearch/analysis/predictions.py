@@ -1,15 +1,16 @@
-"""The champion on the test rows: the classes it confuses, its largest errors."""
+"""A model on rows that it did not train on: the classes it confuses, its largest errors."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.analysis import words
 from hpsearch.analysis.statistics import Floats
 from hpsearch.core.facts import Task
-from hpsearch.core.row_values import class_numbers, class_probabilities, residuals_of
+from hpsearch.core.row_values import are_logits, class_numbers, class_probabilities, probabilities, residuals_of
 from hpsearch.ledger.record import StudyRecord
 
 MOST_WRONG = 24
@@ -22,13 +23,13 @@ TOP_CLASSES = 20
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """The champion's predictions on the test rows.
+    """Predictions of rows whose targets are known: the champion's of the test rows, or a trial's of validation rows.
 
     Attributes:
         y_true: Class numbers ``(n,)``, one-hot labels ``(n, classes)``, or real targets ``(n,)`` or ``(n, targets)``.
-        y_pred: Class probabilities ``(n, classes)``, or ``(n,)`` of the second of two classes; or predicted values,
-            shaped as `y_true`.
-        rows: Row numbers within the test rows, ``(n,)``.
+        y_pred: Class probabilities or logits ``(n, classes)``, or ``(n,)`` of the second of two classes; or predicted
+            values, shaped as `y_true`.
+        rows: Row numbers within the test rows, or within the development rows, ``(n,)``.
         samples: Row number → its raw input, for some of the most wrong rows; empty unless inputs are small images.
         groups: Number of each row's group; None if rows have no groups, or in studies of hpsearch 0.2.
         time: Place of each row's time step; None if order does not matter, or in studies of hpsearch 0.2.
@@ -72,7 +73,7 @@ class WrongRow:
     """One of the most wrong rows.
 
     Attributes:
-        row: Its number within the test rows.
+        row: Its number within the test rows, or within the development rows.
         truth: The true class's name, or the true value.
         said: The predicted class's name, or the predicted value.
         error: Probability of the predicted class minus that of the true class; or prediction minus truth.
@@ -97,12 +98,16 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class PredictionsInfo:
-    """The champion on the test rows.
+    """The champion on the test rows, or the best trial on its validation rows.
 
     Attributes:
         kind: ``"classes"`` or ``"values"``.
         reason: Why there is nothing to show; empty otherwise. If it is set, everything below is empty.
-        n_rows: Number of test rows.
+        trial: The trial whose predictions these are.
+        rows: ``"held-out row"`` or ``"validation row"``.
+        remark: What the predictions are and how far to trust them, in sentences; empty of held-out rows.
+        n_rows: Number of rows.
+        n_predictions: Number of predictions: more than rows if folds are repeated.
         classes: Names of the classes in `confusion`, in its order: if there are many, those with the most mistakes.
         confusion: Rows are true classes, columns predicted ones, counts.
         class_scores: Of all classes, in order.
@@ -118,7 +123,11 @@ class PredictionsInfo:
 
     kind: str
     reason: str = ""
+    trial: int | None = None
+    rows: str = "held-out row"
+    remark: str = ""
     n_rows: int = 0
+    n_predictions: int = 0
     classes: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     class_scores: tuple[ClassScore, ...] = ()
@@ -131,10 +140,29 @@ class PredictionsInfo:
     residual_mean: float | None = None
     residual_std: float | None = None
 
+    @property
+    def title(self) -> str:
+        """Whose predictions of which rows."""
+        own = "The search's own predictions" if self.rows == "validation row" else "Predictions"
+        return f"{own} of {words.several(self.n_rows, self.rows)}"
+
+    @property
+    def sentence(self) -> str:
+        """What they show."""
+        if self.residual_std is not None:
+            return (
+                f"Prediction minus truth: {words.number(self.residual_mean)} on average, with a standard deviation of "
+                f"{words.number(self.residual_std)}."
+            )
+        if not self.confused:
+            return "Every prediction is right."
+        pairs = [f"{truth} predicted as {said} ({words.whole(count)})" for truth, said, count in self.confused]
+        return f"Most often confused: {', '.join(pairs)}."
+
 
 def predictions_info(record: StudyRecord, predictions: Predictions | None) -> PredictionsInfo:
     """How the champion does on the test rows; only a `reason` if its predictions are missing."""
-    kind = "values" if record.facts.data.task is Task.REGRESSION else "classes"
+    kind = kind_of(record)
     if record.champion is None:
         return PredictionsInfo(
             kind, reason="the winner has not been refitted" if record.best else "no trial is complete"
@@ -142,29 +170,44 @@ def predictions_info(record: StudyRecord, predictions: Predictions | None) -> Pr
     if predictions is None or not len(predictions.y_true):
         missing = "the champion's predictions are missing (deleted?)"
         return PredictionsInfo(kind, reason=missing if record.facts.data.test_rows else "there are no test rows")
-    if kind == "values" and predictions.y_true.size != predictions.y_pred.size:
-        outputs, targets = predictions.y_pred.shape[1:], predictions.y_true.shape[1:]
-        return PredictionsInfo(kind, reason=f"outputs of shape {outputs} are not values for targets of shape {targets}")
-    return _values(predictions) if kind == "values" else _classes(record, predictions)
+    return replace(described(record, predictions), trial=record.champion.trial)
+
+
+def kind_of(record: StudyRecord) -> str:
+    """``"classes"`` or ``"values"``: what the study's models predict."""
+    return "values" if record.facts.data.task is Task.REGRESSION else "classes"
+
+
+def described(record: StudyRecord, predictions: Predictions) -> PredictionsInfo:
+    """What predictions show of whoever made them; only a `reason` if their shape is not known here."""
+    kind, truth, said = kind_of(record), predictions.y_true, predictions.y_pred
+    if kind == "values" and truth.size != said.size:
+        reason = f"outputs of shape {said.shape[1:]} are not values for targets of shape {truth.shape[1:]}"
+        return PredictionsInfo(kind, reason=reason)
+    if kind == "classes" and max(truth.ndim, said.ndim) > 2:
+        reason = f"outputs of shape {said.shape[1:]} are not one class for each row"
+        return PredictionsInfo(kind, reason=reason)
+    found = _values(predictions) if kind == "values" else _classes(record, predictions)
+    return replace(found, n_rows=len(np.unique(predictions.rows)), n_predictions=len(truth))
 
 
 def _classes(record: StudyRecord, predictions: Predictions) -> PredictionsInfo:
-    probabilities = class_probabilities(np.asarray(predictions.y_pred, dtype=float))
-    truth, predicted = class_numbers(predictions.y_true), probabilities.argmax(axis=1)
-    n_classes = max(probabilities.shape[1], int(truth.max()) + 1)
+    output = np.asarray(predictions.y_pred, dtype=float)
+    shares = probabilities(output) if are_logits(output) else class_probabilities(output)
+    truth, predicted = class_numbers(predictions.y_true), shares.argmax(axis=1)
+    n_classes = max(shares.shape[1], int(truth.max()) + 1)
     names = _names(record.facts.data.classes, n_classes)
     matrix = np.zeros((n_classes, n_classes), dtype=int)
     np.add.at(matrix, (truth, predicted), 1)
     shown = _worst_classes(matrix)
-    bins, error = _calibration(probabilities.max(axis=1), predicted == truth)
+    bins, error = _calibration(shares.max(axis=1), predicted == truth)
     return PredictionsInfo(
         "classes",
-        n_rows=len(truth),
         classes=tuple(names[i] for i in shown),
         confusion=tuple(tuple(int(matrix[i, j]) for j in shown) for i in shown),
         class_scores=_class_scores(matrix, names),
         confused=_confused(matrix, names),
-        most_wrong=_most_wrong_classes(probabilities, truth, predicted, predictions.rows, names),
+        most_wrong=_most_wrong_classes(shares, truth, predicted, predictions.rows, names),
         calibration=bins,
         calibration_error=error,
     )
@@ -200,15 +243,15 @@ def _confused(matrix: NDArray[np.int_], names: list[str]) -> tuple[tuple[str, st
 
 
 def _most_wrong_classes(
-    probabilities: Floats,
+    shares: Floats,
     truth: NDArray[np.intp],
     predicted: NDArray[np.intp],
     rows: NDArray[np.intp],
     names: list[str],
 ) -> tuple[WrongRow, ...]:
     every = np.arange(len(truth))
-    known = np.minimum(truth, probabilities.shape[1] - 1)
-    excess = probabilities[every, predicted] - probabilities[every, known]
+    known = np.minimum(truth, shares.shape[1] - 1)
+    excess = shares[every, predicted] - shares[every, known]
     wrong = every[predicted != truth]
     worst = wrong[np.argsort(-excess[wrong], kind="stable")][:MOST_WRONG]
     return tuple(WrongRow(int(rows[i]), names[truth[i]], names[predicted[i]], float(excess[i])) for i in worst)
@@ -237,7 +280,6 @@ def _values(predictions: Predictions) -> PredictionsInfo:
     step = max(1, math.ceil(len(flat_truth) / 2000))
     return PredictionsInfo(
         "values",
-        n_rows=n,
         most_wrong=tuple(
             WrongRow(
                 int(predictions.rows[i]),

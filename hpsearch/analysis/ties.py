@@ -68,8 +68,8 @@ class TiesInfo:
         spread = "The trials vary alike over the folds, so they share one variance."
         if self.shared < 1:
             spread = (
-                f"Some trials vary more over the folds than others, so each variance is {self.shared:.0%} shared and "
-                f"{1 - self.shared:.0%} the trial's own."
+                "Some trials vary more over the folds than others, so each variance is "
+                f"{words.percent(self.shared)} shared and {words.percent(1 - self.shared)} the trial's own."
             )
         scale = " Logarithms are compared, because the spread grows with the loss." if self.logarithmic else ""
         return f"{spread}{scale} These folds show only differences of {words.number(self.visible)} or more."

@@ -54,8 +54,8 @@ class VerdictInfo:
         size_bytes: Size of the saved model; None if there is none.
         model_uri: ``models:/…`` in MLflow's registry; empty until registered.
         model_path: The saved ``.keras`` file; empty until saved.
-        reproduce: Command that runs the study again.
         predict: Command that predicts new rows with the champion; empty without one.
+        reproduce: Command that runs the study again.
     """
 
     study: str
@@ -87,8 +87,8 @@ class VerdictInfo:
     size_bytes: int | None
     model_uri: str
     model_path: str
-    reproduce: str
     predict: str
+    reproduce: str = "hpsearch run STUDY_FILE  # the study file is under Provenance"
 
 
 def verdict_info(
@@ -106,11 +106,9 @@ def verdict_info(
         ties: The ties, if they are already known; computed otherwise.
         optimism: How much picking the winner overstates its score, for a sentence about it.
     """
-    ties = ties or ties_info(record)
-    best, champion = record.best, record.champion
-    metric = test_metric(record)
-    intervals = test_intervals(record, predictions)
-    baseline, null = record.facts.baseline, null_info(record)
+    best, champion, baseline = record.best, record.champion, record.facts.baseline
+    ties, null = ties or ties_info(record), null_info(record)
+    metric, intervals = test_metric(record), test_intervals(record, predictions)
     return VerdictInfo(
         study=record.name,
         state=str(record.state),
@@ -141,7 +139,6 @@ def verdict_info(
         size_bytes=champion.size_bytes if champion else None,
         model_uri=champion.model_uri if champion else "",
         model_path=champion.path if champion else "",
-        reproduce="hpsearch run STUDY_FILE  # the study file is under Provenance",
         predict=record.command("predict", "data.csv") if champion else "",
     )
 
@@ -167,7 +164,7 @@ def _sentences(
     if best is None:
         return [_nothing(record)]
     sentences = [_winner(record, best), *_corrected(record, best, optimism), _tied(record, ties)]
-    if gained := _gained(record, best):
+    if gained := _gained(record, best, ties):
         sentences.append(gained)
     if record.facts.baseline is not None:
         beats = _beats(record, best, record.facts.baseline)
@@ -210,30 +207,41 @@ def _compared(record: StudyRecord, best: Trial, baseline: Baseline, beats: bool 
     )
 
 
-def _gained(record: StudyRecord, best: Trial) -> str:
-    """The winner against trial 0 if that has the model's default config; empty if there is nothing to compare."""
+def _gained(record: StudyRecord, best: Trial, ties: TiesInfo) -> str:
+    """The winner against trial 0 if that has the model's default config; empty if there is nothing to compare.
+
+    The comparison of all trials and a paired test of two of them may differ: which of the two says what is told.
+    """
     first = record.trials[0]
     if not record.facts.default or first.score is None or first.state is not TrialState.COMPLETE:
         return ""
     if first.number == best.number:
-        return "It is the model's default config: searching has found nothing better."
+        return f"Trial {best.number} is the model's default config: searching has found nothing better."
     if len(best.fold_scores) < 2 or len(best.fold_scores) != len(first.fold_scores) or best.score is None:
         return ""
     ratio = record.facts.validation_ratio(record.objective.metric)
     test = corrected_t_test(best.fold_scores, first.fold_scores, ratio=ratio)
-    before = words.number(first.score)
-    if not test.p < ALPHA:
-        # Ties come from one comparison of all trials, so they may say otherwise of trial 0.
-        return (
-            f"A paired test of the two alone cannot tell it from trial 0, the model's default config, which scores "
-            f"{before}."
-        )
+    if ties.reason:
+        return ""
+    default = f"Trial 0, the model's default config, scores {words.number(first.score)}"
     low, high = sorted(abs(one) for one in test.interval())
-    metric = record.objective.metric
+    gain = f"{words.number(low)} to {words.number(high)}"
+    if not test.p < ALPHA:
+        if first.number in ties.tied:
+            return f"{default} and is one of those tied: searching has shown no gain over it."
+        return (
+            f"{default}. The comparison of all trials finds it worse; a paired test of the two alone, which has only "
+            "these two to judge chance by, does not."
+        )
+    if first.number in ties.tied:
+        return (
+            f"{default} and is one of those tied: the luck of the best of {len(record.ranked)} may explain the "
+            f"difference. A paired test of the two alone finds one of {gain} (95 % interval), but does not count that "
+            "luck."
+        )
     return (
-        f"Trial 0, the model's default config, scores {before}: searching has changed {metric} by "
-        f"{words.number(low)} to {words.number(high)} (95 % interval of a paired test of the two alone; a bit too "
-        f"good, as the best of {len(record.ranked)} is picked)."
+        f"{default}: searching has improved {record.objective.metric} by {gain} (95 % interval of a paired test of the "
+        f"two alone; a bit too good, as the best of {len(record.ranked)} is picked)."
     )
 
 
@@ -292,17 +300,17 @@ def tied_words(ties: TiesInfo) -> str:
     """How many trials are tied with the winner, and what that promises, without a full stop."""
     others = len(ties.tied) - 1
     who = words.several(others, "other trial") if others else "No other trial"
-    promise = f"at most {ties.level:.0%} of studies miss the truly best trial"
+    promise = f"at most {words.percent(ties.level)} of studies miss the truly best trial"
     return f"{who} {'are' if others > 1 else 'is'} statistically tied with it ({promise})"
 
 
 def _too_few(record: StudyRecord, ties: TiesInfo) -> list[str]:
-    if not ties.too_few_folds:
+    if not ties.too_few_folds or len(ties.tied) < 2:
         return []
     folds = len(record.ranked[0].fold_scores)
     return [
-        f"{folds} folds are too few to tell: they show only differences of {words.number(ties.visible)} or more, and "
-        f"the median trial is {words.number(ties.median_gap)} behind."
+        f"{folds} folds are too few to tell most trials from it: they show only differences of "
+        f"{words.number(ties.visible)} or more, and the median trial is {words.number(ties.median_gap)} behind."
     ]
 
 
@@ -318,8 +326,7 @@ def _simplest(record: StudyRecord, ties: TiesInfo) -> list[str]:
 
 
 def _tested(record: StudyRecord, champion: Champion, metric: str, interval: Interval | None) -> str:
-    is_best = record.best is not None and champion.trial == record.best.number
-    name = "it" if is_best else f"trial {champion.trial}"
+    name = f"trial {champion.trial}"
     value = champion.test.get(metric)
     if value is None or not math.isfinite(value):
         who = name.capitalize() if champion.models == 1 else "The champion"

@@ -52,6 +52,11 @@ def duration(seconds: float | None) -> str:
     return "–" if seconds is None else words.duration(seconds)
 
 
+def percent(share: float | None) -> str:
+    """A share, such as ``12 %``; ``–`` for None."""
+    return "–" if share is None else words.percent(share)
+
+
 def size(value: int | None) -> str:
     """A file size: ``812 B``, ``1.3 MB``."""
     if value is None:

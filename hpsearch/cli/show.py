@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from rich.console import Console
 from rich.table import Table
@@ -49,32 +49,51 @@ def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
         console.print(Text(f"{hidden} null search{'es' if hidden > 1 else ''}: --json", style="dim"))
 
 
-def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = False) -> None:
-    """Print a study's leaderboard, verdict and importances, and what to do next."""
-    record = study.record
-    artifacts = load_artifacts(record, study.folder)
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What ``show`` prints of a study, under the names that ``--json`` has."""
+
+    verdict: analysis.VerdictInfo
+    leaderboard: analysis.LeaderboardInfo
+    ties: analysis.TiesInfo
+    optimism: analysis.OptimismInfo
+    importance: analysis.ImportanceInfo
+    predictions: analysis.PredictionsInfo
+    out_of_fold: analysis.PredictionsInfo
+
+
+def _shown(study: Study) -> _Shown:
+    record, artifacts = study.record, load_artifacts(study.record, study.folder)
     ties, optimism = analysis.ties_info(record), analysis.optimism_info(record, artifacts.out_of_fold)
-    verdict = analysis.verdict_info(record, predictions=artifacts.predictions, ties=ties, optimism=optimism)
-    leaderboard = analysis.leaderboard_info(record, ties=ties)
-    importance = analysis.importance_info(record)
+    return _Shown(
+        verdict=analysis.verdict_info(record, predictions=artifacts.predictions, ties=ties, optimism=optimism),
+        leaderboard=analysis.leaderboard_info(record, ties=ties),
+        ties=ties,
+        optimism=optimism,
+        importance=analysis.importance_info(record),
+        predictions=analysis.predictions_info(record, artifacts.predictions),
+        out_of_fold=analysis.out_of_fold_info(record, artifacts.out_of_fold),
+    )
+
+
+def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = False) -> None:
+    """Print a study's leaderboard, verdict, importances and mistakes, and what to do next."""
+    record, info = study.record, _shown(study)
     if as_json:
-        info = {
-            "verdict": verdict,
-            "leaderboard": leaderboard,
-            "ties": ties,
-            "optimism": optimism,
-            "importance": importance,
-        }
         facts = {"from": taken_json(record.facts.taken), "stopped": plain(record.facts.stopped)}
-        _print_json({**{name: plain(one) for name, one in info.items()}, **facts, "notes": list(record.notes)})
+        infos = {field.name: plain(getattr(info, field.name)) for field in fields(info)}
+        _print_json({**infos, **facts, "notes": list(record.notes)})
         return
     console = _console()
-    console.print(terminal.leaderboard(leaderboard, top=top))
+    console.print(terminal.leaderboard(info.leaderboard, top=top))
     console.print()
-    console.print(terminal.verdict(verdict))
-    if importance.rows:
+    console.print(terminal.verdict(info.verdict))
+    if info.importance.rows:
         console.print()
-        console.print(terminal.importance(importance))
+        console.print(terminal.importance(info.importance))
+    if (mistakes := terminal.predictions((info.predictions, info.out_of_fold))) is not None:
+        console.print()
+        console.print(mistakes)
     if made := analysis.suggestions(record):
         console.print()
         search = record.spec.search

@@ -25,6 +25,11 @@ def listed(names: Iterable[object], *, most: int | None = None) -> str:
     return ", ".join(texts)
 
 
+def percent(share: float, digits: int | None = None) -> str:
+    """A share as ``12 %``: whole per cent, or so many significant digits."""
+    return f"{100 * share:.0f} %" if digits is None else f"{100 * share:.{digits}g} %"
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text that is not blank, without the colours of terminals."""
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", str(error))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from hpsearch.core.facts import EqualRows
 from hpsearch.core.folds import Fold
+from hpsearch.core.words import percent
 from hpsearch.data.dataset import Array, Features, Part
 
 Numbers = NDArray[np.intp]
@@ -129,7 +130,7 @@ def warnings_of(found: EqualRows, *, rows: int, test_rows: int, time: bool, own_
 
 
 def _counted(count: int, total: int, what: str) -> str:
-    return f"{count:,} of {total:,} {what} rows ({100 * count / total:.3g} %) {'is' if count == 1 else 'are'} equal"
+    return f"{count:,} of {total:,} {what} rows ({percent(count / total, 3)}) {'is' if count == 1 else 'are'} equal"
 
 
 def _differing(count: int, of: int) -> str:

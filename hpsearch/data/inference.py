@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.core.words import percent
 from hpsearch.data.dataset import Array
 from hpsearch.errors import DataError
 from hpsearch.portable.cells import difference, to_numbers
@@ -138,7 +139,7 @@ def _number(filled: "pd.Series[str]") -> Inferred:
     if lost:
         warning = (
             f"column {name!r}: different numbers, such as {_shown(numbers.iloc[0])}, are equal in float32, which keeps "
-            f"7 digits; {lost:.0%} of them even after {offset:.17g} is subtracted. Split the column into parts"
+            f"7 digits; {percent(lost)} of them even after {offset:.17g} is subtracted. Split the column into parts"
         )
         return Inferred(column, (warning,))
     if offset:

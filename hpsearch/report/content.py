@@ -33,6 +33,7 @@ class Content:
     trajectory: analysis.TrajectoryInfo
     model: analysis.ModelInfo
     predictions: analysis.PredictionsInfo
+    out_of_fold: analysis.PredictionsInfo
     provenance: analysis.ProvenanceInfo
     failures: tuple[analysis.FailureRow, ...]
 
@@ -42,7 +43,7 @@ def gather(record: StudyRecord, artifacts: ReportArtifacts | None = None) -> Con
 
     Args:
         record: The study.
-        artifacts: The champion's predictions and layers, if they are known.
+        artifacts: Predictions, and the champion's layers, as far as they are known.
     """
     artifacts = artifacts or ReportArtifacts()
     ties = analysis.ties_info(record)
@@ -66,6 +67,7 @@ def gather(record: StudyRecord, artifacts: ReportArtifacts | None = None) -> Con
         trajectory=analysis.trajectory_info(record),
         model=analysis.model_info(record, artifacts.layers, missing=artifacts.missing),
         predictions=analysis.predictions_info(record, artifacts.predictions),
+        out_of_fold=analysis.out_of_fold_info(record, artifacts.out_of_fold),
         provenance=analysis.provenance_info(record),
         failures=analysis.failures_info(record),
     )

@@ -11,10 +11,17 @@ from hpsearch.analysis import words
 from hpsearch.analysis.curves import Curve
 from hpsearch.analysis.landscape import Axis
 from hpsearch.errors import StudyError
-from hpsearch.report.prediction_figures import calibration, confusion, residuals
+from hpsearch.report.prediction_figures import (
+    against_truth,
+    calibration,
+    confusion,
+    residual_histogram,
+    residuals,
+)
 from hpsearch.report.style import BLUE, GREEN, GREY, LIGHT, ORANGE, RED, SCALE, STATE_COLORS, faint, styled
 
 __all__ = [
+    "against_truth",
     "calibration",
     "confusion",
     "contour",
@@ -23,6 +30,7 @@ __all__ = [
     "fold_scores",
     "importance",
     "parallel",
+    "residual_histogram",
     "residuals",
     "slices",
     "trajectory",
@@ -128,7 +136,7 @@ def importance(info: analysis.ImportanceInfo) -> go.Figure:
     bars = info.bars[::-1]
     figure = go.Figure(
         go.Bar(
-            x=[bar.share for bar in bars],
+            x=[100 * bar.share for bar in bars],
             y=[escape(bar.label) for bar in bars],
             orientation="h",
             marker={"color": [BLUE if bar.told else LIGHT for bar in bars]},
@@ -137,19 +145,19 @@ def importance(info: analysis.ImportanceInfo) -> go.Figure:
             textposition="outside",
             cliponaxis=False,
             showlegend=False,
-            hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+            hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
         )
     )
     floors = [(bar.floor, escape(bar.label)) for bar in bars if bar.floor is not None]
     figure.add_scatter(
-        x=[floor for floor, _ in floors],
+        x=[100 * floor for floor, _ in floors],
         y=[label for _, label in floors],
         mode="markers",
         marker={"symbol": "line-ns", "size": 16, "line": {"color": ORANGE, "width": 2}},
         name="what chance alone reaches",
-        hovertemplate="%{y}: chance reaches %{x:.3f}<extra></extra>",
+        hovertemplate="%{y}: chance reaches %{x:.1f} %<extra></extra>",
     )
-    figure.update_xaxes(tickformat=".0%", title="share of the variance of the scores' ranks", rangemode="tozero")
+    figure.update_xaxes(ticksuffix=" %", title="share of the variance of the scores' ranks", rangemode="tozero")
     styled(figure, height=112 + 30 * len(bars))
     figure.update_yaxes(showgrid=False)  # its lines would strike out the words beside the bars
     return figure

@@ -16,7 +16,7 @@ def render_markdown(content: Content) -> str:
     parts = [f"# {text(verdict.study)}", *[text(sentence) for sentence in verdict.sentences]]
     parts += [f"> {text(note)}" for note in content.provenance.notes]
     parts += [*_winner(content), *_uncertainty(content), *_curves(content), *_space(content), *_cost(content)]
-    parts += [*_model(content), *_failures(content), *_provenance(content)]
+    parts += [*_model(content), *_predictions(content), *_failures(content), *_provenance(content)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -46,7 +46,7 @@ def _with_interval(value: float, interval: Interval | None) -> str:
     if interval is None:
         return words.number(value)
     ends = f"{words.number(interval.low)} to {words.number(interval.high)}"
-    return f"{words.number(value)} ({interval.confidence:.0%} interval {ends}: {interval.method})"
+    return f"{words.number(value)} ({words.percent(interval.confidence)} interval {ends}: {interval.method})"
 
 
 def _winner(content: Content) -> list[str]:
@@ -125,9 +125,7 @@ def _curves(content: Content) -> list[str]:
 def _space(content: Content) -> list[str]:
     parts = ["## Space", "\n".join(f"- {text(edge.advice)}" for edge in content.edges)]
     if content.importance.rows:
-        shares = [
-            (bar.label, bar.text, "–" if bar.floor is None else f"{bar.floor:.0%}") for bar in content.importance.bars
-        ]
+        shares = [(bar.label, bar.text, words.percent(bar.floor)) for bar in content.importance.bars]
         parts += [text(content.importance.sentence), table(("hyperparameter", "importance", "chance reaches"), shares)]
         parts.append(text(content.importance.method))
     else:
@@ -148,7 +146,7 @@ def _cost(content: Content) -> list[str]:
 
 
 def _model(content: Content) -> list[str]:
-    model, found = content.model, content.predictions
+    model = content.model
     if model.trial is None:
         return ["## Model", f"There is no model: {text(model.reason)}."]
     layers = [(one.name, one.type, one.output_shape, words.whole(one.params)) for one in model.layers[:200]]
@@ -159,21 +157,24 @@ def _model(content: Content) -> list[str]:
         parts.append(table(("kind of champion", *(f"test {one}" for one in named)), kinds))
     if model.reason:
         parts.append(f"The layers cannot be listed: {text(model.reason)}.")
-    if found.reason:
-        parts.append(f"There are no predictions to show: {text(found.reason)}.")
-    scores = [
-        (one.name, one.support, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}")
-        for one in found.class_scores
-    ]
-    parts.append(table(("class", "rows", "precision", "recall", "F1"), scores))
-    if found.confused:
-        pairs = [f"{text(true)} predicted as {text(predicted)} ({count})" for true, predicted, count in found.confused]
-        parts.append(f"Most often confused: {', '.join(pairs)}.")
-    if found.residual_std is not None:
-        parts.append(
-            f"Prediction minus truth: {words.number(found.residual_mean)} on average, with a standard deviation of "
-            f"{words.number(found.residual_std)}."
-        )
+    return parts
+
+
+def _predictions(content: Content) -> list[str]:
+    parts = ["## Predictions"]
+    for found, of in (
+        (content.predictions, "of held-out rows"),
+        (content.out_of_fold, "of validation rows by the search"),
+    ):
+        if found.reason:
+            parts.append(f"There are no predictions {of}: {text(found.reason)}.")
+            continue
+        scores = [
+            (one.name, one.support, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}")
+            for one in found.class_scores
+        ]
+        parts += [f"### {text(found.title)}", text(found.remark), text(found.sentence)]
+        parts.append(table(("class", "rows", "precision", "recall", "F1"), scores))
     return parts
 
 

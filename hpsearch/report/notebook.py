@@ -1,7 +1,7 @@
 """``study.figures``: the report's figures, one by one, for a notebook."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hpsearch import analysis
 from hpsearch.errors import StudyError
@@ -11,6 +11,8 @@ from hpsearch.report.artifacts import ReportArtifacts
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+Rows = Literal["test", "validation"]
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,19 @@ class Figures:
         """Training time of each trial."""
         return figures.cost(analysis.cost_info(self.record))
 
-    def confusion(self) -> "Figure":
-        """Confusion matrix of the champion on the test rows."""
-        return figures.confusion(self._predictions())
+    def confusion(self, *, rows: Rows = "test") -> "Figure":
+        """Confusion matrix of the champion on the test rows, or of the best trial on its validation rows."""
+        return figures.confusion(self._predictions(rows))
 
-    def calibration(self) -> "Figure":
+    def calibration(self, *, rows: Rows = "test") -> "Figure":
         """Predicted probability against the share of rows that are right."""
-        return figures.calibration(self._predictions())
+        return figures.calibration(self._predictions(rows))
 
-    def residuals(self) -> "Figure":
-        """Errors of a regression champion on the test rows."""
-        return figures.residuals(self._predictions())
+    def residuals(self, *, rows: Rows = "test") -> "Figure":
+        """Errors of a regression champion on the test rows, or of the best trial on its validation rows."""
+        return figures.residuals(self._predictions(rows))
 
-    def _predictions(self) -> analysis.PredictionsInfo:
+    def _predictions(self, rows: Rows) -> analysis.PredictionsInfo:
+        if rows == "validation":
+            return analysis.out_of_fold_info(self.record, self.artifacts.out_of_fold)
         return analysis.predictions_info(self.record, self.artifacts.predictions)

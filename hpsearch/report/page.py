@@ -87,13 +87,14 @@ def _figures(content: Content) -> dict[str, go.Figure]:
         drawn["trajectory"] = figures.trajectory(content.trajectory)
     if content.cost.epochs:
         drawn["cost"] = figures.cost(content.cost)
-    predictions = content.predictions
-    if predictions.confusion:
-        drawn["confusion"] = figures.confusion(predictions)
-    if predictions.calibration:
-        drawn["calibration"] = figures.calibration(predictions)
-    if predictions.truth:
-        drawn["residuals"] = figures.residuals(predictions)
+    for part, found in (("test", content.predictions), ("search", content.out_of_fold)):
+        if found.confusion:
+            drawn[f"{part}_confusion"] = figures.confusion(found)
+        if found.calibration:
+            drawn[f"{part}_calibration"] = figures.calibration(found)
+        if found.truth:
+            drawn[f"{part}_values"] = figures.against_truth(found)
+            drawn[f"{part}_residuals"] = figures.residual_histogram(found)
     return drawn
 
 

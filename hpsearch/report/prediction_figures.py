@@ -1,4 +1,4 @@
-"""Figures of the champion's predictions. Like :mod:`hpsearch.report.figures`, they only draw."""
+"""Figures of predictions. Like :mod:`hpsearch.report.figures`, they only draw."""
 
 from collections.abc import Sized
 from html import escape
@@ -68,6 +68,7 @@ def calibration(info: analysis.PredictionsInfo) -> go.Figure:
             "sizemin": 4,
         },
         line={"color": BLUE, "width": 1.5},
+        cliponaxis=False,
         name="model",
         hovertemplate="probability %{x:.2f}, right %{y:.2f} (%{text})<extra></extra>",
     )
@@ -84,20 +85,52 @@ def residuals(info: analysis.PredictionsInfo) -> go.Figure:
     """
     _need(info.truth, info)
     figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.1)
+    _add_values(figure, info)
+    _add_differences(figure, info, column=2)
+    return styled(figure, height=360, legend=False)
+
+
+def against_truth(info: analysis.PredictionsInfo) -> go.Figure:
+    """The left half of :func:`residuals`, for narrow pages.
+
+    Raises:
+        StudyError: There are no predicted values; the message says why.
+    """
+    _need(info.truth, info)
+    figure = make_subplots(rows=1, cols=1)
+    _add_values(figure, info)
+    return styled(figure, height=360, legend=False)
+
+
+def residual_histogram(info: analysis.PredictionsInfo) -> go.Figure:
+    """The right half of :func:`residuals`, for narrow pages.
+
+    Raises:
+        StudyError: There are no predicted values; the message says why.
+    """
+    _need(info.truth, info)
+    figure = make_subplots(rows=1, cols=1)
+    _add_differences(figure, info, column=1)
+    return styled(figure, height=360, legend=False)
+
+
+def _add_values(figure: go.Figure, info: analysis.PredictionsInfo) -> None:
     marker = {"color": BLUE, "size": 5, "opacity": 0.5}
     ends = [min(info.truth), max(info.truth)]
     figure.add_scatter(x=info.truth, y=info.predicted, mode="markers", marker=marker, showlegend=False, row=1, col=1)
     figure.add_scatter(
         x=ends, y=ends, mode="lines", line={"color": GREY, "dash": "dash", "width": 1}, showlegend=False, row=1, col=1
     )
-    off = [predicted - true for predicted, true in zip(info.predicted, info.truth, strict=True)]
-    figure.add_histogram(x=off, marker={"color": BLUE}, nbinsx=40, showlegend=False, row=1, col=2)
-    figure.add_vline(x=0, line={"color": GREY, "dash": "dash", "width": 1}, row=1, col=2)
     figure.update_xaxes(title="true value", row=1, col=1)
     figure.update_yaxes(title="predicted value", row=1, col=1)
-    figure.update_xaxes(title="prediction − truth", row=1, col=2)
-    figure.update_yaxes(title="rows", row=1, col=2)
-    return styled(figure, height=360, legend=False)
+
+
+def _add_differences(figure: go.Figure, info: analysis.PredictionsInfo, *, column: int) -> None:
+    off = [predicted - true for predicted, true in zip(info.predicted, info.truth, strict=True)]
+    figure.add_histogram(x=off, marker={"color": BLUE}, nbinsx=40, showlegend=False, row=1, col=column)
+    figure.add_vline(x=0, line={"color": GREY, "dash": "dash", "width": 1}, row=1, col=column)
+    figure.update_xaxes(title="prediction − truth", row=1, col=column)
+    figure.update_yaxes(title="rows", row=1, col=column)
 
 
 def _need(what: Sized, info: analysis.PredictionsInfo) -> None:

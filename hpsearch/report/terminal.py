@@ -77,6 +77,13 @@ def bar(share: float, width: int) -> str:
     return "█" * (eighths // 8) + LEFT_BLOCKS[eighths % 8].strip()
 
 
+def predictions(infos: Sequence[analysis.PredictionsInfo]) -> RenderableType | None:
+    """What predictions show, one line for each of those that are there; None without any."""
+    lines = [Text(f"{info.title}: {info.sentence}") for info in infos if not info.reason]
+    lines += [Text(info.remark, style="dim") for info in infos if info.remark]
+    return Group(*lines) if lines else None
+
+
 def curves(info: analysis.CurvesInfo, *, width: int = 60, height: int = 10) -> RenderableType:
     """Each trial's curves as small text plots, with what they show."""
     if info.reason:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
 from hpsearch.core.foreign import errors_as, said
-from hpsearch.core.row_values import class_numbers
+from hpsearch.core.row_values import class_numbers, probabilities
 from hpsearch.core.user_code import load_object
 from hpsearch.core.words import did_you_mean, listed
 from hpsearch.data.dataset import Array, Dataset
@@ -157,23 +157,6 @@ def _regressor(values: Array) -> object:
             return flat[rows]
 
     return Known()
-
-
-def probabilities(output: Array) -> Floats:
-    """A classifier's output as probabilities of shape ``(n, classes)`` that sum to 1.
-
-    Args:
-        output: Of shape ``(n, classes)``, ``(n, 1)`` or ``(n,)``: probabilities, or logits if any is below 0 or above
-            1. A single column is of the second of two classes.
-    """
-    values = np.asarray(output, dtype=np.float64)
-    values = values[:, None] if values.ndim == 1 else values
-    if ((values < 0) | (values > 1)).any():
-        logits = np.concatenate([np.zeros_like(values), values], axis=1) if values.shape[1] == 1 else values
-        values = np.exp(logits - logits.max(axis=1, keepdims=True))
-    elif values.shape[1] == 1:
-        values = np.concatenate([1 - values, values], axis=1)
-    return np.asarray(values / values.sum(axis=1, keepdims=True))
 
 
 def _hint(address: str, error: Exception) -> str:

@@ -132,6 +132,53 @@ def test_without_all_predictions_the_folds_decide():
     assert analysis.optimism_info(many, best).low is not None
 
 
+def test_the_best_trials_own_predictions_are_those_of_its_score():
+    """The confusion matrix over all rows, and the accuracy that it gives, at the epoch that was read."""
+    record, kept = searched(4, share=0.7)
+    info = analysis.out_of_fold_info(record, kept)
+    best = record.best
+    assert (info.trial, info.n_rows, info.n_predictions) == (best.number, FOLDS * ROWS, FOLDS * ROWS)
+    right = info.confusion[0][0] + info.confusion[1][1]
+    assert right / info.n_rows == pytest.approx(best.score)
+    assert info.title == "The search's own predictions of 200 validation rows"
+    assert f"trial {best.number}'s 5 folds, after epoch {best.epoch + 1}." in info.remark
+    assert info.remark.endswith(
+        "The trial and the epoch were picked for their score on these rows, so this is a little too good."
+    )
+
+
+def test_what_was_picked_is_what_flatters():
+    record, kept = searched(3, share=0.7)
+    objective = record.spec.objective.model_copy(update={"epoch": "last"})
+    last = replace(record, spec=record.spec.model_copy(update={"objective": objective}))
+    assert "The trial was picked for its score on these rows" in analysis.out_of_fold_info(last, kept).remark
+    lone = replace(last, trials=last.trials[:1])
+    assert "too good" not in analysis.out_of_fold_info(lone, kept).remark
+    one = replace(lone, trials=(replace(lone.trials[0], folds=lone.trials[0].folds[:1]),))
+    remark = analysis.out_of_fold_info(one, {0: kept[0][:1]}).remark
+    assert "the model of trial 0, after epoch" in remark
+
+
+def test_repeated_folds_predict_a_row_more_than_once():
+    record, kept = searched(2, share=0.7)
+    again = {number: [*folds, *folds] for number, folds in kept.items()}
+    twice = [replace(trial, folds=trial.folds * 2, fold_scores=trial.fold_scores * 2) for trial in record.trials]
+    info = analysis.out_of_fold_info(replace(record, trials=tuple(twice)), again)
+    assert (info.n_rows, info.n_predictions) == (200, 400)
+    assert np.sum(info.confusion) == 400
+    assert "the 200 rows have 400 predictions" in info.remark
+
+
+def test_predictions_that_miss_the_epoch_are_not_shown():
+    record, kept = searched(2, share=0.7)
+    short = {
+        number: [replace(fold, predicted=fold.predicted[: record.best.epoch]) for fold in folds]
+        for number, folds in kept.items()
+    }
+    assert "has none of trial" in analysis.out_of_fold_info(record, short).reason
+    assert analysis.out_of_fold_info(make_record(), kept).reason == "no trial is complete"
+
+
 def test_rows_scores_are_those_of_the_curves():
     record, kept = searched(3, share=0.7)
     found = row_scores(record.trials, kept, "val_accuracy", last_epoch=False)

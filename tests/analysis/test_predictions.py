@@ -154,6 +154,25 @@ def test_regression():
     assert set(intervals_of(record, given)) == {"rmse", "mae"}
 
 
+def test_logits_say_what_their_probabilities_say():
+    """The sign decides for two classes, not whether a logit is over one half."""
+    truth, shares = np.array([0, 1, 1, 0, 1]), np.array([0.2, 0.9, 0.55, 0.45, 0.99])
+    record = champion_with(accuracy=0.5)
+    info = analysis.predictions_info(record, analysis.Predictions(truth, shares, np.arange(5)))
+    logits = analysis.Predictions(truth, np.log(shares / (1 - shares)), np.arange(5))
+    found = analysis.predictions_info(record, logits)
+    assert found.confusion == info.confusion == ((2, 0), (0, 3))
+    assert found.calibration_error == pytest.approx(info.calibration_error)
+    many = analysis.predictions_info(record, analysis.Predictions(Y, np.log(P) + 3, np.arange(359) + 1000))
+    assert many.confusion == analysis.predictions_info(record, GIVEN).confusion
+
+
+def test_classes_of_pixels_have_a_reason():
+    shares = np.full((4, 5, 5, 3), 1 / 3)
+    given = analysis.Predictions(np.zeros((4, 5, 5), dtype=int), shares, np.arange(4))
+    assert "not one class for each row" in analysis.predictions_info(champion_with(accuracy=0.5), given).reason
+
+
 def test_missing_predictions_have_a_reason():
     assert analysis.predictions_info(make_record(), None).reason == "no trial is complete"
     assert "deleted?" in analysis.predictions_info(make_searched(12), None).reason

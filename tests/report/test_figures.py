@@ -28,12 +28,12 @@ def shown(renderable, width=140):
 def test_importance_bars_have_the_shares():
     info = analysis.importance_info(RECORD)
     bar, floor = figures.importance(info).data
-    assert list(bar.x)[::-1] == [one.share for one in info.bars]
+    assert list(bar.x)[::-1] == [100 * one.share for one in info.bars]
     assert list(bar.y)[::-1] == [one.label for one in info.bars]
     colors = {one.label: color for one, color in zip(info.bars[::-1], bar.marker.color, strict=True)}
     assert {colors[row.name] for row in info.rows if row.told} == {BLUE}
     assert {colors[row.name] for row in info.rows if not row.told} == {LIGHT}
-    floors = {one.label: one.floor for one in info.bars if one.floor is not None}
+    floors = {one.label: 100 * one.floor for one in info.bars if one.floor is not None}
     assert dict(zip(floor.y, floor.x, strict=True)) == floors
 
 

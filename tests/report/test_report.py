@@ -167,8 +167,67 @@ def test_regression_report_shows_residuals():
     truth = np.linspace(0, 100, 50)
     given = report.ReportArtifacts(analysis.Predictions(truth, truth + 2, np.arange(50)))
     page = render_page(gather(record, given))
-    assert 'id="figure-residuals"' in page
+    assert 'id="figure-test_values"' in page
+    assert 'id="figure-test_residuals"' in page
     assert "Prediction minus truth: 2.000 on average" in page
+
+
+def kept_of(record, *, repeats=1):
+    """Predictions of the best trial's folds, of ten classes, whose every tenth row is wrong; sure after each epoch."""
+    best, rng, folds = record.best, np.random.default_rng(1), []
+    for place, fold in enumerate(best.folds):
+        rows = np.arange(30) + 30 * (place % (len(best.folds) // repeats))
+        y = rng.integers(0, 10, 30)
+        right = np.eye(10, dtype=np.float32)[np.where(rows % 10, y, (y + 1) % 10)]
+        predicted = np.zeros((fold.epochs, 30, 10), dtype=np.float32)
+        predicted[:, :, 0] = 1  # any other epoch would say 0 for all rows
+        predicted[best.epoch] = right
+        folds.append(analysis.FoldPredictions(rows, y, predicted))
+    return {best.number: folds}
+
+
+def test_the_searchs_own_predictions_are_shown_with_and_without_a_test_part():
+    record = make_searched(12)
+    given = replace(artifacts(record), out_of_fold=kept_of(record))
+    both = gather(record, given)
+    without = replace(record, facts=replace(record.facts, data=replace(record.facts.data, test_rows=0)))
+    alone = gather(without, report.ReportArtifacts(out_of_fold=given.out_of_fold))
+    for content in (both, alone):
+        page, markdown = render_page(content), render_markdown(content)
+        for rendered in (page, markdown):
+            assert "The search's own predictions of 150 validation rows" in rendered.replace("&#39;", "'")
+            assert "after epoch" in rendered
+            assert "so this is a little too good" in rendered
+        assert 'id="figure-search_confusion"' in page
+        assert 'id="figure-search_calibration"' in page
+        assert plain(content)["out_of_fold"]["trial"] == record.best.number
+    assert 'id="figure-test_confusion"' in render_page(both)
+    assert 'id="figure-test_confusion"' not in render_page(alone)
+    assert "There are no predictions of held-out rows: there are no test rows." in render_page(alone)
+
+
+def test_predictions_that_are_not_kept_are_said_to_be_missing_where_they_would_be():
+    record = make_searched(12)
+    for rendered in (render_page(gather(record)), render_markdown(gather(record))):
+        assert f"the study's folder has none of trial {record.best.number}" in rendered.replace("&#39;", "'")
+    tracking = record.spec.tracking.model_copy(update={"predictions": "none"})
+    page = render_page(gather(replace(record, spec=record.spec.model_copy(update={"tracking": tracking}))))
+    section = page[page.index('<section id="predictions">') :]
+    assert "predictions = &#34;none&#34;; with &#34;top&#34;, the default, a study keeps" in section
+    assert "figure-search" not in page
+
+
+def test_the_expected_score_on_new_rows_has_a_tile():
+    content = gather(make_searched(20))
+    tiles = re.findall(r'<div class="card">.*?</div></div>', render_page(content))
+    [tile] = [one for one in tiles if "expected on new rows" in one]
+    assert words.number(content.optimism.corrected) in tile
+    assert "less the luck of being the best of" in tile
+    assert "range" not in tile, "the folds alone give no range"
+    ranged = replace(content, optimism=replace(content.optimism, low=0.9, high=0.96))
+    assert "95 % range 0.9000 to 0.9600. The validation score, less the luck" in render_page(ranged)
+    lone = gather(make_record((make_trial(0),)))
+    assert "expected on new rows" not in render_page(lone), "nothing was picked"
 
 
 def test_report_of_5000_trials_stays_below_8_mb_and_says_what_it_leaves_out(tmp_path):

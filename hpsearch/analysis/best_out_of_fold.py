@@ -1,0 +1,71 @@
+"""The best trial on its validation rows: what a study shows of its winner without a test part."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from hpsearch.analysis import words
+from hpsearch.analysis.out_of_fold import FoldPredictions, OutOfFold
+from hpsearch.analysis.predictions import Predictions, PredictionsInfo, described, kind_of
+from hpsearch.core.trial import Trial
+from hpsearch.ledger.record import StudyRecord
+
+
+def out_of_fold_info(record: StudyRecord, kept: OutOfFold) -> PredictionsInfo:
+    """The best trial's predictions of all validation rows at its scoring epoch; only a `reason` if they are not kept.
+
+    Args:
+        record: The study.
+        kept: Predictions of its trials.
+    """
+    kind, best = kind_of(record), record.best
+    if best is None or best.epoch is None:
+        return PredictionsInfo(kind, reason="no trial is complete")
+    folds = kept.get(best.number, ())
+    if not folds or any(len(fold.predicted) <= best.epoch for fold in folds):
+        return PredictionsInfo(kind, reason=_why_not_kept(record, best))
+    found = described(record, _joined(folds, best.epoch))
+    if found.reason:
+        return found
+    return replace(found, trial=best.number, rows="validation row", remark=_remark(record, best, found))
+
+
+def _joined(folds: Sequence[FoldPredictions], epoch: int) -> Predictions:
+    return Predictions(
+        np.concatenate([fold.y for fold in folds]),
+        np.concatenate([fold.predicted[epoch] for fold in folds]).astype(np.float64),
+        np.concatenate([fold.rows for fold in folds]),
+    )
+
+
+def _why_not_kept(record: StudyRecord, best: Trial) -> str:
+    if record.spec.tracking.predictions == "none":
+        return (
+            'the study file says [tracking] predictions = "none"; with "top", the default, a study keeps those of its '
+            "best trials"
+        )
+    return (
+        f"the study's folder has none of trial {best.number}. They were deleted, they were too large to keep, the "
+        "model's output is not a single array, or the trial ran before they were kept. A study keeps them unless "
+        'it says [tracking] predictions = "none"'
+    )
+
+
+def _remark(record: StudyRecord, best: Trial, found: PredictionsInfo) -> str:
+    n_folds, epoch = len(best.folds), 0 if best.epoch is None else best.epoch
+    who = f"the models of trial {best.number}'s {n_folds} folds" if n_folds > 1 else f"the model of trial {best.number}"
+    said = [
+        f"Each row is predicted by a model that did not train on it: {who}, after epoch {epoch + 1}. "
+        "This needs no test part."
+    ]
+    if found.n_predictions > found.n_rows:
+        counts = words.whole(found.n_rows), words.whole(found.n_predictions)
+        said.append(f"Folds are repeated, so the {counts[0]} rows have {counts[1]} predictions.")
+    picked = ["the trial"] if len(record.ranked) > 1 else []
+    if record.objective.epoch == "best" and min(fold.epochs for fold in best.folds) > 1:
+        picked.append("the epoch")
+    if picked:
+        was = "was picked for its score" if len(picked) == 1 else "were picked for their score"
+        said.append(f"{words.joined(picked).capitalize()} {was} on these rows, so this is a little too good.")
+    return " ".join(said)

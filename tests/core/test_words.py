@@ -1,0 +1,33 @@
+"""Phrases of messages: one spelling for all of them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import hpsearch
+from hpsearch.analysis import words as shown
+from hpsearch.core import words
+
+SOURCES = sorted(path for path in Path(hpsearch.__file__).parent.rglob("*") if path.suffix in (".py", ".html"))
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "text"),
+    [(0.05, None, "5 %"), (1, None, "100 %"), (0, None, "0 %"), (0.0001234, 3, "0.0123 %"), (0.1239, 3, "12.4 %")],
+)
+def test_percent(share: float, digits: int | None, text: str) -> None:
+    assert words.percent(share, digits) == text
+    assert shown.percent(None) == "–"
+
+
+def test_no_text_writes_percent_in_another_way() -> None:
+    """``5%``, or a share formatted with ``:.0%``."""
+    assert len(SOURCES) > 200
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in SOURCES
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"\d%(?![\w({])|:\.?\d*%[}\"]|tickformat=\"\.?\d*%\"|\bpercent\s+(of|range|interval)\b", line)
+    ]
+    assert found == []

@@ -351,7 +351,9 @@ def _with_mlflow_model(record: StudyRecord, ledger: str) -> Champion:
 
 
 def delete(name: str, *, ledger: str = DEFAULT_LEDGER) -> Path:
-    """Remove a study and its null searches from the ledger, and their folders. What MLflow has of it stays there.
+    """Remove a study from the ledger with the studies that are parts of it, and their folders.
+
+    What MLflow has of them stays there.
 
     Returns:
         The folder that was removed.
@@ -363,10 +365,21 @@ def delete(name: str, *, ledger: str = DEFAULT_LEDGER) -> Path:
     names = store.names()
     if name not in names:
         raise unknown_study(name, names, ledger)
-    own = re.compile(rf"{re.escape(name)}\.null\d+")
-    for one in [*filter(own.fullmatch, names), name]:
+    for one in [*parts_of(name, ledger=ledger), name]:
         _delete(store, one)
     return workspace.study_folder(ledger, name)
+
+
+def parts_of(name: str, *, ledger: str = DEFAULT_LEDGER) -> Sequence[str]:
+    """The studies that belong to another one: its outer folds and its null searches."""
+    store = Ledger(ledger)
+    like = re.compile(rf"{re.escape(name)}\.(null|outer)\d+")
+    found = []
+    for one in filter(like.fullmatch, store.names()):
+        validation = store.load(one).spec.validation
+        if validation.null is not None or validation.outer is not None:  # else the user has named a study like one
+            found.append(one)
+    return found
 
 
 def _delete(store: Ledger, name: str) -> None:

@@ -84,7 +84,7 @@ def test_the_keys_of_the_json_stay(tmp_path: Path, capsys) -> None:
     facts = make_record().facts
     assert list(printed) == [
         *("study", "space", "space_size", "grid_size", "gaps", "data", "baseline"),
-        *("undefined", "plan", "backend", "device", "versions", "from"),
+        *("undefined", "plan", "backend", "device", "versions", "from", "warnings"),
     ]
     assert printed["data"] == {
         "source": facts.data.source,

@@ -369,8 +369,14 @@ def test_nested_validation_measures_what_the_search_promises(tmp_path: Path) -> 
     assert any("without each of 2 outer folds" in sentence for sentence in verdict["sentences"])
     studies = json.loads(ok("list", "--json", folder=tmp_path))
     assert [row["study"] for row in studies] == ["nested", "nested.outer0", "nested.outer1"]
+    shown = json.loads(ok("show", "nested", "--json", folder=tmp_path))
+    assert shown["out_of_fold"]["trial"] == shown["verdict"]["winner"]
+    assert shown["out_of_fold"]["n_rows"] > shown["predictions"]["n_rows"] > 0
     assert {row["state"] for row in studies} == {"finished"}
     assert "outer folds" in (tmp_path / "mlruns" / "studies" / "nested" / "report.md").read_text()
+    assert "The search's own predictions of" in ok("show", "nested", folder=tmp_path)
+    ok("delete", "nested", "--yes", folder=tmp_path)
+    assert json.loads(ok("list", "--json", folder=tmp_path)) == []
 
 
 def test_init_check_and_schema_fit_together(tmp_path: Path) -> None:
@@ -379,6 +385,11 @@ def test_init_check_and_schema_fit_together(tmp_path: Path) -> None:
     assert effective["data"]["task"] == "regression"
     assert effective["study"]["objective"] == {"metric": "val_mae", "direction": "minimize", "epoch": "best"}
     assert effective["space_size"] is None
+    assert effective["warnings"] == []
+    text = (tmp_path / "mine.toml").read_text()
+    (tmp_path / "wrong.toml").write_text(text.replace('"minimize"', '"maximize"'))
+    found = json.loads(ok("check", "wrong.toml", "--json", folder=tmp_path))["warnings"]
+    assert any('usually has direction = "minimize"' in one for one in found)
     assert "size of the space" in ok("check", "mine.toml", folder=tmp_path)
     assert json.loads(ok("schema", folder=tmp_path))["title"] == "hpsearch study file"
 

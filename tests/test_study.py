@@ -19,7 +19,7 @@ from hpsearch.ledger.record import StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search import starting
 from hpsearch.search.observer import Observer
-from hpsearch.spec import ModelSection, load_spec
+from hpsearch.spec import ModelSection, OuterSection, load_spec
 from hpsearch.testing.synthetic import STUDY, SyntheticExecutor, make_record
 from hpsearch.training.protocol import WorkerProtocol
 
@@ -201,11 +201,34 @@ def test_a_deleted_study_is_gone_and_its_name_is_free_for_another(begun: Ledger,
     assert begun.load("synthetic").trials == ()
 
 
+def test_outer_folds_and_null_searches_are_deleted_with_their_study_and_namesakes_are_not(begun: Ledger) -> None:
+    record = begun.load("synthetic")
+    outer = record.spec.validation.model_copy(update={"outer": OuterSection(folds=2, index=1)})
+    parts = {
+        "synthetic.outer1": outer,
+        "synthetic.null0": record.spec.validation.model_copy(update={"null": 0}),
+        "synthetic.outer7": record.spec.validation,  # a study that a user has called so
+        "other.outer1": outer,
+    }
+    for name, validation in parts.items():
+        spec = record.spec.model_copy(update={"name": name, "validation": validation})
+        begun.create(replace(record, name=name, spec=spec))
+    folder = workspace.study_folder(begun.uri, "synthetic.outer1")
+    folder.mkdir(parents=True)
+    with pytest.raises(SpecError) as caught:
+        app(["delete", "synthetic", "--ledger", begun.uri], standalone_mode=False)
+    assert sorted(caught.value.values["parts"]) == ["synthetic.null0", "synthetic.outer1"]
+    assert "and with it synthetic." in caught.value.what
+    app(["delete", "synthetic", "--yes", "--ledger", begun.uri], standalone_mode=False)
+    assert sorted(begun.names()) == ["other.outer1", "synthetic.outer7"]
+    assert not folder.exists()
+
+
 def test_without_yes_nothing_is_deleted(begun: Ledger) -> None:
     with pytest.raises(SpecError) as caught:
         app(["delete", "synthetic", "--ledger", begun.uri], standalone_mode=False)
     assert caught.value.code == "study-file.not-confirmed"
-    assert caught.value.values == {"study": "synthetic", "n_trials": 3, "folder": "studies/synthetic"}
+    assert caught.value.values == {"study": "synthetic", "n_trials": 3, "folder": "studies/synthetic", "parts": ()}
     assert "hpsearch delete synthetic --yes" in caught.value.hint
     assert len(begun.load("synthetic").trials) == 3
     app(["delete", "synthetic", "--yes", "--ledger", begun.uri], standalone_mode=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hpsearch.analysis import words
 from hpsearch.analysis.edges import EdgeRow, describe, edges_info
-from hpsearch.analysis.toml import toml_document, toml_parameter
+from hpsearch.analysis.toml import toml_document, toml_parameter, toml_value
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter
 from hpsearch.core.trial import Trial
 from hpsearch.errors import StudyError
@@ -87,7 +87,10 @@ def next_study_file(record: StudyRecord) -> str:
     lines = {name: (toml_parameter(row.parameter), row.why) for name, row in rows.items()}
     for name, value in raw.get("space", {}).items():
         lines.setdefault(name, (toml_parameter(value), ""))
-    head = [f"Continues from the study {record.name!r}. Its best trial was number {record.best.number}."]
+    head = [
+        f"Suggested by the results of the study {record.name!r}. Its best trial was number {record.best.number}.",
+        f"[search] from = {toml_value(record.name)} would also train its best configs first and learn from its trials.",
+    ]
     return toml_document(_in_order(changed), head=head, special={"space": lines})
 
 

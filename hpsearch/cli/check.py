@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
 
@@ -20,13 +21,22 @@ from hpsearch.data.dataset import Dataset
 from hpsearch.spec import StudySpec
 
 
-def render(spec: StudySpec, space: Space, facts: StudyFacts, *, as_json: bool, discovered: bool = False) -> None:
-    """Print the effective values, the data, the space and its size."""
+def render(
+    spec: StudySpec,
+    space: Space,
+    facts: StudyFacts,
+    *,
+    as_json: bool,
+    discovered: bool = False,
+    warnings: Sequence[str] = (),
+) -> None:
+    """Print the effective values, the data, the space and its size; as JSON, what looks like a mistake too."""
     table = _read_table(spec, facts.data)
     # A family's model fills empty cells itself.
     gaps = table.gaps() if table is not None and spec.model.build is not None else {}
     if as_json:
-        print(json.dumps(_effective(spec, space, facts, gaps), indent=2, ensure_ascii=False))
+        found = {**_effective(spec, space, facts, gaps), "warnings": [*warnings]}
+        print(json.dumps(found, indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False)
     console.print(_overview(spec, facts))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpsearch.core.addresses import DEFAULT_LEDGER
+from hpsearch.core.words import listed
 from hpsearch.errors import HpsearchError, LedgerError, SpecError
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def init(
     data: Annotated[str, typer.Option(help="Data source; see `hpsearch data`.")] = "sklearn:digits",
     family: Annotated[str, typer.Option(help="Model family; see `hpsearch models`.")] = "mlp",
     from_study: Annotated[
-        str | None, typer.Option("--from", help="Suggest a study that continues from this one.", metavar="STUDY")
+        str | None,
+        typer.Option("--from", help="Write the study file that the results of this study suggest.", metavar="STUDY"),
     ] = None,
     ledger: LedgerOption = DEFAULT_LEDGER,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
@@ -86,14 +88,14 @@ def init(
 def check(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a study file, its data and its model. Shows the effective values and the size of the space."""
     from hpsearch.cli.check import render
-    from hpsearch.spec import doubts, load_spec
+    from hpsearch.spec import load_spec
     from hpsearch.study import prepare
 
     spec, _ = load_spec(file)
     prepared = prepare(spec)
-    render(spec, prepared.space, prepared.facts, as_json=as_json, discovered=prepared.discovered)
-    doubtful = doubts(spec, prepared.space)
-    for warning in (*spec.make_objective().warnings(), *prepared.facts.data.warnings, *prepared.doubts, *doubtful):
+    space, facts, warned = prepared.space, prepared.facts, prepared.warnings
+    render(spec, space, facts, as_json=as_json, discovered=prepared.discovered, warnings=warned)
+    for warning in warned:
         print(f"note: {warning}", file=sys.stderr)
 
 
@@ -287,20 +289,23 @@ def delete(
     ] = False,
     ledger: LedgerOption = DEFAULT_LEDGER,
 ) -> None:
-    """Delete a study with its trials, champion and report. MLflow keeps its own copy."""
+    """Delete a study with its trials, champion, report, outer folds and null searches. MLflow keeps its own copy."""
     from hpsearch import study
     from hpsearch.ledger import workspace
     from hpsearch.ledger.store import Ledger
 
     if not yes:
         record, folder = workspace.read(Ledger(ledger), name), workspace.study_folder(ledger, name)
+        parts = study.parts_of(name, ledger=ledger)
+        others = f"; and with it {listed(parts, most=10)}" if parts else ""
         raise SpecError(
-            f"this would permanently delete study {name!r} with {len(record.trials)} trials, and {folder}",
+            f"this would permanently delete study {name!r} with {len(record.trials)} trials, and {folder}{others}",
             code="not-confirmed",
             hint=f"`{record.command('delete', '--yes')}` deletes them",
             study=name,
             n_trials=len(record.trials),
             folder=str(folder),
+            parts=tuple(parts),
         )
     folder = study.delete(name, ledger=ledger)
     print(f"deleted study {name!r} and {folder}; MLflow keeps its own copy, which `hpsearch ui` shows")

@@ -9,8 +9,16 @@ from typing import Literal
 
 from hpsearch.core.trial import Curves, FoldResult, Trial, TrialState
 
-_GROWS = re.compile(r"(^|_)(acc|accuracy|auc|precision|recall|f1|f1_score|r2|r2_score|iou)($|_)")
-_SHRINKS = re.compile(r"(^|_)(loss|error|mse|mae|rmse|mape|msle|crossentropy|divergence)($|_)")
+_GROWS = re.compile(
+    r"^(neg|d2)_|(^|_)(acc|accuracy|auc|precision|recall|f1|fbeta|r2|iou|io_u|sensitivity|specificity|dice|jaccard"
+    r"|corrcoef|correlation|mcc|kappa|variance|similarity|positive_likelihood|mutual_info|rand|homogeneity|completeness"
+    r"|v_measure|fowlkes)($|_)"
+)
+_SHRINKS = re.compile(
+    r"(^|_)(loss|error|mse|mae|rmse|mape|msle|crossentropy|divergence|deviance|brier|hinge|poisson|logcosh|log_cosh"
+    r"|negative_likelihood)($|_)"
+)
+"""Names of Keras' metrics and of scikit-learn's scorers, which have ``neg_`` where they negate an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +49,7 @@ class Objective:
                 f"overfit; val_{self.metric} is measured on the validation rows"
             )
         name = self.metric.removeprefix("val_")
-        grows = _GROWS.search(name) or name.startswith("neg_")
-        usual = "maximize" if grows else "minimize" if _SHRINKS.search(name) else self.direction
+        usual = "maximize" if _GROWS.search(name) else "minimize" if _SHRINKS.search(name) else self.direction
         if usual != self.direction:
             found.append(
                 f'objective: a metric named {self.metric} usually has direction = "{usual}"; with '

@@ -177,8 +177,7 @@ def _is_frame(value: object) -> "TypeGuard[pd.DataFrame]":
 
 def _pandas(source: str, what: str, frame: object) -> "pd.DataFrame":
     """A table of another library, such as a Polars DataFrame, as pandas has it."""
-    convert = getattr(frame, "to_pandas", None)
-    if convert is None:
+    if not isinstance(frame, _Foreign):
         if not hasattr(frame, "iloc"):
             raise DataError(
                 f"{source}: {what} is of type {type(frame).__name__}, which holds no rows yet or cannot be converted",
@@ -200,16 +199,16 @@ def _pandas(source: str, what: str, frame: object) -> "pd.DataFrame":
         )
 
     with errors_as(explain):
-        converted: pd.DataFrame = convert()
+        converted = frame.to_pandas()
         exact = {name: _whole_numbers(frame, name) for name in lossy_columns(converted)}
     return converted.assign(**{name: column for name, column in exact.items() if column is not None})
 
 
-def _whole_numbers(frame: object, name: str) -> "pd.Series[int] | None":
+def _whole_numbers(frame: "_Foreign", name: str) -> "pd.Series[int] | None":
     """A column of whole numbers with gaps as the other library holds it: pandas makes rounded floats of them."""
     import pandas as pd
 
-    column = frame[name]  # type: ignore[index]
+    column = frame[name]
     to_list = getattr(column, "to_list", None) or getattr(column, "to_pylist", None)
     cells = to_list() if to_list is not None else []
     if not cells or not all(cell is None or type(cell) is int for cell in cells):
@@ -296,6 +295,15 @@ def _unmasked(value: object) -> Array:
     return np.array(
         [None if hidden else cell for cell, hidden in zip(value.data, np.ma.getmaskarray(value), strict=True)]
     )
+
+
+@runtime_checkable
+class _Foreign(Protocol):
+    """The part of another library's table that is used here."""
+
+    def to_pandas(self) -> "pd.DataFrame": ...
+
+    def __getitem__(self, name: str, /) -> object: ...
 
 
 class _Shape(Protocol):

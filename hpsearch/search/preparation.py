@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from hpsearch.core.asked import Asked
 from hpsearch.core.facts import EnginePlan, HostFacts, MachineFacts, StudyFacts, Undefined
@@ -27,6 +28,7 @@ from hpsearch.search.stopping import check_folds
 from hpsearch.search.suggesting import Suggester
 from hpsearch.search.transfer import doubts_about, other_study, take
 from hpsearch.spec import StudySpec, make_space
+from hpsearch.spec import doubts as doubts_about_space
 from hpsearch.training.protocol import WorkerProtocol
 from hpsearch.tuners import make_tuner
 from hpsearch.tuners.base import TunerProvider, TunerSettings
@@ -48,7 +50,7 @@ class PreparedStudy:
         space: The effective space.
         facts: What is known of data, engine and machine.
         discovered: Whether the space was found by building KerasTuner code, so that there may be more.
-        doubts: What looks like a mistake, or should be known before the search, one sentence each.
+        doubts: What a rehearsal and the other study make doubtful, one sentence each.
     """
 
     executor: Executor
@@ -57,6 +59,12 @@ class PreparedStudy:
     facts: StudyFacts
     discovered: bool = False
     doubts: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All that the user should know before the search: of the objective, the data, the model and the space."""
+        found = self.spec.make_objective().warnings(), self.facts.data.warnings, self.doubts
+        return tuple(chain(*found, doubts_about_space(self.spec, self.space)))
 
 
 def prepare_study(spec: StudySpec, stack: ExitStack, like: StudyFacts | None = None) -> PreparedStudy:

@@ -18,7 +18,7 @@ from hpsearch.search.changes import check_unchanged, with_defaults_as_begun, wit
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import open_executor, prepare_study, with_engine
 from hpsearch.search.session import Session, has_wanted_champion
-from hpsearch.spec import SearchSection, StudySpec, doubts, sqlite_path
+from hpsearch.spec import SearchSection, StudySpec, sqlite_path
 from hpsearch.training.protocol import WorkerProtocol
 
 
@@ -62,8 +62,7 @@ def start(spec: StudySpec, text: str, observer: Observer, like: StudyFacts | Non
             )
         )
         record = ledger.load(spec.name)
-        doubtful = doubts(spec, prepared.space)
-        for warning in (*record.objective.warnings(), *record.facts.data.warnings, *prepared.doubts, *doubtful):
+        for warning in prepared.warnings:
             if not spec.is_null:  # the study that it is a control of has said them
                 _note(ledger, record, warning, observer)
         return Session(record, ledger, prepared.executor, observer).run()

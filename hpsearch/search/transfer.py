@@ -41,7 +41,7 @@ def other_study(spec: StudySpec) -> StudyRecord | None:
     """The study that ``[search] from`` names, as it stands; None if the file names none.
 
     Raises:
-        SpecError: The ledger has none of that name, or it has no complete trial.
+        SpecError: The ledger has none of that name, it has no complete trial, or it is a null search.
         LedgerError: The ledger or the study cannot be read.
     """
     name = spec.search.from_study
@@ -61,6 +61,14 @@ def other_study(spec: StudySpec) -> StudyRecord | None:
             closest=closest(name, names),
         )
     record = Ledger(uri).load(name)
+    if record.spec.is_null:
+        raise SpecError(
+            f"search.from: study {name!r} is a null search, with permuted targets: its best configs are best by chance",
+            code="from-null-search",
+            hint="name another study, or remove `from`",
+            key="search.from",
+            study=name,
+        )
     if record.best is None:
         counts = ", ".join(f"{n} {state}" for state, n in record.counts.items()) or "no trials"
         raise SpecError(

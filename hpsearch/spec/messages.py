@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel
 
@@ -31,6 +31,17 @@ _CODES = {
     "string_too_long": "bad-length",
 }
 """pydantic's type of an error → our code; all others are ``wrong-type``."""
+
+
+_KINDS = {
+    "string_type": "a text in quotes",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list in brackets",
+}
+"""pydantic's type of an error → what TOML calls the value that is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,7 @@ def _problem_of(error: "ErrorDetails") -> SpecProblem:
         text = f"unknown key{did_you_mean(location[-1], legal)}; legal: {listed(legal)}"
         return SpecProblem(key, "unknown-key", text, received, closest(location[-1], legal))
     if kind == "missing":
-        return SpecProblem(key, "missing", "is required")
+        return SpecProblem(key, "missing", f"is required{_wanted(location)}")
     shown = without_password(repr(received))
     if kind == "literal_error":
         legal = [part.strip("'\" ") for part in re.split(r", | or ", error["ctx"]["expected"])]
@@ -95,7 +106,9 @@ def _problem_of(error: "ErrorDetails") -> SpecProblem:
     broken = error.get("ctx", {}).get("error")
     if isinstance(broken, RuleError):
         return _with_value(SpecProblem.of_rule(key, broken, received), shown)
-    text = f"must be {error['msg'].removeprefix('Input should be ')}, but got {shown}"
+    text = f"must be {_KINDS.get(kind) or error['msg'].removeprefix('Input should be ')}, but got {shown}"
+    if key == "search.from":
+        text = f"must be the name of a study, {_KINDS['string_type']}, but got {shown}"
     if key == "search.try" and isinstance(received, dict):
         text += "; write [[search.try]], with two brackets, for each config"
     if key.startswith("search.try.") and isinstance(received, list):
@@ -112,12 +125,24 @@ def _with_value(problem: SpecProblem, shown: str) -> SpecProblem:
     return SpecProblem(problem.key, problem.code, text, problem.received, problem.closest)
 
 
+def _wanted(location: Sequence[str | int]) -> str:
+    """The legal values of the key at `location`; empty if any is legal."""
+    field = _section_at(location[:-1]).model_fields.get(str(location[-1]))
+    if field is None or get_origin(field.annotation) is not Literal:
+        return ""
+    return f", one of {listed(get_args(field.annotation))}"
+
+
 def _legal_keys(location: Iterable[str | int]) -> list[str]:
     """The keys of the section at `location`."""
+    return [_written(name, field) for name, field in _section_at(location).model_fields.items() if name != "folder"]
+
+
+def _section_at(location: Iterable[str | int]) -> type[BaseModel]:
     section: type[BaseModel] = StudySpec
     for part in location:
         section = _section_in(section.model_fields[str(part)].annotation)
-    return [_written(name, field) for name, field in section.model_fields.items() if name != "folder"]
+    return section
 
 
 def _written(name: str, field: "FieldInfo") -> str:

@@ -242,9 +242,10 @@ class StudySpec(Section):
     def _not_from_itself(cls, value: SearchSection, info: ValidationInfo) -> SearchSection:
         if value.from_study is not None and value.from_study == info.data.get("name"):
             raise RuleError(
-                f"from = {value.from_study!r} is this study itself: name another one",
+                f"{value.from_study!r} is this study itself; name another one",
                 "from-itself",
                 received=value.from_study,
+                key="from",
             )
         return value
 

@@ -15,6 +15,7 @@ from hpsearch.keras_internals.compiled import metrics_over_batches
 from hpsearch.models.sharing import check_apart
 from hpsearch.training.keeping import check_keeping, check_keeping_means
 from hpsearch.training.problem import Problem
+from hpsearch.training.scorers import doubts_about_scorer
 from hpsearch.training.untrained import Stand, baseline, doubts_about_baseline, doubts_about_targets, undefined_metrics
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
         (
             *doubts_about_targets(stand),
             *doubts_about_baseline(stand, objective, left_out, found),
+            *doubts_about_scorer(problem.scorer, problem.dataset.task, problem.dataset.train.y),
             *_averaged(model),
         ),
     )

@@ -1,5 +1,6 @@
 """Objectives that Keras does not compute: scikit-learn's scorers, and functions of targets and predictions."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,9 @@ from hpsearch.errors import ModelError, SpecError
 from hpsearch.spec import StudySpec
 
 Floats = NDArray[np.floating]
+
+_OF_VALUES = re.compile(r"r2|explained_variance|d2_absolute_error_score|\w+_error|\w+_deviance")
+"""Scikit-learn's scorers of a regression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,32 @@ def _sklearn_scorer(name: str) -> SklearnScorer:
     )
 
 
+def doubts_about_scorer(scorer: Scorer | None, task: Task, y: Array) -> tuple[str, ...]:
+    """A sentence if a scorer of values is to score classes, or one of classes values: it may, but hardly as intended.
+
+    Args:
+        scorer: The study's.
+        task: Its task.
+        y: Its targets.
+    """
+    if scorer is None or not scorer.address.startswith("sklearn:"):
+        return ()
+    of_values = _OF_VALUES.fullmatch(scorer.name.removeprefix("neg_")) is not None
+    if of_values and task is not Task.REGRESSION:
+        return (
+            f"objective: {scorer.address} scores values, but the targets are classes: it takes the difference between "
+            "the numbers of the true and the predicted class for an error, as if classes were in order and equally far "
+            "apart. sklearn:balanced_accuracy or sklearn:matthews_corrcoef scores classes; [data] "
+            'task = "regression" predicts values',
+        )
+    if task is Task.REGRESSION and not of_values and not np.isin(y, (0, 1)).all():  # several labels are 0 or 1
+        return (
+            f"objective: {scorer.address} scores classes, but the targets are values, each of which it takes for a "
+            "class of its own. sklearn:r2 or sklearn:mean_absolute_error scores values",
+        )
+    return ()
+
+
 def _of_sklearn(scorer: SklearnScorer, task: Task, y: Array, predicted: Array) -> float:
     """The score of an estimator whose predictions are known; its rows are their numbers."""
     import warnings
@@ -160,6 +190,8 @@ def _regressor(values: Array) -> object:
 
 
 def _hint(address: str, error: Exception) -> str:
+    if "continuous" in str(error):
+        return "the targets are values, not classes: sklearn:r2 or sklearn:mean_absolute_error scores them"
     if "multi_class" in str(error) or "multiclass" in str(error):
         name = address.partition(":")[2]
         more = {"roc_auc": "roc_auc_ovr or roc_auc_ovo"}.get(name, f"{name}_macro, {name}_weighted or {name}_micro")

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+from sklearn.metrics import get_scorer_names
 
 from hpsearch.core.objective import Objective, mean_curves, score
 from hpsearch.core.trial import FoldResult, Trial, TrialState
@@ -79,6 +80,10 @@ def test_only_complete_trials_are_ranked_and_ties_go_to_the_first() -> None:
         ("val_mae", "maximize", 'usually has direction = "minimize"'),
         ("val_mae", "minimize", ""),
         ("val_gain", "minimize", ""),
+        ("val_random_seed_score", "minimize", ""),
+        ("val_hinge", "maximize", 'usually has direction = "minimize"'),
+        ("val_mean_io_u", "minimize", 'usually has direction = "maximize"'),
+        ("val_r2", "minimize", 'usually has direction = "maximize"'),
         ("accuracy", "maximize", "objective: accuracy is measured on the training rows"),
     ],
 )
@@ -86,6 +91,17 @@ def test_an_objective_that_contradicts_its_metric_gives_a_warning(metric: str, d
     warnings = Objective(metric, direction).warnings()
     assert len(warnings) == bool(expected)
     assert expected in "".join(warnings)
+
+
+@pytest.mark.parametrize("name", get_scorer_names())
+def test_the_direction_of_every_scorer_of_scikit_learn_is_known(name: str) -> None:
+    """Those that negate an error grow; by the error's own name, it shrinks."""
+    assert "maximize" in "".join(Objective(f"val_{name}", "minimize").warnings())
+    assert not Objective(f"val_{name}", "maximize").warnings()
+    if name.startswith("neg_"):
+        plain = name.removeprefix("neg_")
+        assert "minimize" in "".join(Objective(f"val_{plain}", "maximize").warnings())
+        assert not Objective(f"val_{plain}", "minimize").warnings()
 
 
 def test_both_warnings_can_be_given() -> None:

@@ -222,10 +222,10 @@ def test_the_expected_score_on_new_rows_has_a_tile():
     tiles = re.findall(r'<div class="card">.*?</div></div>', render_page(content))
     [tile] = [one for one in tiles if "expected on new rows" in one]
     assert words.number(content.optimism.corrected) in tile
-    assert "less the luck of being the best of" in tile
+    assert "corrected for picking the best of" in tile
     assert "range" not in tile, "the folds alone give no range"
     ranged = replace(content, optimism=replace(content.optimism, low=0.9, high=0.96))
-    assert "95 % range 0.9000 to 0.9600. The validation score, less the luck" in render_page(ranged)
+    assert "95 % range 0.9000 to 0.9600; corrected for picking" in render_page(ranged)
     lone = gather(make_record((make_trial(0),)))
     assert "expected on new rows" not in render_page(lone), "nothing was picked"
 

@@ -241,9 +241,15 @@ def test_mistakes_are_found_before_a_worker_starts(tmp_path):
         prepare(make_spec(uri, search='from = "other"'))
     assert "has no complete trial to begin with (no trials)" in str(caught.value)
     assert other_study(make_spec(uri)) is None
+    null = make_record(make_spec(uri, name="other.null0"))
+    validation = null.spec.validation.model_copy(update={"null": 0})
+    null = replace(null, spec=null.spec.model_copy(update={"validation": validation}))
+    Ledger(uri).create(null)
+    with raises("study-file.from-null-search", study="other.null0", key="search.from"):
+        prepare(make_spec(uri, search='from = "other.null0"'))
 
 
 def test_a_study_cannot_begin_with_itself():
     with raises("study-file.broken-rules") as caught:
         make_spec("sqlite:///nowhere.db", name="other", search='from = "other"')
-    assert "from = 'other' is this study itself: name another one" in str(caught.value)
+    assert "search.from: 'other' is this study itself; name another one" in str(caught.value)

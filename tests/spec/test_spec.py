@@ -331,3 +331,25 @@ def test_whole_numbers_stand_for_real_ones_where_the_argument_is_real() -> None:
     assert doubts(own, make_space(own)) == [
         "space.rate: the whole numbers 0 and 1 only; write 0.0 and 1.0 for real numbers"
     ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "text"),
+    [
+        ('direction = "maximize"', "", "objective.direction", "is required, one of minimize, maximize"),
+        ('metric = "val_accuracy"', "", "objective.metric", "is required"),
+        ("[space]", "[search]\nfrom = 3\n[space]", "search.from", "must be the name of a study, a text in quotes, but"),
+        ("[space]", "[search]\nfrom = ['a']\n[space]", "search.from", "must be the name of a study, a text in quotes"),
+        ("[space]", "[search]\ntrials = '3'\n[space]", "search.trials", "must be a whole number, but got '3'"),
+        ("[space]", "[search]\nbatch = 2.5\n[space]", "search.batch", "must be a whole number, but got 2.5"),
+        ("[space]", "[search]\nmax_hours = 'x'\n[space]", "search.max_hours", "must be a number, but got 'x'"),
+        ("[space]", "[resources]\nengine = 3\n[space]", "resources.engine", "must be a text in quotes, but got 3"),
+        ('name = "good"', "name = 7", "name", "must be a text in quotes, but got 7"),
+        ("[space]", "[search]\nfrom = 'good'\n[space]", "search.from", "'good' is this study itself; name another one"),
+    ],
+)
+def test_messages_name_what_is_wanted_in_the_words_of_toml(old: str, new: str, key: str, text: str) -> None:
+    assert old in GOOD
+    [problem] = problems(GOOD.replace(old, new))
+    assert problem.key == key
+    assert problem.text.startswith(text)

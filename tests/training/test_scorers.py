@@ -9,6 +9,7 @@ from sklearn import metrics
 
 from hpsearch.core.events import Bundle, Lane, LaneFailed
 from hpsearch.core.facts import Task
+from hpsearch.core.row_values import probabilities
 from hpsearch.core.trial import FailureKind
 from hpsearch.errors import ModelError, SpecError
 from hpsearch.spec import parse_spec
@@ -16,7 +17,7 @@ from hpsearch.training.engines.fit import FitEngine
 from hpsearch.training.engines.fused.engine import FusedEngine
 from hpsearch.training.problem import Problem
 from hpsearch.training.rehearsal import rehearse
-from hpsearch.training.scorers import Scorer, probabilities, scorer_of
+from hpsearch.training.scorers import Scorer, doubts_about_scorer, scorer_of
 
 RNG = np.random.default_rng(4)
 CLASSES = RNG.integers(0, 3, 60)
@@ -76,6 +77,29 @@ def test_a_score_without_a_value_is_no_number_and_a_wrong_one_says_what_to_use()
         scorer("roc_acu", Task.BINARY)
     assert caught.value.code == "study-file.no-such-scorer"
     assert "did you mean 'roc_auc'" in caught.value.what
+
+
+@pytest.mark.parametrize("name", metrics.get_scorer_names())
+def test_scorers_of_values_are_known_from_scorers_of_classes(name):
+    """Against the modules in which scikit-learn has them."""
+    of_values = metrics.get_scorer(name)._score_func.__module__.endswith("_regression")
+    known = scorer(name, Task.MULTICLASS)
+    assert bool(doubts_about_scorer(known, Task.MULTICLASS, CLASSES)) == of_values
+    assert bool(doubts_about_scorer(known, Task.REGRESSION, VALUES)) == (not of_values)
+    several_labels = np.eye(3)[CLASSES]
+    assert not doubts_about_scorer(known, Task.REGRESSION, several_labels)
+
+
+def test_functions_and_metrics_of_the_model_are_not_doubted_and_plain_errors_are():
+    own = Scorer("costs:r2", "r2", lambda y, predicted: 0.0)
+    assert not doubts_about_scorer(own, Task.MULTICLASS, CLASSES)
+    assert not doubts_about_scorer(None, Task.MULTICLASS, CLASSES)
+    [said] = doubts_about_scorer(scorer("mean_absolute_error", Task.BINARY), Task.BINARY, SECOND)
+    assert "sklearn:mean_absolute_error scores values, but the targets are classes" in said
+    with pytest.raises(ModelError) as caught:
+        scorer("accuracy", Task.REGRESSION)(VALUES, NOISY)
+    assert caught.value.code == "model.scorer-failed"
+    assert "the targets are values, not classes: sklearn:r2" in caught.value.hint
 
 
 STUDY = """

@@ -276,10 +276,9 @@ def _corrected(record: StudyRecord, best: Trial, optimism: OptimismInfo | None) 
     if optimism is None or optimism.low is None or optimism.high is None:
         return []
     low, high, expected = map(words.number, (optimism.low, optimism.high, optimism.corrected))
-    said = (
-        f"Trial {best.number} was picked for its score, and so was its epoch: expect {expected} on new rows "
-        f"(95 % range {low} to {high})"
-    )
+    picked = f"Trial {best.number} was picked for its score"
+    epoch = ", and so was its epoch" if record.objective.epoch == "best" else ""
+    said = f"{picked}{epoch}: expect {expected} on new rows (95 % range {low} to {high})"
     baseline = record.facts.baseline
     if baseline is not None and optimism.low <= baseline.value <= optimism.high:
         said += (

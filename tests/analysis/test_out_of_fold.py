@@ -152,6 +152,9 @@ def test_what_was_picked_is_what_flatters():
     objective = record.spec.objective.model_copy(update={"epoch": "last"})
     last = replace(record, spec=record.spec.model_copy(update={"objective": objective}))
     assert "The trial was picked for its score on these rows" in analysis.out_of_fold_info(last, kept).remark
+    for one, said in ((record, "picked for its score, and so was its epoch:"), (last, "picked for its score: expect")):
+        info = analysis.optimism_info(one, kept)
+        assert any(said in sentence for sentence in analysis.verdict_info(one, optimism=info).sentences)
     lone = replace(last, trials=last.trials[:1])
     assert "too good" not in analysis.out_of_fold_info(lone, kept).remark
     one = replace(lone, trials=(replace(lone.trials[0], folds=lone.trials[0].folds[:1]),))

@@ -67,6 +67,7 @@ class ModelInfo:
         epochs: Epochs trained.
         seconds: Training time of the refit.
         test: Test metrics.
+        kind: Its kind, of ``[champion]``.
         made: How it was made; see :attr:`~hpsearch.core.trial.Champion.made`.
         compared: Kind of champion → its test metrics, of all kinds that were compared.
     """
@@ -82,6 +83,7 @@ class ModelInfo:
     epochs: int | None = None
     seconds: float | None = None
     test: Mapping[str, float] | None = None
+    kind: str = ""
     made: str = ""
     compared: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
@@ -217,6 +219,7 @@ def model_info(record: StudyRecord, layers: Sequence[Layer] = (), *, missing: st
         epochs=champion.epochs,
         seconds=champion.seconds,
         test=dict(champion.test),
+        kind=champion.kind,
         made=champion.made,
         compared=champion.compared,
     )

@@ -415,3 +415,27 @@ def test_predictions_of_trials_are_read_one_by_one_and_a_damaged_one_is_missing(
     lane_file(folder, number, 0).write_bytes(b"PK")
     assert kept.get(number) is None
     assert row_scores(record.ranked, kept, record.objective.metric, last_epoch=False) is None
+
+
+def test_kinds_of_champion_are_compared_where_they_were_trained() -> None:
+    record = make_searched(10)
+    assert "Kinds of champion" not in render_page(gather(record))
+    test = dict(record.champion.test)
+    compared = {"refit": test, "folds": {name: value + 0.0123 for name, value in test.items()}, "top-5": {}}
+    champion = replace(record.champion, kind="folds", models=5, compared=compared)
+    content = gather(replace(record, champion=champion))
+    page, markdown = render_page(content), render_markdown(content)
+    table = re.search(r"Kinds of champion</h3>(.*?)</table>", page, re.DOTALL)[1]
+    assert re.findall(r"<tr><td>(\S+?)(?:</td>| <span)", table) == ["refit", "folds", "top-5"]
+    assert table.count("(the champion)") == 1
+    assert "| folds |" in markdown
+    (said,) = [one for one in content.verdict.sentences if "reaches a test" in one]
+    epochs = f"{champion.epochs} epochs"
+    assert said.startswith(
+        f"The champion, the mean of the 5 fold models of trial {champion.trial}, trained for {epochs},"
+    )
+    assert "For comparison: refit " in said
+    assert said.endswith("and top-5 –.")
+    assert "may be the best of several" not in said
+    changed = gather(replace(record, champion=replace(champion, rechosen=True)))
+    assert any(one.endswith("its score may be the best of several.") for one in changed.verdict.sentences)

@@ -5,6 +5,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import TypeAlias
 
@@ -50,6 +51,8 @@ def study_file(source: Source, parts: Mapping[str, object], arguments: Mapping[s
     if isinstance(source, str | os.PathLike):
         return _of_file(Path(source), parts, arguments)
     build = None if isinstance(source, Mapping) else source
+    if not isinstance(source, Mapping):
+        _check_build(source)
     raw = _merged({} if build is not None else _copied(source), arguments)
     if parts:
         _check_parts(parts, _section(raw, "data"))
@@ -70,11 +73,21 @@ def study_file(source: Source, parts: Mapping[str, object], arguments: Mapping[s
         ) from None
     if parts:
         _set(raw, "data", {"source": f"{module}:data"})
+    else:
+        _set(raw, "data", _seen_from(folder, _section(raw, "data")))
     if build is not None:
         _set(raw, "model", {"build": f"{module}:build"})
         raw = {**raw, "objective": {"metric": "val_loss", "direction": "minimize"}} if "objective" not in raw else raw
     text = _text(_named(raw, _plain_name(build)))
     return parse_spec(text, origin=origin, folder=folder.resolve()), text
+
+
+def _seen_from(folder: Path, data: Mapping[str, object]) -> dict[str, object]:
+    """A ``[data]`` section whose file is found from the folder of the kept code, also when all have been moved."""
+    source = data.get("source")
+    if not isinstance(source, str | os.PathLike) or not (path := Path(source).expanduser()).is_file():
+        return {**data}
+    return {**data, "source": str(path) if path.is_absolute() else os.path.relpath(path.resolve(), folder.resolve())}
 
 
 def _of_file(path: Path, parts: Mapping[str, object], arguments: Mapping[str, object]) -> tuple[StudySpec, str]:
@@ -99,7 +112,8 @@ def _check_names(arguments: Mapping[str, object]) -> None:
             raise SpecError(
                 f"hpsearch.run() got an unknown argument {name!r}",
                 code="unknown-argument",
-                hint=f"data are given as {listed(given.PARTS)}; others are {listed(known)}",
+                hint=f"data are given as {listed(given.PARTS)}; others are {listed(known)}. Hyperparameters, such as "
+                "epochs, are given in space",
                 argument=name,
             )
     for name in _SECTIONS:
@@ -110,6 +124,16 @@ def _check_names(arguments: Mapping[str, object]) -> None:
                 hint=f"it stands for the section [{name}] of a study file, such as {name}={{…}}",
                 argument=name,
             )
+
+
+def _check_build(build: object) -> None:
+    if not (callable(build) or callable(getattr(build, "build", None))):
+        raise SpecError(
+            f"hpsearch.run() takes a study file, a dict or a build function first, but got {type(build).__name__}",
+            code="not-a-build-function",
+            hint="such as hpsearch.run(build, x, y); a build function returns a compiled Keras model",
+            type=type(build).__name__,
+        )
 
 
 def _check_parts(parts: Mapping[str, object], data: Mapping[str, object]) -> None:
@@ -159,10 +183,15 @@ def _space(value: object) -> dict[str, object]:
             hint='such as space={"units": [32, 64], "learning_rate": (0.001, 0.01)}',
             argument="space",
         )
-    ranges = {name: one for name, one in value.items() if isinstance(one, tuple) and len(one) == 2}
+    ranges = {name: one for name, one in value.items() if isinstance(one, tuple) and _is_range(one)}
     return {str(name): one for name, one in value.items()} | {
         str(name): {"low": low, "high": high} for name, (low, high) in ranges.items()
     }
+
+
+def _is_range(values: tuple[object, ...]) -> bool:
+    """Whether these are two numbers; two texts or truth values are choices."""
+    return len(values) == 2 and all(isinstance(one, Real) and not isinstance(one, bool) for one in values)
 
 
 def _copied(raw: object) -> dict[str, object]:

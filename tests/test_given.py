@@ -3,6 +3,9 @@
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from threading import Lock
 from types import FunctionType
@@ -13,10 +16,13 @@ import polars
 import pytest
 
 from hpsearch.arguments import study_file
+from hpsearch.core.user_code import load_object
 from hpsearch.data import load_dataset
 from hpsearch.errors import DataError, ModelError, SpecError
 from hpsearch.given import PARTS, keep
+from hpsearch.search.changes import check_unchanged
 from hpsearch.study import run
+from hpsearch.testing.factories import make_record
 from tests.raising import raises
 
 X, Y = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
@@ -144,6 +150,77 @@ def test_arrays_tests_groups_and_time() -> None:
     assert "groups has 7 values, but there are 20 rows" in str(caught.value)
 
 
+def test_arrays_of_python_s_objects_and_times() -> None:
+    def first(name: str, value: object) -> object:
+        return dict(given_parts({name: value}))[name][0]
+
+    days = pd.Series(pd.date_range("2024-01-01", periods=20))
+    for time in (days, days.dt.tz_localize("UTC"), list(days.dt.date), list(days.dt.to_pydatetime())):
+        assert load_dataset(spec_of(x=X, y=Y, time=time)).train.time.argmax() == 19
+    assert first("time", days.dt.tz_localize("Asia/Tokyo")) == np.datetime64("2023-12-31T15:00")
+    for y in (pd.Series(Y, dtype=object), pd.Series(Y, dtype="Int64"), Y.astype(bool).astype(object)):
+        assert load_dataset(spec_of(x=X, y=y)).task == "binary"
+    assert load_dataset(spec_of(x=X.astype(object), y=Y)).train.x.tolist() == X.tolist()
+    assert first("y", [True, 0.5, Decimal(2)]) == 1.0
+    assert first("y", [2**63 + 1, 2]) == 2**63 + 1
+
+
+def given_parts(parts: dict[str, object]) -> list[tuple[str, np.ndarray]]:
+    folder, _ = keep(Path("given"), None, parts)
+    return [(path.stem, np.load(path)) for path in folder.glob("*.npy")]
+
+
+def test_programs_that_keep_the_same_at_once(tmp_path: Path) -> None:
+    rows = np.arange(400_000.0).reshape(-1, 2)
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(lambda _: keep(tmp_path / "given", None, {"x": rows, "y": rows[:, 0]}), range(16)))
+    ((folder, _),) = found
+    assert [*(tmp_path / "given").iterdir()] == [folder]
+    assert (np.load(folder / "x.npy") == rows).all()
+
+
+def test_a_file_of_rows_beside_a_function(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "old").mkdir()
+    monkeypatch.chdir(tmp_path / "old")
+    pd.DataFrame(X, columns=["a", "b"]).assign(t=Y).to_csv("rows.csv", index=False)
+    spec = spec_of(data={"source": "rows.csv", "target": "t"})
+    assert len(load_dataset(spec).train) == 20
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old").rename("new")
+    folder = Path(spec.folder.replace("/old/", "/new/"))
+    assert (folder / spec.data.source).resolve() == tmp_path / "new" / "rows.csv"
+
+
+def test_names_of_a_function_s_own_code_do_not_replace_what_is_kept(tmp_path: Path) -> None:
+    names: dict[str, object] = {"__name__": "__main__"}
+    exec("def data(): return 1\ndef build(hp, width): return data() + width\nf = lambda hp: build(hp, 4)", names)
+    folder, module = keep(tmp_path / "given", names["f"], {"x": X, "y": Y})
+    assert len(load_object(f"{module}:data", folder, DataError)()) == 2
+    assert load_object(f"{module}:build", folder, ModelError)(None) == 5
+
+
+def test_two_numbers_are_a_range_and_two_others_are_choices() -> None:
+    space = spec_of(x=X, y=Y, space={"units": (4, 8), "activation": ("relu", "tanh"), "norm": (True, False)}).space
+    assert space["units"] == {"low": 4, "high": 8}
+    assert (space["activation"], space["norm"]) == (["relu", "tanh"], [True, False])
+
+
+def test_other_data_or_code_under_the_same_name_are_told_apart() -> None:
+    begun = replace(make_record(), spec=spec_of(x=X, y=Y, name="mine"))
+
+    def said(**other: object) -> str:
+        spec = spec_of(**{"build": typed(), "x": X, "y": Y, "name": "mine", **other})
+        with raises("study-file.study-changed") as caught:
+            check_unchanged(begun, spec)
+        return str(caught.value)
+
+    assert "what is given as data in memory" in said(x=X + 1)
+    assert "build function" not in said(x=X + 1)
+    assert "the build function, or what it refers to, in memory" in said(build=typed(width=9))
+    assert "data.source" not in said(build=typed(width=9))
+    assert "hpsearch.run(…, name=…)" in said(x=X + 1)
+
+
 class WithRows:
     """What of ``tf.data.Dataset`` is used."""
 
@@ -177,6 +254,8 @@ def test_rows_of_tf_data_are_kept() -> None:
         ({"x": X}, SpecError, "x is given, but no y"),
         ({"x": X, "y": Y, "y_test": Y}, SpecError, "y_test is given, but no x_test"),
         ({"x": X, "y": Y, "epoch": 3}, SpecError, "hpsearch.run() got an unknown argument 'epoch'"),
+        ({"build": None, "x": X, "y": Y}, SpecError, "takes a study file, a dict or a build function first, but got"),
+        ({"build": X, "x": X, "y": Y}, SpecError, "but got ndarray"),
         ({"x": X, "y": Y, "search": 3}, SpecError, "search = 3 is not a dict"),
         ({"x": X, "y": Y, "space": [3]}, SpecError, "space = [3] is not a dict of hyperparameters"),
         ({"x": X, "y": Y, "space": {"units": object}}, SpecError, "a study file holds only numbers, strings"),
@@ -188,7 +267,7 @@ def test_rows_of_tf_data_are_kept() -> None:
 )
 def test_what_is_wrong_with_a_call_is_said(given: dict[str, object], error: type[Exception], said: str) -> None:
     with pytest.raises(error) as caught:
-        spec_of(**given)
+        spec_of(**{"build": typed(), **given})
     assert said in str(caught.value)
 
 

@@ -3,6 +3,8 @@
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import date
+from numbers import Number
 from typing import TYPE_CHECKING, Protocol, SupportsInt, TypeGuard, runtime_checkable
 
 import numpy as np
@@ -131,18 +133,55 @@ def plain_array(name: str, value: object) -> Array:
     Raises:
         DataError: It cannot be converted.
     """
-    array = _array(name, name, value)
-    if array.dtype == object and all(isinstance(one, str) for one in array.ravel()):
-        return array.astype(str)
-    if array.dtype == object:
-        kinds = sorted({type(one).__name__ for one in array.ravel()})
+    try:
+        array = _unmasked(value)
+    except (ValueError, TypeError) as error:
         raise DataError(
-            f"{name} has values of several types: {', '.join(kinds[:5])}",
+            f"{name} cannot be converted to an array: {error}", code="not-an-array", hint=_GIVEN, part=name
+        ) from None
+    if array.ndim == 0:
+        raise DataError(
+            f"{name} must be an array with one entry per row, but got {type(value).__name__} {str(value)[:40]!r}",
             code="not-an-array",
-            hint="give it numbers or texts only, without gaps",
+            hint=_GIVEN,
             part=name,
         )
-    return array
+    plain = array if array.dtype != object else _of_one_type(array)
+    if plain is None:
+        kinds = sorted({type(one).__name__ for one in array.ravel()})
+        how = "several types" if len(kinds) > 1 else "a type that no array holds"
+        raise DataError(
+            f"{name} has values of {how}: {', '.join(kinds[:5])}",
+            code="not-an-array",
+            hint=_GIVEN,
+            part=name,
+        )
+    return plain
+
+
+_GIVEN = "give it numbers, texts or times only, without gaps; or x as a table: a DataFrame, or a dict of columns"
+
+
+def _of_one_type(array: Array) -> Array | None:
+    """Python's objects as an array of what they all are; None if there is no such array."""
+    cells = array.ravel().tolist()
+    if all(isinstance(one, str) for one in cells):
+        return array.astype(str)
+    if all(isinstance(one, bool | np.bool_) for one in cells):
+        return array.astype(bool)
+    if all(isinstance(one, Number) and not isinstance(one, complex) for one in cells):
+        whole = all(isinstance(one, int | np.integer) for one in cells)
+        plain = np.array(cells)  # as wide as the largest of them needs
+        plain = plain if whole and plain.dtype.kind in "iu" else array.astype(np.float64).ravel()
+        return plain.reshape(array.shape)
+    if all(isinstance(one, date) for one in cells):
+        import pandas as pd
+
+        zoned = {getattr(one, "tzinfo", None) is not None for one in cells}
+        if len(zoned) == 1:
+            found: Array = pd.to_datetime(pd.Series(cells), utc=zoned.pop()).dt.tz_localize(None).to_numpy()
+            return found.reshape(array.shape)
+    return None
 
 
 def parts_of_tf_data(value: object, name: str) -> tuple[Features, Array] | None:

@@ -18,6 +18,10 @@ CHANGEABLE = (
 """Keys that the search does not depend on, as prefixes: a study file may change them between two starts."""
 
 
+_IN_MEMORY = {"data.source": "what is given as data", "model.build": "the build function, or what it refers to,"}
+"""Keys that data and code of :mod:`hpsearch.given` may stand for."""
+
+
 def with_defaults_as_begun(record: StudyRecord, spec: StudySpec, study_file: str) -> StudySpec:
     """A study goes on as it began if a later hpsearch has another default for what its file leaves open.
 
@@ -44,20 +48,38 @@ def check_unchanged(record: StudyRecord, spec: StudySpec) -> None:
         SpecError: `spec` differs from the study's in more than :data:`CHANGEABLE` keys; all of them are listed.
     """
     old, new = (_flat(one.model_dump(mode="json", by_alias=True)) for one in (record.spec, spec))
-    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    changed = [name for name in {**old, **new} if _differs(name, old.get(name), new.get(name))]
     changed = [name for name in changed if not name.startswith(CHANGEABLE)]
     if not changed:
         return
-    lines = "\n".join(f"  - {name}: was {old.get(name)!r}, is {new.get(name)!r}" for name in changed)
+    lines = "\n".join(f"  - {_told(name, old.get(name), new.get(name))}" for name in changed)
     raise SpecError(
         f"study {spec.name!r} is in the ledger with another study file:\n{lines}",
         code="study-changed",
         hint=_ways_to(record, spec.search.trials)
         if changed == ["search.trials"]
-        else "give the changed study a name of its own: `name = …` in the file, or --name",
+        else "give the changed study a name of its own: `name = …` in the file, --name, or hpsearch.run(…, name=…)",
         study=spec.name,
         changed=tuple(changed),
     )
+
+
+def _differs(key: str, was: Json, now: Json) -> bool:
+    """Of data and code in memory, each is compared alone."""
+    return _digest_in(key, was) != _digest_in(key, now)
+
+
+def _digest_in(key: str, value: Json) -> Json:
+    if key not in _IN_MEMORY or not str(value).startswith("given_"):
+        return value
+    digests = str(value).partition(":")[0].split("_")[1:]
+    return digests[0] if key == "data.source" else digests[-1]
+
+
+def _told(key: str, was: Json, now: Json) -> str:
+    if key in _IN_MEMORY and str(was).startswith("given_") and str(now).startswith("given_"):
+        return f"{key}: {_IN_MEMORY[key]} in memory is not what the study began with"
+    return f"{key}: was {was!r}, is {now!r}"
 
 
 def _ways_to(record: StudyRecord, trials: int) -> str:

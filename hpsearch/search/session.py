@@ -204,6 +204,9 @@ def has_wanted_champion(record: StudyRecord) -> bool:
     champion, spec = record.champion, record.spec
     if champion is None or champion.kind != spec.champion.kind:
         return False
+    made_of = tuple(one.number for one in record.ranked[: _trials_in(champion.kind)])
+    if champion.kind.startswith("top-") and champion.trials != made_of:  # trials since are among the best, too
+        return False
     has_test = bool(record.facts.data.test_rows)
     return not (spec.champion.compare and has_test) or set(champion.compared) == set(spec.champion_kinds)
 

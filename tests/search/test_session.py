@@ -20,7 +20,10 @@ from hpsearch.ledger.places import study_folder
 from hpsearch.ledger.record import StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.observer import Observer
-from hpsearch.search.session import Session
+from hpsearch.search.session import Session, has_wanted_champion
+from hpsearch.spec import ChampionSection
+from hpsearch.testing.factories import make_champion, make_trials
+from hpsearch.testing.factories import make_record as record_of
 from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
 from hpsearch.training.protocol import WorkerProtocol
 from tests.raising import raises
@@ -146,3 +149,18 @@ def test_a_name_that_is_not_installed_leaves_the_study_as_it_is(ledger: Ledger, 
     with raises("study-file.unknown-name", name="gone"):
         Session(replace(record, spec=other), ledger, SyntheticExecutor(), Observer())
     assert ledger.load("synthetic").state is StudyState.INTERRUPTED
+
+
+def test_a_mean_of_the_best_trials_is_made_anew_when_other_trials_are_the_best() -> None:
+    record = record_of(make_trials(4))
+    best, second, third = (trial.number for trial in record.ranked[:3])
+    spec = record.spec.model_copy(update={"champion": ChampionSection(kind="top-2")})
+
+    def wanted(**made: object) -> bool:
+        champion = replace(make_champion(record.ranked[0]), **made)
+        return has_wanted_champion(replace(record, spec=spec, champion=champion))
+
+    assert wanted(kind="top-2", models=2, trials=(best, second))
+    assert not wanted(kind="top-2", models=2, trials=(best, third))
+    assert not wanted(kind="top-2", models=1, trials=(best,))  # there was no other trial then
+    assert not wanted()

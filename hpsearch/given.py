@@ -10,10 +10,10 @@ import base64
 import hashlib
 import inspect
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -161,7 +161,6 @@ def _write(folder: Path, name: str, value: "np.ndarray | pd.DataFrame") -> None:
 
 def _pickled(build: object) -> bytes:
     """The build function, with everything that it refers to in the notebook or the program."""
-    import cloudpickle
 
     def explain(error: Exception) -> HpsearchError:
         return ModelError(
@@ -173,12 +172,21 @@ def _pickled(build: object) -> bytes:
 
     # A module beside the program is not there for workers and for later: its code is kept, not its name.
     modules = own_code.own_modules(build)
+    with errors_as(explain):
+        try:
+            return _pickled_with(build, modules)
+        except Exception:  # whatever holds what cannot be pickled: a module may, as long as its name is found
+            return _pickled_with(build, [])
+
+
+def _pickled_with(build: object, modules: Sequence[ModuleType]) -> bytes:
+    import cloudpickle
+
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:
-        with errors_as(explain):
-            pickled: bytes = cloudpickle.dumps({"build": build, "names": own_code.referred(build)})
-            return pickled
+        pickled: bytes = cloudpickle.dumps({"build": build, "names": own_code.referred(build)})
+        return pickled
     finally:
         for module in modules:
             cloudpickle.unregister_pickle_by_value(module)

@@ -182,8 +182,8 @@ def run(
         y_test: Their targets.
         groups: Group of each row of `x`: rows of one group are never split.
         time: Time of each row of `x`: every fold validates on later rows.
-        space: Hyperparameter → list of values, two numbers ``(low, high)``, a dict such as ``{"low": 1e-3, "high": 0.1, "log":
-            True}``, or one value.
+        space: Hyperparameter → list of values, two numbers ``(low, high)``, a dict such as
+            ``{"low": 1e-3, "high": 0.1, "log": True}``, or one value.
         folds: Number of folds; 5 by default.
         trials: Number of trials; 20 by default.
         metric: What to optimise; ``val_loss`` by default with a build function.

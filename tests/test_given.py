@@ -199,6 +199,20 @@ def test_names_of_a_function_s_own_code_do_not_replace_what_is_kept(tmp_path: Pa
     assert load_object(f"{module}:build", folder, ModelError)(None) == 5
 
 
+@pytest.mark.parametrize("held", ["1", "open(__file__)"])
+def test_modules_beside_the_program_are_kept_with_it_if_they_can_be(tmp_path: Path, monkeypatch, held: str) -> None:
+    name = f"beside_{len(held)}"
+    (tmp_path / f"{name}.py").write_text(f"HELD = {held}\n\ndef make(width): return width + 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    names: dict[str, object] = {"__name__": "__main__"}
+    exec(f"import {name} as beside\ndef build(hp): return beside.make(4)", names)
+    folder, module = keep(tmp_path / "given", names["build"], {})
+    if held == "1":
+        (tmp_path / f"{name}.py").unlink()
+        monkeypatch.delitem(sys.modules, name)
+    assert load_object(f"{module}:build", folder, ModelError)(None) == 5
+
+
 def test_two_numbers_are_a_range_and_two_others_are_choices() -> None:
     space = spec_of(x=X, y=Y, space={"units": (4, 8), "activation": ("relu", "tanh"), "norm": (True, False)}).space
     assert space["units"] == {"low": 4, "high": 8}

@@ -79,3 +79,13 @@ def compile_like(model: keras.Model, like: keras.Model) -> None:
         weighted_metrics=getattr(metrics, "_user_weighted_metrics", None),
         jit_compile=like.jit_compile,
     )
+
+
+def uncompile(model: keras.Model) -> None:
+    """Take the optimizer, loss and metrics from a model that only predicts, so that none of them is saved.
+
+    Keras has no public way. A frozen model's optimizer would be saved with the state of all weights, and would warn
+    whenever it is loaded.
+    """
+    model.compiled = False
+    model.optimizer = None

@@ -23,6 +23,15 @@ def flatten_layers(model: keras.layers.Layer, *, include_self: bool = True) -> l
     return [layer for layer in _walk(model) if include_self or layer is not model]
 
 
+def without_activity_penalties(model: keras.Model) -> None:
+    """Take the penalties of outputs from all layers of a model: Keras adds them to its loss, frozen or not."""
+    for layer in flatten_layers(model):
+        if getattr(layer, "activity_regularizer", None) is not None:
+            layer.activity_regularizer = None
+        if isinstance(layer, keras.layers.ActivityRegularization):
+            layer.l1 = layer.l2 = 0.0  # what is saved of it
+
+
 def _walk(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
     yield layer
     for inner in getattr(layer, "layers", ()):

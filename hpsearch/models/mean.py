@@ -8,13 +8,14 @@ import numpy as np
 
 from hpsearch.data.dataset import Features
 from hpsearch.errors import ModelError
-from hpsearch.keras_internals.compiled import compile_like
+from hpsearch.keras_internals.compiled import compile_like, uncompile
+from hpsearch.keras_internals.layers import without_activity_penalties
 
 
 def mean_of(models: Mapping[str, keras.Model], like: keras.Model, x: Features) -> keras.Model:
     """A model that predicts the mean of what `models` predict.
 
-    They become its layers and are frozen, so its loss has no weight penalties: those are of training.
+    They become its layers and are frozen, so its loss has no penalties of weights or outputs: those are of training.
 
     Args:
         models: Name → model, with weights; they take the same inputs.
@@ -29,6 +30,8 @@ def mean_of(models: Mapping[str, keras.Model], like: keras.Model, x: Features) -
     for name, model in models.items():
         model.name = name
         model.trainable = False
+        without_activity_penalties(model)
+        uncompile(model)
     inputs = _inputs(like, x)
     outputs = [model(inputs) for model in models.values()]
     if len(keras.tree.flatten(outputs[0])) != 1:

@@ -67,12 +67,13 @@ def compile_like(model: keras.Model, like: keras.Model) -> None:
     Keras has no public way to ask for the metrics.
 
     Args:
-        model: Gets a default optimizer.
+        model: Gets plain SGD, which keeps nothing for each weight: a loaded model may have forgotten which are frozen.
         like: Compiled with ``compile``. Both then share its metric objects, so it must not be used any more.
     """
     metrics = getattr(like, "_compile_metrics", None)
     loss = getattr(like, "_compile_loss", None)
     model.compile(
+        optimizer="sgd",
         loss=like.loss,
         loss_weights=getattr(loss, "_user_loss_weights", None),
         metrics=getattr(metrics, "_user_metrics", None),

@@ -1,6 +1,6 @@
 """Which kind of champion predicts best, and how often the winner of a search is worse than the default config.
 
-Eleven data sets, each with three seeds, with real training: 12 trials on 5 folds of at most 1,000 rows, all kinds of
+Ten data sets, each with three seeds, with real training: 12 trials on 5 folds of at most 1,000 rows, all kinds of
 ``[champion]`` trained and tested on rows that the search never sees. The default config is trial 0 of every search; it
 is refitted and tested in the same way as the winner.
 
@@ -41,7 +41,6 @@ SOURCES: Mapping[str, tuple[str, str]] = {
     "california": ('source = "keras:california_housing"\noptions = { unit = 100000.0 }', "mae"),
     "mnist": ('source = "keras:mnist"', "accuracy"),
     "fashion": ('source = "keras:fashion_mnist"', "accuracy"),
-    "reuters": ('source = "keras:reuters"\noptions = { words = 1000 }', "accuracy"),
     "imdb": ('source = "keras:imdb"\noptions = { words = 1000 }', "accuracy"),
 }
 """Data set → keys of ``[data]``, and the metric. Where a set has no test part of its own, half of it is one."""

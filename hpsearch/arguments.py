@@ -59,7 +59,7 @@ def study_file(source: Source, parts: Mapping[str, object], arguments: Mapping[s
         _set(raw, "data", _roles(parts))
     origin = "hpsearch.run(…)"
     if not parts and build is None:
-        text = toml_document(_named(raw, "study"))
+        text = _text(_named(raw, "study"))
         return parse_spec(text, origin=origin, folder=Path.cwd()), text
     root = workspace.root_of(str(_section(raw, "tracking").get("ledger", DEFAULT_LEDGER))) / "given"
     try:

@@ -82,7 +82,11 @@ class ProgressView(Observer):
         self.ended[trial.number] = trial
 
     def refit_started(self, trial: Trial) -> None:
-        self.stage = f"refitting trial {trial.number} on all development rows"
+        kind = self.record.spec.champion.kind if self.record else "refit"
+        if kind == "refit":
+            self.stage = f"refitting trial {trial.number} on all development rows"
+        else:
+            self.stage = f"training the champion ({kind}) of trial {trial.number}"
 
     @property
     def best(self) -> Trial | None:

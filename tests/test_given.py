@@ -103,7 +103,7 @@ def test_a_dict_and_a_file_with_other_values(tmp_path: Path) -> None:
         "model": {"family": "mlp"},
         "objective": {"metric": "val_accuracy", "direction": "maximize"},
     }
-    spec, text = study_file(raw, {}, {"trials": 3, "name": "flowers"})
+    spec, text = study_file(raw, {}, {"trials": np.int64(3), "name": "flowers", "space": {"units": (4, 8)}})
     assert (spec.name, spec.data.source, spec.search.trials) == ("flowers", "sklearn:iris", 3)
     (tmp_path / "flowers.toml").write_text("# a comment\n" + text)
     again, _ = study_file("flowers.toml", {}, {"trials": 5, "space": {"units": [4]}})

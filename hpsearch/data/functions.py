@@ -1,11 +1,11 @@
 """Function sources: rows and targets from what the user's own code returns."""
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
 from numbers import Number
-from typing import TYPE_CHECKING, Protocol, SupportsInt, TypeGuard, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from hpsearch.data.dataset import Array, Features
 from hpsearch.data.files import check_parts
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.tables import from_frame, rows_of
+from hpsearch.data.tf_data import TfDataset, from_tf_data
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ def _call(address: str, function: Callable[..., object], options: Mapping[str, o
 def _loaded(result: object, spec: "StudySpec") -> Loaded:
     if _is_frame(result):
         return from_frame(_frame(spec.data.source, "the table", result), spec)
-    if isinstance(result, _TfDataset):
-        return _arrays(*_from_tf_data(result, spec.data.source), None, None, spec)
+    if isinstance(result, TfDataset):
+        return _arrays(*from_tf_data(result, spec.data.source), None, None, spec)
     if isinstance(result, tuple):
         if len(result) == 2 and all(isinstance(part, tuple) and len(part) == 2 for part in result):
             (x, y), (x_test, y_test) = result
@@ -190,7 +191,7 @@ def parts_of_tf_data(value: object, name: str) -> tuple[Features, Array] | None:
     Raises:
         DataError: It has no end, no rows or no targets.
     """
-    return _from_tf_data(value, name) if isinstance(value, _TfDataset) else None
+    return from_tf_data(value, name) if isinstance(value, TfDataset) else None
 
 
 def _arrays(x: object, y: object, x_test: object, y_test: object, spec: "StudySpec") -> Loaded:
@@ -343,71 +344,3 @@ class _Foreign(Protocol):
     def to_pandas(self) -> "pd.DataFrame": ...
 
     def __getitem__(self, name: str, /) -> object: ...
-
-
-class _Shape(Protocol):
-    """The part of ``tf.TensorShape`` that is used here."""
-
-    rank: int | None
-
-    def __getitem__(self, axis: int, /) -> int | None: ...
-
-
-class _TensorSpec(Protocol):
-    shape: _Shape
-
-
-@runtime_checkable
-class _TfDataset(Protocol):
-    """The part of ``tf.data.Dataset`` that is used here. TensorFlow need not be imported to recognise one."""
-
-    @property
-    def element_spec(self) -> object: ...
-
-    def cardinality(self) -> SupportsInt: ...
-
-    def as_numpy_iterator(self) -> Iterator[tuple[Features, Array]]: ...
-
-
-def _from_tf_data(dataset: _TfDataset, source: str) -> tuple[Features, Array]:
-    """All rows of a finite ``tf.data.Dataset`` of (x, y), batched or not."""
-    element = dataset.element_spec
-    if not (isinstance(element, tuple) and len(element) == 2):
-        raise DataError(
-            f"{source}: the tf.data.Dataset must yield (x, y), but yields {element}",
-            code="bad-tf-element",
-            hint=_FORMS,
-            source=source,
-            element=str(element),
-        )
-    if int(dataset.cardinality()) == -1:
-        raise DataError(
-            f"{source}: the tf.data.Dataset never ends",
-            code="endless-dataset",
-            hint="remove repeat(): every epoch trains on all rows",
-            source=source,
-        )
-    pairs = list(dataset.as_numpy_iterator())
-    if not pairs:
-        raise DataError(
-            f"{source}: the tf.data.Dataset has no rows", code="no-rows", hint="check its filters", source=source
-        )
-    join = np.concatenate if _is_batched(*element) else np.stack
-    y = _decoded(join([y for _, y in pairs]))
-    tables = [x for x, _ in pairs if isinstance(x, Mapping)]
-    if tables:
-        return {name: _decoded(join([x[name] for x in tables])) for name in tables[0]}, y
-    return join([x for x, _ in pairs if not isinstance(x, Mapping)]), y
-
-
-def _is_batched(x: _TensorSpec | Mapping[str, _TensorSpec], y: _TensorSpec) -> bool:
-    """Whether x and y share a first axis: unknown in both, or of one length."""
-    shapes = [one.shape for one in (*(x.values() if isinstance(x, Mapping) else (x,)), y)]
-    return all(shape.rank for shape in shapes) and len({shape[0] for shape in shapes}) == 1
-
-
-def _decoded(values: Array) -> Array:
-    """TensorFlow's strings are bytes."""
-    if values.dtype == object:
-        return np.array([value.decode() if isinstance(value, bytes) else value for value in values])
-    return values

@@ -14,7 +14,7 @@ from hpsearch.cli.main import app
 from hpsearch.core.trial import Champion
 from hpsearch.errors import LedgerError, SpecError
 from hpsearch.executors.base import P, T, WorkerCall
-from hpsearch.ledger import workspace
+from hpsearch.ledger import deletion, workspace
 from hpsearch.ledger.record import StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search import starting
@@ -188,15 +188,15 @@ def test_code_mended_before_any_fold_was_trained_is_no_matter(begun: Ledger, tmp
 
 def test_a_deleted_study_is_gone_and_its_name_is_free_for_another(begun: Ledger, tmp_path: Path) -> None:
     with workspace.driving(begun.uri, "synthetic"), pytest.raises(LedgerError) as taken:
-        study.delete("synthetic", ledger=begun.uri)
+        deletion.delete("synthetic", ledger=begun.uri)
     assert taken.value.code.startswith("ledger.")
     other = begun.load("synthetic")
     begun.create(replace(other, name="other", spec=other.spec.model_copy(update={"name": "other"})))
-    folder = study.delete("synthetic", ledger=begun.uri)
+    folder = deletion.delete("synthetic", ledger=begun.uri)
     assert not folder.exists()
     assert Ledger(begun.uri).names() == ["other"]
     with pytest.raises(LedgerError, match="no study 'synthetic'"):
-        study.delete("synthetic", ledger=begun.uri)
+        deletion.delete("synthetic", ledger=begun.uri)
     begun.create(make_record(load_spec(write(tmp_path, trials=6))[0]))
     assert begun.load("synthetic").trials == ()
 

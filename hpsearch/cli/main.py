@@ -290,13 +290,12 @@ def delete(
     ledger: LedgerOption = DEFAULT_LEDGER,
 ) -> None:
     """Delete a study with its trials, champion, report, outer folds and null searches. MLflow keeps its own copy."""
-    from hpsearch import study
-    from hpsearch.ledger import workspace
+    from hpsearch.ledger import deletion, workspace
     from hpsearch.ledger.store import Ledger
 
     if not yes:
         record, folder = workspace.read(Ledger(ledger), name), workspace.study_folder(ledger, name)
-        parts = study.parts_of(name, ledger=ledger)
+        parts = deletion.parts_of(name, ledger=ledger)
         others = f"; and with it {listed(parts, most=10)}" if parts else ""
         raise SpecError(
             f"this would permanently delete study {name!r} with {len(record.trials)} trials, and {folder}{others}",
@@ -307,7 +306,7 @@ def delete(
             folder=str(folder),
             parts=tuple(parts),
         )
-    folder = study.delete(name, ledger=ledger)
+    folder = deletion.delete(name, ledger=ledger)
     print(f"deleted study {name!r} and {folder}; MLflow keeps its own copy, which `hpsearch ui` shows")
 
 

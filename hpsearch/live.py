@@ -1,22 +1,20 @@
 """The live view of a running study on stderr: a panel on a terminal, plain lines otherwise."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.core.events import EpochFinished
 from hpsearch.core.trial import FoldResult, Trial, TrialState
 from hpsearch.core.words import duration
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.search.observer import Observer
+from hpsearch.search.progress import Progress
 
 MARKS = {
     TrialState.COMPLETE: "✓",
@@ -25,7 +23,7 @@ MARKS = {
     TrialState.FAILED: "✗",
 }
 
-MAX_RUNNING = 4
+MAX_RUNNING = 8
 """Maximum number of running trials in the panel."""
 
 SLOW_FOLD_SECONDS = 20
@@ -53,73 +51,7 @@ def watching() -> Iterator[Observer]:
         yield PlainLines(console)
 
 
-class ProgressView(Observer):
-    """The state that both views show."""
-
-    def __init__(self) -> None:
-        self.record: StudyRecord | None = None
-        self.running: dict[int, dict[int, int]] = {}
-        self.ended: dict[int, Trial] = {}
-        self.started = time.monotonic()
-        self.ended_before = 0
-        self.stage = "preparing data, model and engine"
-
-    def open(self, record: StudyRecord) -> None:
-        self.record = record
-        self.ended = {trial.number: trial for trial in record.trials if trial.state.finished}
-        self.ended_before = len(self.ended)
-        self.started = time.monotonic()
-        self.stage = "searching"
-
-    def trial_started(self, trial: Trial) -> None:
-        self.running[trial.number] = {fold.fold: fold.epochs for fold in trial.folds}
-
-    def epoch_finished(self, event: EpochFinished) -> None:
-        self.running.setdefault(event.trial, {})[event.fold] = event.epoch + 1
-
-    def trial_finished(self, trial: Trial) -> None:
-        self.running.pop(trial.number, None)
-        self.ended[trial.number] = trial
-
-    def refit_started(self, trial: Trial) -> None:
-        kind = self.record.spec.champion.kind if self.record else "refit"
-        if kind == "refit":
-            self.stage = f"refitting trial {trial.number} on all development rows"
-        else:
-            self.stage = f"training the champion ({kind}) of trial {trial.number}"
-
-    @property
-    def best(self) -> Trial | None:
-        """The best complete trial so far."""
-        if self.record is None:
-            return None
-        complete = [trial for trial in self.ended.values() if trial.state is TrialState.COMPLETE]
-        return min(complete, key=self.record.objective.rank_key, default=None)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimated time for the remaining trials; None before a trial has ended since the start."""
-        fresh = len(self.ended) - self.ended_before
-        if self.record is None or not fresh:
-            return None
-        per_trial = (time.monotonic() - self.started) / fresh
-        return per_trial * (self.record.spec.search.trials - len(self.ended))
-
-    @property
-    def total(self) -> str:
-        """Number of trials of the study; ``?`` before it is known."""
-        return "?" if self.record is None else str(self.record.spec.search.trials)
-
-    def summary(self) -> str:
-        """For example ``12/40 done · 2 pruned · 1 diverged · 3 running``."""
-        parts = [f"{len(self.ended)}/{self.total} done"]
-        if self.record is not None:
-            counts = replace(self.record, trials=tuple(self.ended.values())).counts
-            parts += [f"{count} {state}" for state, count in counts.items() if state is not TrialState.COMPLETE]
-        return " · ".join([*parts, f"{len(self.running)} running"])
-
-
-class LivePanel(ProgressView):
+class LivePanel(Progress):
     """A few lines, redrawn in place. Trials that end are printed above them."""
 
     def __init__(self) -> None:
@@ -141,21 +73,21 @@ class LivePanel(ProgressView):
         record = self.record
         if record is None:
             return Group(Text(f"{self.stage} …", style="dim"))
-        progress = Progress(TextColumn("{task.description}"), BarColumn(bar_width=None), expand=True)
-        progress.add_task(self.summary(), total=record.spec.search.trials, completed=len(self.ended))
+        bar = Table.grid(expand=True)  # a bar alone ends no line
+        bar.add_row(ProgressBar(total=record.spec.search.trials, completed=len(self.ended)))
         lines = Table.grid(padding=(0, 2))
-        for number, folds in sorted(self.running.items())[:MAX_RUNNING]:
-            epochs = sum(folds.values())
-            lines.add_row(f"t{number:03d}", f"fold {len(folds)}/{record.facts.data.n_folds}", f"{epochs} epochs")
+        for number, how_far in self.running_lines(MAX_RUNNING):
+            lines.add_row(number, how_far)
         status = [self.stage]
         if (best := self.best) is not None:
             status.append(f"best {record.objective.metric} {best.score:.4f} (t{best.number:03d})")
-        if (left := self.seconds_left) is not None and self.stage == "searching":
-            status.append(f"about {duration(round(left))} left")
-        return Group(progress, lines, Text(" · ".join(status), style="dim"))
+        status.append(f"{duration(int(self.elapsed))} so far")
+        if self.stage == "searching" and (left := self.left()):
+            status.append(f"about {left}")
+        return Group(Text(self.summary()), bar, lines, Text(" · ".join(status), style="dim"))
 
 
-class PlainLines(ProgressView):
+class PlainLines(Progress):
     """One line per event, for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
@@ -174,8 +106,8 @@ class PlainLines(ProgressView):
 
     def trial_finished(self, trial: Trial) -> None:
         super().trial_finished(trial)
-        left = "" if (seconds := self.seconds_left) is None else f"  ~{duration(round(seconds))} left"
-        self._print(f"[{len(self.ended)}/{self.total}] {describe(trial, self.record)}{left}")
+        left = self.left()
+        self._print(f"[{len(self.ended)}/{self.total}] {describe(trial, self.record)}{f'  ~{left}' if left else ''}")
 
     def fold_finished(self, trial: Trial, result: FoldResult) -> None:
         if result.seconds > SLOW_FOLD_SECONDS:
@@ -190,7 +122,7 @@ class PlainLines(ProgressView):
 
     def close(self, record: StudyRecord) -> None:
         if record.state is StudyState.FINISHED:
-            self._print(f"finished in {duration(round(time.monotonic() - self.started))}")
+            self._print(f"finished in {duration(round(self.elapsed))}")
 
     def _print(self, text: str) -> None:
         self._console.print(escape(text), soft_wrap=True)

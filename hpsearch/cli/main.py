@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpsearch.cli.completion import study_names
 from hpsearch.core.addresses import DEFAULT_LEDGER
 from hpsearch.core.words import listed
 from hpsearch.errors import HpsearchError, LedgerError, SpecError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="hpsearch",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Search hyperparameters of Keras models on K folds. A ledger and MLflow record every trial.",
@@ -32,7 +33,9 @@ LedgerOption = Annotated[
     str,
     typer.Option("--ledger", envvar="HPSEARCH_LEDGER", help="Address of the ledger.", metavar="URI"),
 ]
-StudyArgument = Annotated[str, typer.Argument(help="Name of a study, as `hpsearch list` shows it.")]
+StudyArgument = Annotated[
+    str, typer.Argument(help="Name of a study, as `hpsearch list` shows it.", autocompletion=study_names)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 FileArgument = Annotated[Path, typer.Argument(help="Study file (TOML).")]
 
@@ -67,7 +70,12 @@ def init(
     family: Annotated[str, typer.Option(help="Model family; see `hpsearch models`.")] = "mlp",
     from_study: Annotated[
         str | None,
-        typer.Option("--from", help="Write the study file that the results of this study suggest.", metavar="STUDY"),
+        typer.Option(
+            "--from",
+            help="Write the study file that the results of this study suggest.",
+            metavar="STUDY",
+            autocompletion=study_names,
+        ),
     ] = None,
     ledger: LedgerOption = DEFAULT_LEDGER,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
@@ -192,8 +200,8 @@ def show(
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(help="A study, or a trial as STUDY:NUMBER.")],
-    b: Annotated[str, typer.Argument(help="Another study or trial.")],
+    a: Annotated[str, typer.Argument(help="A study, or a trial as STUDY:NUMBER.", autocompletion=study_names)],
+    b: Annotated[str, typer.Argument(help="Another study or trial.", autocompletion=study_names)],
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
@@ -263,7 +271,7 @@ def predict(
 @app.command()
 def ui(
     ledger: LedgerOption = DEFAULT_LEDGER,
-    name: Annotated[str | None, typer.Argument(help="Study to open.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Study to open.", autocompletion=study_names)] = None,
     port: Annotated[int | None, typer.Option(help="Port; a free one by default.")] = None,
     uri: Annotated[str | None, typer.Option(help="MLflow store; the study's by default.")] = None,
 ) -> None:

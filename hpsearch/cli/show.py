@@ -14,6 +14,7 @@ from hpsearch.errors import StudyError
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.report import load_artifacts, terminal
 from hpsearch.report.content import plain
+from hpsearch.report.fitting import Column, FittedTable
 from hpsearch.study import Study
 
 
@@ -38,13 +39,16 @@ def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
     if not rows:
         print("There are no studies yet. `hpsearch init` writes a study file, and `hpsearch run` runs it.")
         return
-    table = Table("study", "state", "trials", "best", "metric", box=None, header_style="bold")
-    for row in rows:
-        best = "–" if row["best"] is None else f"{row['best']:.6g} (trial {row['best_trial']})"
-        done = f"{row['complete']} of {row['trials']} complete"
-        table.add_row(*(Text(str(cell)) for cell in (row["study"], row["state"], done, best, row["metric"])))
+    columns = (
+        Column("study", tuple(str(row["study"]) for row in rows)),
+        Column("state", tuple(str(row["state"]) for row in rows)),
+        Column("complete", tuple(f"{row['complete']} of {row['trials']}" for row in rows), right=True),
+        Column("best", tuple("–" if row["best"] is None else f"{row['best']:.6g}" for row in rows), right=True),
+        Column("trial", tuple("–" if row["best"] is None else str(row["best_trial"]) for row in rows), right=True),
+        Column("metric", tuple(str(row["metric"]) for row in rows), place=1),
+    )
     console = _console()
-    console.print(table)
+    console.print(FittedTable(columns, ("",) * len(rows), lambda _: ""))
     if hidden := len(records) - len(rows):
         console.print(Text(f"{hidden} null search{'es' if hidden > 1 else ''}: --json", style="dim"))
 
@@ -85,7 +89,7 @@ def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = Fa
         _print_json({**infos, **facts, "notes": list(record.notes)})
         return
     console = _console()
-    console.print(terminal.leaderboard(info.leaderboard, top=top))
+    console.print(terminal.leaderboard(info.leaderboard, top=top, more=record.command("show", "TRIAL")))
     console.print()
     console.print(terminal.verdict(info.verdict))
     if info.importance.rows:

@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable
 
 
-def closest(name: object, legal: Iterable[object], *, cutoff: float = 0.6) -> str | None:
+def closest(name: object, legal: Iterable[object]) -> str | None:
     """The legal name nearest to `name`; None if none is near."""
-    found = difflib.get_close_matches(str(name), [str(one) for one in legal], n=1, cutoff=cutoff)
+    found = difflib.get_close_matches(str(name), [str(one) for one in legal], n=1)
     return found[0] if found else None
 
 

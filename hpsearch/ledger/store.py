@@ -275,7 +275,7 @@ def _choose_writer(storage: "optuna.storages.RDBStorage") -> "tuple[TrialWriter,
 
 def unknown_study(name: str, known: list[str], uri: str) -> LedgerError:
     """The error for a study that is not there, with the closest name."""
-    near, shown = closest(name, known, cutoff=0.4), without_password(uri)
+    near, shown = closest(name, known), without_password(uri)
     return LedgerError(
         f"no study {name!r} in the ledger {shown}; it has {listed(known, most=10) or 'no studies yet'}",
         code="unknown-study",

@@ -10,6 +10,7 @@ from rich.text import Text
 from hpsearch import analysis
 from hpsearch.analysis import words
 from hpsearch.core.trial import TrialState
+from hpsearch.report.fitting import Column, FittedTable
 
 LEFT_BLOCKS = " ▏▎▍▌▋▊▉█"
 
@@ -26,32 +27,45 @@ def verdict(info: analysis.VerdictInfo) -> RenderableType:
     return Group(*lines)
 
 
-def leaderboard(info: analysis.LeaderboardInfo, *, top: int = 10) -> RenderableType:
-    """The best trials. ``=`` marks those that are statistically tied with the winner."""
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for name in ("", "trial", info.metric):
-        table.add_column(Text(name), justify="right", no_wrap=True)
-    for name in info.columns:
-        table.add_column(Text(name), overflow="fold")
-    for name in ("epoch", "parameters", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in info.rows[:top]:
-        table.add_row(
-            "best" if row.rank == 1 else "=" if row.tied else "",
-            str(row.trial),
-            words.score(row.score, row.std),
-            *(Text(words.setting(row.config.get(name))) for name in info.columns),
-            "–" if row.epoch is None else str(row.epoch + 1),
-            words.whole(row.parameters),
-            words.duration(row.seconds),
-            style="green" if row.rank == 1 else "" if row.tied else "dim",
-        )
-    below = _below(info, top)
-    return Group(table, Text(below, style="dim")) if below else table
+def leaderboard(info: analysis.LeaderboardInfo, *, top: int = 10, more: str = "") -> RenderableType:
+    """The best trials. ``=`` marks those that are statistically tied with the winner.
+
+    On a narrow terminal, hyperparameters that have one value in all rows go first, and are said below the table; then
+    time, size and epoch, then hyperparameters from the last.
+
+    Args:
+        info: The leaderboard.
+        top: Maximum number of rows.
+        more: The command that shows a whole trial, for a table that leaves columns out.
+    """
+    rows = info.rows[:top]
+
+    def hyperparameter(name: str) -> Column:
+        cells = tuple(words.setting(row.config.get(name)) for row in rows)
+        return Column(name, cells, place=3 if len(set(cells)) == 1 else 1)
+
+    columns = (
+        Column("", tuple("best" if row.rank == 1 else "=" if row.tied else "" for row in rows), right=True),
+        Column("trial", tuple(str(row.trial) for row in rows), right=True),
+        Column(info.metric, tuple(words.score(row.score, row.std) for row in rows), right=True),
+        *(hyperparameter(name) for name in info.columns),
+        Column("epoch", tuple("–" if row.epoch is None else str(row.epoch + 1) for row in rows), right=True, place=2),
+        Column("parameters", tuple(words.whole(row.parameters) for row in rows), right=True, place=2),
+        Column("time", tuple(words.duration(row.seconds) for row in rows), right=True, place=2),
+    )
+    styles = tuple("green" if row.rank == 1 else "" if row.tied else "dim" for row in rows)
+    return FittedTable(columns, styles, lambda absent: _below(info, top, absent, more))
 
 
-def _below(info: analysis.LeaderboardInfo, top: int) -> str:
+def _below(info: analysis.LeaderboardInfo, top: int, absent: Sequence[str], more: str) -> str:
     notes = []
+    values = {name: {words.setting(row.config.get(name)) for row in info.rows[:top]} for name in info.columns}
+    same = {name: values[name].pop() for name in absent if len(values.get(name, ())) == 1}
+    if shared := ", ".join(f"{name} {value}" for name, value in same.items() if value != words.setting(None)):
+        notes.append(f"all with {shared}")
+    if others := [name for name in absent if name not in same]:
+        count = words.several(len(others), "column")
+        notes.append(f"+{count} ({', '.join(others)})" + (f": `{more}`" if more else ""))
     if info.total > top:
         notes.append(f"{info.total - top:,} more complete trials")
     notes += [f"{count:,} {state}" for state, count in info.counts.items() if state is not TrialState.COMPLETE]

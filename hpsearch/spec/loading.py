@@ -99,5 +99,6 @@ def _space_problems(raw: Mapping[str, object]) -> list[SpecProblem]:
 
 def _similar_file(path: Path) -> str | None:
     folder = path.parent if path.parent.is_dir() else Path()
-    names = [str(p) for p in [*sorted(folder.glob("*.toml")), *sorted(Path("studies").glob("*.toml"))]]
-    return closest(path, names, cutoff=0.5)
+    files = {one.stem: str(one) for one in [*sorted(Path("studies").glob("*.toml")), *sorted(folder.glob("*.toml"))]}
+    near = closest(path.stem, files)
+    return None if near is None else files[near]

@@ -21,7 +21,8 @@ sys.exit(serve_ui(TrackingSection(uri=sys.argv[1]), study="digits", ready=lambda
 
 
 @pytest.mark.slow
-def test_ui_opens_the_studys_page_and_ctrl_c_ends_it(folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ui_opens_the_studys_page_and_a_signal_ends_it_with_all_children(folder: Path, number: int) -> None:
     record = make_record(make_trials(2), folder=folder)
     sync(record)
     process = subprocess.Popen(
@@ -35,12 +36,21 @@ def test_ui_opens_the_studys_page_and_ctrl_c_ends_it(folder: Path) -> None:
         assert server.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(f"{server}/health", timeout=10) as answer:
             assert answer.read() == b"OK"
+        served = _processes_with(record.spec.tracking.uri) - {process.pid}
+        assert served
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.wait(30) == 0
+    assert not _processes_with(record.spec.tracking.uri)
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"{server}/health", timeout=10)
     assert [one.name for one in folder.iterdir() if one.name.startswith("mlruns")] == []
+
+
+def _processes_with(text: str) -> set[int]:
+    """Processes whose command line has this text."""
+    listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    return {int(line.split(None, 1)[0]) for line in listed.splitlines() if text in line and " ps " not in line}
 
 
 def test_ui_of_a_server_needs_no_command() -> None:

@@ -3,15 +3,17 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -95,17 +97,41 @@ def serve_ui(
         _bring_here(address)
     # Not into a pipe: nobody reads it while the server runs, and a full pipe would stop the server.
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        # A session of its own: its workers end with it, and Ctrl-C reaches it once, from here.
         process = subprocess.Popen(
-            ui.command, env={**os.environ, **ui.environment}, stdout=said, stderr=subprocess.STDOUT
+            ui.command,
+            env={**os.environ, **ui.environment},
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
-            _wait_until_up(process, ui.server, said)
-            ready(study_page(ui.server, study))
-            return _ended(process)
+            with _interrupted_by_signals():
+                _wait_until_up(process, ui.server, said)
+                ready(study_page(ui.server, study))
+                return _ended(process)
         except KeyboardInterrupt:
             return 0
         finally:
             _stop(process)
+
+
+@contextlib.contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the block as Ctrl-C does. In other threads nothing is caught."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _bring_here(address: Address) -> None:
@@ -228,9 +254,9 @@ def _ended(process: "subprocess.Popen[bytes]") -> int:
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    """End the server and all that it has started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS forbids what Linux cannot find
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)

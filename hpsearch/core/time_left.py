@@ -1,0 +1,71 @@
+"""How long a running study still takes, from the epochs and the pauses that it has had.
+
+A study's time has two parts. Epochs go by at some rate. Before the first epoch of a trial there may be a pause in which
+nothing else trains: a program is compiled. Trials that share a program share its pause, so pauses become rare. How many
+are still to come is Good's estimate (1953, "The population frequencies of species"): the next trial needs a new program
+with the probability of a program that one trial has needed so far.
+"""
+
+from collections import Counter
+from collections.abc import Hashable
+
+_LEAST = 3
+"""So many moments at which epochs ended make a rate."""
+
+
+class TimeLeft:
+    """Measures while epochs end.
+
+    Args:
+        now: Seconds on any clock: the start.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._last = now
+        self._moments = [(0.0, 0)]  # seconds of training, without pauses, and epochs by then
+        self._epochs = 0
+        self._paused = 0.0
+        self._programs: Counter[Hashable] = Counter()
+        self._left: tuple[float, float] | None = None
+
+    def trial_started(self, program: Hashable) -> None:
+        """A trial was suggested. `program` is the same for trials that share a compiled program."""
+        self._programs[program] += 1
+
+    def epoch(self, now: float, *, begins: bool) -> None:
+        """An epoch of one fold has ended; `begins`: it is the first one of its trial."""
+        passed = now - self._last
+        seconds, epochs = self._moments[-1]
+        self._epochs += 1
+        self._last = now
+        if begins:
+            # A first epoch trains, too: as long as those before it, on average.
+            trained = min(passed, seconds / epochs if epochs else 0.0)
+            self._paused += passed - trained
+            passed = trained
+        self._moments.append((seconds + passed, self._epochs))
+
+    def estimate(self, now: float, *, epochs: float, trials: int) -> None:
+        """Something has changed: so many epochs of single folds remain, and so many trials have not been suggested."""
+        rate = self._rate()
+        self._left = None if rate is None else (now, epochs / rate + self._pauses(trials))
+
+    def at(self, now: float) -> float | None:
+        """Seconds left. They go down while nothing changes; None as long as too little is known."""
+        if self._left is None:
+            return None
+        then, seconds = self._left
+        return max(0.0, seconds - (now - then))
+
+    def _rate(self) -> float | None:
+        """Epochs per second of training in the later half of the epochs."""
+        if len(self._moments) <= _LEAST:
+            return None
+        seconds, epochs = self._moments[-1]
+        begin = next(one for one in reversed(self._moments) if one[1] <= epochs / 2)
+        return (epochs - begin[1]) / (seconds - begin[0]) if seconds > begin[0] else None
+
+    def _pauses(self, trials: int) -> float:
+        """Seconds of pauses that are expected to come."""
+        once = sum(count == 1 for count in self._programs.values())
+        return self._paused / len(self._programs) * trials * once / self._programs.total() if self._programs else 0.0

@@ -1,0 +1,52 @@
+"""How long a study still takes, on a clock of the test's own."""
+
+import pytest
+
+from hpsearch.core.time_left import TimeLeft
+
+
+def trained(left: TimeLeft, *, at: float, pause: float, epochs: int, seconds: float) -> float:
+    """One trial: a pause, then epochs; returns the time after."""
+    for number in range(epochs):
+        at += seconds + (pause if number == 0 else 0.0)
+        left.epoch(at, begins=number == 0)
+    return at
+
+
+def test_what_is_compiled_once_is_not_counted_for_every_trial() -> None:
+    left, now = TimeLeft(0.0), 0.0
+    for trial in range(4):
+        left.trial_started("one program for all")
+        now = trained(left, at=now, pause=30.0 if trial == 0 else 0.0, epochs=10, seconds=0.1)
+    left.estimate(now, epochs=160, trials=16)
+    assert left.at(now) == pytest.approx(16.0, rel=0.05)
+
+
+def test_trials_with_programs_of_their_own_have_pauses_of_their_own() -> None:
+    left, now = TimeLeft(0.0), 0.0
+    for trial in range(4):
+        left.trial_started(trial)
+        now = trained(left, at=now, pause=30.0, epochs=10, seconds=0.1)
+    left.estimate(now, epochs=160, trials=16)
+    assert left.at(now) == pytest.approx(16.0 + 16 * 30.0, rel=0.05)
+
+
+def test_the_rate_is_that_of_late() -> None:
+    left, now = TimeLeft(0.0), 0.0
+    left.trial_started("a")
+    now = trained(left, at=now, pause=0.0, epochs=10, seconds=1.0)
+    now = trained(left, at=now, pause=0.0, epochs=10, seconds=0.1)
+    left.estimate(now, epochs=100, trials=0)
+    assert left.at(now) == pytest.approx(10.0, rel=0.05)
+
+
+def test_it_never_rises_while_nothing_changes_and_never_falls_below_nothing() -> None:
+    left = TimeLeft(0.0)
+    assert left.at(1.0) is None
+    left.trial_started("a")
+    now = trained(left, at=0.0, pause=1.0, epochs=5, seconds=1.0)
+    left.estimate(now, epochs=10, trials=0)
+    told = [left.at(now + later) for later in (0.0, 1.0, 9.0, 60.0)]
+    assert told == sorted(told, reverse=True)
+    assert told[0] - told[1] == pytest.approx(1.0)
+    assert told[-1] == 0.0

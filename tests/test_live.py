@@ -64,7 +64,7 @@ def test_the_time_left_is_told_once_epochs_have_ended_and_only_falls_until_the_n
     assert view.left() == ""
     view.trial_started(replace(make_trial(2, TrialState.RUNNING), folds=()))
     for epoch in range(5):
-        time.sleep(0.01)
+        time.sleep(0.03)
         view.epoch_finished(EpochFinished(2, fold=0, epoch=epoch, metrics={}))
     told = [view.seconds_left for _ in range(3)]
     assert told[0] > told[1] > told[2] > 0

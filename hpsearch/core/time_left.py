@@ -6,6 +6,7 @@ are still to come is Good's estimate (1953, "The population frequencies of speci
 with the probability of a program that one trial has needed so far.
 """
 
+import math
 from collections import Counter
 from collections.abc import Hashable
 
@@ -18,10 +19,12 @@ class TimeLeft:
 
     Args:
         now: Seconds on any clock: the start.
+        programs: Number of programs that trials of this study can need.
     """
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, programs: float = math.inf) -> None:
         self._last = now
+        self._most = programs
         self._moments = [(0.0, 0)]  # seconds of training, without pauses, and epochs by then
         self._epochs = 0
         self._paused = 0.0
@@ -67,5 +70,8 @@ class TimeLeft:
 
     def _pauses(self, trials: int) -> float:
         """Seconds of pauses that are expected to come."""
-        once = sum(count == 1 for count in self._programs.values())
-        return self._paused / len(self._programs) * trials * once / self._programs.total() if self._programs else 0.0
+        if not self._programs:
+            return 0.0
+        once, seen = sum(count == 1 for count in self._programs.values()), len(self._programs)
+        new = min(trials * once / self._programs.total(), max(0.0, self._most - seen))
+        return self._paused / seen * new

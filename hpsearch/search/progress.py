@@ -1,5 +1,6 @@
 """What the live view knows of a running study: trials by state, epochs, the best so far, the time left."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -63,7 +64,7 @@ class Progress(Observer):
         self.ended = {trial.number: trial for trial in record.trials if trial.state.finished}
         self.ended_before = len(self.ended)
         self.stage = "searching"
-        self._left = TimeLeft(time.monotonic())
+        self._left = TimeLeft(time.monotonic(), _programs(record))
 
     def trial_started(self, trial: Trial) -> None:
         epochs = epochs_of(trial.config)
@@ -145,3 +146,9 @@ class Progress(Observer):
             yield f"t{number:03d}", one.words(folds, now)
         if len(shown) > most:
             yield "", f"+{len(shown) - most} more"
+
+
+def _programs(record: StudyRecord) -> float:
+    """Most programs that its trials can need: one per combination of what a program is compiled for."""
+    listed = (one.values() for name, one in record.space.items() if name not in record.facts.plan.dynamic)
+    return math.prod(math.inf if values is None else len(values) for values in listed)

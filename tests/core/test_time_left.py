@@ -31,6 +31,15 @@ def test_trials_with_programs_of_their_own_have_pauses_of_their_own() -> None:
     assert left.at(now) == pytest.approx(16.0 + 16 * 30.0, rel=0.05)
 
 
+def test_no_more_programs_are_expected_than_there_can_be() -> None:
+    left, now = TimeLeft(0.0, programs=6), 0.0
+    for trial in range(4):
+        left.trial_started(trial)
+        now = trained(left, at=now, pause=30.0, epochs=10, seconds=0.1)
+    left.estimate(now, epochs=160, trials=16)
+    assert left.at(now) == pytest.approx(16.0 + 2 * 30.0, rel=0.05)
+
+
 def test_the_rate_is_that_of_late() -> None:
     left, now = TimeLeft(0.0), 0.0
     left.trial_started("a")

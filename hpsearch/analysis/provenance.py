@@ -239,4 +239,5 @@ def _shortened(items: Sequence[str], limit: int = 12) -> str:
 
 def _host(host: HostFacts) -> str:
     cores = "" if host.cores is None else f"{host.cores} cores"
-    return ", ".join(part for part in (host.platform, cores) if part)
+    memory = "" if host.memory_bytes is None else f"{words.size(host.memory_bytes)} memory"
+    return ", ".join(part for part in (host.processor, cores, memory, host.platform) if part)

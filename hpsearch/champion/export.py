@@ -1,8 +1,8 @@
 """Export a finished study as a folder of plain files."""
 
-import json
 import shutil
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hpsearch import analysis, report
@@ -11,15 +11,7 @@ from hpsearch.core.facts import Task
 from hpsearch.errors import HpsearchError, SpecError
 from hpsearch.executors import make_executor
 from hpsearch.ledger.record import StudyRecord
-from hpsearch.training.protocol import WorkerProtocol
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """One file of an export: its name, and what it is or why it is not there."""
-
-    file: str
-    remark: str
+from hpsearch.training.protocol import Exported, WorkerProtocol
 
 
 def write_report(record: StudyRecord, study_folder: Path, *, format: str, folder: Path | None = None) -> Path:
@@ -36,7 +28,7 @@ def write_report(record: StudyRecord, study_folder: Path, *, format: str, folder
 
 
 def export(record: StudyRecord, study_folder: Path, target: Path) -> list[Exported]:
-    """Write champion (``.keras`` and TensorFlow SavedModel), study file, report, trials and test predictions.
+    """Write champion (``.keras``, SavedModel, ONNX, LiteRT), model card, study file, report, trials and predictions.
 
     Args:
         record: The study.
@@ -53,6 +45,8 @@ def export(record: StudyRecord, study_folder: Path, target: Path) -> list[Export
         shutil.copyfile(champion, target / champion.name)
         (target / "study.toml").write_text(record.study_file, encoding="utf-8")
         analysis.trials_table(record).to_csv(target / "trials.csv", index=False)
+        artifacts = report.load_artifacts(record, study_folder)
+        (target / "model_card.md").write_text(report.model_card(record, artifacts), encoding="utf-8")
     except OSError as error:
         raise SpecError(
             f"cannot write to {target}: {error.strerror or error}",
@@ -62,11 +56,12 @@ def export(record: StudyRecord, study_folder: Path, target: Path) -> list[Export
         ) from None
     return [
         Exported(champion.name, _kind_of(champion)),
+        Exported("model_card.md", "the model card: data, scores with intervals, limits"),
         Exported("study.toml", "the study file"),
         Exported("trials.csv", "every trial with its config and scores"),
         Exported(write_report(record, study_folder, format="html", folder=target).name, "the report"),
         _export_predictions(record, study_folder / "predictions.npz", target / "predictions.csv"),
-        *_export_saved_model(record, champion, target),
+        *_export_model(record, champion, target),
     ]
 
 
@@ -94,27 +89,20 @@ def _export_predictions(record: StudyRecord, source: Path, target: Path) -> Expo
     return Exported(target.name, "the champion's predictions of the test rows")
 
 
-def _export_saved_model(record: StudyRecord, champion: Path, target: Path) -> list[Exported]:
-    """A TensorFlow SavedModel, made in a worker with the TensorFlow backend, and what its inputs are called."""
+def _export_model(record: StudyRecord, champion: Path, target: Path) -> Sequence[Exported]:
+    """For other runtimes. They are made in a worker with the TensorFlow backend."""
     assert record.champion is not None
     spec = record.spec
     cpu = spec.model_copy(update={"resources": spec.resources.model_copy(update={"executor": "processes", "gpus": []})})
     executor = make_executor(cpu, backend="tensorflow", cache=None)
     try:
-        renamed = executor.call(
-            WorkerProtocol.export_saved_model,
+        return executor.call(
+            WorkerProtocol.export_model,
             replace(record.champion, path=str(champion.resolve())),
-            (target / "saved_model").resolve(),
+            target.resolve(),
             record.facts.data,
         )
     except HpsearchError as error:
         return [Exported("saved_model", f"not written: {error.what.splitlines()[0]}")]
     finally:
         executor.close()
-    written = [Exported("saved_model", "the champion as a TensorFlow SavedModel, for serving")]
-    if renamed:
-        names = target / "saved_model_inputs.json"
-        names.write_text(json.dumps(renamed, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        other = ", ".join(f"{old!r} is {new!r}" for old, new in renamed.items() if old != new)
-        written.append(Exported(names.name, f"the SavedModel's names for the columns, which must be ASCII: {other}"))
-    return written

@@ -235,7 +235,7 @@ def export(
     to: Annotated[Path, typer.Option("--to", help="Folder to write into; created if it does not exist.")],
     ledger: LedgerOption = DEFAULT_LEDGER,
 ) -> None:
-    """Write the champion, a SavedModel, the study file, the report, trials and predictions into a folder."""
+    """Write the champion (Keras, SavedModel, ONNX, LiteRT), its model card, report and trials into a folder."""
     from hpsearch.champion.export import export as export_study
     from hpsearch.study import load
 

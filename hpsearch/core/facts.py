@@ -187,10 +187,19 @@ class MachineFacts(Wire):
 
 @dataclass(frozen=True, slots=True)
 class HostFacts(Wire):
-    """The machine that the driver runs on."""
+    """The machine that the driver runs on.
+
+    Attributes:
+        platform: The operating system, in words.
+        cores: Number of cores.
+        processor: Its name; empty for studies of hpsearch 0.1.
+        memory_bytes: Its memory; None if unknown.
+    """
 
     platform: str = ""
     cores: int | None = None
+    processor: str = ""
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,41 @@
-"""A Keras model as a TensorFlow SavedModel."""
+"""A Keras model for serving without Keras: TensorFlow SavedModel, ONNX, LiteRT. Needs the TensorFlow backend.
+
+What other runtimes compute is compared with Keras, on rows that are made up: only the numbers of both have to agree.
+"""
 
 import keyword
 import re
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from hpsearch.core.facts import DataFacts
+from hpsearch.core.words import first_line
+
+Inputs: TypeAlias = Mapping[str, NDArray[np.generic]]
+"""Name of an input → its rows."""
+
+ROWS = 8
+"""Rows on which the formats are compared."""
+
+TOLERANCE = 1e-4
+"""Relative and absolute difference that single precision and another order of sums explain."""
 
 
-def write_saved_model(model: keras.Model, target: str, data: DataFacts) -> dict[str, str]:
-    """Write a SavedModel. Needs the TensorFlow backend.
-
-    The names in its signature are ASCII, legal as names of Python arguments, and differ in more than case.
+def serving_model(model: keras.Model, data: DataFacts) -> tuple[keras.Model, dict[str, str]]:
+    """A model whose input names are ASCII, legal as names of Python arguments, and differ in more than case.
 
     Args:
         model: With one input, or a dict of inputs.
-        target: The folder to write.
         data: The study's data, for a subclassed model, which does not know its inputs.
 
     Returns:
-        Name in the model → name in the signature, if at least one input had to be renamed; else empty.
+        The model, and name in `model` → name in the new one, if at least one input had to be renamed; else empty.
     """
     own = getattr(model, "input", None)
     inputs = _inputs_of(data) if own is None else own
@@ -33,8 +49,78 @@ def write_saved_model(model: keras.Model, target: str, data: DataFacts) -> dict[
         model = keras.Model({names[old]: one for old, one in outer.items()}, model(outer))
     elif own is None:
         model = keras.Model(inputs, model(inputs))
-    model.export(target, format="tf_saved_model", verbose=False)
-    return renamed
+    return model, renamed
+
+
+def write_saved_model(model: keras.Model, target: Path) -> str:
+    """Write a SavedModel into a folder; returns what it is."""
+    model.export(str(target), format="tf_saved_model", verbose=False)
+    return "the champion as a TensorFlow SavedModel, for serving"
+
+
+def write_onnx(model: keras.Model, target: Path) -> str:
+    """Write an ONNX file; returns what it is, and how far onnxruntime's numbers are from Keras'.
+
+    Raises:
+        ImportError: tf2onnx or onnxruntime is not installed.
+    """
+    import onnxruntime
+    import tf2onnx  # noqa: F401  # before the work: Keras imports it after the tracing
+
+    model.export(str(target), format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+    difference = _difference(model, lambda rows: session.run(None, dict(rows))[0])
+    return f"the champion for ONNX runtimes; {_told(difference, 'onnxruntime')}"
+
+
+def write_litert(model: keras.Model, target: Path) -> str:
+    """Write a LiteRT (TensorFlow Lite) file; returns what it is, and how far its numbers are from Keras'."""
+    import tensorflow as tf
+
+    model.export(str(target), format="litert", verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow names a package that few have installed
+        run = tf.lite.Interpreter(str(target)).get_signature_runner()
+    difference = _difference(model, lambda rows: next(iter(run(**rows).values())))
+    return f"the champion for LiteRT, on phones and small devices; {_told(difference, 'its interpreter')}"
+
+
+def _difference(model: keras.Model, other: Callable[[Inputs], NDArray[np.generic]]) -> float:
+    """The largest difference of outputs, as a multiple of what is tolerated."""
+    rows = _made_up(model)
+    given = dict(rows) if isinstance(model.input, dict) else next(iter(rows.values()))
+    wanted = np.asarray(model.predict_on_batch(given))
+    found = np.asarray(other(rows)).reshape(wanted.shape)
+    return float(np.max(np.abs(found - wanted) / (TOLERANCE + TOLERANCE * np.abs(wanted))))
+
+
+def _told(difference: float, runtime: str) -> str:
+    if difference <= 1:
+        return f"{runtime} computes the same as Keras"
+    return f"{runtime} does not compute the same as Keras: {difference:.2g} times the tolerance of {TOLERANCE:g}"
+
+
+def _made_up(model: keras.Model) -> dict[str, NDArray[np.generic]]:
+    """Random rows. Whole numbers are 0 or 1, which every vocabulary has."""
+    draws = np.random.default_rng(1)
+
+    def rows(tensor: keras.KerasTensor) -> NDArray[np.generic]:
+        shape = (ROWS, *(size or ROWS for size in tensor.shape[1:]))
+        kind = keras.backend.standardize_dtype(tensor.dtype)
+        return (draws.normal(size=shape) if "float" in kind else draws.integers(2, size=shape)).astype(kind)
+
+    found: dict[str, NDArray[np.generic]] = {one.name: rows(one) for one in model.inputs}
+    return found
+
+
+def attempted(write: Callable[[keras.Model, Path], str], model: keras.Model, target: Path) -> str:
+    """What `write` returns, or why there is no file."""
+    try:
+        return write(model, target)
+    except ImportError as error:
+        return f"not written: {error.name} is not installed (pip install hpsearch[onnx])"
+    except Exception as error:  # converters raise errors of their own for layers that a format does not have
+        return f"not written: {first_line(error)}"
 
 
 def _inputs_of(data: DataFacts) -> keras.KerasTensor | dict[str, keras.KerasTensor]:

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from hpsearch.core import hardware
 from hpsearch.core.asked import Asked
 from hpsearch.core.facts import EnginePlan, HostFacts, MachineFacts, StudyFacts, Undefined
 from hpsearch.core.out_of_fold import predictions_folder
@@ -143,7 +144,7 @@ def _try_backend(
         machine=machine,
         backend=backend,
         schedule=like.schedule if like else _schedule(spec, space, plan, executor, machine),
-        host=HostFacts(platform.platform(), os.cpu_count()),
+        host=HostFacts(platform.platform(), os.cpu_count(), hardware.processor(), hardware.memory_bytes()),
         git_commit=_git_commit(),
         model_source=source_digest(spec.model.build, spec.folder) if spec.model.build else None,
         undefined=rehearsal.undefined,

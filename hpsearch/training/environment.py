@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hpsearch.core.facts import MachineFacts
+from hpsearch.core.hardware import processor
 
 PACKAGES = ("hpsearch", "keras", "tensorflow", "jax", "optuna", "keras-tuner", "mlflow", "numpy", "scikit-learn")
 """Packages whose versions are part of a study's record."""
@@ -130,7 +131,7 @@ def _device(backend: str) -> str:
         gpus = tf.config.list_physical_devices("GPU")
         if gpus:
             return f"gpu: {tf.config.experimental.get_device_details(gpus[0]).get('device_name', gpus[0].name)}"
-    return f"cpu: {platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    return f"cpu: {processor()}, {os.cpu_count()} cores"
 
 
 def free_memory() -> None:

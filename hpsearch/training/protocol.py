@@ -27,6 +27,14 @@ class ToRefit:
 
 
 @dataclass(frozen=True, slots=True)
+class Exported:
+    """One file of an export: its name, and what it is or why it is not there."""
+
+    file: str
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
 class RefitOrder:
     """What to make the champion of.
 
@@ -111,11 +119,11 @@ class WorkerProtocol(Protocol):
         """
         ...
 
-    def export_saved_model(self, champion: Champion, target: Path, data: DataFacts) -> Mapping[str, str]:
-        """Write a champion as a TensorFlow SavedModel. Needs the TensorFlow backend.
+    def export_model(self, champion: Champion, folder: Path, data: DataFacts) -> tuple[Exported, ...]:
+        """Write a champion as SavedModel, ONNX and LiteRT. Needs the TensorFlow backend.
 
         Returns:
-            Name in the model → name in the signature, if at least one input had to be renamed; else empty.
+            What was written, or why not; see :class:`Exported`.
 
         Raises:
             ModelError: The file needs code that the build module no longer has.

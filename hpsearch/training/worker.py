@@ -20,7 +20,7 @@ from hpsearch.training.engines import make_engine
 from hpsearch.training.engines.base import Engine, Stopped
 from hpsearch.training.environment import describe_machine, free_memory, resident_bytes
 from hpsearch.training.problem import Problem
-from hpsearch.training.protocol import RefitOrder, WorkerProtocol
+from hpsearch.training.protocol import Exported, RefitOrder, WorkerProtocol
 
 
 class Worker(WorkerProtocol):
@@ -120,8 +120,7 @@ class Worker(WorkerProtocol):
 
         return add_mlflow_model(self.problem, champion, folder)
 
-    def export_saved_model(self, champion: Champion, target: Path, data: DataFacts) -> Mapping[str, str]:
-        from hpsearch.models.serving import write_saved_model
-        from hpsearch.training.keeping import load_champion
+    def export_model(self, champion: Champion, folder: Path, data: DataFacts) -> tuple[Exported, ...]:
+        from hpsearch.training.exporting import export_model
 
-        return write_saved_model(load_champion(champion.path, self.spec, champion.config), str(target), data)
+        return export_model(self.spec, champion, folder, data)

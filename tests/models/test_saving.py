@@ -269,15 +269,17 @@ import tensorflow as tf
 from hpsearch.core.facts import Column, DataFacts
 from hpsearch.core.trial import Champion
 from hpsearch.models.saving import load_model
-from hpsearch.models.serving import write_saved_model
+from hpsearch.models.serving import serving_model, write_saved_model
 from hpsearch.spec import StudySpec
 from hpsearch.training.worker import Worker
 
 spec = StudySpec.model_validate({**json.loads(sys.argv[1]), "folder": sys.argv[2]})
 facts = DataFacts.from_json(json.loads(sys.argv[5]))
 champion = Champion.from_json(json.loads(sys.argv[3]))
-renamed = Worker(spec).export_saved_model(champion, Path(sys.argv[4]), facts)
-serve = tf.saved_model.load(sys.argv[4]).signatures["serving_default"]
+folder = Path(sys.argv[4])
+written = {one.file: one.remark for one in Worker(spec).export_model(champion, folder, facts)}
+renamed = json.loads((folder / "input_names.json").read_text())
+serve = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
 rows = {renamed[name]: tf.constant(json.loads(sys.argv[6])) for name in ("größe", "body height", "class")}
 models = sys.modules["models_for_saving_tests"]
 plain = tuple(Column(name, "number") for name in ("a", "b"))
@@ -287,10 +289,13 @@ for number, (model, x, data) in enumerate([
 ]):
     wanted = model(x)
     model.save(f"{number}.keras")
-    assert write_saved_model(load_model(f"{number}.keras", spec), str(number), data) == {}
+    served, none = serving_model(load_model(f"{number}.keras", spec), data)
+    assert none == {}
+    write_saved_model(served, Path(str(number)))
     loaded = tf.saved_model.load(str(number))
     np.testing.assert_allclose(loaded.serve(x), wanted, rtol=1e-5)
-print(json.dumps({"renamed": renamed, "served": np.concatenate(list(serve(**rows).values())).ravel().tolist()}))
+served = np.concatenate(list(serve(**rows).values())).ravel().tolist()
+print(json.dumps({"renamed": renamed, "written": written, "served": served}))
 """
 
 
@@ -329,6 +334,10 @@ def test_a_champion_is_predicted_with_served_and_loaded_where_only_its_study_is_
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["renamed"] == {"größe": "gr__e", "body height": "body_height", "class": "class_"}
     assert found["served"] == pytest.approx(wanted.tolist(), rel=1e-5)
+    written = found["written"]
+    assert written["champion.onnx"].endswith("onnxruntime computes the same as Keras")
+    assert written["champion.tflite"].endswith("its interpreter computes the same as Keras")
+    assert {one.name for one in (folder / "served").iterdir()} >= {"champion.onnx", "champion.tflite", "saved_model"}
 
 
 def test_names_of_a_signature_are_legal_and_differ_in_more_than_case():

@@ -156,6 +156,7 @@ class TrackingSection(Section):
     predictions: Literal["none", "top", "all"] = Field(
         "top", description="keep the predictions for the validation rows of no trial, the best 20 at least, or all"
     )
+    system_metrics: bool = Field(True, description="processor, memory and GPU of the driver's machine, in MLflow")
 
     @field_validator("uri", "ledger", "artifacts")
     @classmethod
@@ -183,7 +184,7 @@ class TrackingSection(Section):
             SpecError: A variable is not set.
         """
         found = {}
-        for name, text in self.model_dump(exclude_none=True, exclude={"predictions"}).items():
+        for name, text in self.model_dump(exclude_none=True, exclude={"predictions", "system_metrics"}).items():
             try:
                 found[name] = expanded(text)
             except RuleError as error:

@@ -32,7 +32,7 @@ def test_run_names_are_short_and_tell_the_fate(state: TrialState, name: str, sta
 
 def test_params_give_every_value_back_exactly() -> None:
     trial = make_trial(3, config={"learning_rate": 0.1 + 0.2, "units": 64, "nesterov": True, "optimizer": "sgd"})
-    texts = trial_view.params(trial)
+    texts = trial_view.params(trial.config)
     assert float(texts["learning_rate"]) == 0.1 + 0.2
     assert texts == {"learning_rate": "0.30000000000000004", "units": "64", "nesterov": "True", "optimizer": "sgd"}
 

@@ -66,6 +66,7 @@ class Projection:
         self._metric = record.objective.metric
         self._best = trial_view.BestSoFar(record.objective)
         self._common = _common_tags(record)
+        self._dataset = make_dataset(record)
         self.experiment_id = self._open_experiment(record)
         self.parent_id = self._open_parent(record)
         self._known = self._list_trials(restore)
@@ -116,17 +117,28 @@ class Projection:
         self.client.log_dict(self.parent_id, study_view.leaderboard(record), "leaderboard.json")
         self.client.log_dict(self.parent_id, study_view.facts_json(record), "facts.json")
         self.client.log_text(self.parent_id, record.study_file, "study.toml")
-        self._log_dataset(record)
+        self._log_dataset(self.parent_id)
         for name, value in study_view.experiment_tags(record).items():
             self.client.set_experiment_tag(self.experiment_id, name, value)
         end = RunUpdate(status=study_view.STATUS[record.state], end_ms=study_view.end_ms(record))
         self._write(self.parent_id, end)
 
     def write_champion(self, record: StudyRecord) -> None:
-        """Say on the parent run which registered model the champion is."""
-        assert record.champion is not None
-        tags = {study_view.MODEL_URI: record.champion.model_uri}
-        self._write(self.parent_id, RunUpdate(study_view.champion_points(record), tags=tags))
+        """Say on the parent run which registered model the champion is, and what its hyperparameters are.
+
+        MLflow changes no params. If a later champion has others, a tag says which trial they are of.
+        """
+        champion = record.champion
+        assert champion is not None
+        tags = {study_view.MODEL_URI: champion.model_uri}
+        params = trial_view.params(champion.config)
+        there = self.client.get_run(self.parent_id).data.params
+        if not there:
+            tags[study_view.PARAMS_OF] = trial_view.trial_label(champion.trial)
+        self._write(
+            self.parent_id,
+            RunUpdate(study_view.champion_points(record), params={} if there else params, tags=tags),
+        )
 
     def write_file(self, path: Path, folder: str | None = None) -> None:
         """Put a file beside the parent run, in place of one of that name."""
@@ -203,6 +215,7 @@ class Projection:
             self.experiment_id, start_time=trial_view.milliseconds(trial.started), tags=tags, run_name=name
         )
         known = self._known[trial.number] = _Known(run.info.run_id, "RUNNING")
+        self._log_dataset(known.run_id)
         return known
 
     # Writing
@@ -211,11 +224,11 @@ class Projection:
         if not update.is_empty:
             self._writer.write(run_id, update)
 
-    def _log_dataset(self, record: StudyRecord) -> None:
+    def _log_dataset(self, run_id: str) -> None:
         from mlflow.entities import DatasetInput, InputTag
 
         tags = [InputTag("mlflow.data.context", "training")]
-        self.client.log_inputs(self.parent_id, [DatasetInput(make_dataset(record), tags)])
+        self.client.log_inputs(run_id, [DatasetInput(self._dataset, tags)])
 
 
 def make_dataset(record: StudyRecord) -> "Dataset":
@@ -242,7 +255,7 @@ def _trial_update(trial: Trial, known: _Known, missing: Sequence[FoldResult], st
         tags = {trial_view.NAME: trial_view.run_name(trial), trial_view.DIGEST: ""}
     return RunUpdate(
         points,
-        params={} if known.has_params else trial_view.params(trial),
+        params={} if known.has_params else trial_view.params(trial.config),
         tags=tags,
         status=None if known.status == status else status,
         end_ms=trial_view.milliseconds(trial.finished or trial.started),

@@ -20,6 +20,8 @@ from hpsearch.tracking.mlflow.trial_view import (
 )
 
 STUDY, KIND, MODEL_URI = "hpsearch.study", "hpsearch.kind", "hpsearch.champion"
+PARAMS_OF = "hpsearch.params_of"
+"""Trial whose hyperparameters the study's run has as params: that of its first champion."""
 
 STATUS = {
     StudyState.RUNNING: "RUNNING",
@@ -138,9 +140,9 @@ def dataset_profile(record: StudyRecord) -> dict[str, object]:
 
 
 def describe(record: StudyRecord) -> str:
-    """What this is and where it stands, in markdown."""
+    """Where the study stands, in markdown. What it is stands on the experiment."""
     best, champion = record.best, record.champion
-    lines = [_introduction(record), "", f"State: **{record.state.value}**, {_counts(record)}."]
+    lines = [f"State: **{record.state.value}**, {_counts(record)}."]
     if best is not None and best.score is not None:
         spread = "" if best.std is None else f" ± {best.std:.3g}"
         lines.append(

@@ -20,6 +20,7 @@ from hpsearch.tracking.mlflow.address import resolve_address
 from hpsearch.tracking.mlflow.champion import champion_uri, register_champion
 from hpsearch.tracking.mlflow.client import as_tracking_error, error_code, is_gone, is_refusal, quiet
 from hpsearch.tracking.mlflow.projection import Projection
+from hpsearch.tracking.mlflow.system_metrics import SystemMetrics
 
 GATHER_SECONDS = 0.2
 """Waited before writing: the folds of a bundle often end together, and go into one call."""
@@ -49,6 +50,7 @@ class MlflowTracker(Tracker):
     def __init__(self, section: TrackingSection, *, patience_s: float = 60.0) -> None:
         self._address = resolve_address(section)
         self._patience_s = patience_s
+        self._metrics = SystemMetrics(self._address.uri) if section.system_metrics else None
         self._thread: threading.Thread | None = None
         # Shared by both threads, under the condition's lock.
         self._changed = threading.Condition()
@@ -149,20 +151,27 @@ class MlflowTracker(Tracker):
 
     def _serve(self) -> None:
         with quiet():
-            while self._wait_for_work():
-                try:
-                    self._write()
-                except Exception as error:  # whatever MLflow does, the study goes on
-                    if (is_refusal(error) or is_gone(error)) and self._question(error) not in self._questioned:
-                        # Something was deleted behind our back: look again, and believe the second refusal.
-                        self._questioned.add(self._question(error))
-                        self._projection = None
-                    else:
-                        self._lose(error)
+            try:
+                self._serve_until_closed()
+            finally:
+                if self._metrics is not None:
+                    self._metrics.stop()
+
+    def _serve_until_closed(self) -> None:
+        while self._wait_for_work():
+            try:
+                self._write()
+            except Exception as error:  # whatever MLflow does, the study goes on
+                if (is_refusal(error) or is_gone(error)) and self._question(error) not in self._questioned:
+                    # Something was deleted behind our back: look again, and believe the second refusal.
+                    self._questioned.add(self._question(error))
+                    self._projection = None
                 else:
-                    self._recover()
-                if self._closing and (self._idle or self._problem):
-                    return
+                    self._lose(error)
+            else:
+                self._recover()
+            if self._closing and (self._idle or self._problem):
+                return
 
     def _wait_for_work(self) -> bool:
         with self._changed:
@@ -199,6 +208,8 @@ class MlflowTracker(Tracker):
                 self._notes += [note for note in projection.notes if note not in self._notes]
                 self._changed.notify_all()
             self._projection, self._described = projection, False
+            if self._metrics is not None and record.state is StudyState.RUNNING:
+                self._metrics.go_on(projection.parent_id)
         return self._projection
 
     def _write_trials(self, projection: Projection, open_status: str) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from hpsearch.core.objective import Objective, mean_curves
+from hpsearch.core.space import Config
 from hpsearch.core.trial import FoldResult, Trial, TrialState
 
 VERSION = 2
@@ -81,10 +82,10 @@ def finite_or_nan(value: float) -> float:
     return float(value) if math.isfinite(value) else math.nan
 
 
-def params(trial: Trial) -> dict[str, str]:
-    """Every hyperparameter of the trial; ``float(text)`` gives a number back bit for bit."""
-    names = legal_keys(trial.config)
-    return {names[name]: str(value) for name, value in trial.config.items()}
+def params(config: Config) -> dict[str, str]:
+    """Every hyperparameter of a trial; ``float(text)`` gives a number back bit for bit."""
+    names = legal_keys(config)
+    return {names[name]: str(value) for name, value in config.items()}
 
 
 def fold_points(result: FoldResult) -> list[Point]:

@@ -13,9 +13,11 @@ from hpsearch import given
 from hpsearch.analysis.toml import toml_document
 from hpsearch.core.foreign import errors_as
 from hpsearch.core.words import listed
+from hpsearch.data.targets import is_one_hot
 from hpsearch.errors import HpsearchError, LedgerError, SpecError
 from hpsearch.ledger import workspace
 from hpsearch.spec import DEFAULT_LEDGER, StudySpec, load_spec, parse_spec
+from hpsearch.spec.messages import problem_of
 
 Source: TypeAlias = str | Path | Mapping[str, object] | object
 """A study file, its content as a dict, or a build function."""
@@ -31,13 +33,16 @@ _KEYS = {
 """Argument → where it stands in a study file."""
 
 
-def study_file(source: Source, parts: Mapping[str, object], arguments: Mapping[str, object]) -> tuple[StudySpec, str]:
+def study_file(
+    source: Source, parts: Mapping[str, object], arguments: Mapping[str, object], *, stem: str | None = None
+) -> tuple[StudySpec, str]:
     """The study file that a call stands for.
 
     Args:
         source: See :data:`Source`.
         parts: Data in memory, by name; see :data:`hpsearch.given.PARTS`. None for those that are not given.
         arguments: Further arguments, by name. None for those that are not given.
+        stem: Beginning of the name of a study that has no name of its own; by default that of the build function.
 
     Returns:
         The checked values and the file's text.
@@ -56,10 +61,10 @@ def study_file(source: Source, parts: Mapping[str, object], arguments: Mapping[s
     raw = _merged({} if build is not None else _copied(source), arguments)
     if parts:
         _check_parts(parts, _section(raw, "data"))
-        _set(raw, "data", _roles(parts))
+        _set(raw, "data", {**_labels(build, parts), **_section(raw, "data"), **_roles(parts)})
     origin = "hpsearch.run(…)"
     if not parts and build is None:
-        text = _text(_named(raw, "study"))
+        text = _text(_named(raw, stem or "study"))
         return parse_spec(text, origin=origin, folder=Path.cwd()), text
     root = workspace.root_of(str(_section(raw, "tracking").get("ledger", DEFAULT_LEDGER))) / "given"
     try:
@@ -78,7 +83,7 @@ def study_file(source: Source, parts: Mapping[str, object], arguments: Mapping[s
     if build is not None:
         _set(raw, "model", {"build": f"{module}:build"})
         raw = {**raw, "objective": {"metric": "val_loss", "direction": "minimize"}} if "objective" not in raw else raw
-    text = _text(_named(raw, _plain_name(build)))
+    text = _text(_named(raw, stem or _plain_name(build)))
     return parse_spec(text, origin=origin, folder=folder.resolve()), text
 
 
@@ -90,7 +95,7 @@ def _seen_from(folder: Path, data: Mapping[str, object]) -> dict[str, object]:
     return {**data, "source": str(path) if path.is_absolute() else os.path.relpath(path.resolve(), folder.resolve())}
 
 
-def _of_file(path: Path, parts: Mapping[str, object], arguments: Mapping[str, object]) -> tuple[StudySpec, str]:
+def _of_file(path: Path, parts: Mapping[str, object], arguments: dict[str, object]) -> tuple[StudySpec, str]:
     if parts:
         raise SpecError(
             f"{listed(parts)}: {path} names its data in [data], so none can be given beside it",
@@ -98,11 +103,22 @@ def _of_file(path: Path, parts: Mapping[str, object], arguments: Mapping[str, ob
             hint="give a build function or a dict instead of the file, or leave them out",
             given=tuple(parts),
         )
+    name = arguments.pop("name", None)
     spec, text = load_spec(path)
-    if not arguments:
-        return spec, text
-    text = _text(_merged(tomllib.loads(text.lstrip("\ufeff")), arguments))
-    return parse_spec(text, origin=f"{path}, with {listed(arguments)}", folder=path.resolve().parent), text
+    if arguments:
+        text = _text(_merged(tomllib.loads(text.lstrip("\ufeff")), arguments))
+        spec = parse_spec(text, origin=f"{path}, with {listed(arguments)}", folder=path.resolve().parent)
+    return spec if name is None else _renamed(spec, name), text
+
+
+def _renamed(spec: StudySpec, name: object) -> StudySpec:
+    from pydantic import ValidationError
+
+    try:
+        return StudySpec.model_validate({**spec.model_dump(), "folder": spec.folder, "name": name})
+    except ValidationError as error:
+        problem = problem_of(error.errors()[0])
+        raise SpecError(f"--name: {problem.text}", code="bad-name", name=name) from None
 
 
 def _check_names(arguments: Mapping[str, object]) -> None:
@@ -154,6 +170,11 @@ def _check_parts(parts: Mapping[str, object], data: Mapping[str, object]) -> Non
 def _has_targets(x: object, data: Mapping[str, object]) -> bool:
     """Whether `x` alone has the targets: a table with a target column, or ``tf.data``."""
     return "target" in data or hasattr(x, "element_spec")
+
+
+def _labels(build: object, parts: Mapping[str, object]) -> dict[str, object]:
+    """A build function gets one-hot rows if they are given: its loss is for them."""
+    return {"labels": "one-hot"} if build is not None and "y" in parts and is_one_hot(parts["y"]) else {}
 
 
 def _roles(parts: Mapping[str, object]) -> dict[str, object]:

@@ -31,6 +31,7 @@ class HpsearchError(Exception):
 
     Attributes:
         code: Family and code, such as ``"data.too-few-rows"``; the family alone for an error without a code.
+        spoken: The whole message in the words of a Python program, if one is to read it; else empty.
     """
 
     family = "hpsearch"
@@ -41,14 +42,20 @@ class HpsearchError(Exception):
         self.what = what
         self.hint = hint
         self.values = values
+        self.spoken = ""
         self._code = code
 
     @property
     def code(self) -> str:
         return f"{self.family}.{self._code}" if self._code else self.family
 
-    def __str__(self) -> str:
+    @property
+    def written(self) -> str:
+        """The whole message in the words of the command line and of study files."""
         return f"{self.what}\n  hint: {self.hint}" if self.hint else self.what
+
+    def __str__(self) -> str:
+        return self.spoken or self.written
 
     # The default protocol of pickle drops keyword arguments.
     def __reduce__(self) -> tuple[object, tuple[type, str, str, str, dict[str, object]]]:

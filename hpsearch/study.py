@@ -1,30 +1,29 @@
 """Run, resume and read studies: what the command line and a notebook call."""
 
-import html
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from hpsearch import analysis, report, tracking
 from hpsearch.arguments import Source, study_file
 from hpsearch.champion.files import check_champion
 from hpsearch.champion.predict import predict_rows
-from hpsearch.core.facts import NestedScores
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Champion, Trial
-from hpsearch.errors import HpsearchError, SpecError
+from hpsearch.errors import HpsearchError
 from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.live import watching
 from hpsearch.search import starting
-from hpsearch.search.null_control import null_scores
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import PreparedStudy, open_executor, prepare_study, with_engine
-from hpsearch.spec import DEFAULT_LEDGER, OuterSection, StudySpec, load_spec
-from hpsearch.spec.messages import problem_of
+from hpsearch.search.refitting import refit_trials
+from hpsearch.spec import DEFAULT_LEDGER, StudySpec
+from hpsearch.spoken import speaking_python
 from hpsearch.training.protocol import WorkerProtocol
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ class Study:
         """The folder of the study's files."""
         return workspace.study_folder(self.ledger_uri, self.name)
 
-    def to_dataframe(self) -> "pd.DataFrame":
+    def trials_dataframe(self) -> "pd.DataFrame":
         """One row per trial.
 
         Columns: number, state, score, std, epoch, seconds, parameters, failure, ``config.*`` and ``fold_0`` … (fold
@@ -95,9 +94,43 @@ class Study:
         """
         from hpsearch.training.keeping import load_champion
 
-        path = check_champion(self.record)
-        assert self.record.champion is not None
-        return load_champion(path, self.record.spec, self.record.champion.config)
+        with speaking_python():
+            path = check_champion(self.record)
+            assert self.record.champion is not None
+            return load_champion(path, self.record.spec, self.record.champion.config)
+
+    def best_models(self, count: int = 5) -> "list[keras.Model]":
+        """Models of the best complete trials, the best first, each trained again: see :meth:`refit`."""
+        return self._refitted(self.record.ranked[:count])
+
+    def refit(self, trial: int | Trial) -> "keras.Model":
+        """Train a trial's config on all development rows, to the epoch of its score.
+
+        A study keeps no model but the champion, which the best trial becomes in this way. What comes out is not tested,
+        and nothing of it is kept.
+
+        Args:
+            trial: A trial or its number.
+
+        Returns:
+            The Keras model (imports Keras).
+
+        Raises:
+            StudyError: There is no such trial, or it has no score.
+            LedgerError: The study's data have changed.
+            ModelError: Training fails or diverges, or the model cannot be saved and loaded.
+        """
+        with speaking_python():
+            found = analysis.find_trial(self.record, trial.number if isinstance(trial, Trial) else trial)
+        return self._refitted([found])[0]
+
+    def _refitted(self, trials: Sequence[Trial]) -> "list[keras.Model]":
+        from hpsearch.training.keeping import load_champion
+
+        with speaking_python(), TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            paths = refit_trials(self.record, self.ledger_uri, trials, Path(folder))
+            pairs = zip(paths, trials, strict=True)
+            return [load_champion(path, self.record.spec, one.config) for path, one in pairs]
 
     def predict(self, x: object) -> "pd.DataFrame":
         """Predict raw rows with the champion (imports Keras).
@@ -114,18 +147,18 @@ class Study:
             DataError: The rows are not what the model takes.
             ModelError: The model needs code that the study's build module no longer has.
         """
-        return predict_rows(self.record, x)
+        with speaking_python():
+            return predict_rows(self.record, x)
 
     def best_configs(self, count: int = 5) -> list[Config]:
         """The configs of the best complete trials, the best first."""
         return [trial.config for trial in self.record.ranked[:count]]
 
     def _repr_html_(self) -> str:
-        """The study and its ten best trials, for a notebook."""
-        table = self.to_dataframe().set_index("number").reindex([one.number for one in self.record.ranked[:10]])
-        shown = table[[name for name in table if name in ("score", "std", "seconds") or name.startswith("config.")]]
-        shown = shown.rename(columns=lambda name: name.removeprefix("config."))
-        return f"<p>{html.escape(repr(self))}</p>{shown.to_html()}"
+        """The study, its ten best trials and their learning curves, for a notebook."""
+        from hpsearch.report.notebook import study_html
+
+        return study_html(self.record, repr(self))
 
 
 def load(name: str, *, ledger: str = DEFAULT_LEDGER) -> Study:
@@ -134,7 +167,8 @@ def load(name: str, *, ledger: str = DEFAULT_LEDGER) -> Study:
     Raises:
         LedgerError: There is no such ledger or study.
     """
-    return Study(workspace.read(Ledger(ledger), name), ledger)
+    with speaking_python():
+        return Study(workspace.read(Ledger(ledger), name), ledger)
 
 
 def run(
@@ -197,16 +231,14 @@ def run(
     """
     parts = {"x": x, "y": y, "x_test": x_test, "y_test": y_test, "groups": groups, "time": time}
     given = {"space": space, "folds": folds, "trials": trials, "metric": metric, "direction": direction, "seed": seed}
-    if isinstance(source, str | Path):
-        spec, text = study_file(source, parts, {**given, **sections})
-        spec = spec if name is None else _renamed(spec, name)
-    else:
+    with speaking_python(source, y):
         spec, text = study_file(source, parts, {"name": name, **given, **sections})
-    with nullcontext(observer) if observer is not None or not verbose else watching() as told:
-        return _start(spec, text, told)
+        with nullcontext(observer) if observer is not None or not verbose else watching() as told:
+            return start(spec, text, told)
 
 
-def _start(spec: StudySpec, text: str, observer: Observer | None) -> Study:
+def start(spec: StudySpec, text: str, observer: Observer | None) -> Study:
+    """:func:`run` for a study file that is read already."""
     return Study(starting.start(spec, text, observer or Observer()), spec.tracking.resolved().ledger)
 
 
@@ -226,72 +258,8 @@ def resume(
         LedgerError: There is no such study, another driver has it, or its data have changed.
         SpecError: More trials have begun than `trials`.
     """
-    return Study(starting.resume(name, ledger, observer=observer or Observer(), trials=trials), ledger)
-
-
-def run_nested(file: str | Path, folds: int, *, name: str | None = None, observer: Observer | None = None) -> Study:
-    """Nested validation: search again without each outer fold in turn, and test every winner on the fold left out.
-
-    Each outer fold is a study of its own (``name.outer0`` …), so it can be interrupted and resumed. The study
-    itself is run too. What was measured joins its facts, and so its verdict.
-
-    Args:
-        file: A study file; see :func:`run`.
-        folds: Number of outer folds, at least 2.
-        name: Replaces the name in the file.
-        observer: Told of everything that happens, study by study.
-
-    Raises:
-        HpsearchError: As for :func:`run`.
-    """
-    study = run(file, name=name, observer=observer)
-    spec, text = load_spec(file)
-    scores, searched, metric = [], [], ""
-    for index in range(folds):
-        validation = spec.validation.model_copy(update={"outer": OuterSection(folds=folds, index=index)})
-        inner = spec.model_copy(update={"name": f"{study.name}.outer{index}", "validation": validation})
-        outcome = _start(inner, text, observer)
-        metric = metric or analysis.test_metric(outcome.record)
-        assert outcome.champion is not None
-        assert outcome.best is not None
-        assert outcome.best.score is not None
-        if metric in outcome.champion.test:  # it may have no value on the rows of an outer fold
-            scores.append(outcome.champion.test[metric])
-            searched.append(outcome.best.score)
-    ledger = Ledger(study.ledger_uri)
-    nested = NestedScores(metric, tuple(scores), tuple(searched))
-    ledger.set_facts(study.name, replace(ledger.load(study.name).facts, nested=nested))
-    return _reported_again(study)
-
-
-def run_null(file: str | Path, count: int, *, name: str | None = None, observer: Observer | None = None) -> Study:
-    """Null control: search again with permuted targets, `count` times, and compare the best scores.
-
-    Each of these searches is a study of its own (``name.null0`` …), so it can be interrupted and resumed. The study
-    itself is run too, unless it is complete. What was measured joins its facts, and so its verdict.
-
-    Args:
-        file: A study file; see :func:`run`.
-        count: Number of searches with permuted targets, at least 1.
-        name: Replaces the name in the file.
-        observer: Told of everything that happens, study by study.
-
-    Raises:
-        HpsearchError: As for :func:`run`.
-    """
-    study = run(file, name=name, observer=observer)
-    found = null_scores(study.record, count, study.ledger_uri, observer or Observer())
-    ledger = Ledger(study.ledger_uri)
-    ledger.set_facts(study.name, replace(ledger.load(study.name).facts, null=found))
-    return _reported_again(study)
-
-
-def _reported_again(study: Study) -> Study:
-    """The study as the ledger now has it, with a report that says so."""
-    record = Ledger(study.ledger_uri).load(study.name)
-    with suppress(HpsearchError):  # the report says less than the ledger; `hpsearch report` writes it again
-        report.write_artifacts(record, study.folder, report.load_artifacts(record, study.folder))
-    return Study(record, study.ledger_uri)
+    with speaking_python():
+        return Study(starting.resume(name, ledger, observer=observer or Observer(), trials=trials), ledger)
 
 
 def sync(name: str, *, ledger: str = DEFAULT_LEDGER) -> str:
@@ -356,13 +324,3 @@ def prepare(spec: StudySpec) -> PreparedStudy:
     """
     with ExitStack() as stack:
         return prepare_study(spec, stack)
-
-
-def _renamed(spec: StudySpec, name: str) -> StudySpec:
-    from pydantic import ValidationError
-
-    try:
-        return StudySpec.model_validate({**spec.model_dump(), "folder": spec.folder, "name": name})
-    except ValidationError as error:
-        problem = problem_of(error.errors()[0])
-        raise SpecError(f"--name: {problem.text}", code="bad-name", name=name) from None

@@ -21,6 +21,7 @@ from hpsearch.data import load_dataset
 from hpsearch.errors import DataError, ModelError, SpecError
 from hpsearch.given import PARTS, keep
 from hpsearch.search.changes import check_unchanged
+from hpsearch.spoken import speaking_python
 from hpsearch.study import run
 from hpsearch.testing.factories import make_record
 from tests.raising import raises
@@ -95,6 +96,16 @@ def test_arguments_stand_for_keys_of_a_study_file() -> None:
     assert (spec.search.trials, spec.search.stop, spec.seed) == (7, "auto", 5)
     assert spec.space["units"] == [8, 16]
     assert spec.space["learning_rate"] == {"low": 0.001, "high": 0.1}
+
+
+def test_one_hot_targets_reach_a_build_function_as_they_are() -> None:
+    rows = np.eye(3)[np.arange(20) % 3]
+    dataset = load_dataset(spec_of(x=X, y=rows))
+    assert (dataset.task, dataset.classes) == ("multiclass", ("0", "1", "2"))
+    assert dataset.train.y.tolist() == rows.tolist()
+    assert load_dataset(spec_of(x=X, y=rows, data={"labels": "integer"})).train.y.tolist() == rows.argmax(1).tolist()
+    assert load_dataset(spec_of(x=X, y=np.eye(2)[Y])).train.y.shape == (20, 2)
+    assert load_dataset(spec_of(x=X, y=Y)).train.y.shape == (20,)
 
 
 def test_a_dict_and_a_file_with_other_values(tmp_path: Path) -> None:
@@ -224,7 +235,7 @@ def test_other_data_or_code_under_the_same_name_are_told_apart() -> None:
 
     def said(**other: object) -> str:
         spec = spec_of(**{"build": typed(), "x": X, "y": Y, "name": "mine", **other})
-        with raises("study-file.study-changed") as caught:
+        with raises("study-file.study-changed") as caught, speaking_python(typed()):
             check_unchanged(begun, spec)
         return str(caught.value)
 
@@ -232,7 +243,7 @@ def test_other_data_or_code_under_the_same_name_are_told_apart() -> None:
     assert "build function" not in said(x=X + 1)
     assert "the build function, or what it refers to, in memory" in said(build=typed(width=9))
     assert "data.source" not in said(build=typed(width=9))
-    assert "hpsearch.run(…, name=…)" in said(x=X + 1)
+    assert said(x=X + 1).endswith("give the changed study a name of its own: name=…")
 
 
 class WithRows:

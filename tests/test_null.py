@@ -43,7 +43,7 @@ uri = "http://127.0.0.1:1"
 RUN = """
 import os, signal, sys
 from hpsearch.search.observer import Observer
-from hpsearch.study import run_null
+from hpsearch.controls import run_null
 
 class Deadly(Observer):
     name = ""
@@ -54,7 +54,7 @@ class Deadly(Observer):
         if self.name == sys.argv[3] and trial.number == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
-study = run_null(sys.argv[1], int(sys.argv[2]), observer=Deadly())
+study = run_null(sys.argv[1], searches=int(sys.argv[2]), observer=Deadly())
 print(len(study.trials), *study.record.facts.null.scores)
 """
 

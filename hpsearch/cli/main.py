@@ -130,17 +130,17 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run a study: search, refit the winner, write the report. Continues an interrupted study."""
+    from hpsearch.controls import run_nested, run_null
     from hpsearch.live import watching
     from hpsearch.study import run as run_study
-    from hpsearch.study import run_nested, run_null
 
     with watching() as observer:
         if nested is None and null is None:
             study = run_study(file, name=name, observer=observer)
         if nested is not None:
-            study = run_nested(file, nested, name=name, observer=observer)
+            study = run_nested(file, outer=nested, name=name, observer=observer)
         if null is not None:
-            study = run_null(file, null, name=name, observer=observer)
+            study = run_null(file, searches=null, name=name, observer=observer)
     _show_result(study, as_json=as_json)
 
 
@@ -356,7 +356,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except HpsearchError as error:
-        print(f"error[{error.code}]: {error}", file=sys.stderr)
+        print(f"error[{error.code}]: {error.written}", file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as end:
         # Typer and Rich exit with 1 when the reader of the output (head, less) has gone, which is no error.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from html import escape
 
 from hpsearch.core.space import Config, Parameter
 from hpsearch.core.wire import Wire
@@ -89,7 +90,7 @@ class Origin(StrEnum):
     """Asked for, trained or added by another program."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Trial:
     """One config and everything known about it.
 
@@ -137,8 +138,36 @@ class Trial:
         """Training time of all finished folds, seconds."""
         return sum(fold.seconds for fold in self.folds)
 
+    def __repr__(self) -> str:
+        config = ", ".join(f"{name}={_short(value)}" for name, value in self.config.items())
+        return f"<Trial {self.number}: {self._said}; {config}>"
 
-@dataclass(frozen=True, slots=True)
+    def _repr_html_(self) -> str:
+        """The trial for a notebook: its score, its folds and its config."""
+        rows = {**self.config, "score by fold": ", ".join(map(_short, self.fold_scores)), "epochs": self._epochs}
+        if self.failure is not None:
+            rows["failure"] = self.failure.message
+        cells = "".join(f"<tr><th>{escape(str(k))}</th><td>{escape(_short(v))}</td></tr>" for k, v in rows.items())
+        return f"<p>{escape(f'Trial {self.number}: {self._said}')}</p><table>{cells}</table>"
+
+    @property
+    def _epochs(self) -> str:
+        trained = max((fold.epochs for fold in self.folds), default=0)
+        return str(trained) if self.epoch is None else f"{trained}, scored at epoch {self.epoch + 1}"
+
+    @property
+    def _said(self) -> str:
+        if self.score is None:
+            return str(self.state)
+        spread = "" if self.std is None else f" ± {_short(self.std)}"
+        return f"{self.state}, {_short(self.score)}{spread}"
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Champion(Wire):
     """The model made of the best trial, tested once: see ``[champion]`` in a study file for its kinds.
 
@@ -180,6 +209,10 @@ class Champion(Wire):
     models: int = 1
     compared: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     rechosen: bool = False
+
+    def __repr__(self) -> str:
+        tested = ", ".join(f"{name} {_short(value)}" for name, value in self.test.items()) or "not tested"
+        return f"<Champion of trial {self.trial}: {self.made}; test: {tested}; {self.parameters:,} weights>"
 
     @property
     def made(self) -> str:

@@ -237,7 +237,7 @@ def infer_task(y: Array) -> Task:
     if y.ndim > 2:
         return Task.REGRESSION
     if y.ndim == 2:
-        return Task.MULTICLASS if _is_one_hot(y) else Task.REGRESSION
+        return Task.MULTICLASS if is_one_hot(y) else Task.REGRESSION
     if y.dtype.kind == "f":
         return Task.REGRESSION
     if y.dtype.kind in "iu" and len(np.unique(y)) > MAX_INTEGER_CLASSES:
@@ -324,12 +324,16 @@ def _amounts(source: str, y: Array) -> Array:
     return amounts
 
 
-def _is_one_hot(y: Array) -> bool:
-    return y.dtype.kind in "biuf" and bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
+def is_one_hot(targets: object) -> bool:
+    """Whether these are rows of one 1 each, and 0 else."""
+    y = np.asarray(targets)
+    if y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind not in "biuf":
+        return False
+    return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
 
 
 def _from_one_hot(source: str, y: Array) -> Array:
-    if not _is_one_hot(y):
+    if not is_one_hot(y):
         raise DataError(
             f"{source}: classification needs class numbers or one-hot rows, but targets of shape {y.shape} are neither",
             code="not-one-hot",

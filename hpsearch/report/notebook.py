@@ -1,9 +1,14 @@
 """``study.figures``: the report's figures, one by one, for a notebook."""
 
+import html
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from hpsearch import analysis
+from hpsearch.core.objective import mean_curve
+from hpsearch.core.trial import Trial
 from hpsearch.errors import StudyError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.report import figures
@@ -86,3 +91,47 @@ class Figures:
         if rows == "validation":
             return analysis.out_of_fold_info(self.record, self.artifacts.out_of_fold)
         return analysis.predictions_info(self.record, self.artifacts.predictions)
+
+
+_SHOWN = 10
+"""Trials in a notebook's view of a study."""
+
+_WIDE, _HIGH = 460, 140
+
+
+def study_html(record: StudyRecord, title: str) -> str:
+    """A study's best trials as a table, and the learning curves of the objective's metric below it."""
+    best = record.ranked[:_SHOWN]
+    table = analysis.trials_table(record)
+    if best:
+        table = table.set_index("number").reindex([one.number for one in best])
+        shown = [name for name in table if name in ("score", "std", "seconds") or name.startswith("config.")]
+        table = table[shown].rename(columns=lambda name: name.removeprefix("config."))
+    return f"<p>{html.escape(title)}</p>{table.to_html() if best else ''}{_curves(best, record.objective.metric)}"
+
+
+def _curves(trials: Sequence[Trial], metric: str) -> str:
+    """Mean curves over the folds as a small picture: the best trial's in colour."""
+    curves = [mean_curve([fold.curves for fold in trial.folds], metric) for trial in trials if trial.folds]
+    values = [value for curve in curves for value in curve if math.isfinite(value)]
+    epochs = max(map(len, curves), default=0)
+    if not values or epochs < 2:
+        return ""
+    low, high = min(values), max(values)
+    scale = _HIGH / (high - low) if high > low else 0.0
+
+    def line(curve: Sequence[float], style: str) -> str:
+        points = " ".join(
+            f"{place * _WIDE / (epochs - 1):.1f},{_HIGH - (value - low) * scale:.1f}"
+            for place, value in enumerate(curve)
+            if math.isfinite(value)
+        )
+        return f'<polyline points="{points}" fill="none" vector-effect="non-scaling-stroke" {style}/>'
+
+    others = "".join(line(curve, 'stroke="#9aa5b1" stroke-width="1"') for curve in curves[:0:-1])
+    best = line(curves[0], 'stroke="#d9480f" stroke-width="2"')
+    said = f"{metric} over {epochs} epochs, from {low:.4g} to {high:.4g}; the best trial in colour"
+    return (
+        f'<svg width="{_WIDE}" height="{_HIGH}" viewBox="-2 -2 {_WIDE + 4} {_HIGH + 4}" role="img" '
+        f'aria-label="{html.escape(said, quote=True)}">{others}{best}</svg><p><small>{html.escape(said)}</small></p>'
+    )

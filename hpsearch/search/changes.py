@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 
 from hpsearch.core.wire import Json
-from hpsearch.errors import SpecError
+from hpsearch.errors import LedgerError, SpecError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.spec import StudySpec
 
@@ -58,10 +58,28 @@ def check_unchanged(record: StudyRecord, spec: StudySpec) -> None:
         code="study-changed",
         hint=_ways_to(record, spec.search.trials)
         if changed == ["search.trials"]
-        else "give the changed study a name of its own: `name = …` in the file, --name, or hpsearch.run(…, name=…)",
+        else "give the changed study a name of its own: --name, or `name = …` in the file",
         study=spec.name,
         changed=tuple(changed),
     )
+
+
+def check_data(record: StudyRecord, found: str) -> None:
+    """A study keeps its data.
+
+    Raises:
+        LedgerError: Their fingerprint is another one than when it began.
+    """
+    before = record.facts.data.fingerprint
+    if found != before:
+        raise LedgerError(
+            f"the data of study {record.name!r} have changed: their fingerprint is {found}, but was {before}",
+            code="data-changed",
+            hint="scores would not be comparable: put the old data back, or start a study with another name",
+            study=record.name,
+            before=before,
+            found=found,
+        )
 
 
 def _differs(key: str, was: Json, now: Json) -> bool:

@@ -19,9 +19,10 @@ from hpsearch.search.driver import Driver
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer, Observers, TrackerObserver
 from hpsearch.search.preparation import make_suggester
+from hpsearch.search.refitting import to_refit
 from hpsearch.search.signals import StopRequest, stop_on_signals
 from hpsearch.tracking import make_tracker
-from hpsearch.training.protocol import RefitOrder, ToRefit, WorkerProtocol
+from hpsearch.training.protocol import RefitOrder, WorkerProtocol
 
 
 class Session:
@@ -112,7 +113,7 @@ class Session:
             self._observer.refit_started(best)
             report.preload()
             ranked = record.ranked[: max(_trials_in(kind) for kind in record.spec.champion_kinds)]
-            trials = tuple(ToRefit(one.number, dict(one.config), (one.epoch or 0) + 1) for one in ranked)
+            trials = tuple(to_refit(one) for one in ranked)
             order = RefitOrder(trials, self._folder)
             made = self._executor.call(WorkerProtocol.refit, order)
             champion = replace(made, rechosen=_is_rechosen(record))

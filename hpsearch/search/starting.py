@@ -14,7 +14,7 @@ from hpsearch.errors import LedgerError, SpecError
 from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
-from hpsearch.search.changes import check_unchanged, with_defaults_as_begun, with_trials
+from hpsearch.search.changes import check_data, check_unchanged, with_defaults_as_begun, with_trials
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import open_executor, prepare_study, with_engine
 from hpsearch.search.session import Session, has_wanted_champion
@@ -106,7 +106,7 @@ def resume(
         spec = with_engine(record.spec, record.facts.plan.engine)
         stack.enter_context(tracking.environment(spec))
         executor = stack.enter_context(open_executor(spec, record.facts.backend, ledger=uri))
-        _check_data(record, executor.call(WorkerProtocol.describe_data).fingerprint)
+        check_data(record, executor.call(WorkerProtocol.describe_data).fingerprint)
         if record.facts.machine.settings:
             _check_settings(record, executor.call(WorkerProtocol.describe_machine).settings)
         record = _with_present_code(record, ledger, observer)
@@ -160,19 +160,6 @@ def _check_trials(record: StudyRecord, trials: int) -> None:
             hint=f"`{record.command('resume', f'--trials {begun}')}` ends the search with these",
             trials=trials,
             begun=begun,
-        )
-
-
-def _check_data(record: StudyRecord, found: str) -> None:
-    before = record.facts.data.fingerprint
-    if found != before:
-        raise LedgerError(
-            f"the data of study {record.name!r} have changed: their fingerprint is {found}, but was {before}",
-            code="data-changed",
-            hint="scores would not be comparable: put the old data back, or start a study with another name",
-            study=record.name,
-            before=before,
-            found=found,
         )
 
 

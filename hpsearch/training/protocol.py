@@ -103,6 +103,18 @@ class WorkerProtocol(Protocol):
         """
         ...
 
+    def refit_model(self, order: RefitOrder) -> Path:
+        """Train the first trial on all development rows, as the champion of kind ``refit`` is, and save the model.
+
+        Returns:
+            The file: ``champion.keras`` or ``champion.weights.h5`` in the folder.
+
+        Raises:
+            ModelError: Training fails or diverges, or the model cannot be saved.
+            LedgerError: The folder cannot be written.
+        """
+        ...
+
     def write_mlflow_model(self, champion: Champion, folder: Path) -> Champion:
         """Write a champion's model in MLflow's format too, for one that was saved without.
 

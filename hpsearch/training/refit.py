@@ -56,6 +56,15 @@ def refit(problem: Problem, order: RefitOrder) -> Champion:
     return replace(champion, compared=compared) if len(compared) > 1 else champion
 
 
+def refit_model(problem: Problem, order: RefitOrder) -> Path:
+    """See :meth:`~hpsearch.training.protocol.WorkerProtocol.refit_model`."""
+    model = _train(Contenders(problem, order.trials), "refit", order).model
+    few = problem.dataset.train.take(np.arange(min(len(problem.dataset.train), 8)))
+    with _saving_in(order.folder):
+        order.folder.mkdir(parents=True, exist_ok=True)
+        return save_champion(model, problem, order.trials[0].config, order.folder, few.x)
+
+
 def _champion(problem: Problem, contenders: Contenders, order: RefitOrder) -> Champion:
     """Train, save and test the kind that the study asks for."""
     begun = time.perf_counter()

@@ -115,6 +115,11 @@ class Worker(WorkerProtocol):
         with mlflow_imported_ahead():
             return refit(self.problem, order)
 
+    def refit_model(self, order: RefitOrder) -> Path:
+        from hpsearch.training.refit import refit_model
+
+        return refit_model(self.problem, order)
+
     def write_mlflow_model(self, champion: Champion, folder: Path) -> Champion:
         from hpsearch.training.refit import add_mlflow_model
 

@@ -1,0 +1,49 @@
+"""Trains trials of a study again: on all development rows, as its champion is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpsearch.core.trial import Trial
+from hpsearch.errors import StudyError
+from hpsearch.ledger.record import StudyRecord
+from hpsearch.search.changes import check_data
+from hpsearch.search.preparation import open_executor, with_engine
+from hpsearch.training.protocol import RefitOrder, ToRefit, WorkerProtocol
+
+
+def to_refit(trial: Trial) -> ToRefit:
+    """A scored trial, to be trained to the epoch of its score."""
+    return ToRefit(trial.number, dict(trial.config), (trial.epoch or 0) + 1)
+
+
+def refit_trials(record: StudyRecord, ledger_uri: str, trials: Sequence[Trial], folder: Path) -> list[Path]:
+    """Train each of these trials on all development rows. Nothing of it is entered anywhere.
+
+    Args:
+        record: The study.
+        ledger_uri: Where its ledger is.
+        trials: Some of its trials.
+        folder: For the models.
+
+    Returns:
+        Their files, in the order of `trials`.
+
+    Raises:
+        StudyError: A trial has no score, and so no number of epochs.
+        LedgerError: The study's data have changed.
+        HpsearchError: The model cannot be trained or saved.
+    """
+    for trial in trials:
+        if trial.epoch is None:
+            raise StudyError(
+                f"trial {trial.number} of study {record.name!r} is {trial.state}, so it has no best epoch to train to",
+                code="trial-without-score",
+                hint="take a complete trial",
+                study=record.name,
+                trial=trial.number,
+            )
+    spec = with_engine(record.spec, record.facts.plan.engine)
+    with open_executor(spec, record.facts.backend, ledger=ledger_uri) as executor:
+        check_data(record, executor.call(WorkerProtocol.describe_data).fingerprint)
+        orders = [RefitOrder((to_refit(trial),), folder / str(trial.number)) for trial in trials]
+        return [executor.call(WorkerProtocol.refit_model, order) for order in orders]

@@ -37,6 +37,7 @@ from hpsearch.analysis.provenance import (
 )
 from hpsearch.analysis.suggestion import SuggestedRow, next_study_file, suggested_space
 from hpsearch.analysis.table import trials_table
+from hpsearch.analysis.task_metrics import MetricRow
 from hpsearch.analysis.tested import test_intervals
 from hpsearch.analysis.ties import TiesInfo, ties_info
 from hpsearch.analysis.trajectory import TrajectoryInfo, trajectory_info
@@ -56,6 +57,7 @@ __all__ = [
     "LeaderboardInfo",
     "LeaderboardRow",
     "LeftOut",
+    "MetricRow",
     "ModelInfo",
     "NullInfo",
     "OptimismInfo",

@@ -8,6 +8,8 @@ import numpy as np
 from hpsearch.analysis import words
 from hpsearch.analysis.out_of_fold import FoldPredictions, OutOfFold
 from hpsearch.analysis.predictions import Predictions, PredictionsInfo, described, kind_of
+from hpsearch.analysis.task_metrics import metric_rows
+from hpsearch.core.metrics import best_values
 from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord
 
@@ -28,7 +30,18 @@ def out_of_fold_info(record: StudyRecord, kept: OutOfFold) -> PredictionsInfo:
     found = described(record, _joined(folds, best.epoch))
     if found.reason:
         return found
-    return replace(found, trial=best.number, rows="validation row", remark=_remark(record, best, found))
+    data = record.facts.data
+    return replace(
+        found,
+        trial=best.number,
+        rows="validation row",
+        remark=_remark(record, best, found),
+        metrics=metric_rows(
+            record,
+            [(fold.y, fold.predicted[best.epoch]) for fold in folds],
+            best_values(data.task, (one.metrics for one in record.facts.baselines)),
+        ),
+    )
 
 
 def _joined(folds: Sequence[FoldPredictions], epoch: int) -> Predictions:

@@ -3,8 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import stdev
 
+from hpsearch.analysis.learnt import is_better
 from hpsearch.analysis.ties import TiesInfo, ties_info
+from hpsearch.core.facts import Baseline
 from hpsearch.core.space import Value
 from hpsearch.core.trial import FailureKind, TrialState
 from hpsearch.ledger.record import StudyRecord
@@ -44,6 +47,25 @@ class LeaderboardRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BaselineRow:
+    """What is scored without looking at a row's inputs.
+
+    Attributes:
+        rule: What is said of every row, such as ``'no'`` or ``the mean of the targets``.
+        score: Mean over folds.
+        std: Sample standard deviation over folds; None with one fold.
+        fold_scores: In fold order.
+        beaten_by: How many of the ranked trials score better.
+    """
+
+    rule: str
+    score: float
+    std: float | None
+    fold_scores: tuple[float, ...]
+    beaten_by: int
+
+
+@dataclass(frozen=True, slots=True)
 class LeaderboardInfo:
     """Ranked trials, best first.
 
@@ -54,6 +76,7 @@ class LeaderboardInfo:
         rows: See :class:`LeaderboardRow`; the first ``limit`` of ``total``.
         total: Number of ranked trials.
         counts: See :attr:`~hpsearch.ledger.record.StudyRecord.counts`.
+        baselines: What needs no model, the best first; empty if the metric has no such value.
     """
 
     metric: str
@@ -62,6 +85,12 @@ class LeaderboardInfo:
     rows: tuple[LeaderboardRow, ...]
     total: int
     counts: Mapping[TrialState, int]
+    baselines: tuple[BaselineRow, ...] = ()
+
+    @property
+    def baseline(self) -> BaselineRow | None:
+        """The best of the baselines, which tables show as a row."""
+        return self.baselines[0] if self.baselines else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +141,18 @@ def leaderboard_info(record: StudyRecord, *, limit: int | None = None, ties: Tie
         rows=rows,
         total=len(record.ranked),
         counts=record.counts,
+        baselines=tuple(_baseline_row(record, one) for one in record.facts.baselines),
+    )
+
+
+def _baseline_row(record: StudyRecord, found: Baseline) -> BaselineRow:
+    scores = [trial.score for trial in record.ranked if trial.score is not None]
+    return BaselineRow(
+        rule=found.rule,
+        score=found.value,
+        std=stdev(found.fold_scores) if len(found.fold_scores) > 1 else None,
+        fold_scores=found.fold_scores,
+        beaten_by=sum(is_better(record, score, found) for score in scores),
     )
 
 

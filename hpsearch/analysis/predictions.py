@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hpsearch.analysis import words
 from hpsearch.analysis.statistics import Floats
+from hpsearch.analysis.task_metrics import MetricRow, metric_rows
 from hpsearch.core.facts import Task
 from hpsearch.core.row_values import are_logits, class_numbers, class_probabilities, probabilities, residuals_of
 from hpsearch.ledger.record import StudyRecord
@@ -59,13 +60,23 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """Scores of one class; ``support`` is its number of rows. A ratio of 0 to 0 counts as 0."""
+    """Scores of one class. A ratio of 0 to 0 counts as 0.
+
+    Attributes:
+        name: Of the class, or of the label.
+        support: Its number of rows.
+        precision: Right predictions of it among all of them.
+        recall: Right predictions of it among its rows.
+        f1: Harmonic mean of both.
+        predicted: How often it is predicted.
+    """
 
     name: str
     support: int
     precision: float
     recall: float
     f1: float
+    predicted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,7 @@ class PredictionsInfo:
         remark: What the predictions are and how far to trust them, in sentences; empty of held-out rows.
         n_rows: Number of rows.
         n_predictions: Number of predictions: more than rows if folds are repeated.
+        metrics: What the task calls for, whatever the search optimised.
         classes: Names of the classes in `confusion`, in its order: if there are many, those with the most mistakes.
         confusion: Rows are true classes, columns predicted ones, counts.
         class_scores: Of all classes, in order.
@@ -128,6 +140,7 @@ class PredictionsInfo:
     remark: str = ""
     n_rows: int = 0
     n_predictions: int = 0
+    metrics: tuple[MetricRow, ...] = ()
     classes: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     class_scores: tuple[ClassScore, ...] = ()
@@ -141,10 +154,25 @@ class PredictionsInfo:
     residual_std: float | None = None
 
     @property
+    def never_predicted(self) -> tuple[ClassScore, ...]:
+        """Classes or labels that rows have and no prediction is."""
+        return tuple(one for one in self.class_scores if one.support and not one.predicted)
+
+    @property
     def title(self) -> str:
         """Whose predictions of which rows."""
         own = "The search's own predictions" if self.rows == "validation row" else "Predictions"
         return f"{own} of {words.several(self.n_rows, self.rows)}"
+
+    @property
+    def measured(self) -> str:
+        """The metrics on one line; empty without any."""
+        shown = [
+            f"{one.name} {words.score(one.value, one.std)}"
+            + ("" if one.baseline is None else f" (baseline {words.number(one.baseline)})")
+            for one in self.metrics
+        ]
+        return ", ".join(shown)
 
     @property
     def sentence(self) -> str:
@@ -170,7 +198,9 @@ def predictions_info(record: StudyRecord, predictions: Predictions | None) -> Pr
     if predictions is None or not len(predictions.y_true):
         missing = "the champion's predictions are missing (deleted?)"
         return PredictionsInfo(kind, reason=missing if record.facts.data.test_rows else "there are no test rows")
-    return replace(described(record, predictions), trial=record.champion.trial)
+    of_test = [(predictions.y_true, predictions.y_pred)]
+    found = metric_rows(record, of_test, record.champion.baseline)
+    return replace(described(record, predictions), trial=record.champion.trial, metrics=found)
 
 
 def kind_of(record: StudyRecord) -> str:
@@ -230,7 +260,8 @@ def _class_scores(matrix: NDArray[np.int_], names: list[str]) -> tuple[ClassScor
         hit, meant, called = int(matrix[i, i]), int(matrix[i].sum()), int(matrix[:, i].sum())
         precision, recall = hit / called if called else 0.0, hit / meant if meant else 0.0
         both = precision + recall
-        scores.append(ClassScore(name, meant, precision, recall, 2 * precision * recall / both if both else 0.0))
+        f1 = 2 * precision * recall / both if both else 0.0
+        scores.append(ClassScore(name, meant, precision, recall, f1, called))
     return tuple(scores)
 
 

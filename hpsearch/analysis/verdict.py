@@ -7,13 +7,14 @@ from statistics import fmean, stdev
 
 from hpsearch.analysis import words
 from hpsearch.analysis.intervals import Interval
+from hpsearch.analysis.learnt import beaten_baseline, beats_baseline, doubt_about_learning
 from hpsearch.analysis.null_control import NullInfo, null_info
 from hpsearch.analysis.optimism import OptimismInfo
-from hpsearch.analysis.predictions import Predictions
+from hpsearch.analysis.predictions import Predictions, PredictionsInfo, predictions_info
 from hpsearch.analysis.statistics import ALPHA, corrected_t_test
 from hpsearch.analysis.tested import test_intervals
 from hpsearch.analysis.ties import TiesInfo, ties_info
-from hpsearch.core.facts import Baseline, NestedScores
+from hpsearch.core.facts import NestedScores
 from hpsearch.core.space import Value
 from hpsearch.core.trial import Champion, Trial, TrialState
 from hpsearch.ledger.record import StudyRecord, StudyState
@@ -39,6 +40,7 @@ class VerdictInfo:
         baseline: The score of a model that says the same for all rows; None if the metric has no such value.
         baseline_rule: What that model says.
         beats_baseline: Whether the winner is better; None if the folds cannot tell, or without a baseline.
+        never_predicted: Classes or labels that the winner never predicts, though rows have them.
         null: The best score among those of searches with permuted targets; None without them.
         simplest: See :class:`~hpsearch.analysis.ties.TiesInfo`; may be the winner itself.
         n_tied: Number of trials that are statistically tied with the winner, the winner included.
@@ -73,6 +75,7 @@ class VerdictInfo:
     baseline: float | None
     baseline_rule: str
     beats_baseline: bool | None
+    never_predicted: tuple[str, ...]
     null: NullInfo | None
     simplest: int | None
     n_tied: int
@@ -97,6 +100,7 @@ def verdict_info(
     predictions: Predictions | None = None,
     ties: TiesInfo | None = None,
     optimism: OptimismInfo | None = None,
+    out_of_fold: PredictionsInfo | None = None,
 ) -> VerdictInfo:
     """The result of the study.
 
@@ -105,14 +109,17 @@ def verdict_info(
         predictions: The champion's predictions of the test rows, for the interval of its test score.
         ties: The ties, if they are already known; computed otherwise.
         optimism: How much picking the winner overstates its score, for a sentence about it.
+        out_of_fold: The winner on its validation rows, for a sentence about classes that it never predicts.
     """
+    if out_of_fold is None or out_of_fold.reason:
+        out_of_fold = predictions_info(record, predictions)
     best, champion, baseline = record.best, record.champion, record.facts.baseline
     ties, null = ties or ties_info(record), null_info(record)
     metric, intervals = test_metric(record), test_intervals(record, predictions)
     return VerdictInfo(
         study=record.name,
         state=str(record.state),
-        sentences=tuple(_sentences(record, ties, metric, intervals.get(metric), optimism, null)),
+        sentences=tuple(_sentences(record, ties, metric, intervals.get(metric), optimism, null, out_of_fold)),
         metric=record.objective.metric,
         direction=record.objective.direction,
         counts=record.counts,
@@ -124,7 +131,8 @@ def verdict_info(
         epoch=best.epoch if best else None,
         baseline=baseline.value if baseline else None,
         baseline_rule=baseline.rule if baseline else "",
-        beats_baseline=_beats(record, best, baseline) if best and baseline else None,
+        beats_baseline=beats_baseline(record, best, baseline) if best and baseline else None,
+        never_predicted=tuple(one.name for one in out_of_fold.never_predicted),
         null=null,
         simplest=ties.simplest,
         n_tied=len(ties.tied),
@@ -159,6 +167,7 @@ def _sentences(
     interval: Interval | None,
     optimism: OptimismInfo | None,
     null: NullInfo | None,
+    seen: PredictionsInfo,
 ) -> list[str]:
     best = record.best
     if best is None:
@@ -166,10 +175,10 @@ def _sentences(
     sentences = [_winner(record, best), *_corrected(record, best, optimism), _tied(record, ties)]
     if gained := _gained(record, best, ties):
         sentences.append(gained)
-    if record.facts.baseline is not None:
-        beats = _beats(record, best, record.facts.baseline)
-        # What tells whether anything was learnt at all comes first if the answer is not yes.
-        sentences.insert(1 if beats else 0, _compared(record, best, record.facts.baseline, beats))
+    if (doubt := doubt_about_learning(record, best, seen)) != "":
+        sentences.insert(0, doubt)
+    elif record.facts.baseline is not None:
+        sentences.insert(1, beaten_baseline(record, record.facts.baseline))
     if null is not None:
         sentences.append(" ".join(null.sentences))
     if record.spec.is_null:
@@ -184,27 +193,6 @@ def _sentences(
     if record.facts.nested is not None:
         sentences.append(_nested(record.facts.nested))
     return sentences
-
-
-def _beats(record: StudyRecord, best: Trial, baseline: Baseline) -> bool | None:
-    """Whether the winner is better than a baseline; None if the folds cannot tell the two apart."""
-    if best.score is None or not record.objective.better(best.score, baseline.value):
-        return False
-    if len(best.fold_scores) < 2 or len(best.fold_scores) != len(baseline.fold_scores):
-        return True
-    ratio = record.facts.validation_ratio(record.objective.metric)
-    return True if corrected_t_test(best.fold_scores, baseline.fold_scores, ratio=ratio).p < ALPHA else None
-
-
-def _compared(record: StudyRecord, best: Trial, baseline: Baseline, beats: bool | None) -> str:
-    metric, value = record.objective.metric, words.number(baseline.value)
-    if beats:
-        return f"Always saying {baseline.rule} scores {value}."
-    how = "no" if beats is False else "not clearly"
-    return (
-        f"The best trial's {metric} of {words.number(best.score)} is {how} better than always saying "
-        f"{baseline.rule}, which scores {value}."
-    )
 
 
 def _gained(record: StudyRecord, best: Trial, ties: TiesInfo) -> str:

@@ -69,14 +69,17 @@ class _Shown:
 def _shown(study: Study) -> _Shown:
     record, artifacts = study.record, load_artifacts(study.record, study.folder)
     ties, optimism = analysis.ties_info(record), analysis.optimism_info(record, artifacts.out_of_fold)
+    out_of_fold = analysis.out_of_fold_info(record, artifacts.out_of_fold)
     return _Shown(
-        verdict=analysis.verdict_info(record, predictions=artifacts.predictions, ties=ties, optimism=optimism),
+        verdict=analysis.verdict_info(
+            record, predictions=artifacts.predictions, ties=ties, optimism=optimism, out_of_fold=out_of_fold
+        ),
         leaderboard=analysis.leaderboard_info(record, ties=ties),
         ties=ties,
         optimism=optimism,
         importance=analysis.importance_info(record),
         predictions=analysis.predictions_info(record, artifacts.predictions),
-        out_of_fold=analysis.out_of_fold_info(record, artifacts.out_of_fold),
+        out_of_fold=out_of_fold,
     )
 
 

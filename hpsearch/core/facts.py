@@ -29,11 +29,15 @@ __all__ = [
 
 
 class Task(StrEnum):
-    """The kind of targets. It decides the loss, the metrics and the output layer."""
+    """The kind of targets. It decides the loss, the metrics and the output layer.
+
+    Classes of a row exclude each other; labels, of which a row may have any number, do not.
+    """
 
     REGRESSION = "regression"
     BINARY = "binary"
     MULTICLASS = "multiclass"
+    MULTILABEL = "multilabel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,17 +231,22 @@ def left_out_by_fold(undefined: Iterable[Undefined]) -> dict[int, frozenset[str]
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a model scores that says the same for all rows, whatever they hold.
+    """What is scored without looking at a row's inputs.
 
     Attributes:
-        rule: What it says, learnt from a fold's training rows, such as ``"the mean of the targets"``.
+        rule: What is said of every row, learnt from the targets of a fold's training rows, such as ``"the mean of the
+            targets"``; or, where rows have a time, of the rows before.
         value: Its mean over folds, in the objective's metric.
         fold_scores: Its value on every fold that has one.
+        metrics: The metrics of the task, means over folds; empty in ledgers written before there were any.
+        looks_back: Whether it is a forecast from targets of the validation rows themselves, those of earlier times.
     """
 
     rule: str
     value: float
     fold_scores: tuple[float, ...]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    looks_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,14 +257,14 @@ class Rehearsal(Wire):
         parameters: Number of weights.
         metrics: Names of the curves that training records.
         undefined: Metrics without a value in some folds.
-        baseline: Of the objective; None for a metric that has none.
+        baselines: Of the objective, the best first; empty for a metric that has none.
         doubts: What looks like a mistake, one sentence each.
     """
 
     parameters: int
     metrics: tuple[str, ...]
     undefined: tuple[Undefined, ...] = ()
-    baseline: Baseline | None = None
+    baselines: tuple[Baseline, ...] = ()
     doubts: tuple[str, ...] = ()
 
 
@@ -335,12 +344,13 @@ class StudyFacts(Wire):
         null: Results of searches with permuted targets; None without them.
         undefined: Metrics without a value in some folds.
         default: The config of trial 0 if it is the model's own, as far as it is given; empty if the study has none.
-        baseline: What the objective is for a model that says the same for all rows; None if it has no such value.
+        baselines: What the objective is for predictions that look at no inputs, the best first; empty if it has no
+            such value. Ledgers written earlier have the best one only.
         taken: What the study took from another one when it began; None if it took nothing.
         stopped: Why the search has ended early; None if it has not.
     """
 
-    VERSION = 3
+    VERSION = 4
 
     data: DataFacts
     plan: EnginePlan
@@ -353,11 +363,16 @@ class StudyFacts(Wire):
     compile_seconds: float = 0.0
     nested: NestedScores | None = None
     undefined: tuple[Undefined, ...] = ()
-    baseline: Baseline | None = None
+    baselines: tuple[Baseline, ...] = ()
     default: Mapping[str, Value] = field(default_factory=dict)
     taken: Transferred | None = None
     stopped: Stopped | None = None
     null: NullScores | None = None
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """The best of the baselines."""
+        return self.baselines[0] if self.baselines else None
 
     @property
     def guide(self) -> Transferred | None:
@@ -374,12 +389,16 @@ class StudyFacts(Wire):
 
     @classmethod
     def upgrade(cls, fields: JsonObject, version: int) -> JsonObject:
-        """Version 2 had a window in place of the schedule: how many trials could be suggested before the first ended.
+        """Version 3 had the best baseline only, called ``baseline``.
+
+        Version 2 had a window in place of the schedule: how many trials could be suggested before the first ended.
 
         Version 0 had backend and window in the plan, and the machine's facts at the top level.
         """
-        if version == 2:
-            return {**fields, "schedule": _schedule_of(fields.pop("window", 1))}
+        if version in (2, 3):
+            best = fields.pop("baseline", None)
+            window = {"schedule": _schedule_of(fields.pop("window", 1))} if version == 2 else {}
+            return {**fields, **window, "baselines": [] if best is None else [best]}
         data, plan, host = fields.get("data"), fields.get("plan"), fields.get("host")
         assert isinstance(data, dict)
         assert isinstance(plan, dict)

@@ -117,6 +117,12 @@ def probabilities(output: NDArray[np.generic]) -> Floats:
     return np.asarray(values / values.sum(axis=1, keepdims=True))
 
 
+def label_probabilities(output: NDArray[np.generic]) -> Floats:
+    """The outputs of a multi-label model as probabilities, each label's on its own: ``(n, labels)``."""
+    values = np.asarray(output, dtype=np.float64)
+    return np.asarray(1 / (1 + np.exp(-np.clip(values, -500, 500)))) if are_logits(values) else values
+
+
 def are_logits(output: NDArray[np.generic]) -> bool:
     """Whether a classifier's outputs are no probabilities: one is below 0 or above 1 by more than rounding."""
     values = np.asarray(output, dtype=np.float64)

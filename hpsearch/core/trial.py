@@ -178,6 +178,8 @@ class Champion(Wire):
         curves: Training curves: of the model trained on all development rows (no rows are left to validate on), or
             means over the fold models. Of several trials, those of the best.
         test: Test metrics by plain name, such as ``{"loss": …, "accuracy": …}``; empty without a test part.
+        baseline: What is reached at best, in the same metrics, without looking at the inputs of the test rows.
+        validation: The task's metrics of the trial on validation rows, at the epoch of its score: means over folds.
         path: The saved ``.keras`` or ``.weights.h5`` file, relative to the study's working directory if possible.
         sha256: Digest of that file, to detect changes.
         parameters: Number of weights.
@@ -209,6 +211,8 @@ class Champion(Wire):
     models: int = 1
     compared: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     rechosen: bool = False
+    baseline: Mapping[str, float] = field(default_factory=dict)
+    validation: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         tested = ", ".join(f"{name} {_short(value)}" for name, value in self.test.items()) or "not tested"

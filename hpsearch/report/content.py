@@ -49,9 +49,12 @@ def gather(record: StudyRecord, artifacts: ReportArtifacts | None = None) -> Con
     ties = analysis.ties_info(record)
     optimism = analysis.optimism_info(record, artifacts.out_of_fold)
     importance = analysis.importance_info(record)
+    out_of_fold = analysis.out_of_fold_info(record, artifacts.out_of_fold)
     return Content(
         written=time.time(),
-        verdict=analysis.verdict_info(record, predictions=artifacts.predictions, ties=ties, optimism=optimism),
+        verdict=analysis.verdict_info(
+            record, predictions=artifacts.predictions, ties=ties, optimism=optimism, out_of_fold=out_of_fold
+        ),
         leaderboard=analysis.leaderboard_info(record, ties=ties),
         ties=ties,
         optimism=optimism,
@@ -67,7 +70,7 @@ def gather(record: StudyRecord, artifacts: ReportArtifacts | None = None) -> Con
         trajectory=analysis.trajectory_info(record),
         model=analysis.model_info(record, artifacts.layers, missing=artifacts.missing),
         predictions=analysis.predictions_info(record, artifacts.predictions),
-        out_of_fold=analysis.out_of_fold_info(record, artifacts.out_of_fold),
+        out_of_fold=out_of_fold,
         provenance=analysis.provenance_info(record),
         failures=analysis.failures_info(record),
     )

@@ -109,7 +109,12 @@ def _uncertainty(content: Content) -> list[str]:
         )
         for row in content.leaderboard.rows[:TOP_ROWS]
     ]
-    parts.append(table(header, rows))
+    baselines = [
+        ("", "baseline", words.score(one.score, one.std), f"always saying {one.rule}", *[""] * (len(header) - 5),
+         " ".join(words.number(value) for value in one.fold_scores))
+        for one in content.leaderboard.baselines
+    ]  # fmt: skip
+    parts.append(table(header, [*rows, *baselines]))
     if content.leaderboard.total > len(rows):
         parts.append(f"The best {len(rows)} of {words.whole(content.leaderboard.total)} complete trials.")
     return parts
@@ -174,6 +179,8 @@ def _predictions(content: Content) -> list[str]:
             for one in found.class_scores
         ]
         parts += [f"### {text(found.title)}", text(found.remark), text(found.sentence)]
+        measured = [(one.name, words.score(one.value, one.std), words.number(one.baseline)) for one in found.metrics]
+        parts.append(table(("metric", found.rows + "s", "without inputs"), measured))
         parts.append(table(("class", "rows", "precision", "recall", "F1"), scores))
     return parts
 

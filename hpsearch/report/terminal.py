@@ -1,7 +1,7 @@
 """The same numbers for the terminal, as Rich renderables that the command line prints."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -39,22 +39,29 @@ def leaderboard(info: analysis.LeaderboardInfo, *, top: int = 10, more: str = ""
         more: The command that shows a whole trial, for a table that leaves columns out.
     """
     rows = info.rows[:top]
+    baseline = info.baseline if rows else None
+
+    def column(heading: str, cells: Iterable[str], below: str = "", *, right: bool = True, place: int = 0) -> Column:
+        """A column with its cell of the baseline, if there is one."""
+        return Column(heading, (*cells, *([] if baseline is None else [below])), right=right, place=place)
 
     def hyperparameter(name: str) -> Column:
-        cells = tuple(words.setting(row.config.get(name)) for row in rows)
-        return Column(name, cells, place=3 if len(set(cells)) == 1 else 1)
+        cells = [words.setting(row.config.get(name)) for row in rows]
+        return column(name, cells, right=False, place=3 if len(set(cells)) == 1 else 1)
 
+    reference = "" if baseline is None else words.score(baseline.score, baseline.std)
     columns = (
-        Column("", tuple("best" if row.rank == 1 else "=" if row.tied else "" for row in rows), right=True),
-        Column("trial", tuple(str(row.trial) for row in rows), right=True),
-        Column(info.metric, tuple(words.score(row.score, row.std) for row in rows), right=True),
+        column("", ("best" if row.rank == 1 else "=" if row.tied else "" for row in rows)),
+        column("trial", (str(row.trial) for row in rows), "baseline"),
+        column(info.metric, (words.score(row.score, row.std) for row in rows), reference),
         *(hyperparameter(name) for name in info.columns),
-        Column("epoch", tuple("–" if row.epoch is None else str(row.epoch + 1) for row in rows), right=True, place=2),
-        Column("parameters", tuple(words.whole(row.parameters) for row in rows), right=True, place=2),
-        Column("time", tuple(words.duration(row.seconds) for row in rows), right=True, place=2),
+        column("epoch", ("–" if row.epoch is None else str(row.epoch + 1) for row in rows), place=2),
+        column("parameters", (words.whole(row.parameters) for row in rows), place=2),
+        column("time", (words.duration(row.seconds) for row in rows), place=2),
     )
-    styles = tuple("green" if row.rank == 1 else "" if row.tied else "dim" for row in rows)
-    return FittedTable(columns, styles, lambda absent: _below(info, top, absent, more))
+    styles = ["green" if row.rank == 1 else "" if row.tied else "dim" for row in rows]
+    styles += [] if baseline is None else ["yellow"]
+    return FittedTable(columns, tuple(styles), lambda absent: _below(info, top, absent, more))
 
 
 def _below(info: analysis.LeaderboardInfo, top: int, absent: Sequence[str], more: str) -> str:
@@ -71,6 +78,8 @@ def _below(info: analysis.LeaderboardInfo, top: int, absent: Sequence[str], more
     notes += [f"{count:,} {state}" for state, count in info.counts.items() if state is not TrialState.COMPLETE]
     if any(row.tied and row.rank > 1 for row in info.rows[:top]):
         notes.append("= statistically tied with the best")
+    if info.rows and info.baseline is not None:
+        notes.append(f"baseline: always saying {info.baseline.rule}")
     return " · ".join(notes)
 
 
@@ -93,7 +102,11 @@ def bar(share: float, width: int) -> str:
 
 def predictions(infos: Sequence[analysis.PredictionsInfo]) -> RenderableType | None:
     """What predictions show, one line for each of those that are there; None without any."""
-    lines = [Text(f"{info.title}: {info.sentence}") for info in infos if not info.reason]
+    lines = []
+    for info in infos:
+        if not info.reason:
+            lines.append(Text(f"{info.title}: {info.sentence}"))
+            lines += [Text(f"{info.measured}.")] * bool(info.measured)
     lines += [Text(info.remark, style="dim") for info in infos if info.remark]
     return Group(*lines) if lines else None
 

@@ -11,6 +11,7 @@ from itertools import chain
 from hpsearch.core import hardware
 from hpsearch.core.asked import Asked
 from hpsearch.core.facts import EnginePlan, HostFacts, MachineFacts, StudyFacts, Undefined
+from hpsearch.core.metrics import metrics_for
 from hpsearch.core.out_of_fold import predictions_folder
 from hpsearch.core.registries import TUNERS
 from hpsearch.core.schedule import Schedule
@@ -124,13 +125,16 @@ def _try_backend(
     rehearsal = executor.call(WorkerProtocol.rehearse, smallest_config(space))
     metric = spec.objective.curve
     if metric not in rehearsal.metrics:
+        computed = tuple(f"val_{name}" for name in metrics_for(data.task) if f"val_{name}" not in rehearsal.metrics)
+        meant = did_you_mean(metric, (*rehearsal.metrics, *computed))
         raise SpecError(
-            f"objective.metric: the model records no {metric!r}{did_you_mean(metric, rehearsal.metrics)}; "
-            f"it records {listed(rehearsal.metrics)}",
+            f"objective.metric: the model records no {metric!r}{meant}; it records {listed(rehearsal.metrics)}, and "
+            f"{listed(computed)} can be computed from its predictions",
             code="no-such-metric",
             hint="scikit-learn's scorers are named as sklearn:roc_auc, functions of yours as module:function",
             metric=metric,
             recorded=rehearsal.metrics,
+            computed=computed,
         )
     doubts = (*rehearsal.doubts, *(_undefined(metric, one, data.n_folds) for one in rehearsal.undefined))
     if other is not None and taken is not None:
@@ -148,7 +152,7 @@ def _try_backend(
         git_commit=_git_commit(),
         model_source=source_digest(spec.model.build, spec.folder) if spec.model.build else None,
         undefined=rehearsal.undefined,
-        baseline=rehearsal.baseline,
+        baselines=rehearsal.baselines,
         default=_default(spec, space, executor) if discovered or spec.model.family else {},
         taken=like.taken if like else taken,
     )

@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from hpsearch import report
+from hpsearch import analysis, report
 from hpsearch.core.out_of_fold import drop_all, predictions_folder
 from hpsearch.core.trial import Champion, Trial
 from hpsearch.errors import HpsearchError, Interrupted, LedgerError, StudyError
@@ -116,7 +116,9 @@ class Session:
             trials = tuple(to_refit(one) for one in ranked)
             order = RefitOrder(trials, self._folder)
             made = self._executor.call(WorkerProtocol.refit, order)
-            champion = replace(made, rechosen=_is_rechosen(record))
+            seen = analysis.out_of_fold_info(record, report.load_artifacts(record, self._folder).out_of_fold)
+            validation = {one.name: one.value for one in seen.metrics}
+            champion = replace(made, rechosen=_is_rechosen(record), validation=validation)
             self._ledger.set_champion(record.name, champion)
         if champion.model_uri:
             return champion

@@ -4,7 +4,7 @@ Keras computes them, so a metric of the user's own gets an interval like any oth
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.foreign import said
+from hpsearch.core.metrics import metrics_for, values_of
 from hpsearch.data.dataset import Array, Part
 from hpsearch.training.engines.whole import loss_of, metrics_of
-from hpsearch.training.scorers import Scorer
+from hpsearch.training.problem import Problem
 
 if TYPE_CHECKING:
     import keras
@@ -29,6 +30,9 @@ _MOST_VALUES = 500_000_000
 """Predicted numbers in all evaluations together; larger outputs, such as images, have fewer parts."""
 
 _LEAST_PARTS = 20
+
+_MOST_RANKED = 200_000
+"""Predicted numbers of the rows; of more, the task's metrics that are not the objective have no interval."""
 
 
 def parts_of(test: Part, time: Array | None, size: int, *, seed: int) -> NDArray[np.int32]:
@@ -56,32 +60,37 @@ def parts_of(test: Part, time: Array | None, size: int, *, seed: int) -> NDArray
 
 def left_out(
     model: "keras.Model",
+    problem: Problem,
     y: Array,
     predicted: Array,
     parts: NDArray[np.int32],
     scores: Mapping[str, float],
-    *,
-    scorer: Scorer | None = None,
 ) -> dict[str, Array]:
     """The arrays to store: metrics' names, their values over all rows, and with each part left out.
 
     Args:
         model: Compiled; it has been evaluated.
+        problem: Of the study; its scorer and its task may compute some of the metrics.
         y: Targets of the test rows.
         predicted: The model's output for them.
         parts: See :func:`parts_of`.
-        scores: The metrics to store. One that Keras does not compute alike from stored predictions is left out.
-        scorer: Computes one of them.
+        scores: The metrics to store. One that is not computed alike from stored predictions is left out.
 
     Returns:
         If the user's code has failed on some of the rows, also why; empty if there is nothing to store.
     """
     problems: list[str] = []
-    whole = _values(_measures(model, scores, scorer), y, predicted, problems)
+    own = _values([partial(metrics_of, model)], y, predicted, problems)
+    whole = own | _values(_measures(model, problem, scores.keys() - own.keys()), y, predicted, problems)
     names = [name for name, value in scores.items() if math.isclose(whole.get(name, math.nan), value, rel_tol=1e-3)]
+    if predicted.size > _MOST_RANKED:
+        known = {*own, "loss", *([problem.scorer.name] if problem.scorer else [])}
+        names = [name for name in names if name in known]
     if not names:
         return _told(problems)
-    without, measures = [], tuple(_measures(model, names, scorer))
+    measures: list[Measure] = [partial(metrics_of, model)] if own.keys() & set(names) else []
+    measures += _measures(model, problem, set(names) - own.keys())
+    without = []
     for part in range(int(parts.max()) + 1):
         found = _values(measures, y[parts != part], predicted[parts != part], problems)
         without.append([found.get(name, math.nan) for name in names])
@@ -97,14 +106,17 @@ def _told(problems: list[str]) -> dict[str, Array]:
     return {"left_out_problem": np.array(problems[0])} if problems else {}
 
 
-def _measures(model: "keras.Model", wanted: Collection[str], scorer: Scorer | None) -> Iterator[Measure]:
-    """What the wanted metrics are computed by: each on its own, for they do not share their failures."""
-    if set(wanted) - {"loss", scorer.name if scorer else "loss"}:
-        yield partial(metrics_of, model)
+def _measures(model: "keras.Model", problem: Problem, wanted: Collection[str]) -> list[Measure]:
+    """What computes the wanted metrics that are not the model's: each on its own, for they do not share failures."""
+    task, scorer = problem.dataset.task, problem.scorer
+    found: list[Measure] = []
     if "loss" in wanted:
-        yield lambda y, predicted: {"loss": loss_of(model, y, predicted)}
+        found.append(lambda y, predicted: {"loss": loss_of(model, y, predicted)})
     if scorer is not None and scorer.name in wanted:
-        yield lambda y, predicted: {scorer.name: scorer(y, predicted)}
+        found.append(lambda y, predicted: {scorer.name: scorer(y, predicted)})
+    if of_task := set(wanted) & metrics_for(task).keys() - {scorer.name if scorer else ""}:
+        found.append(lambda y, predicted: values_of(task, y, predicted, of_task))
+    return found
 
 
 def _values(measures: Iterable[Measure], y: Array, predicted: Array, problems: list[str]) -> dict[str, float]:

@@ -107,6 +107,17 @@ class Problem:
         d = self.dataset
         return TrainingData(part.x, part.y, task=d.task, classes=d.classes, columns=d.columns, extra=d.extra)
 
+    def time_of(self, part: Part, *, after: int = 0) -> "NDArray[np.generic] | None":
+        """Time of each row of a part; None if order does not matter, or is not known.
+
+        Args:
+            part: The rows.
+            after: How many rows come before them, where the order of the rows is the time.
+        """
+        if part.time is None and self.spec.validation.method == "time-series":
+            return np.arange(after, after + len(part))
+        return part.time
+
     def fold_parts(self, fold: int) -> tuple[Part, Part]:
         """The training and the validation rows of a fold (copies)."""
         rows = self.folds[fold]

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +17,13 @@ from numpy.typing import NDArray
 from hpsearch.core.facts import Task
 from hpsearch.core.files import write_atomically
 from hpsearch.core.foreign import errors_as, said
+from hpsearch.core.metrics import names_shown, values_of
 from hpsearch.core.row_values import row_values
 from hpsearch.core.seeds import derive
 from hpsearch.core.trial import Champion
 from hpsearch.data.dataset import Array, Part
 from hpsearch.errors import LedgerError, ModelError, TrackingError
+from hpsearch.training.baselines import baseline_of_test
 from hpsearch.training.champions import Contender, Contenders
 from hpsearch.training.engines.whole import over_all_rows
 from hpsearch.training.keeping import load_champion, save_champion
@@ -75,12 +79,14 @@ def _champion(problem: Problem, contenders: Contenders, order: RefitOrder) -> Ch
         order.folder.mkdir(parents=True, exist_ok=True)
         few = problem.dataset.train.take(np.arange(min(len(problem.dataset.train), 8)))
         path = save_champion(model, problem, best.config, order.folder, few.x)
+        test, baseline = _test(model, problem, order.folder)
         champion = Champion(
             trial=best.trial,
             config=best.config,
             epochs=best.epochs,
             curves=made.curves,
-            test=_test(model, problem, order.folder),
+            test=test,
+            baseline=baseline,
             path=str(path),
             sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
             parameters=model.count_params(),
@@ -126,11 +132,11 @@ def _train(contenders: Contenders, kind: str, order: RefitOrder) -> Contender:
         return contenders.make(kind)
 
 
-def _test(model: "keras.Model", problem: Problem, folder: Path) -> dict[str, float]:
-    """Test metrics by plain name; the predictions behind them go into ``predictions.npz``."""
+def _test(model: "keras.Model", problem: Problem, folder: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """Test metrics by plain name, and their baseline; the predictions behind them go into ``predictions.npz``."""
     dataset, test = problem.dataset, problem.dataset.test
     if test is None:
-        return {}
+        return {}, {}
     scores = _evaluated(model, problem, test)
     output = np.asarray(model.predict(test.x, batch_size=_BATCH, verbose=0))
     predicted = output[:, 0] if output.ndim == 2 and output.shape[1] == 1 else output
@@ -140,7 +146,9 @@ def _test(model: "keras.Model", problem: Problem, folder: Path) -> dict[str, flo
     write_atomically(
         folder / "predictions.npz", lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays)
     )
-    return _with_value(scores, model, problem, test, output)
+    found = _with_value(scores, model, problem, test, output)
+    known = baseline_of_test(Stand(problem, model, output[:8]), test, problem.spec.make_objective())
+    return found, {name: value for name, value in known.items() if name in found}
 
 
 def _scores(model: "keras.Model", problem: Problem) -> dict[str, float]:
@@ -153,7 +161,7 @@ def _scores(model: "keras.Model", problem: Problem) -> dict[str, float]:
 
 def _evaluated(model: "keras.Model", problem: Problem, test: Part) -> dict[str, float]:
     scores = model.evaluate(test.x, test.y, batch_size=_BATCH, verbose=0, return_dict=True)
-    return over_all_rows(model, test, scores, batch=_BATCH, watch=_scored(problem, test))
+    return over_all_rows(model, test, scores, batch=_BATCH, watch=partial(_scored, problem, test.y))
 
 
 def _with_value(
@@ -164,9 +172,14 @@ def _with_value(
     return {name: float(value) for name, value in scores.items() if name not in nothing}
 
 
-def _scored(problem: Problem, test: Part) -> Callable[[Array], dict[str, float]] | None:
-    scorer = problem.scorer
-    return None if scorer is None else lambda predicted: {scorer.name: scorer(test.y, predicted)}
+def _scored(problem: Problem, y: Array, predicted: Array, recorded: Collection[str]) -> dict[str, float]:
+    """What the study's scorer and the task's own metrics add to those of the model."""
+    dataset, scorer = problem.dataset, problem.scorer
+    of_task = values_of(dataset.task, y, predicted, names_shown(dataset.task, len(dataset.classes)))
+    found = {name: value for name, value in of_task.items() if name not in recorded and math.isfinite(value)}
+    if scorer is not None and scorer.name not in recorded:
+        found[scorer.name] = scorer(y, predicted)
+    return found
 
 
 def _for_intervals(
@@ -186,7 +199,7 @@ def _for_intervals(
     if not others:
         return arrays
     parts = parts_of(test, time, output.size, seed=derive(problem.spec.seed, "left-out"))
-    return arrays | left_out(model, test.y, output, parts, others, scorer=problem.scorer)
+    return arrays | left_out(model, problem, test.y, output, parts, others)
 
 
 def _worst_images(test: Part, predicted: NDArray[np.floating], task: Task) -> dict[str, Array]:

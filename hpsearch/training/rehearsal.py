@@ -13,10 +13,11 @@ from hpsearch.core.words import listed
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.compiled import metrics_over_batches
 from hpsearch.models.sharing import check_apart
+from hpsearch.training.baselines import baselines, doubts_about_baseline
 from hpsearch.training.keeping import check_keeping, check_keeping_means
 from hpsearch.training.problem import Problem
 from hpsearch.training.scorers import doubts_about_scorer
-from hpsearch.training.untrained import Stand, baseline, doubts_about_baseline, doubts_about_targets, undefined_metrics
+from hpsearch.training.untrained import Stand, doubts_about_targets, undefined_metrics
 
 if TYPE_CHECKING:
     import keras
@@ -54,7 +55,7 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
     objective = problem.spec.make_objective()
     undefined = undefined_metrics(stand)
     left_out = next((one.folds for one in undefined if one.metric == objective.metric), ())
-    found = baseline(stand, objective, left_out)
+    found = baselines(stand, objective, left_out)
     told = Rehearsal(
         model.count_params(),
         curves,
@@ -76,6 +77,8 @@ def _scored(problem: Problem, model: "keras.Model", recorded: Collection[str]) -
     """The curve of the study's scorer, which must be able to score what the model predicts."""
     scorer = problem.scorer
     if scorer is None:
+        return ()
+    if scorer.name in recorded and scorer.yields:
         return ()
     if scorer.name in recorded:
         raise ModelError(

@@ -1,4 +1,6 @@
-"""Objectives that Keras does not compute: scikit-learn's scorers, and functions of targets and predictions."""
+"""Objectives that are computed from predictions: the task's own metrics where the model does not record them,
+scikit-learn's scorers, and functions of targets and predictions.
+"""
 
 import re
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
 from hpsearch.core.foreign import errors_as, said
+from hpsearch.core.metrics import metrics_for, values_of
 from hpsearch.core.row_values import class_numbers, probabilities
 from hpsearch.core.user_code import load_object
 from hpsearch.core.words import did_you_mean, listed
@@ -31,11 +34,13 @@ class Scorer:
         address: As the study file names it.
         name: Its curve's, without ``val_``.
         score: Of targets and predictions.
+        yields: Whether a metric of the model that has the same name comes first.
     """
 
     address: str
     name: str
     score: Callable[[Array, Array], float]
+    yields: bool = False
 
     def __call__(self, y: Array, predicted: Array) -> float:
         """The score; NaN if it has no value on these rows.
@@ -81,7 +86,7 @@ def scorer_of(spec: StudySpec, dataset: Dataset) -> Scorer | None:
     address = spec.objective.metric
     module, _, name = address.partition(":")
     if not name:
-        return None
+        return _of_task(spec, dataset.task)
     if module == "sklearn":
         return Scorer(address, name, partial(_of_sklearn, _sklearn_scorer(name), dataset.task))
     function = load_object(address, spec.folder, SpecError)
@@ -94,6 +99,28 @@ def scorer_of(spec: StudySpec, dataset: Dataset) -> Scorer | None:
             type=type(function).__name__,
         )
     return Scorer(address, name, function)
+
+
+RECORDED = frozenset({"accuracy", "mse", "mae", "rmse"})
+"""Metrics that the models of families are compiled with."""
+
+
+def _of_task(spec: StudySpec, task: Task) -> Scorer | None:
+    """One of the metrics that every study of the task has."""
+    address = spec.objective.metric
+    name = address.removeprefix("val_")
+    if name == address or name not in metrics_for(task) or (spec.model.family is not None and name in RECORDED):
+        return None
+
+    def of(y: Array, predicted: Array) -> float:
+        found = values_of(task, y, predicted, (name,))
+        if name not in found:
+            shape = getattr(predicted, "shape", None)
+            outputs = "several outputs" if shape is None else f"outputs of shape {tuple(shape[1:])}"
+            raise ValueError(f"{outputs} per row have no {name} for targets of shape {tuple(y.shape[1:])}")
+        return found[name]
+
+    return Scorer(address, name, of, yields=True)
 
 
 SklearnScorer = Callable[[object, Array, Array], float]

@@ -1,21 +1,19 @@
 """What can be known of a study's metrics before anything trains: scores of predictions that no model has made.
 
-Constant predictions give the baseline of the objective. Perfect and random ones show in which folds a metric has no
-value: where all predictions score alike, such as in the AUC of rows of one class, for which Keras says 0.
+Perfect and random ones show in which folds a metric has no value: where all predictions score alike, such as in the AUC
+of rows of one class, for which Keras says 0. Those of :mod:`~hpsearch.training.baselines` are what a study is compared
+with.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.core.facts import Baseline, Task, Undefined
-from hpsearch.core.foreign import said
-from hpsearch.core.objective import Objective
+from hpsearch.core.facts import Task, Undefined
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
 from hpsearch.errors import ModelError
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
     import keras
 
 Floats = NDArray[np.float32]
-
-_MOST_VALUES = 20_000_000
-"""Predicted numbers of one fold; larger outputs, such as images, get no baseline."""
 
 _LARGE = 1000.0
 """Targets beyond this are far from where a model starts."""
@@ -90,7 +85,7 @@ class Stand:
             found["loss"] = loss_of(self.model, y, predicted) - penalties
         except Exception as error:  # nor may the user's loss
             self.raised.append(error)
-        if (scorer := self.problem.scorer) is not None:
+        if (scorer := self.problem.scorer) is not None and scorer.name not in found:
             try:
                 found[scorer.name] = scorer(y, predicted)
             except ModelError as error:
@@ -163,77 +158,6 @@ def _any_predictions(stand: Stand, y: Array) -> Iterator[Floats]:
     right = np.eye(n, dtype=np.float32)[stand.classes_of(y)]
     for shares in (right, np.roll(right, 1, axis=1), *(rng.dirichlet(np.ones(n), len(y)) for _ in range(2))):
         yield stand.of_shares(np.asarray(shares, np.float32))
-
-
-def baseline(stand: Stand, objective: Objective, left_out: Sequence[int]) -> Baseline | None:
-    """The best that the objective is for a model that says the same for all rows.
-
-    Args:
-        stand: The study's data and model.
-        objective: Whose metric counts.
-        left_out: Folds in which it has no value.
-
-    Returns:
-        None if the metric is of the training rows, or has no value for such a model.
-    """
-    name = objective.metric.removeprefix("val_")
-    if not _can_have_one(stand, objective):
-        return None
-    scores: dict[str, list[float]] = {}
-    y = stand.problem.dataset.train.y
-    for fold in stand.problem.folds:
-        if fold.index in left_out:
-            continue
-        targets = y[fold.validation]
-        for rule, row in _rules(stand, y[fold.train]):
-            predicted = np.repeat(row, len(targets), axis=0)
-            scores.setdefault(rule, []).append(stand.values(targets, predicted).get(name, math.nan))
-    best: Baseline | None = None
-    for rule, values in scores.items():
-        one = Baseline(rule, fmean(values), tuple(values))
-        if math.isfinite(one.value) and (best is None or objective.better(one.value, best.value)):
-            best = one
-    return best
-
-
-def _can_have_one(stand: Stand, objective: Objective) -> bool:
-    """Whether the objective is of validation rows, and the model's output of a form and size that is looked at."""
-    if not objective.metric.startswith("val_") or not stand.usable:
-        return False
-    largest = max(len(fold.validation) for fold in stand.problem.folds)
-    return largest * math.prod(stand.sample.shape[1:]) <= _MOST_VALUES
-
-
-def doubts_about_baseline(
-    stand: Stand, objective: Objective, left_out: Sequence[int], found: Baseline | None
-) -> tuple[str, ...]:
-    """A sentence if the objective has no value for a model that says the same for all rows."""
-    folds = len(stand.problem.folds)
-    if found is not None or not _can_have_one(stand, objective) or len(left_out) == folds:
-        return ()
-    why = f"raises {said(stand.raised[0])}" if stand.raised else "is not a finite number"
-    return (
-        f"the study has no baseline: for predictions that are the same in all rows, {objective.metric} {why}. If it "
-        "returned a value there, the report could say whether the best model has learned anything",
-    )
-
-
-def _rules(stand: Stand, y: Array) -> Iterator[tuple[str, Floats]]:
-    """What a model may say of every row, learnt from the targets of a fold's training rows; each of one row."""
-    data = stand.problem.dataset
-    if data.task is Task.REGRESSION:
-        averages: tuple[tuple[str, Callable[..., Array]], ...] = (("mean", np.mean), ("median", np.median))
-        for name, average in averages:
-            yield f"the {name} of the targets", stand.of_targets(average(y.astype(np.float64), axis=0)[None])
-        return
-    counts = np.bincount(stand.classes_of(y), minlength=len(data.classes))
-    identity = np.eye(len(data.classes), dtype=np.float32)
-    if len(data.classes) > 2:
-        yield "the commonest class", stand.of_shares(identity[counts.argmax()][None])
-    else:
-        for number, name in enumerate(data.classes):
-            yield repr(name), stand.of_shares(identity[number][None])
-    yield "the shares of the classes", stand.of_shares((counts / counts.sum()).astype(np.float32)[None])
 
 
 def doubts_about_targets(stand: Stand) -> tuple[str, ...]:

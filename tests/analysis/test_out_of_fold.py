@@ -115,7 +115,7 @@ def test_trials_and_epochs_are_corrected_together_and_chance_in_the_range_is_sai
     assert info.low < 0.5 < info.high
     assert info.corrected == pytest.approx(0.5, abs=0.03)
     assert info.optimism == pytest.approx(info.score - info.corrected)
-    record = replace(record, facts=replace(record.facts, baseline=Baseline("'no'", 0.5, (0.5,) * FOLDS)))
+    record = replace(record, facts=replace(record.facts, baselines=(Baseline("'no'", 0.5, (0.5,) * FOLDS),)))
     sentences = analysis.verdict_info(record, optimism=info).sentences
     (said,) = [one for one in sentences if "was picked for its score" in one]
     assert said.endswith("a range in which a model that always says 'no' lies too, with 0.5000.")

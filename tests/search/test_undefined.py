@@ -85,8 +85,8 @@ def test_the_monitor_compares_as_soon_as_the_folds_with_a_value_have_an_epoch() 
 @pytest.mark.parametrize(
     ("mean", "scores", "place", "said"),
     [
-        (0.7, (0.5, 0.6, 0.55), 0, "is no better than always saying 'no', which scores 0.7"),
-        (0.5, (0.95, 0.2, 0.7), 0, "is not clearly better than always saying 'no', which scores 0.5"),
+        (0.7, (0.5, 0.6, 0.55), 0, "is no better than guessing: its val_accuracy is 0.6000, and always"),
+        (0.5, (0.95, 0.2, 0.7), 0, "is not clearly better than guessing: its val_accuracy is 0.6000"),
         (0.11, (0.1, 0.11, 0.12), 1, "Always saying 'no' scores 0.11"),
     ],
 )
@@ -94,7 +94,7 @@ def test_the_verdict_compares_with_a_model_that_always_says_the_same(tmp_path: P
     uri = f"sqlite:///{tmp_path}/ledger.db"
     record = drive(uri, SyntheticExecutor(), folds=3, trials=1, algorithm="random")
     best = replace(record.trials[0], score=0.6, fold_scores=(0.59, 0.6, 0.61), state=TrialState.COMPLETE)
-    found = replace(record, trials=(best,), facts=replace(record.facts, baseline=Baseline("'no'", mean, scores)))
+    found = replace(record, trials=(best,), facts=replace(record.facts, baselines=(Baseline("'no'", mean, scores),)))
     sentences = analysis.verdict_info(found).sentences
     assert said in sentences[place]
     assert "always saying 'no'" in study_view.study_tags(found)["hpsearch.baseline"]

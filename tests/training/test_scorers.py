@@ -173,8 +173,8 @@ def test_both_engines_score_all_validation_rows_after_every_epoch(load, metric, 
     found = rehearse(problem, CONFIG)
     assert curve in found.metrics
     assert problem.spec.make_objective().metric == curve
-    assert found.baseline is not None
-    assert found.baseline.value < max(fit[0][curve])
+    assert found.baselines
+    assert found.baselines[0].value < max(fit[0][curve])
 
 
 @pytest.mark.slow

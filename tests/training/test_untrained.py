@@ -83,17 +83,17 @@ def test_metrics_of_one_class_have_no_value_and_accuracy_has_one(tmp_path: Path)
     assert folds_of(found, "val_recall") == folds_of(found, "val_auc")
     assert folds_of(found, "val_accuracy") == folds_of(found, "val_loss") == ()
     assert {one.reason for one in found.undefined} == {"rows of class 'no' only"}
-    assert found.baseline is not None
-    assert found.baseline.fold_scores == (0.5,)
+    assert found.baselines
+    assert found.baselines[0].fold_scores == (0.5,)
 
 
 def test_the_baseline_of_accuracy_is_the_share_of_the_larger_class_of_the_training_rows(tmp_path: Path) -> None:
     rows = [(y, g) for g in range(3) for y in ["no"] * 15 + ["yes"] * 5]
     found = rehearse(tmp_path, rows, "val_accuracy", "maximize", BINARY)
     assert found.undefined == ()
-    assert found.baseline is not None
-    assert found.baseline.rule == "'no'"
-    assert found.baseline.fold_scores == pytest.approx((0.75, 0.75, 0.75))
+    assert found.baselines
+    assert found.baselines[0].rule == "'no'"
+    assert found.baselines[0].fold_scores == pytest.approx((0.75, 0.75, 0.75))
 
 
 @pytest.mark.parametrize("activation", ['"sigmoid"', "None"])
@@ -102,9 +102,9 @@ def test_the_baseline_of_the_loss_says_the_shares_as_probabilities_or_logits(tmp
     loss = f"keras.losses.BinaryCrossentropy(from_logits={activation == 'None'})"
     model = {**BINARY, "activation": activation, "loss": loss, "metrics": ""}
     found = rehearse(tmp_path, rows, "val_loss", "minimize", model)
-    assert found.baseline is not None
-    assert found.baseline.rule == "the shares of the classes"
-    assert found.baseline.value == pytest.approx(-(0.25 * np.log(0.25) + 0.75 * np.log(0.75)), abs=1e-4)
+    assert found.baselines
+    assert found.baselines[0].rule == "the shares of the classes"
+    assert found.baselines[0].value == pytest.approx(-(0.25 * np.log(0.25) + 0.75 * np.log(0.75)), abs=1e-4)
 
 
 def test_regression_has_mean_and_median_and_r2_has_no_value_on_equal_targets(tmp_path: Path) -> None:
@@ -116,9 +116,9 @@ def test_regression_has_mean_and_median_and_r2_has_no_value_on_equal_targets(tmp
     found = rehearse(tmp_path, rows, "val_mae", "minimize", model)
     assert len(folds_of(found, "val_r2")) == 1
     assert folds_of(found, "val_mae") == ()
-    assert found.baseline is not None
-    assert found.baseline.rule in ("the median of the targets", "the mean of the targets")
-    assert 1e4 < found.baseline.value < 2e5
+    assert found.baselines
+    assert found.baselines[0].rule in ("the median of the targets", "the mean of the targets")
+    assert 1e4 < found.baselines[0].value < 2e5
     assert "the targets are around 2" in found.doubts[0]
     assert "Rescaling" in found.doubts[0]
 
@@ -134,7 +134,7 @@ def test_an_objective_without_a_value_for_constant_predictions_is_said(tmp_path:
     rows = [("yes" if n % 4 else "no", n % 3) for n in range(36)]
     model = {**BINARY, "metrics": metric}
     found = rehearse(tmp_path, rows, f"val_{metric}", "minimize", model)
-    assert found.baseline is None
+    assert not found.baselines
     (doubt,) = [text for text in found.doubts if "baseline" in text]
     assert words in doubt
 
@@ -142,5 +142,5 @@ def test_an_objective_without_a_value_for_constant_predictions_is_said(tmp_path:
 def test_the_loss_has_a_baseline_though_a_metric_raises(tmp_path: Path) -> None:
     rows = [("yes" if n % 4 else "no", n % 3) for n in range(36)]
     found = rehearse(tmp_path, rows, "val_loss", "minimize", {**BINARY, "metrics": "strict"})
-    assert found.baseline is not None
+    assert found.baselines
     assert not [text for text in found.doubts if "baseline" in text]

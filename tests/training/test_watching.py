@@ -59,7 +59,7 @@ def test_too_many_predictions_are_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(watching, "MOST_BYTES", 1000)
     problem = Problem.load(parse_spec(STUDY), predictions=str(tmp_path))
     watch = watching.watch_of(problem, Lane(0, 0, CONFIG), note=print)
-    assert watch(np.ones((len(problem.folds[0].validation), 3))) == {}
+    assert watch(np.ones((len(problem.folds[0].validation), 3)), ()) == {}
     watch.finish()
     assert not list(tmp_path.iterdir())
     assert watching.watch_of(replace(problem, predictions=""), Lane(0, 0, CONFIG), note=print) is None
@@ -70,7 +70,7 @@ def test_a_folder_that_cannot_be_written_costs_a_note_only(tmp_path):
     problem = Problem.load(parse_spec(STUDY), predictions=str(tmp_path / "file"))
     notes: list[str] = []
     watch = watching.watch_of(problem, Lane(0, 0, CONFIG), note=notes.append)
-    watch(np.ones((len(problem.folds[0].validation), 3)))
+    watch(np.ones((len(problem.folds[0].validation), 3)), ())
     watch.finish()
     (note,) = notes
     assert note == f"predictions for validation rows cannot be kept in {tmp_path / 'file'}: Not a directory"

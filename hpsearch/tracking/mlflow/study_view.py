@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from hpsearch.core.facts import Baseline
+from hpsearch.core.metrics import best_values
 from hpsearch.core.space import Value
 from hpsearch.core.trial import Trial, TrialState
 from hpsearch.ledger.record import StudyRecord, StudyState
@@ -80,23 +82,38 @@ def study_points(record: StudyRecord) -> list[Point]:
     may get another best trial, and points in MLflow are there for good. Their other steps are trial numbers.
     """
     points: list[Point] = []
-    if (baseline := record.facts.baseline) is not None:
-        points.append(Point("baseline", finite_or_nan(baseline.value), milliseconds(record.created), 0))
+    facts = record.facts
+    if (baseline := facts.baseline) is not None:
+        when = milliseconds(record.created)
+        points.append(Point("baseline", finite_or_nan(baseline.value), when, 0))
+        points += [
+            Point(legal_key(f"baseline_validation_{name}"), finite_or_nan(value), when, 0)
+            for name, value in best_values(facts.data.task, (one.metrics for one in facts.baselines)).items()
+        ]
     if (best := record.best) is not None:
         points += mean_points(best, prefix=f"{trial_label(best.number)}/")
     return points + champion_points(record)
 
 
 def champion_points(record: StudyRecord) -> list[Point]:
-    """Test metrics (``test_accuracy``, at the winning trial's number) and refit curves (``refit_t012/loss``)."""
+    """Metrics of the winner at its trial's number, and refit curves (``refit_t012/loss``).
+
+    ``test_accuracy`` is the champion's of the test rows, ``validation_auc`` the trial's over the folds, and
+    ``baseline_test_accuracy`` what is reached without looking at inputs.
+    """
     champion = record.champion
     if champion is None:
         return []
     # The ledger has no time of the refit; the study's beginning stays what it is.
     when = milliseconds(record.created)
     points = [
-        Point(legal_key(f"test_{name}"), finite_or_nan(value), when, champion.trial)
-        for name, value in champion.test.items()
+        Point(legal_key(f"{kind}_{name}"), finite_or_nan(value), when, champion.trial)
+        for kind, metrics in (
+            ("test", champion.test),
+            ("baseline_test", champion.baseline),
+            ("validation", champion.validation),
+        )
+        for name, value in metrics.items()
     ]
     for name, curve in champion.curves.items():
         under = legal_key(f"refit_{trial_label(champion.trial)}/{name}")
@@ -124,7 +141,15 @@ def leaderboard(record: StudyRecord) -> dict[str, list[object]]:
         return _row(trial, rank, [scores.get(fold) for fold in folds], names)
 
     rows = [row(trial, rank) for rank, trial in enumerate(ranked, start=1)]
+    rows += [_baseline_row(one, len(columns), len(folds)) for one in record.facts.baselines]
     return {"columns": columns, "data": [*rows, *(row(trial, None) for trial in others)]}
+
+
+def _baseline_row(found: Baseline, width: int, folds: int) -> list[object]:
+    """What needs no model, under the columns of trials."""
+    scores = found.fold_scores if len(found.fold_scores) == folds else ()
+    cells: list[object] = [None, None, f"baseline: always saying {found.rule}", found.value, None, None, None, None]
+    return [*cells, *scores, *[None] * (width - len(cells) - len(scores))]
 
 
 def facts_json(record: StudyRecord) -> dict[str, object]:

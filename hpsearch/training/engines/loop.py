@@ -1,7 +1,7 @@
 """The training loop of the fit engine: Keras ``fit``, one epoch at a time."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ def train_epochs(
     config: Config,
     epochs: int,
     order: Order,
-    watch: Callable[[Any], Mapping[str, float]] | None = None,
+    watch: Callable[[Any, Collection[str]], Mapping[str, float]] | None = None,
 ) -> Iterator[dict[str, float]]:
     """Train with Keras ``fit``, and yield every epoch's metrics before the next one begins.
 
@@ -72,7 +72,8 @@ def train_epochs(
         config: Its ``batch_size`` is used.
         epochs: How many epochs.
         order: Row order of each epoch.
-        watch: Sees the predictions for all validation rows after every epoch; what it returns are further metrics.
+        watch: Sees the predictions for all validation rows after every epoch, and the names of the metrics; what it
+            returns are further metrics.
 
     Yields:
         What Keras logs: ``loss``, the compiled metrics, and both with ``val_``. The latter are over all validation rows

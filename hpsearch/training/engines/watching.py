@@ -1,6 +1,6 @@
 """What becomes of a lane's predictions for its validation rows after every epoch: a score, and a file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +38,12 @@ class LaneWatch:
         self._y = problem.dataset.train.y[self._rows]
         self._epochs: list[Array] = []
 
-    def __call__(self, predicted: Array) -> dict[str, float]:
+    def __call__(self, predicted: Array, recorded: Collection[str]) -> dict[str, float]:
         """After an epoch.
 
         Args:
             predicted: The model's output for all validation rows of the fold, in order.
+            recorded: The curves that the model has itself.
 
         Returns:
             The study's score by the name of its curve, if the study computes one.
@@ -53,7 +54,9 @@ class LaneWatch:
         if self._keeps and isinstance(predicted, np.ndarray):
             self._keep(predicted)
         scorer = self._problem.scorer
-        return {} if scorer is None else {f"val_{scorer.name}": scorer(self._y, predicted)}
+        if scorer is None or f"val_{scorer.name}" in recorded:
+            return {}
+        return {f"val_{scorer.name}": scorer(self._y, predicted)}
 
     def _keep(self, predicted: Array) -> None:
         size = predicted.size * 4 * epochs_of(self._lane.config)

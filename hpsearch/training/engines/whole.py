@@ -4,7 +4,7 @@ Keras averages a metric function over batches: the F1 of 4 rows, averaged, is no
 the batch size. What counts in a search is computed once over all predictions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import keras
@@ -28,7 +28,7 @@ def over_all_rows(
     *,
     batch: int,
     prefix: str = "",
-    watch: Callable[[Any], Mapping[str, float]] | None = None,
+    watch: Callable[[Any, Collection[str]], Mapping[str, float]] | None = None,
 ) -> dict[str, float]:
     """What Keras logs of an evaluation, with the values over all rows in place of those averaged over batches.
 
@@ -38,7 +38,7 @@ def over_all_rows(
         logged: What Keras logged.
         batch: Rows per batch of that evaluation.
         prefix: Of the names in `logged`, such as ``val_``.
-        watch: Sees the predictions; what it returns comes in addition.
+        watch: Sees the predictions and the names in `logged`; what it returns comes in addition.
     """
     measures_itself = type(model).test_step is not keras.Model.test_step
     names = () if measures_itself else tuple(one.name for one in metrics_over_batches(model))
@@ -49,7 +49,7 @@ def over_all_rows(
     predicted = model.predict(inputs, batch_size=_PREDICTED, verbose=0)
     found = dict(logged)
     if watch:
-        found |= watch(predicted)
+        found |= watch(predicted, logged.keys())
     if names:
         values = metrics_of(model, part.y, predicted)
         found |= {f"{prefix}{name}": value for name, value in values.items() if _is_one_of(name, names)}

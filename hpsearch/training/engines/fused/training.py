@@ -145,7 +145,7 @@ class Training:
             try:
                 check_finite(mine, epoch)
                 if outputs is not None and one.watch is not None:
-                    mine |= one.watch(outputs[place, : self._data.n_validation(one.lane.fold)])
+                    mine |= one.watch(outputs[place, : self._data.n_validation(one.lane.fold)], mine.keys())
             except (DivergedError, ModelError) as error:
                 one.running = False
                 yield diverged(one.lane, error) if isinstance(error, DivergedError) else failed(one.lane, error)

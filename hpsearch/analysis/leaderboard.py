@@ -7,7 +7,7 @@ from statistics import stdev
 
 from hpsearch.analysis.learnt import is_better
 from hpsearch.analysis.ties import TiesInfo, ties_info
-from hpsearch.core.facts import Baseline
+from hpsearch.core.rehearsed import Baseline
 from hpsearch.core.space import Value
 from hpsearch.core.trial import FailureKind, TrialState
 from hpsearch.ledger.record import StudyRecord

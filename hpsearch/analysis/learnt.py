@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from hpsearch.analysis import words
 from hpsearch.analysis.predictions import ClassScore, PredictionsInfo
 from hpsearch.analysis.statistics import ALPHA, corrected_t_test
-from hpsearch.core.facts import Baseline, Task
+from hpsearch.core.facts import Task
+from hpsearch.core.rehearsed import Baseline
 from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord
 

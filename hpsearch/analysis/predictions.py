@@ -11,7 +11,14 @@ from hpsearch.analysis import words
 from hpsearch.analysis.statistics import Floats
 from hpsearch.analysis.task_metrics import MetricRow, metric_rows
 from hpsearch.core.facts import Task
-from hpsearch.core.row_values import are_logits, class_numbers, class_probabilities, probabilities, residuals_of
+from hpsearch.core.row_values import (
+    are_logits,
+    class_numbers,
+    class_probabilities,
+    label_probabilities,
+    probabilities,
+    residuals_of,
+)
 from hpsearch.ledger.record import StudyRecord
 
 MOST_WRONG = 24
@@ -112,7 +119,7 @@ class PredictionsInfo:
     """The champion on the test rows, or the best trial on its validation rows.
 
     Attributes:
-        kind: ``"classes"`` or ``"values"``.
+        kind: ``"classes"``, ``"labels"`` or ``"values"``.
         reason: Why there is nothing to show; empty otherwise. If it is set, everything below is empty.
         trial: The trial whose predictions these are.
         rows: ``"held-out row"`` or ``"validation row"``.
@@ -122,7 +129,8 @@ class PredictionsInfo:
         metrics: What the task calls for, whatever the search optimised.
         classes: Names of the classes in `confusion`, in its order: if there are many, those with the most mistakes.
         confusion: Rows are true classes, columns predicted ones, counts.
-        class_scores: Of all classes, in order.
+        class_scores: Of all classes or labels, in order.
+        rows_right: Share of the rows of which every label is right (labels only).
         confused: (true class, predicted class, count), most frequent first; at most five.
         most_wrong: The most wrong rows, worst first.
         calibration: Ten ranges of the highest probability, without those that have no rows.
@@ -144,6 +152,7 @@ class PredictionsInfo:
     classes: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     class_scores: tuple[ClassScore, ...] = ()
+    rows_right: float | None = None
     confused: tuple[tuple[str, str, int], ...] = ()
     most_wrong: tuple[WrongRow, ...] = ()
     calibration: tuple[CalibrationBin, ...] = ()
@@ -182,6 +191,10 @@ class PredictionsInfo:
                 f"Prediction minus truth: {words.number(self.residual_mean)} on average, with a standard deviation of "
                 f"{words.number(self.residual_std)}."
             )
+        if self.rows_right is not None:
+            worst = sorted(self.class_scores, key=lambda one: one.f1)[:3]
+            lowest = ", ".join(f"{one.name} ({one.f1:.2f})" for one in worst)
+            return f"All labels are right in {words.percent(self.rows_right)} of the rows. Lowest F1: {lowest}."
         if not self.confused:
             return "Every prediction is right."
         pairs = [f"{truth} predicted as {said} ({words.whole(count)})" for truth, said, count in self.confused]
@@ -204,29 +217,37 @@ def predictions_info(record: StudyRecord, predictions: Predictions | None) -> Pr
 
 
 def kind_of(record: StudyRecord) -> str:
-    """``"classes"`` or ``"values"``: what the study's models predict."""
-    return "values" if record.facts.data.task is Task.REGRESSION else "classes"
+    """``"classes"``, ``"labels"`` or ``"values"``: what the study's models predict."""
+    task = record.facts.data.task
+    return "classes" if task.has_classes else "labels" if task is Task.MULTILABEL else "values"
 
 
 def described(record: StudyRecord, predictions: Predictions) -> PredictionsInfo:
     """What predictions show of whoever made them; only a `reason` if their shape is not known here."""
     kind, truth, said = kind_of(record), predictions.y_true, predictions.y_pred
-    if kind == "values" and truth.size != said.size:
+    if kind != "classes" and truth.size != said.size:
         reason = f"outputs of shape {said.shape[1:]} are not values for targets of shape {truth.shape[1:]}"
         return PredictionsInfo(kind, reason=reason)
     if kind == "classes" and max(truth.ndim, said.ndim) > 2:
         reason = f"outputs of shape {said.shape[1:]} are not one class for each row"
         return PredictionsInfo(kind, reason=reason)
-    found = _values(predictions) if kind == "values" else _classes(record, predictions)
+    names = record.facts.data.classes
+    found = (
+        _values(predictions)
+        if kind == "values"
+        else _labels(names, predictions)
+        if kind == "labels"
+        else _classes(names, predictions)
+    )
     return replace(found, n_rows=len(np.unique(predictions.rows)), n_predictions=len(truth))
 
 
-def _classes(record: StudyRecord, predictions: Predictions) -> PredictionsInfo:
+def _classes(given: Sequence[str], predictions: Predictions) -> PredictionsInfo:
     output = np.asarray(predictions.y_pred, dtype=float)
     shares = probabilities(output) if are_logits(output) else class_probabilities(output)
     truth, predicted = class_numbers(predictions.y_true), shares.argmax(axis=1)
     n_classes = max(shares.shape[1], int(truth.max()) + 1)
-    names = _names(record.facts.data.classes, n_classes)
+    names = _names(given, n_classes)
     matrix = np.zeros((n_classes, n_classes), dtype=int)
     np.add.at(matrix, (truth, predicted), 1)
     shown = _worst_classes(matrix)
@@ -255,14 +276,16 @@ def _worst_classes(matrix: NDArray[np.int_]) -> list[int]:
 
 
 def _class_scores(matrix: NDArray[np.int_], names: list[str]) -> tuple[ClassScore, ...]:
-    scores = []
-    for i, name in enumerate(names):
-        hit, meant, called = int(matrix[i, i]), int(matrix[i].sum()), int(matrix[:, i].sum())
-        precision, recall = hit / called if called else 0.0, hit / meant if meant else 0.0
-        both = precision + recall
-        f1 = 2 * precision * recall / both if both else 0.0
-        scores.append(ClassScore(name, meant, precision, recall, f1, called))
-    return tuple(scores)
+    return tuple(
+        _score_of(name, int(matrix[i, i]), int(matrix[i].sum()), int(matrix[:, i].sum()))
+        for i, name in enumerate(names)
+    )
+
+
+def _score_of(name: str, hit: int, meant: int, called: int) -> ClassScore:
+    precision, recall = hit / called if called else 0.0, hit / meant if meant else 0.0
+    both = precision + recall
+    return ClassScore(name, meant, precision, recall, 2 * precision * recall / both if both else 0.0, called)
 
 
 def _confused(matrix: NDArray[np.int_], names: list[str]) -> tuple[tuple[str, str, int], ...]:
@@ -298,6 +321,36 @@ def _calibration(claimed: Floats, right: NDArray[np.bool_]) -> tuple[tuple[Calib
     ]
     error = sum(one.rows * abs(one.claimed - one.right) for one in bins) / len(claimed)
     return tuple(bins), float(error)
+
+
+def _labels(given: Sequence[str], predictions: Predictions) -> PredictionsInfo:
+    truth, shares = predictions.y_true == 1, label_probabilities(predictions.y_pred)
+    said = shares > 0.5
+    names = _names(given, truth.shape[1])
+    bins, error = _calibration(np.maximum(shares, 1 - shares).ravel(), (said == truth).ravel())
+    excess = np.where(said != truth, np.abs(2 * shares - 1), -1.0)
+    worst = [divmod(int(flat), len(names)) for flat in np.argsort(-excess, axis=None, kind="stable")[:MOST_WRONG]]
+    return PredictionsInfo(
+        "labels",
+        rows_right=float((said == truth).all(axis=1).mean()),
+        class_scores=tuple(
+            _score_of(name, int((truth & said)[:, i].sum()), int(truth[:, i].sum()), int(said[:, i].sum()))
+            for i, name in enumerate(names)
+        ),
+        most_wrong=tuple(
+            WrongRow(
+                int(predictions.rows[i]),
+                f"{names[j]}: {'yes' if truth[i, j] else 'no'}",
+                f"{names[j]}: {'yes' if said[i, j] else 'no'}",
+                float(excess[i, j]),
+                target=j,
+            )
+            for i, j in worst
+            if said[i, j] != truth[i, j]
+        ),
+        calibration=bins,
+        calibration_error=error,
+    )
 
 
 def _values(predictions: Predictions) -> PredictionsInfo:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hpsearch.analysis import words
-from hpsearch.core.facts import HostFacts, StudyFacts, Task
+from hpsearch.core.facts import HostFacts, StudyFacts
 from hpsearch.core.transfer import Transferred
 from hpsearch.core.words import listed
 from hpsearch.ledger.record import StudyRecord
@@ -129,7 +129,7 @@ def _splits(record: StudyRecord) -> dict[str, str]:
     sizes = [f"{fold.train} / {fold.validation}" for fold in data.folds]
     return _known(
         {
-            "method": validation.method or ("kfold" if data.task is Task.REGRESSION else "stratified"),
+            "method": validation.method or ("stratified" if data.task.has_classes else "kfold"),
             "folds": str(data.n_folds),
             "repeats": str(validation.repeats) if validation.repeats > 1 else "",
             "training / validation rows": _shortened(sizes, 5),

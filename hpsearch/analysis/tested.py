@@ -20,7 +20,6 @@ from hpsearch.analysis.intervals import (
 )
 from hpsearch.analysis.predictions import Predictions
 from hpsearch.analysis.statistics import Floats
-from hpsearch.core.facts import Task
 from hpsearch.core.row_values import class_numbers, row_values
 from hpsearch.core.seeds import derive
 from hpsearch.ledger.record import StudyRecord
@@ -92,7 +91,7 @@ def _from_left_out(record: StudyRecord, given: Predictions, metric: str, value: 
     bounds = bounds_of(metric, [value, *left.without[np.isfinite(left.without)].tolist()])
     reached = [end for end in (bounds.low, bounds.high) if math.isclose(value, end, abs_tol=1e-6)]
     if reached:
-        is_classes = record.facts.data.task is not Task.REGRESSION and given.y_true.ndim <= 2
+        is_classes = record.facts.data.task.has_classes and given.y_true.ndim <= 2
         classes = class_numbers(given.y_true) if is_classes else None
         rows = deciding_rows(classes, len(given.y_true), groups=given.groups)
         return bound_interval(min(rows, len(units.sums)) if given.time is not None else rows, bounds, value=reached[0])

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from hpsearch import analysis, report
 from hpsearch.champion.files import check_champion
-from hpsearch.core.facts import Task
 from hpsearch.errors import HpsearchError, SpecError
 from hpsearch.executors import make_executor
 from hpsearch.ledger.record import StudyRecord
@@ -79,7 +78,7 @@ def _export_predictions(record: StudyRecord, source: Path, target: Path) -> Expo
         return Exported(target.name, "not written: no test rows were held out, or their predictions were deleted")
     with np.load(source, allow_pickle=False) as arrays:
         truth, predicted, rows = arrays["y_true"], arrays["y_pred"], arrays["rows"]
-    if record.facts.data.task is not Task.REGRESSION and truth.ndim == 2:
+    if record.facts.data.task.has_classes and truth.ndim == 2:
         truth = truth.argmax(axis=1)  # one-hot rows
     columns = {"row": rows}
     for name, values in (("y_true", truth), ("y_pred", predicted)):

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from hpsearch.analysis import words
 from hpsearch.analysis.provenance import begins_with
-from hpsearch.core.facts import Baseline, DataFacts, StudyFacts
+from hpsearch.core.facts import DataFacts, StudyFacts, Task
+from hpsearch.core.rehearsed import Baseline
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
 from hpsearch.core.transfer import Transferred
 from hpsearch.core.wire import JsonObject
@@ -68,7 +69,8 @@ _ROWS_SHOWN = 3
 
 
 def _class_table(data: DataFacts) -> Table:
-    table = Table("class", "rows", title="classes", title_justify="left")
+    label = data.task is Task.MULTILABEL
+    table = Table("label" if label else "class", "rows", title="labels" if label else "classes", title_justify="left")
     counted = list(zip(data.classes, data.class_counts, strict=True))
     for name, count in counted[:_CLASSES_SHOWN]:
         table.add_row(escape(_cell(name)), f"{count:,}")
@@ -180,7 +182,8 @@ def _overview(spec: StudySpec, facts: StudyFacts) -> Table:
     rows = {
         "study": spec.name,
         "data": f"{data.source}: {data.rows} rows + {data.test_rows} held out, fingerprint {data.fingerprint}",
-        "task": f"{data.task}" + (f", {len(data.classes)} classes" if data.classes else ""),
+        "task": f"{data.task}"
+        + (f", {len(data.classes)} {'labels' if data.task is Task.MULTILABEL else 'classes'}" if data.classes else ""),
         "folds": f"{data.n_folds} × ({fold.train} training + {fold.validation} validation rows)"
         + (f", {spec.validation.method}" if spec.validation.method else ""),
         "model": spec.model.family or spec.model.build,

@@ -1,10 +1,11 @@
 """Facts about a study's data, engine and machine, known before the first trial: frozen values with a JSON form."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import fmean
 
+from hpsearch.core.rehearsed import Baseline, Undefined
 from hpsearch.core.schedule import Schedule
 from hpsearch.core.space import Value
 from hpsearch.core.transfer import Transferred
@@ -21,7 +22,6 @@ __all__ = [
     "MachineFacts",
     "NestedScores",
     "NullScores",
-    "Rehearsal",
     "Schema",
     "StudyFacts",
     "Task",
@@ -38,6 +38,11 @@ class Task(StrEnum):
     BINARY = "binary"
     MULTICLASS = "multiclass"
     MULTILABEL = "multilabel"
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether each row has one of several classes."""
+        return self in (Task.BINARY, Task.MULTICLASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +97,13 @@ class DataFacts(Wire):
         test_rows: Number of held-out rows; 0 without a test part.
         fingerprint: Digest of all rows and targets.
         task: See :class:`Task`.
-        classes: Names of the classes, in the order of their numbers; empty for regression.
+        classes: Names of the classes, in the order of their numbers, or of the labels; empty for regression.
         columns: Input columns of a table, in order; empty if a row is one array.
         input_shape: Shape of one row; for a table, ``(number of columns,)``.
         folds: Size of every fold.
         extra: What models need to know about the source, such as ``{"words": 10000}``.
         schema: How the data were read; None in ledgers of hpsearch 0.1.
-        class_counts: Number of development and test rows of each class, in the order of the classes.
+        class_counts: Number of development and test rows of each class or label, in their order.
         warnings: What looks like a mistake in the data, one sentence each.
         equal_rows: Rows that stand on both sides of a split; None in ledgers written before they were counted.
         permuted: How the targets of a null search were permuted, if not over all rows; empty for other studies.
@@ -204,68 +209,6 @@ class HostFacts(Wire):
     cores: int | None = None
     processor: str = ""
     memory_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Undefined:
-    """A metric without a value in some folds, such as the AUC of rows of one class.
-
-    Attributes:
-        metric: Its name, with ``val_``.
-        folds: These folds, from 0. They are left out of its mean.
-        reason: What their validation rows lack, in words.
-    """
-
-    metric: str
-    folds: tuple[int, ...]
-    reason: str
-
-
-def left_out_by_fold(undefined: Iterable[Undefined]) -> dict[int, frozenset[str]]:
-    """Fold → the metrics that have no value in it."""
-    names: dict[int, frozenset[str]] = {}
-    for one in undefined:
-        names |= {fold: names.get(fold, frozenset()) | {one.metric} for fold in one.folds}
-    return names
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """What is scored without looking at a row's inputs.
-
-    Attributes:
-        rule: What is said of every row, learnt from the targets of a fold's training rows, such as ``"the mean of the
-            targets"``; or, where rows have a time, of the rows before.
-        value: Its mean over folds, in the objective's metric.
-        fold_scores: Its value on every fold that has one.
-        metrics: The metrics of the task, means over folds; empty in ledgers written before there were any.
-        looks_back: Whether it is a forecast from targets of the validation rows themselves, those of earlier times.
-    """
-
-    rule: str
-    value: float
-    fold_scores: tuple[float, ...]
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    looks_back: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsal(Wire):
-    """What the driver knows after a worker has built and evaluated the model once.
-
-    Attributes:
-        parameters: Number of weights.
-        metrics: Names of the curves that training records.
-        undefined: Metrics without a value in some folds.
-        baselines: Of the objective, the best first; empty for a metric that has none.
-        doubts: What looks like a mistake, one sentence each.
-    """
-
-    parameters: int
-    metrics: tuple[str, ...]
-    undefined: tuple[Undefined, ...] = ()
-    baselines: tuple[Baseline, ...] = ()
-    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from hpsearch.core.trial import Curves, FoldResult, Trial, TrialState
 _GROWS = re.compile(
     r"^(neg|d2)_|(^|_)(acc|accuracy|auc|precision|recall|f1|fbeta|r2|iou|io_u|sensitivity|specificity|dice|jaccard"
     r"|corrcoef|correlation|mcc|kappa|variance|similarity|positive_likelihood|mutual_info|rand|homogeneity|completeness"
-    r"|v_measure|fowlkes)($|_)"
+    r"|v_measure|fowlkes|exact_match)($|_)"
 )
 _SHRINKS = re.compile(
     r"(^|_)(loss|error|mse|mae|rmse|mape|msle|crossentropy|divergence|deviance|brier|hinge|poisson|logcosh|log_cosh"

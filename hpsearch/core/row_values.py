@@ -72,8 +72,18 @@ def _candidates(y_true: NDArray[np.generic], y_pred: Floats, metric: str) -> lis
         if is_loss or metric not in _ABSOLUTES:
             found.append(RowValues((errors**2).mean(axis=1), root=metric in _ROOTS))
     if is_loss:
-        found += _cross_entropies(y_true, y_pred)
+        found += [*_cross_entropies(y_true, y_pred), *_label_entropies(y_true, y_pred)]
     return found
+
+
+def _label_entropies(y_true: NDArray[np.generic], y_pred: Floats) -> list[RowValues]:
+    """Binary crossentropy, averaged over the labels of a row."""
+    if y_true.ndim < 2 or y_true.shape != y_pred.shape or not np.isin(y_true, (0, 1)).all():
+        return []
+    if y_pred.min() < 0 or y_pred.max() > 1:
+        return []
+    of_truth = np.where(y_true == 1, y_pred, 1 - y_pred)
+    return [RowValues(-np.log(np.clip(of_truth, 1e-7, 1.0)).mean(axis=1))]
 
 
 def _cross_entropies(y_true: NDArray[np.generic], y_pred: Floats) -> list[RowValues]:

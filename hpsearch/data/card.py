@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from hpsearch.core.facts import Column, Schema
+from hpsearch.core.facts import Column, Schema, Task
 from hpsearch.portable.predictor import Card
 
 
 class Described(Protocol):
     """The part of a data set, or of a study's facts about it, that predicting needs."""
 
+    @property
+    def task(self) -> Task: ...
     @property
     def classes(self) -> tuple[str, ...]: ...
     @property
@@ -44,4 +46,5 @@ def card_of(data: Described, *, backend: str = "", modules: Sequence[str] = (), 
         words=words if isinstance(words, int) and schema.dtype else None,
         modules=modules,
         names=names,
+        labels=data.task is Task.MULTILABEL,
     )

@@ -25,7 +25,8 @@ class Part:
     Attributes:
         x: See :data:`Features`.
         y: Targets, shape ``(n_rows,)``: float32 for regression, int32 class numbers from 0 otherwise; or shape
-            ``(n_rows, n_classes)`` float32 for one-hot labels and ``(n_rows, n_targets)`` for several targets.
+            ``(n_rows, n_classes)`` float32 for one-hot labels and ``(n_rows, n_targets)`` for several targets or for
+            labels that do not exclude each other.
         groups: Group of each row: of ``[data] group``, of equal rows that stay together, or of both; None if rows are
             on their own.
         time: Time of each row; None if order does not matter.
@@ -58,7 +59,7 @@ class Dataset:
         train: What the search may see.
         test: The test part, used once, by the refitted winner. None without one.
         task: See :class:`Task`.
-        classes: Names of the classes in order of their numbers; empty for regression.
+        classes: Names of the classes in order of their numbers, or of the labels; empty for regression.
         columns: Columns of a table in order; empty if ``x`` is one array.
         examples: Some rows of a table, unchanged, with their texts; empty if ``x`` is one array.
         extra: What models need to know about the source, such as ``{"words": 10000}``.
@@ -98,10 +99,12 @@ class Dataset:
         return {name: count for name, count in counts.items() if count}
 
     def class_counts(self) -> tuple[int, ...]:
-        """Number of rows of each class in all parts, in the order of the classes; empty for regression."""
+        """Number of rows of each class or label in all parts, in their order; empty for regression."""
         counts = np.zeros(len(self.classes), dtype=np.int64)
         for part in (self.train, self.test) if self.classes else ():
-            if part is not None:
+            if part is not None and self.task is Task.MULTILABEL:
+                counts += part.y.sum(axis=0).astype(np.int64)
+            elif part is not None:
                 numbers = part.y.argmax(axis=1) if part.y.ndim == 2 else part.y
                 counts += np.bincount(numbers.astype(np.int64), minlength=len(counts))
         return tuple(int(count) for count in counts)
@@ -136,7 +139,7 @@ class TrainingData:
         x: Raw training rows; see :data:`Features`.
         y: Their targets, as in :class:`Part`.
         task: See :class:`Task`.
-        classes: Names of the classes; empty for regression.
+        classes: Names of the classes or labels; empty for regression.
         columns: Columns of a table; empty if ``x`` is one array.
         extra: See :class:`Dataset`.
     """
@@ -150,7 +153,7 @@ class TrainingData:
 
     @property
     def n_classes(self) -> int:
-        """Number of classes; 0 for regression."""
+        """Number of classes or labels; 0 for regression."""
         return len(self.classes)
 
     @property

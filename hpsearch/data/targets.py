@@ -134,6 +134,8 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
     if task is Task.REGRESSION:
         amounts = _amounts(source, y), None if y_test is None else _amounts(source, y_test)
         return CodedTargets(*amounts, task, (), (*_merged_amounts(y), *_amount_warnings(y, spec)))
+    if task is Task.MULTILABEL:
+        return _labels(loaded, y, y_test, spec)
     if y.ndim == 2:
         y, y_test = _from_one_hot(source, y), None if y_test is None else _from_one_hot(source, y_test)
     values = np.unique(y)
@@ -231,13 +233,14 @@ def _check_seen(source: str, values: Array, y_test: Array) -> None:
 def infer_task(y: Array) -> Task:
     """The task that targets imply: real numbers mean regression; texts, booleans and few whole numbers mean classes.
 
-    One-hot rows are classes too. Targets of more axes (images, maps of classes, sequences) are numbers, of which the
-    model's own loss decides what they mean. The caller refines two classes to ``binary``.
+    One-hot rows are classes too, and other rows of zeros and ones are labels. Targets of more axes (images, maps of
+    classes, sequences) are numbers, of which the model's own loss decides what they mean. The caller refines two
+    classes to ``binary``.
     """
     if y.ndim > 2:
         return Task.REGRESSION
     if y.ndim == 2:
-        return Task.MULTICLASS if is_one_hot(y) else Task.REGRESSION
+        return Task.MULTICLASS if is_one_hot(y) else Task.MULTILABEL if _are_labels(y) else Task.REGRESSION
     if y.dtype.kind == "f":
         return Task.REGRESSION
     if y.dtype.kind in "iu" and len(np.unique(y)) > MAX_INTEGER_CLASSES:
@@ -327,9 +330,32 @@ def _amounts(source: str, y: Array) -> Array:
 def is_one_hot(targets: object) -> bool:
     """Whether these are rows of one 1 each, and 0 else."""
     y = np.asarray(targets)
-    if y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind not in "biuf":
-        return False
-    return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
+    return _are_labels(y) and y.shape[1] > 1 and bool((y.sum(axis=1) == 1).all())
+
+
+def _are_labels(y: Array) -> bool:
+    return y.ndim == 2 and y.dtype.kind in "biuf" and bool(np.isin(y, (0, 1)).all())
+
+
+def _labels(loaded: Loaded, y: Array, y_test: Array | None, spec: "StudySpec") -> CodedTargets:
+    """Targets of which each row may have any number: a column of zeros and ones for every label."""
+    source, target = spec.data.source, spec.data.target
+    for part in (y, y_test):
+        if part is not None and not _are_labels(part):
+            raise DataError(
+                f'{source}: task = "multilabel" needs a column of zeros and ones for each label, but got targets of '
+                f"shape {part.shape} and dtype {part.dtype}",
+                code="not-labels",
+                hint="name these columns in [data] target, or return an array of shape (rows, labels)",
+                source=source,
+                shape=part.shape,
+            )
+    given = target if isinstance(target, list) and loaded.columns else loaded.classes
+    names = tuple(given) if len(given) == y.shape[1] else tuple(map(str, range(y.shape[1])))
+    equal = [name for name, column in zip(names, y.T, strict=True) if len(np.unique(column)) == 1]
+    doubts = [f"label {name!r} is the same in all rows, so nothing can be learned about it" for name in equal]
+    coded = None if y_test is None else y_test.astype(np.float32)
+    return CodedTargets(y.astype(np.float32), coded, Task.MULTILABEL, names, tuple(doubts))
 
 
 def _from_one_hot(source: str, y: Array) -> Array:

@@ -43,8 +43,8 @@ def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
 def compile_model(model: keras.Model, config: Config, data: TrainingData) -> None:
     """Compile for the task: mean squared error, or binary or (sparse) categorical crossentropy.
 
-    Curves are ``loss`` with ``mse``, ``mae``, ``rmse`` (regression) or ``accuracy`` (classes), and the same with
-    ``val_``.
+    Curves are ``loss`` with ``mse``, ``mae``, ``rmse`` (regression) or ``accuracy`` (classes; of labels, the share that
+    is right), and the same with ``val_``.
     """
     model.compile(optimizer=make_optimizer(config), **loss_and_metrics(data))
 
@@ -69,13 +69,16 @@ def loss_and_metrics(data: TrainingData) -> LossAndMetrics:
         }
     if data.task is Task.BINARY:
         return {"loss": "binary_crossentropy", "metrics": ["accuracy"]}
+    if data.task is Task.MULTILABEL:  # of several columns, Keras takes "accuracy" for that of classes
+        return {"loss": "binary_crossentropy", "metrics": [keras.metrics.BinaryAccuracy(name="accuracy")]}
     return {"loss": f"{'' if data.one_hot else 'sparse_'}categorical_crossentropy", "metrics": ["accuracy"]}
 
 
 def output_layer(data: TrainingData) -> keras.layers.Layer:
-    """The last layer: linear for regression, one sigmoid for two classes, softmax for more."""
+    """The last layer: linear for regression, a sigmoid for two classes or each label, softmax for more classes."""
     if data.task is Task.REGRESSION:
         return keras.layers.Dense(1 if data.y.ndim == 1 else data.y.shape[1], name="output")
     if data.task is Task.BINARY:
         return keras.layers.Dense(1, activation="sigmoid", name="output")
-    return keras.layers.Dense(data.n_classes, activation="softmax", name="output")
+    activation = "sigmoid" if data.task is Task.MULTILABEL else "softmax"
+    return keras.layers.Dense(data.n_classes, activation=activation, name="output")

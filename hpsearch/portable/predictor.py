@@ -49,6 +49,7 @@ class Card:
         words: Word numbers of an array are below this; None for other arrays.
         modules: The user's modules that are shipped with the model and hold what is not Keras' own; often none.
         names: What is not Keras' own.
+        labels: Whether `classes` are labels, of which a row may have any number.
     """
 
     backend: str
@@ -62,6 +63,7 @@ class Card:
     words: int | None = None
     modules: Sequence[str] = ()
     names: Sequence[str] = ()
+    labels: bool = False
 
 
 class Predictor:
@@ -89,7 +91,8 @@ class Predictor:
 
         Returns:
             One row per row, with the index of a table that is given: ``prediction`` (a class name or a number), and
-            for classes ``probability`` and one column ``p(<class>)`` each.
+            for classes ``probability`` and one column ``p(<class>)`` each. For labels, one column of each with true or
+            false, and one with its probability.
 
         Raises:
             RowsError: The rows are not what the model takes.
@@ -102,6 +105,8 @@ class Predictor:
         """Predict what :func:`model_inputs` has made of raw rows."""
         rows = len(next(iter(inputs.values()))) if isinstance(inputs, dict) else len(inputs)
         predicted = np.asarray(self.model.predict(inputs, batch_size=_BATCH, verbose=0))
+        if self.card.labels:
+            return labels_table(predicted, self.card.classes, pd.RangeIndex(rows))
         return predictions_table(predicted, self.card.classes, pd.RangeIndex(rows))
 
 
@@ -143,6 +148,22 @@ def predictions_table(predicted: NDArray[np.generic], classes: Sequence[str], in
     front = pd.DataFrame({"prediction": best, "probability": values.max(axis=1)}, index=index)
     shares = pd.DataFrame(values, columns=[f"p({name})" for name in classes], index=index)
     return pd.concat([front, shares], axis=1)
+
+
+def labels_table(predicted: NDArray[np.generic], labels: Sequence[str], index: pd.Index) -> pd.DataFrame:
+    """What a model of labels returns as a table: whether a row has each label, and with which probability.
+
+    Args:
+        predicted: Probabilities or logits, shape ``(n_rows, n_labels)``.
+        labels: Their names.
+        index: The table's index.
+    """
+    values = predicted.reshape(len(index), -1)
+    if values.size and (values.min() < 0 or values.max() > 1):
+        values = 1 / (1 + np.exp(-values))
+    said = pd.DataFrame(values > 0.5, columns=[*labels], index=index)
+    shares = pd.DataFrame(values, columns=[f"p({name})" for name in labels], index=index)
+    return pd.concat([said, shares], axis=1)
 
 
 def _table_inputs(table: pd.DataFrame, card: Card) -> dict[str, NDArray[np.generic]]:

@@ -175,13 +175,18 @@ def _predictions(content: Content) -> list[str]:
             parts.append(f"There are no predictions {of}: {text(found.reason)}.")
             continue
         scores = [
-            (one.name, one.support, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}")
+            (one.name, one.support, one.predicted, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}")
             for one in found.class_scores
         ]
         parts += [f"### {text(found.title)}", text(found.remark), text(found.sentence)]
         measured = [(one.name, words.score(one.value, one.std), words.number(one.baseline)) for one in found.metrics]
         parts.append(table(("metric", found.rows + "s", "without inputs"), measured))
-        parts.append(table(("class", "rows", "precision", "recall", "F1"), scores))
+        parts.append(
+            table(
+                (found.kind.removesuffix("es").removesuffix("s"), "rows", "predicted", "precision", "recall", "F1"),
+                scores,
+            )
+        )
     return parts
 
 

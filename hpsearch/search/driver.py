@@ -23,9 +23,9 @@ from hpsearch.core.events import (
     WorkerDied,
     without,
 )
-from hpsearch.core.facts import left_out_by_fold
 from hpsearch.core.hyperparameters import epochs_of
 from hpsearch.core.objective import score
+from hpsearch.core.rehearsed import left_out_by_fold
 from hpsearch.core.trial import Failure, FailureKind, FoldResult, Origin, Trial, TrialState
 from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.executors.base import Executor

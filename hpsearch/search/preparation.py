@@ -10,10 +10,11 @@ from itertools import chain
 
 from hpsearch.core import hardware
 from hpsearch.core.asked import Asked
-from hpsearch.core.facts import EnginePlan, HostFacts, MachineFacts, StudyFacts, Undefined
+from hpsearch.core.facts import EnginePlan, HostFacts, MachineFacts, StudyFacts
 from hpsearch.core.metrics import metrics_for
 from hpsearch.core.out_of_fold import predictions_folder
 from hpsearch.core.registries import TUNERS
+from hpsearch.core.rehearsed import Undefined
 from hpsearch.core.schedule import Schedule
 from hpsearch.core.space import Config, Space
 from hpsearch.core.transfer import Transferred

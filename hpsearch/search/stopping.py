@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpsearch.core.facts import DataFacts, Stopped, Undefined
+from hpsearch.core.facts import DataFacts, Stopped
+from hpsearch.core.rehearsed import Undefined
 from hpsearch.core.space import Space
 from hpsearch.core.trial import Trial, TrialState
 from hpsearch.errors import SpecError

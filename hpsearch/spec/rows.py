@@ -38,7 +38,7 @@ class DataSection(Section):
     duplicates: Literal["allow", "group"] = Field(
         "allow", description="group: rows that are equal in all inputs are never split, in folds and in the test part"
     )
-    task: Literal["regression", "binary", "multiclass"] | None = Field(
+    task: Literal["regression", "binary", "multiclass", "multilabel"] | None = Field(
         None, description="default: inferred from the targets"
     )
     labels: Literal["integer", "one-hot"] = Field("integer", description="form of the class labels in the loss")

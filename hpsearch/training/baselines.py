@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.core.facts import Baseline, Task
+from hpsearch.core.facts import Task
 from hpsearch.core.foreign import said
 from hpsearch.core.metrics import metrics_for, values_of
 from hpsearch.core.objective import Objective
+from hpsearch.core.rehearsed import Baseline
 from hpsearch.data.dataset import Array, Part
 from hpsearch.training.untrained import Floats, Stand
 
@@ -167,7 +168,7 @@ def _of_steps(stand: Stand, y: Array, place: "NDArray[np.intp]", steps: int) -> 
         sums = np.zeros((steps, *y.shape[1:]))
         np.add.at(sums, place, y.astype(np.float64))
         counts = np.bincount(place, minlength=steps).reshape(-1, *[1] * (y.ndim - 1))
-        return stand.of_targets(sums / counts)
+        return stand.of_targets(sums / counts) if data.task is Task.REGRESSION else stand.of_labels(sums / counts)
     votes = np.zeros((steps, len(data.classes)))
     np.add.at(votes, (place, stand.classes_of(y)), 1)
     return stand.of_shares(np.eye(len(data.classes), dtype=np.float32)[votes.argmax(axis=1)])
@@ -180,6 +181,11 @@ def _constants(stand: Stand, y: Array) -> Iterator[tuple[str, Floats]]:
         averages: tuple[tuple[str, Callable[..., Array]], ...] = (("mean", np.mean), ("median", np.median))
         for name, average in averages:
             yield f"the {name} of the targets", stand.of_targets(average(y.astype(np.float64), axis=0)[None])
+        return
+    if data.task is Task.MULTILABEL:
+        shares = y.astype(np.float64).mean(axis=0)[None]
+        yield "the more frequent value of each label", stand.of_labels((shares > 0.5).astype(np.float32))
+        yield "the shares of the labels", stand.of_labels(shares)
         return
     counts = np.bincount(stand.classes_of(y), minlength=len(data.classes))
     identity = np.eye(len(data.classes), dtype=np.float32)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.asked import Asked
-from hpsearch.core.facts import Task
 from hpsearch.core.folds import Fold, Method, RowTraits, hold_out, make_folds
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config, Parameter
@@ -172,7 +171,7 @@ def _folds(
 
 def _traits(dataset: Dataset, spec: StudySpec) -> RowTraits:
     part = dataset.train
-    labels = None if dataset.task is Task.REGRESSION else _class_numbers(part)
+    labels = _class_numbers(part) if dataset.task.has_classes else None
     if spec.data.group is None:  # groups are then of equal rows, if there are any
         return RowTraits(len(part), labels, time=part.time, equal=part.groups)
     joined = spec.data.duplicates == "group"

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from hpsearch.core.asked import Asked
-from hpsearch.core.facts import DataFacts, EnginePlan, MachineFacts, Rehearsal
+from hpsearch.core.facts import DataFacts, EnginePlan, MachineFacts
+from hpsearch.core.rehearsed import Rehearsal
 from hpsearch.core.space import Config, Parameter
 from hpsearch.core.trial import Champion
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.core.facts import Rehearsal
 from hpsearch.core.foreign import errors_as, said
+from hpsearch.core.rehearsed import Rehearsal
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.words import listed

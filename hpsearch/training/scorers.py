@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hpsearch.core.facts import Task
 from hpsearch.core.foreign import errors_as, said
 from hpsearch.core.metrics import metrics_for, values_of
-from hpsearch.core.row_values import class_numbers, probabilities
+from hpsearch.core.row_values import class_numbers, label_probabilities, probabilities
 from hpsearch.core.user_code import load_object
 from hpsearch.core.words import did_you_mean, listed
 from hpsearch.data.dataset import Array, Dataset
@@ -184,19 +184,21 @@ def _of_sklearn(scorer: SklearnScorer, task: Task, y: Array, predicted: Array) -
         try:
             if task is Task.REGRESSION:
                 return scorer(_regressor(predicted), rows, y)
+            if task is Task.MULTILABEL:
+                return scorer(_classifier(label_probabilities(predicted), labels=True), rows, y.astype(np.intp))
             return scorer(_classifier(probabilities(predicted)), rows, class_numbers(y))
         except UndefinedMetricWarning:
             return float("nan")
 
 
-def _classifier(shares: Floats) -> object:
+def _classifier(shares: Floats, *, labels: bool = False) -> object:
     from sklearn.base import BaseEstimator, ClassifierMixin
 
     class Known(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         classes_ = np.arange(shares.shape[1])
 
         def predict(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-            return np.asarray(shares[rows].argmax(axis=1))
+            return np.asarray((shares[rows] > 0.5).astype(np.intp) if labels else shares[rows].argmax(axis=1))
 
         def predict_proba(self, rows: NDArray[np.intp]) -> Floats:
             return shares[rows]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.core.facts import Task, Undefined
+from hpsearch.core.facts import Task
+from hpsearch.core.rehearsed import Undefined
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
 from hpsearch.errors import ModelError
@@ -50,7 +51,7 @@ class Stand:
         if not isinstance(self.sample, np.ndarray):
             return False
         data, width = self.problem.dataset, math.prod(self.sample.shape[1:])
-        if data.task is Task.REGRESSION:
+        if not data.task.has_classes:
             return width == math.prod(data.train.y.shape[1:])
         return self.sample.ndim == 2 and width in (1, len(data.classes)) and (width > 1 or len(data.classes) == 2)
 
@@ -62,6 +63,14 @@ class Stand:
             return found
         safe = np.clip(found, 1e-7, 1 - 1e-7)
         return np.log(safe / (1 - safe)) if self.sample.shape[1] == 1 else np.log(safe)
+
+    def of_labels(self, shares: Array) -> Floats:
+        """Each label's share, shape ``(n_rows, n_labels)``, as predictions: probabilities or logits."""
+        found = np.asarray(shares, np.float32)
+        if bool(((self.sample >= 0) & (self.sample <= 1)).all()):
+            return found
+        safe = np.clip(found, 1e-7, 1 - 1e-7)
+        return np.asarray(np.log(safe / (1 - safe)))
 
     def of_targets(self, y: Array) -> Floats:
         """Targets of a regression as predictions."""
@@ -127,6 +136,9 @@ def _lack(stand: Stand, y: Array) -> str:
         if len(y) == 1:
             return "one row only"
         return "equal targets only" if bool((np.ptp(y, axis=0) == 0).any()) else ""
+    if data.task is Task.MULTILABEL:
+        poor = [repr(name) for name, column in zip(data.classes, y.T, strict=True) if len(np.unique(column)) == 1]
+        return f"equal values of label {listed(poor, most=3)} only" if poor else ""
     there, known = (set(stand.classes_of(part).tolist()) for part in (y, data.train.y))
     if len(there) == 1 < len(known):
         return f"rows of class {data.classes[there.pop()]!r} only"
@@ -155,6 +167,10 @@ def _any_predictions(stand: Stand, y: Array) -> Iterator[Floats]:
             yield (right + scale * rng.standard_normal(right.shape)).astype(np.float32)
         return
     n = len(stand.problem.dataset.classes)
+    if stand.problem.dataset.task is Task.MULTILABEL:
+        for labels in (y, 1 - y.astype(np.float32), *(rng.random(y.shape) for _ in range(2))):
+            yield stand.of_labels(labels)
+        return
     right = np.eye(n, dtype=np.float32)[stand.classes_of(y)]
     for shares in (right, np.roll(right, 1, axis=1), *(rng.dirichlet(np.ones(n), len(y)) for _ in range(2))):
         yield stand.of_shares(np.asarray(shares, np.float32))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hpsearch.core.asked import Asked
 from hpsearch.core.events import Bundle, BundleFinished, Event, LaneFailed, lane_of
-from hpsearch.core.facts import DataFacts, EnginePlan, FoldSize, MachineFacts, Rehearsal
+from hpsearch.core.facts import DataFacts, EnginePlan, FoldSize, MachineFacts
+from hpsearch.core.rehearsed import Rehearsal
 from hpsearch.core.space import Config, Parameter
 from hpsearch.core.trial import Champion, Failure, FailureKind
 from hpsearch.core.words import first_line

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hpsearch import analysis
-from hpsearch.core.facts import Baseline, Task
+from hpsearch.core.facts import Task
 from hpsearch.core.objective import score
+from hpsearch.core.rehearsed import Baseline
 from hpsearch.core.trial import FoldResult, Trial, TrialState
 from hpsearch.testing.factories import make_record
 from hpsearch.tracking.mlflow import study_view

@@ -8,9 +8,9 @@ import pytest
 from hpsearch import analysis
 from hpsearch.analysis.out_of_fold import row_scores
 from hpsearch.analysis.statistics import rows_optimism, selection_optimism
-from hpsearch.core.facts import Baseline
 from hpsearch.core.objective import score
 from hpsearch.core.out_of_fold import BEST
+from hpsearch.core.rehearsed import Baseline
 from hpsearch.core.trial import FoldResult, Trial, TrialState
 from hpsearch.testing.factories import make_record
 

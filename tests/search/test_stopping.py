@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hpsearch.analysis import provenance_info
-from hpsearch.core.facts import Stopped, StudyFacts, Undefined
+from hpsearch.core.facts import Stopped, StudyFacts
+from hpsearch.core.rehearsed import Undefined
 from hpsearch.core.schedule import Schedule
 from hpsearch.core.space import Choice, Constant, Float, Space
 from hpsearch.core.trial import Trial, TrialState

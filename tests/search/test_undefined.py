@@ -8,7 +8,7 @@ from rich.console import Console
 
 from hpsearch import analysis
 from hpsearch.core.events import EpochFinished
-from hpsearch.core.facts import Baseline, Undefined
+from hpsearch.core.rehearsed import Baseline, Undefined
 from hpsearch.core.trial import TrialState
 from hpsearch.errors import DataError
 from hpsearch.ledger.store import Ledger

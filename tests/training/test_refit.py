@@ -133,7 +133,8 @@ def test_every_metric_of_the_test_gets_an_interval(tmp_path: Path, monkeypatch) 
     monkeypatch.syspath_prepend(str(tmp_path))
     spec = parse_spec(GROUPED).model_copy(update={"folder": str(tmp_path)})
     champion = Worker(spec).refit(RefitOrder((ToRefit(0, {"units": 4}, 3),), tmp_path / "study"))
-    assert set(champion.test) == {"loss", "accuracy", "auc", "half_right"}
+    of_task = {"balanced_accuracy", "f1_macro", "pr_auc", "log_loss"}  # accuracy and auc are the model's own
+    assert set(champion.test) == {"loss", "accuracy", "auc", "half_right", *of_task}
     record = replace(make_record(), spec=spec, champion=champion)
     predictions = load_artifacts(record, tmp_path / "study").predictions
     found = analysis.test_intervals(record, predictions)
@@ -152,7 +153,7 @@ def test_every_metric_of_the_test_gets_an_interval(tmp_path: Path, monkeypatch) 
     champion = Worker(spec).refit(RefitOrder((ToRefit(0, {"units": 4}, 3),), tmp_path / "failing"))
     record = replace(record, champion=champion)
     predictions = load_artifacts(record, tmp_path / "failing").predictions
-    assert set(analysis.test_intervals(record, predictions)) == {"accuracy", "loss"}
+    assert set(analysis.test_intervals(record, predictions)) == {"accuracy", "loss", *of_task}
     verdict = analysis.verdict_info(record, predictions=predictions)
     assert verdict.interval_problem.startswith("ValueError: one group is missing (")
     assert verdict.interval_problem.endswith("patients.py, line 9)")

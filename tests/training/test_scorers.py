@@ -157,7 +157,7 @@ CONFIG = {"layers": 1, "units": 8, "dropout": 0.0, "optimizer": "adam", "learnin
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("metric", "curve"), [("sklearn:average_precision", "val_average_precision"),
-                                               ("profits:profit", "val_profit")])  # fmt: skip
+                                               ("profits:profit", "val_profit"), ("val_auc", "val_auc")])  # fmt: skip
 def test_both_engines_score_all_validation_rows_after_every_epoch(load, metric, curve):
     problem = load(metric)
     lanes = tuple(Lane(0, fold, CONFIG) for fold in range(3))

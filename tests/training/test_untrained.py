@@ -8,7 +8,7 @@ import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
-from hpsearch.core.facts import Rehearsal
+from hpsearch.core.rehearsed import Rehearsal
 from hpsearch.spec import parse_spec
 from hpsearch.training.worker import Worker
 

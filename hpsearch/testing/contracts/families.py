@@ -56,5 +56,7 @@ def _training_data(x: Array, task: Task) -> TrainingData:
     number = np.arange(len(x))
     if task is Task.REGRESSION:
         return TrainingData(x, (number % 5).astype(np.float32), task)
+    if task is Task.MULTILABEL:
+        return TrainingData(x, np.stack([number % 2, number % 3 == 0], 1).astype(np.float32), task, classes=("a", "b"))
     classes = ("a", "b") if task is Task.BINARY else ("a", "b", "c")
     return TrainingData(x, (number % len(classes)).astype(np.int32), task, classes=classes)

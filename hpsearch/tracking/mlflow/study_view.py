@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from hpsearch.core.facts import Baseline
 from hpsearch.core.metrics import best_values
+from hpsearch.core.rehearsed import Baseline
 from hpsearch.core.space import Value
 from hpsearch.core.trial import Trial, TrialState
 from hpsearch.ledger.record import StudyRecord, StudyState

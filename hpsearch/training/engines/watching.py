@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from hpsearch.core.events import Lane
-from hpsearch.core.facts import Task
 from hpsearch.core.files import write_atomically
 from hpsearch.core.hyperparameters import epochs_of
 from hpsearch.core.out_of_fold import lane_file
@@ -63,7 +62,7 @@ class LaneWatch:
         if size > MOST_BYTES:
             self._keeps = False
             return
-        classes = self._problem.dataset.task is not Task.REGRESSION and predicted.ndim == 2 and predicted.shape[1] > 1
+        classes = self._problem.dataset.task.has_classes and predicted.ndim == 2 and predicted.shape[1] > 1
         halve = classes and size > _HALVED_BYTES
         self._epochs.append(in_half_precision(predicted) if halve else np.asarray(predicted, dtype=np.float32))
 

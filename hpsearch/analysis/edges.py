@@ -6,6 +6,7 @@ from typing import Literal
 
 from hpsearch.analysis import words
 from hpsearch.analysis.curves import still_improving
+from hpsearch.core.hyperparameters import is_rate
 from hpsearch.core.space import Choice, Constant, Int, Parameter, Value
 from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord
@@ -77,7 +78,7 @@ def edge_of(name: str, parameter: Parameter, value: Value) -> Side | None:
     if isinstance(parameter, Constant) or parameter.low == parameter.high:
         return None
     low, high, at = float(parameter.low), float(parameter.high), float(value)
-    if (parameter.log or name == "learning_rate") and low > 0:
+    if (parameter.log or is_rate(name)) and low > 0:
         low, high, at = math.log(low), math.log(high), math.log(at)
     place = (at - low) / (high - low)
     return "low" if place <= EDGE else "high" if place >= 1 - EDGE else None
@@ -144,7 +145,7 @@ def _more_epochs(record: StudyRecord, best: Trial) -> EdgeRow | None:
 
 
 def _beyond(name: str, low: float, high: float, log: bool, side: Side) -> float:
-    if name == "learning_rate" and low > 0:
+    if is_rate(name) and low > 0:
         return low / 3 if side == "low" else high * 3
     if log:
         factor = max(math.sqrt(high / low), 2.0)

@@ -1,12 +1,21 @@
 """The files that ``hpsearch init`` writes."""
 
 import json
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import typer
 
 from hpsearch.analysis.toml import toml_parameter
 from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING
-from hpsearch.errors import SpecError
+from hpsearch.core.registries import MODEL_FAMILIES
+from hpsearch.core.words import listed
+from hpsearch.errors import DataError, SpecError
 from hpsearch.ledger.record import StudyRecord
+from hpsearch.proposal.study import is_seen, propose, study_name
+from hpsearch.proposal.text import study_file
+from hpsearch.proposal.values import Proposal
 from hpsearch.spec import parse_spec
 from hpsearch.spec.families import FAMILIES
 
@@ -53,24 +62,63 @@ uri = "{tracking}"     # MLflow: a database or a server's http(s) address
 ledger = "{ledger}"  # Optuna storage
 """
 
-_REGRESSION_SOURCES = ("diabetes", "boston_housing", "california_housing")
+_REGRESSION_SOURCES = ("boston_housing", "california_housing")
+
+
+def write_for(data: str, path: Path | None, *, targets: Sequence[str], family: str | None, force: bool) -> Path:
+    """Write a study file for a data source, and print what was found in it.
+
+    Returns:
+        The file.
+
+    Raises:
+        HpsearchError: The data cannot be used or their target is unsure, or the file cannot be written.
+    """
+    seen = is_seen(data)
+    by_default = f"{study_name(Path(data))}.toml" if seen and not data.startswith("sklearn:") else "study.toml"
+    path = path or Path(by_default)
+    check_free(path, force=force)
+    if family is not None:
+        MODEL_FAMILIES.check(family)
+    if not seen:
+        write_study_file(path, source=data, family=family or "mlp", force=force)
+        return path
+    there = sys.stdin.isatty() and sys.stdout.isatty()
+    found = propose_asking(data, path, targets=targets, family=family, ask=_ask if there else None)
+    write_proposal(path, found, force=force)
+    print(summary(found))
+    return path
+
+
+_OFFERED = 20
+
+
+def _ask(error: DataError) -> str:
+    candidates = error.values["candidates"]
+    assert isinstance(candidates, tuple)
+    print("Which column is the target?")
+    for number, name in enumerate(candidates[:_OFFERED], 1):
+        print(f"{number:3}  {name}")
+    if len(candidates) > _OFFERED:
+        print(f"     or one of {len(candidates) - _OFFERED} others, by its name")
+    answer = str(typer.prompt("number or name", default="1")).strip()
+    number = int(answer) if answer.isdecimal() else 0
+    return str(candidates[number - 1]) if answer not in candidates and 0 < number <= len(candidates) else answer
 
 
 def write_study_file(path: Path, *, source: str, family: str, force: bool) -> None:
-    """Write a commented study file.
+    """Write a commented study file for a source that is not looked at.
 
     Raises:
         SpecError: The family is unknown, the file exists, or its folder cannot be written.
     """
     space = FAMILIES[family].space
-    regression = source.partition(":")[2] in _REGRESSION_SOURCES or source.endswith((".csv", ".parquet"))
+    regression = source.partition(":")[2] in _REGRESSION_SOURCES
     objective = (
         'metric = "val_mae"\ndirection = "minimize"'
         if regression
         else 'metric = "val_accuracy"\ndirection = "maximize"'
     )
-    if source.endswith((".csv", ".parquet")):
-        objective += '\n# for classes: metric = "val_accuracy", direction = "maximize"'
     text = _TEMPLATE.format(
         path=path,
         name=json.dumps(path.stem, ensure_ascii=False),
@@ -85,6 +133,49 @@ def write_study_file(path: Path, *, source: str, family: str, force: bool) -> No
     _write(path, text, force=force)
 
 
+def write_proposal(path: Path, found: Proposal, *, force: bool) -> None:
+    """Write the study file that a data file suggests.
+
+    Raises:
+        SpecError: The file exists, or its folder cannot be written.
+    """
+    _write(path, study_file(found, path), force=force)
+
+
+def propose_asking(
+    source: str, path: Path, *, targets: Sequence[str], family: str | None, ask: Callable[[DataError], str] | None
+) -> Proposal:
+    """See :func:`~hpsearch.proposal.study.propose`; where the target is unsure, somebody is asked.
+
+    Args:
+        source: The data file.
+        path: The study file to write.
+        targets: The columns to predict; none to find them.
+        family: The model family; None for the one that fits.
+        ask: Told of the candidates, returns the column; None if nobody is there.
+    """
+    try:
+        return propose(source, path, targets=targets, family=family)
+    except DataError as error:
+        if error.code != "data.which-target" or ask is None or not error.values["candidates"]:
+            raise
+        return propose(source, path, targets=(ask(error),), family=family)
+
+
+def summary(found: Proposal) -> str:
+    """What was found in the data, for the terminal."""
+    target = found.data.get("target")
+    lines = [f"read {found.source}: {found.summary}"]
+    if target is not None:
+        lines.append(f"target   {target if isinstance(target, str) else listed(list(target))}")  # type: ignore[call-overload]
+    roles = found.roles
+    lines += [f"{role:8} {name}" for role, name in (("group", roles.group), ("time", roles.time)) if name is not None]
+    if roles.ignore:
+        lines.append(f"ignored  {listed(roles.ignore, most=10)}; the file says why")
+    lines.append(f"metric   {found.goal.metric}, {found.goal.direction}")
+    return "\n".join(lines)
+
+
 def write_successor(path: Path, record: StudyRecord, *, force: bool) -> None:
     """Write the study file that the results of another study suggest.
 
@@ -97,7 +188,12 @@ def write_successor(path: Path, record: StudyRecord, *, force: bool) -> None:
     _write(path, next_study_file(record), force=force)
 
 
-def _write(path: Path, text: str, *, force: bool) -> None:
+def check_free(path: Path, *, force: bool) -> None:
+    """Refuse to overwrite a file.
+
+    Raises:
+        SpecError: It exists.
+    """
     if path.exists() and not force:
         raise SpecError(
             f"{path} already exists",
@@ -105,6 +201,10 @@ def _write(path: Path, text: str, *, force: bool) -> None:
             hint="choose another file, or overwrite it with --force",
             path=str(path),
         )
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    check_free(path, force=force)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -65,9 +65,18 @@ def _root(
 
 @app.command()
 def init(
-    path: Annotated[Path, typer.Argument(help="Study file to write.")] = Path("study.toml"),
-    data: Annotated[str, typer.Option(help="Data source; see `hpsearch data`.")] = "sklearn:digits",
-    family: Annotated[str, typer.Option(help="Model family; see `hpsearch models`.")] = "mlp",
+    path: Annotated[
+        Path | None, typer.Argument(help="Study file to write; by default it is named after a data file.")
+    ] = None,
+    data: Annotated[
+        str, typer.Option(help="A CSV, Parquet or NPZ file, or another data source; see `hpsearch data`.")
+    ] = "sklearn:digits",
+    target: Annotated[
+        list[str] | None, typer.Option(help="Column to predict; repeat it for several.", metavar="NAME")
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option(help="Model family; see `hpsearch models`. By default, the one that fits.")
+    ] = None,
     from_study: Annotated[
         str | None,
         typer.Option(
@@ -80,15 +89,16 @@ def init(
     ledger: LedgerOption = DEFAULT_LEDGER,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write a commented study file."""
-    from hpsearch.cli.init import write_study_file, write_successor
+    """Write a commented study file. Reads a data file, and chooses target, columns, folds, metric and space for it."""
+    from hpsearch.cli.init import write_for, write_successor
 
     if from_study is not None:
         from hpsearch.study import load
 
+        path = path or Path("study.toml")
         write_successor(path, load(from_study, ledger=ledger).record, force=force)
     else:
-        write_study_file(path, source=data, family=family, force=force)
+        path = write_for(data, path, targets=target or (), family=family, force=force)
     print(f"wrote {path}\nnext: hpsearch check {path}   then: hpsearch run {path}")
 
 

@@ -32,10 +32,24 @@ OPTIMIZERS: dict[str, tuple[str, ...]] = {
 ANY_OPTIMIZER = ("learning_rate", "weight_decay", "clipnorm")
 """Hyperparameters that every optimizer has."""
 
+OWN_RATES = {f"learning_rate_{name}": name for name in OPTIMIZERS}
+"""Hyperparameter → the optimizer whose learning rate it is, in place of ``learning_rate``: what suits SGD is ten times
+too much for Adam."""
+
 
 def batch_size_of(config: Config) -> int:
     """Rows per step."""
     return int(config.get("batch_size", DEFAULT_BATCH_SIZE))
+
+
+def learning_rate_of(config: Config, optimizer: str) -> Value | None:
+    """The learning rate with an optimizer; None if the config leaves it to Keras."""
+    return config.get(f"learning_rate_{optimizer}", config.get("learning_rate"))
+
+
+def is_rate(name: str) -> bool:
+    """Whether a hyperparameter is a learning rate."""
+    return name == "learning_rate" or name in OWN_RATES
 
 
 def shuffle_of(config: Config) -> bool:
@@ -81,7 +95,9 @@ def rule_of(name: str) -> Rule | None:
     return _RULES.get(name) or _RULES.get(re.sub(r"_\d+$", "", name))
 
 
-OPTIMIZER_ARGUMENTS = frozenset({*ANY_OPTIMIZER, *(name for names in OPTIMIZERS.values() for name in names)})
+OPTIMIZER_ARGUMENTS = frozenset(
+    {*ANY_OPTIMIZER, *OWN_RATES, *(name for names in OPTIMIZERS.values() for name in names)}
+)
 """All hyperparameters of optimizers."""
 
 
@@ -130,7 +146,7 @@ _RULES = {
     "layers": _whole(0),
     **dict.fromkeys(("dropout", "dense_dropout", "beta_1", "beta_2", "rho"), _SHARE),
     "momentum": _real("from 0 to 1", lambda value: 0 <= value <= 1),
-    **dict.fromkeys(("learning_rate", "epsilon"), _POSITIVE),
+    **dict.fromkeys(("learning_rate", "epsilon", *OWN_RATES), _POSITIVE),
     **dict.fromkeys(("weight_decay", "clipnorm"), _NOT_NEGATIVE),
     **dict.fromkeys(("batch_norm", "nesterov", "shuffle"), _SWITCH),
     "activation": Rule("a text such as relu", lambda value: isinstance(value, str)),

@@ -111,14 +111,15 @@ class CsvFile:
 
     def read_numbers(self) -> "pd.DataFrame":
         """A table of rows for a model that takes one array: a first row of numbers is data, not names."""
-        first = self._first_row()
+        first = self.first_row()
         has_names = not _are_numbers(first, self.options) or _counts(first)
         if has_names:
             check_twice(self.path, first)
         names = [name if has_names and name else str(place) for place, name in enumerate(first)]
         return self._parse(names, header=0 if has_names else None, blank_rows=len(first) == 1)
 
-    def _first_row(self) -> list[str]:
+    def first_row(self) -> list[str]:
+        """The cells of the first row, whether they are names or data."""
         with _explained(self.path):
             import pandas as pd
 
@@ -129,7 +130,7 @@ class CsvFile:
         return [str(cell) for cell in first.iloc[0]]
 
     def _header(self) -> list[str]:
-        first = self._first_row()
+        first = self.first_row()
         return first if self._has_header else [str(place) for place in range(len(first))]
 
     @property
@@ -201,6 +202,7 @@ class CsvFile:
                     hint=f"{change}; if these are categories: options = {{ categories = [{name!r}] }}",
                     path=str(self.path),
                     column=str(name),
+                    options={"thousands": "."} if grouped else {},
                 )
 
     def _check_short_rows(self, frame: "pd.DataFrame", header: Sequence[str]) -> None:
@@ -269,6 +271,7 @@ def _check_header(path: Path, header: Sequence[str], options: Mapping[str, objec
             "or header = true if these are the names",
             path=str(path),
             first=tuple(header),
+            options={"header": False},
         )
     others = _SEPARATORS if path.suffix.lower() != ".tsv" else _SEPARATORS + ","
     if len(header) == 1 and "sep" not in options and (found := [one for one in others if one in header[0]]):
@@ -278,6 +281,7 @@ def _check_header(path: Path, header: Sequence[str], options: Mapping[str, objec
             hint=f"if {found[0]!r} separates the columns: [data] options = {{ sep = {found[0]!r} }}",
             path=str(path),
             separator=found[0],
+            options={"sep": found[0]},
         )
     check_twice(path, header)
 
@@ -372,4 +376,5 @@ def _not_decoded(path: Path, error: UnicodeDecodeError) -> DataError:
         path=str(path),
         encoding=error.encoding,
         guess=guess,
+        options={"encoding": guess},
     )

@@ -235,8 +235,10 @@ def text_in_numbers(source: str, name: str, row: int, text: str, count: int, row
     `other` says what to do if that is right as it is.
     """
     mark = _GROUPED.fullmatch(text.strip())
+    options: dict[str, object] = {"na_values": [text]}
     if mark:
         sep = mark[1] or mark[2]
+        options = {"thousands": sep}
         hint = f"if {sep!r} groups the digits: [data] options = {{ thousands = {_toml(sep)} }}"
     else:
         other = other or f"if these are categories: options = {{ categories = [{_toml(name)}] }}"
@@ -251,6 +253,7 @@ def text_in_numbers(source: str, name: str, row: int, text: str, count: int, row
         row=row,
         value=text,
         count=count,
+        options=options,
     )
 
 
@@ -279,19 +282,32 @@ def check_commas(source: str, name: str, texts: "pd.Series[str]") -> None:
             hint='[data] options = { decimal = ",", thousands = "." }',
             source=source,
             column=name,
+            options={"decimal": ",", "thousands": "."},
+        )
+    grouped = few.str.fullmatch(r"\s*[+-]?\d{1,3}(,\d{3})+\.\d+\s*")
+    if grouped.any() and (grouped | pd.to_numeric(few.str.replace(",", ""), errors="coerce").notna()).mean() > 0.9:
+        raise DataError(
+            f"{source}: column {name!r} has numbers with commas and points, such as {few[grouped].iloc[0]!r}",
+            code="decimal-comma",
+            hint='[data] options = { thousands = "," }',
+            source=source,
+            column=name,
+            options={"thousands": ","},
         )
     commas = few[few.str.contains(",", regex=False)]
     if commas.empty or few.str.fullmatch(r"\s*[+-]?\d+(,\d+)*([eE][+-]?\d+)?\s*").mean() <= 0.9:
         return
-    hint = '[data] options = { decimal = "," }'
+    hint, options = '[data] options = { decimal = "," }', {"decimal": ","}
     if commas.str.fullmatch(r"\s*[+-]?\d{1,3}(,\d{3})+\s*").all():
         hint = '[data] options = { thousands = "," }; or { decimal = "," } if the comma comes before the fraction'
+        options = {"thousands": ","}
     raise DataError(
         f"{source}: column {name!r} has numbers with commas, such as {commas.iloc[0]!r}",
         code="decimal-comma",
         hint=hint,
         source=source,
         column=name,
+        options=options,
     )
 
 

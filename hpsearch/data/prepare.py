@@ -14,6 +14,7 @@ from hpsearch.data.equal_rows import joined, number_rows
 from hpsearch.data.inference import float32_offset
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.targets import code_targets
+from hpsearch.data.unlabelled import without_unlabelled
 from hpsearch.errors import DataError
 from hpsearch.portable.cells import packed
 from hpsearch.portable.columns import NUMBERS, Column
@@ -29,9 +30,13 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
         DataError: There is nothing to learn from, or a model cannot take the values.
     """
     source = spec.data.source
-    x, x_test = loaded.x, loaded.x_test
     _check_roles_found(loaded, spec)
-    _check_lengths(source, x, loaded.y)
+    _check_lengths(source, loaded.x, loaded.y)
+    if spec.data.missing_targets == "drop":
+        loaded, left_out = without_unlabelled(loaded)
+        loaded = replace(loaded, warnings=(*loaded.warnings, *left_out))
+        _check_lengths(source, loaded.x, loaded.y)
+    x, x_test = loaded.x, loaded.x_test
     words = "words" in loaded.extra
     warnings = [*loaded.warnings, *_merged_values(x)]
     x = _rows(source, x, "rows", words=words)

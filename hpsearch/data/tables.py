@@ -66,7 +66,7 @@ def from_frame(
     twins: list[str] = []
     if y is None:
         y = target_values(source, frame[targets], spec.data.task)
-        twins = [text for name in names for target in targets if (text := _says(frame[name], frame[target]))]
+        twins = [text for name in names for target in targets if (text := _determined(frame[name], frame[target]))]
     return Loaded(
         inputs.x,
         y,
@@ -145,24 +145,27 @@ def _texts_of(values: "pd.Series[str]", column: Column) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _says(values: "pd.Series[str]", target: "pd.Series[str]") -> str | None:
+def _determined(values: "pd.Series[str]", target: "pd.Series[str]") -> str | None:
     """A warning if a column is the target in other words or another unit."""
-    import pandas as pd
-
-    distinct = target.head(_HEAD).nunique()
-    if distinct <= min(len(target), _HEAD) / 2:
-        # Each value of one goes with one value of the other.
-        same = values.head(_HEAD).nunique(dropna=False) == distinct > 1 and _pairs(values, target)
-    elif pd.api.types.is_numeric_dtype(values) and pd.api.types.is_numeric_dtype(target):
-        same = abs(values.corr(target)) > 1 - 1e-12 and len(values) > 2
-    else:
-        same = False
-    if not same:
+    if not determines(values, target):
         return None
     return (
         f"column {values.name!r} determines {target.name!r} in every row. If it is not known at prediction time: "
         f'[data] ignore = ["{values.name}"]'
     )
+
+
+def determines(values: "pd.Series[str]", target: "pd.Series[str]") -> bool:
+    """Whether a column is the target in other words or another unit."""
+    import pandas as pd
+
+    distinct = target.head(_HEAD).nunique()
+    if distinct <= min(len(target), _HEAD) / 2:
+        # Each value of one goes with one value of the other.
+        return bool(values.head(_HEAD).nunique(dropna=False) == distinct > 1 and _pairs(values, target))
+    if pd.api.types.is_numeric_dtype(values) and pd.api.types.is_numeric_dtype(target):
+        return bool(abs(values.corr(target)) > 1 - 1e-12 and len(values) > 2)
+    return False
 
 
 def _pairs(values: "pd.Series[str]", target: "pd.Series[str]") -> bool:

@@ -132,8 +132,16 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
             shape=y.shape,
         )
     if task is Task.REGRESSION:
-        amounts = _amounts(source, y), None if y_test is None else _amounts(source, y_test)
+        amounts = _amounts(source, y, data.unit), None if y_test is None else _amounts(source, y_test, data.unit)
         return CodedTargets(*amounts, task, (), (*_merged_amounts(y), *_amount_warnings(y, spec)))
+    if data.unit is not None:
+        raise DataError(
+            f"{source}: unit = {data.unit:g} divides amounts, but the targets are classes",
+            code="unit-of-classes",
+            hint='remove [data] unit; or if they are amounts, set task = "regression"',
+            source=source,
+            key="data.unit",
+        )
     if task is Task.MULTILABEL:
         return _labels(loaded, y, y_test, spec)
     if y.ndim == 2:
@@ -265,7 +273,7 @@ def _tidy(source: str, y: Array, what: str) -> Array:
         )
     if y.dtype.kind in "cmMV":
         raise _no_target(source, "they hold", y.dtype.name)
-    missing = _missing(y) if len(y) else np.zeros(0, dtype=bool)
+    missing = missing_targets(y) if len(y) else np.zeros(0, dtype=bool)
     if missing.any():
         raise _without_value(source, y, what, missing)
     if y.dtype.kind == "S":
@@ -283,7 +291,7 @@ def _without_value(source: str, y: Array, what: str, missing: NDArray[np.bool_])
     return DataError(
         f"{source}: {count} of {len(y)} {what} {verb} missing or infinite, first in row {first} ({kind})",
         code="missing-targets",
-        hint="drop these rows: nothing can be learned from them",
+        hint='leave these rows out: [data] missing_targets = "drop"',
         source=source,
         part=what,
         count=count,
@@ -291,7 +299,8 @@ def _without_value(source: str, y: Array, what: str, missing: NDArray[np.bool_])
     )
 
 
-def _missing(y: Array) -> NDArray[np.bool_]:
+def missing_targets(y: Array) -> NDArray[np.bool_]:
+    """Which rows have no target, or an infinite one."""
     if y.dtype.kind == "f":
         return ~np.asarray(np.isfinite(y.reshape(len(y), -1)).all(axis=1))
     if y.dtype.kind == "O":
@@ -300,10 +309,10 @@ def _missing(y: Array) -> NDArray[np.bool_]:
     return np.zeros(len(y), dtype=bool)
 
 
-def _amounts(source: str, y: Array) -> Array:
+def _amounts(source: str, y: Array, unit: float | None) -> Array:
     try:
         with np.errstate(over="ignore"):
-            amounts = y.astype(np.float32)
+            amounts = (y.astype(np.float64) / unit if unit else y).astype(np.float32)
     except ValueError:
         raise DataError(
             f"{source}: regression needs numbers as targets, but got {_name(y.reshape(-1)[0])!r}",

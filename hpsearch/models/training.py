@@ -5,7 +5,7 @@ from typing import TypedDict
 import keras
 
 from hpsearch.core.facts import Task
-from hpsearch.core.hyperparameters import ANY_OPTIMIZER, OPTIMIZERS
+from hpsearch.core.hyperparameters import ANY_OPTIMIZER, OPTIMIZERS, learning_rate_of
 from hpsearch.core.space import Config
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import TrainingData
@@ -19,8 +19,8 @@ _OPTIMIZER_CLASSES: dict[str, type[keras.optimizers.Optimizer]] = {
 def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
     """The optimizer of a config. Settings that the config does not name keep Keras' defaults.
 
-    Without ``optimizer``, it is ``rmsprop``. A hyperparameter that the optimizer does not have, such as momentum with
-    Adam, has no effect.
+    Without ``optimizer``, it is ``rmsprop``. ``learning_rate_adam`` goes before ``learning_rate`` with Adam, and so on.
+    A hyperparameter that the optimizer does not have, such as momentum with Adam, has no effect.
 
     Raises:
         ModelError: ``optimizer`` is not one of :data:`OPTIMIZERS`.
@@ -37,6 +37,8 @@ def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
     # 0 means "without". Keras reads weight_decay=0.0 the same way, but refuses clipnorm=0.
     off = {one for one in ("weight_decay", "clipnorm") if not config.get(one)}
     settings = {one: config[one] for one in known if one in config and one not in off}
+    if (rate := learning_rate_of(config, name)) is not None:
+        settings["learning_rate"] = rate
     return _OPTIMIZER_CLASSES[name](**settings)
 
 

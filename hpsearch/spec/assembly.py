@@ -8,6 +8,7 @@ from hpsearch.core.hyperparameters import (
     DEFAULT_EPOCHS,
     OF_EVERY_MODEL,
     OPTIMIZER_ARGUMENTS,
+    OWN_RATES,
     is_real,
     rule_of,
 )
@@ -43,6 +44,8 @@ def make_space(
             parameters[name] = _as_given(spec, name, value, (discovered or {}).get(name))
         except ValueError as error:
             problems.append(SpecProblem.of_rule(f"{section}.{name}", error, value))
+    if "learning_rate" not in sections:
+        parameters = _with_own_rates(parameters)
     for name, parameter in parameters.items():
         key = f"{sections.get(name, 'space')}.{name}"
         if spec.model.family or name in (*OF_EVERY_MODEL, "learning_rate"):
@@ -144,6 +147,20 @@ def _known(spec: StudySpec, discovered: Mapping[str, Parameter] | None) -> _Know
     # Build functions get Keras' defaults for what hpsearch itself needs.
     own = {"batch_size": Constant(DEFAULT_BATCH_SIZE), "epochs": Constant(DEFAULT_EPOCHS), **(discovered or {})}
     return _Known(own, frozenset(OF_EVERY_MODEL) if discovered else None, repr(spec.model.build))
+
+
+def _with_own_rates(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """The default learning rate is for the optimizers that have none of their own; without such, it is left out."""
+    own = {optimizer for name, optimizer in OWN_RATES.items() if name in parameters}
+    optimizers = parameters["optimizer"].values() if "optimizer" in parameters else None
+    if not own or optimizers is None or "learning_rate" not in parameters:
+        return {**parameters}
+    rest = tuple(one for one in optimizers if one not in own)
+    if not rest:
+        return {name: one for name, one in parameters.items() if name != "learning_rate"}
+    if len(rest) == len(optimizers):
+        return {**parameters}
+    return {**parameters, "learning_rate": replace(parameters["learning_rate"], when={"optimizer": rest})}
 
 
 def _reachable(parameters: Mapping[str, Parameter], given: set[str]) -> dict[str, Parameter]:

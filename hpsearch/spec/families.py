@@ -22,7 +22,7 @@ TRAINING: dict[str, Parameter] = {
 
 _DEFAULTS: dict[str, Value] = {
     "learning_rate": 0.01, "batch_size": 32, "optimizer": "adam", "momentum": 0.9, "activation": "relu",
-    "batch_norm": False,
+    "batch_norm": False, "learning_rate_sgd": 0.01, "learning_rate_adam": 0.001, "learning_rate_rmsprop": 0.001,
 }  # fmt: skip
 
 

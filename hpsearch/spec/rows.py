@@ -42,6 +42,12 @@ class DataSection(Section):
         None, description="default: inferred from the targets"
     )
     labels: Literal["integer", "one-hot"] = Field("integer", description="form of the class labels in the loss")
+    unit: float | None = Field(
+        None, gt=0, description="amounts to predict are divided by this; scores and predictions are in this unit"
+    )
+    missing_targets: Literal["refuse", "drop"] = Field(
+        "refuse", description="drop: leave out rows whose target is missing; nothing can be learned from them"
+    )
     max_rows: int | None = Field(None, ge=2, description="use only a random sample of this many rows, for a quick look")
     options: dict[str, object] = Field({}, description="passed to the source, such as { words = 10000 }")
 

@@ -293,3 +293,32 @@ def test_polars_frames(tmp_path, load):
         with raises(f"data.{code}") as caught:
             load(f"polars_source:{name}", target="y")
         assert words in caught.value.hint
+
+
+def test_rows_without_a_target_are_refused_or_left_out(tmp_path, load):
+    (tmp_path / "t.csv").write_text(
+        "a,who,y\n" + "".join(f"{i},{i % 3},{'' if i == 2 else i}.\n" for i in range(6)).replace(",.", ",")
+    )
+    with raises("data.missing-targets", count=1, row=2) as caught:
+        load("t.csv", target="y")
+    assert 'missing_targets = "drop"' in caught.value.hint
+    dropped = load("t.csv", target="y", group="who", missing_targets="drop")
+    assert dropped.train.y.tolist() == [0, 1, 3, 4, 5]
+    assert dropped.train.x["a"].tolist() == [0, 1, 3, 4, 5]
+    assert dropped.train.groups.tolist() == [0, 1, 0, 1, 2]
+    assert "1 of 6 rows has no target and is left out" in dropped.warnings
+    y = np.array([0.0, np.nan, 2.5, np.inf])
+    np.savez(tmp_path / "t.npz", x=np.arange(4.0), y=y, x_test=np.arange(4.0), y_test=y)
+    both = load("t.npz", missing_targets="drop")
+    assert (both.train.y.tolist(), both.test.y.tolist(), both.train.x.ravel().tolist()) == ([0, 2.5], [0, 2.5], [0, 2])
+    np.savez(tmp_path / "none.npz", x=np.arange(2.0), y=np.full(2, np.nan))
+    with raises("data.no-rows"):
+        load("none.npz", missing_targets="drop")
+
+
+def test_amounts_come_in_their_unit(tmp_path, load):
+    np.savez(tmp_path / "t.npz", x=np.arange(2.0), y=np.array([150_000.0, 300_000.0]))
+    assert load("t.npz", unit=100_000).train.y.tolist() == [1.5, 3.0]
+    np.savez(tmp_path / "c.npz", x=np.arange(2.0), y=np.array([0, 1]))
+    with raises("data.unit-of-classes"):
+        load("c.npz", unit=10)

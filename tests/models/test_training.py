@@ -36,5 +36,8 @@ def test_optimizers_take_the_hyperparameters_they_know():
         assert (made.weight_decay, made.clipnorm) == (0.01, 1.0)
         for one in {"momentum", "epsilon"} & set(OPTIMIZERS[name]):
             assert getattr(made, one) == config[one]
+    rates = {"learning_rate": 0.02, "learning_rate_adam": 0.001}
+    assert float(make_optimizer({"optimizer": "adam", **rates}).learning_rate) == pytest.approx(0.001)
+    assert float(make_optimizer({"optimizer": "sgd", **rates}).learning_rate) == pytest.approx(0.02)
     assert make_optimizer({"weight_decay": 0.0, "clipnorm": 0.0}).clipnorm is None
     assert isinstance(make_optimizer({}), keras.optimizers.RMSprop)

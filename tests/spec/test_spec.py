@@ -50,6 +50,22 @@ def test_defaults_are_the_documented_ones_and_overrides_win() -> None:
     assert space["momentum"] == Float(0.0, 0.9, when={"optimizer": ("sgd",)})
 
 
+def test_an_optimizer_with_a_learning_rate_of_its_own_needs_no_other() -> None:
+    own = 'learning_rate_adam = { low = 0.001, high = 0.01, when = { optimizer = ["adam"] } }\n'
+    some = make_space(parse_spec(GOOD.replace("[space]\n", f"[space]\n{own}")))
+    assert some["learning_rate"] == Float(0.01, 0.04, when={"optimizer": ("sgd", "rmsprop")})
+    one = make_space(
+        parse_spec(GOOD.replace("[space]\n", f'[space]\noptimizer = ["adam"]\n{own}').replace("momentum", "# "))
+    )
+    assert "learning_rate" not in one
+    kept = make_space(parse_spec(GOOD.replace("[space]\n", f"[space]\nlearning_rate = 0.02\n{own}")))
+    assert kept["learning_rate"] == Constant(0.02)
+    assert only(GOOD.replace("[space]\n", "[space]\nlearning_rate_adam = 0.0\n"))[:2] == (
+        "space.learning_rate_adam",
+        "illegal-value",
+    )
+
+
 @pytest.mark.parametrize(
     ("raw", "parameter"),
     [
@@ -80,7 +96,10 @@ def test_all_errors_come_at_once_one_line_each() -> None:
         parse_spec(text, origin="s.toml")
     first, *lines = str(caught.value).splitlines()
     assert first == "s.toml: 8 problems:"
-    data = "source, test_fraction, target, ignore, group, time, duplicates, task, labels, max_rows, options"
+    data = (
+        "source, test_fraction, target, ignore, group, time, duplicates, task, labels, unit, missing_targets, "
+        "max_rows, options"
+    )
     sections = "name, seed, data, validation, model, space, objective, search, pruning, resources, champion, tracking"
     algorithms = "tpe, gp, cmaes, qmc, random, grid with tuner = 'optuna', or bayesian with tuner = 'hpsearch'"
     assert lines == [

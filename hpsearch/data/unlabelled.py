@@ -1,0 +1,44 @@
+"""Rows without a target: ``[data] missing_targets = "drop"`` leaves them out."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from hpsearch.data.dataset import Array, take
+from hpsearch.data.loaded import Loaded
+from hpsearch.data.targets import missing_targets
+
+
+def without_unlabelled(loaded: Loaded) -> tuple[Loaded, list[str]]:
+    """The rows that have a target, and a sentence about the others if there are any."""
+    kept = _kept(loaded.y)
+    kept_test = None if loaded.y_test is None else _kept(loaded.y_test)
+    found = loaded
+    if not kept.all():
+        rows = np.flatnonzero(kept)
+        found = replace(
+            found,
+            x=take(_as_array(loaded.x), rows),
+            y=loaded.y[rows],
+            groups=None if loaded.groups is None else loaded.groups[rows],
+            time=None if loaded.time is None else loaded.time[rows],
+        )
+    if kept_test is not None and not kept_test.all() and loaded.x_test is not None and loaded.y_test is not None:
+        rows = np.flatnonzero(kept_test)
+        found = replace(found, x_test=take(_as_array(loaded.x_test), rows), y_test=loaded.y_test[rows])
+    dropped = int((~kept).sum()) + (0 if kept_test is None else int((~kept_test).sum()))
+    total = len(kept) + (0 if kept_test is None else len(kept_test))
+    if not dropped:
+        return loaded, []
+    verbs = ("has", "is") if dropped == 1 else ("have", "are")
+    return found, [f"{dropped} of {total} rows {verbs[0]} no target and {verbs[1]} left out"]
+
+
+def _kept(y: Array) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    y = np.asarray(y)
+    return ~missing_targets(y) if y.ndim and len(y) else np.ones(len(y) if y.ndim else 0, dtype=bool)
+
+
+def _as_array(x: "Array | Mapping[str, Array]") -> "Array | Mapping[str, Array]":
+    return x if isinstance(x, Mapping) else np.asarray(x)

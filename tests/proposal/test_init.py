@@ -1,0 +1,211 @@
+"""Study files for data files: what is chosen, why, and that hpsearch itself reads what is written."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hpsearch.core.space import Choice, Float
+from hpsearch.proposal.study import propose
+from hpsearch.proposal.text import spec_of, study_file
+from hpsearch.proposal.values import Proposal
+from hpsearch.spec import make_space
+from tests.raising import raises
+
+N = 120
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(N, 2)).round(3)
+PLAIN = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "city": RNG.choice(["Wien", "Graz", "Linz"], N)})
+DAYS = pd.date_range("2023-01-01", periods=N)
+MIXED = RNG.permutation(N)
+
+
+@pytest.fixture
+def proposed(tmp_path: Path, monkeypatch) -> Callable[..., Proposal]:
+    monkeypatch.chdir(tmp_path)
+
+    def of(columns: Mapping[str, object], *targets: str, without: tuple[str, ...] = (), **csv: object) -> Proposal:
+        frame = PLAIN.assign(**columns).drop(columns=list(without))  # type: ignore[arg-type]
+        frame.to_csv("rows.csv", **{"index": False, **csv})
+        found = propose("rows.csv", Path("rows.toml"), targets=targets)
+        spec = spec_of(found, Path())  # it is a study file, and its space is one
+        assert make_space(spec)
+        return found
+
+    return of
+
+
+def test_ids_dates_constants_texts_and_copies_are_left_out_with_their_reasons(proposed) -> None:
+    found = proposed(
+        {
+            "row": range(N),
+            "customer_id": [f"C{i}" for i in MIXED],
+            "born": DAYS[MIXED].strftime("%Y-%m-%d"),
+            "seen": DAYS[MIXED].strftime("%d.%m.%Y"),
+            "left": DAYS[MIXED].strftime("%b %d, %Y"),
+            "paid": [day.strftime(("%Y-%m-%d", "%m/%d/%Y", "%d %b %Y")[i % 3]) for i, day in enumerate(DAYS[MIXED])],
+            "coded_date": DAYS[MIXED].strftime("%Y%m%d").astype(int),
+            "country": "AT",
+            "note": [f"some text {i}" for i in MIXED],
+            "nothing": None,
+            "churn": np.where(X[:, 0] > 1, "yes", "no"),
+            "churn_code": (X[:, 0] > 1).astype(int),
+            "humid": X[:, 1] ** 2,
+        }
+    )
+    assert found.data["target"] == "churn"
+    why = dict(found.roles.ignore)
+    assert why.pop("churn_code").startswith("says the same as churn in every row")
+    assert why.pop("note").startswith("a different text in every row, such as some text")
+    dates = {name: why.pop(name) for name in ("born", "seen", "left", "paid", "coded_date")}
+    assert all(text.startswith("dates, such as ") for text in dates.values())
+    assert why == {
+        "row": "numbers the rows",
+        "customer_id": "an id: different in every row",
+        "country": "one value only, AT",
+        "nothing": "empty",
+    }
+    assert (found.roles.group, found.roles.time) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("target", "metric", "direction"),
+    [
+        (X[:, 0] > 1.2, "sklearn:roc_auc", "maximize"),
+        (X[:, 0] > 0, "val_accuracy", "maximize"),
+        (np.digitize(X[:, 0], [-0.4, 0.4]), "val_accuracy", "maximize"),
+        (np.digitize(X[:, 0], [-1.3, 1.3]), "sklearn:balanced_accuracy", "maximize"),
+        (X[:, 0] ** 2, "val_mae", "minimize"),
+    ],
+)
+def test_the_metric_fits_the_task_and_the_shares_of_the_classes(proposed, target, metric, direction) -> None:
+    found = proposed({"target": target})
+    assert (found.goal.metric, found.goal.direction) == (metric, direction)
+
+
+def test_a_target_that_is_called_like_none_is_asked_for_and_may_be_named(proposed) -> None:
+    with raises("data.which-target", candidates=("size", "city", "b", "a")):
+        proposed({"id": range(N), "size": X[:, 0] ** 2})
+    assert proposed({"size": X[:, 0] ** 2}, "size").data["target"] == "size"
+    with raises("data.unknown-column", role="target", column="sise", closest="size"):
+        proposed({"size": X[:, 0] ** 2}, "sise")
+    with raises("data.which-target", candidates=("label", "target", "city", "b", "a")):
+        proposed({"label": X[:, 0] > 0, "target": X[:, 1] > 0})
+    with raises("data.which-target") as caught:
+        proposed({"target": 1})
+    assert "but not target: one value only, 1" in caught.value.what
+    assert proposed({"target": MIXED}).data["target"] == "target", "the name outweighs that it numbers the rows"
+
+
+def test_several_columns_that_are_called_so_are_all_targets(proposed) -> None:
+    found = proposed({"label_x": (X[:, 0] > 0).astype(int), "label_y": (X[:, 1] > 0).astype(int)})
+    assert found.data["target"] == ["label_x", "label_y"]
+
+
+def test_rows_in_the_order_of_a_date_are_validated_on_later_rows(proposed) -> None:
+    day = DAYS.strftime("%Y-%m-%d")
+    assert proposed({"day": day, "sales": X[:, 0]}).roles.time == "day"
+    assert proposed({"day": day[::-1], "sales": X[:, 0]}).roles.time == "day", "newest first"
+    panel = {"day": np.repeat(day[:40], 3), "store": ["a", "b", "c"] * 40}
+    by_store = pd.DataFrame(panel).sort_values(["store", "day"]).reset_index(drop=True)
+    found = proposed({**by_store, "sales": X[:, 0]})
+    assert found.roles.time == "day"
+    assert "within each store" in found.roles.remarks["time"]
+    dotted = proposed({"day": DAYS.strftime("%d.%m.%Y"), "sales": X[:, 0]})
+    assert (dotted.roles.time, dotted.validation.method) == (None, "time-series")
+    assert proposed({"year": np.arange(N) // 4 + 1990, "sales": X[:, 0]}).roles.time == "year"
+
+
+def test_ids_that_repeat_keep_their_rows_together(proposed) -> None:
+    found = proposed({"patient_id": MIXED % 20, "visit_id": MIXED % 30, "outcome": X[:, 0] > 0})
+    assert (found.roles.group, [*found.roles.ignore]) == ("patient_id", ["visit_id"])
+    timed = proposed({"patient": MIXED % 20, "day": DAYS.strftime("%Y-%m-%d"), "outcome": X[:, 0] > 0})
+    assert (timed.roles.group, timed.roles.time, [*timed.roles.ignore]) == (None, "day", ["patient"])
+
+
+def test_a_file_in_another_dialect_is_read_with_the_options_that_it_needs(proposed) -> None:
+    price = (X[:, 0] * 80_000 + 250_000).round(2)
+    found = proposed({"price": price}, sep=";", decimal=",", encoding="utf-8-sig")
+    assert (found.data["options"], found.data["unit"]) == ({"sep": ";", "decimal": ","}, 100_000)
+    assert proposed({"price": X[:, 0]}, encoding="utf-16").data["options"] == {"encoding": "utf-16"}
+    assert proposed({"price": X[:, 0], "n": [f"{v:,.2f}" for v in price]}).data["options"] == {"thousands": ","}
+    power = [*map(str, X[:, 1] ** 3)]
+    power[4], power[9] = "?", "n.k."
+    assert proposed({"power": power, "price": X[:, 0]}).data["options"] == {"na_values": ["?", "n.k."]}
+
+
+def test_a_first_row_of_data_is_no_header(proposed) -> None:
+    found = proposed({"kind": X[:, 0] > 0}, "3", header=False)
+    assert (found.data["options"], found.data["target"]) == ({"header": False}, "3")
+    years = proposed({"2019": X[:, 0], "2020": X[:, 1], "2021": X[:, 1] ** 2, "score": X[:, 0] ** 2})
+    assert "options" not in years.data, "years may be names of columns"
+
+
+def test_rows_without_a_target_are_dropped_and_the_others_keep_their_task(proposed) -> None:
+    target = (X[:, 0] > 0).astype(float)
+    target[[3, 50]] = np.nan
+    found = proposed({"target": target})
+    assert (found.data["missing_targets"], found.data["task"]) == ("drop", "binary")
+    assert found.summary == f"{N - 2} rows, 3 input columns, binary"
+
+
+@pytest.mark.parametrize(
+    ("rows", "method", "folds", "fraction"),
+    [
+        (["a"] * 100 + ["b"] * 20, None, 5, 0.2),
+        (["a"] * 116 + ["b"] * 4, None, 3, 0.2),
+        (["a"] * 60 + ["b"] * 57 + ["c"] * 2 + ["d"], "kfold", 5, 0.2),
+    ],
+)
+def test_folds_are_what_the_rarest_class_allows(proposed, rows, method, folds, fraction) -> None:
+    validation = proposed({"target": rows}).validation
+    assert (validation.method, validation.folds, validation.test_fraction) == (method, folds, fraction)
+
+
+def test_three_rows_and_five_hundred_columns_are_enough_for_a_file(proposed, tmp_path: Path) -> None:
+    (tmp_path / "three.csv").write_text("a,b,y\n1,2,1.5\n2,1,2.5\n3,5,3.25\n")
+    assert propose("three.csv", Path("three.toml")).validation.folds == 2
+    wide = pd.DataFrame(RNG.normal(size=(N, 500)), columns=[f"f{i}" for i in range(500)])
+    wide.assign(label=X[:, 0] > 0).to_csv("wide.csv", index=False)
+    assert propose("wide.csv", Path("wide.toml")).summary == f"{N} rows, 500 input columns, binary"
+
+
+def test_many_whole_numbers_are_amounts(proposed) -> None:
+    found = proposed({"score": (X[:, 0] * 20 + 60).astype(int)})
+    assert (found.data["task"], found.goal.metric) == ("regression", "val_mae")
+
+
+def test_each_optimizer_has_learning_rates_that_fit_it_and_few_values_cost_programs(proposed) -> None:
+    found = proposed({"target": X[:, 0] > 0})
+    space = make_space(spec_of(found, Path()))
+    assert space["learning_rate_sgd"] == Float(0.01, 0.04, when={"optimizer": ("sgd",)})
+    assert space["learning_rate_adam"] == Float(0.0005, 0.005, log=True, when={"optimizer": ("adam",)})
+    assert "learning_rate" not in space
+    assert [name for name, one in space.items() if isinstance(one, Choice)] == ["optimizer", "units"]
+
+
+def test_arrays_are_judged_by_their_shape(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("images.npz", x=RNG.integers(0, 255, (60, 8, 8)).astype("uint8"), y=RNG.integers(0, 3, 60))
+    np.savez("flat.npz", x=X, y=np.where(X[:, 0] > 1.2, 1.0, np.where(MIXED == 3, np.nan, 0.0)))
+    assert propose("images.npz", Path("images.toml")).family == "cnn"
+    assert propose("images.npz", Path("images.toml"), family="mlp").family == "mlp"
+    flat = propose("flat.npz", Path("flat.toml"))
+    assert flat.data == {"missing_targets": "drop", "task": "binary"}
+    assert (flat.family, flat.goal.metric) == ("mlp", "sklearn:roc_auc")
+
+
+def test_a_study_file_elsewhere_finds_its_data(proposed, tmp_path: Path) -> None:
+    proposed({"target": X[:, 0] > 0})
+    (tmp_path / "studies").mkdir()
+    found = propose("rows.csv", Path("studies/mine.toml"))
+    assert (found.source, found.name) == ("../rows.csv", "mine")
+
+
+def test_names_and_cells_cannot_break_out_of_a_comment(proposed) -> None:
+    odd = "no\nte\x7f"
+    found = proposed({odd: [f"text\n\x01{i} = 1\n[data]" for i in MIXED], "target": X[:, 0] > 0})
+    assert spec_of(found, Path()).data.ignore == [odd]
+    assert "\x01" not in study_file(found, Path("rows.toml"))

@@ -19,6 +19,7 @@ from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.live import watching
 from hpsearch.search import starting
+from hpsearch.search.mistakes import every_mistake
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import PreparedStudy, open_executor, prepare_study, with_engine
 from hpsearch.search.refitting import refit_trials
@@ -232,7 +233,8 @@ def run(
     parts = {"x": x, "y": y, "x_test": x_test, "y_test": y_test, "groups": groups, "time": time}
     given = {"space": space, "folds": folds, "trials": trials, "metric": metric, "direction": direction, "seed": seed}
     with speaking_python(source, y):
-        spec, text = study_file(source, parts, {"name": name, **given, **sections})
+        with every_mistake():
+            spec, text = study_file(source, parts, {"name": name, **given, **sections})
         with nullcontext(observer) if observer is not None or not verbose else watching() as told:
             return start(spec, text, told)
 

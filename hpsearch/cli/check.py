@@ -16,10 +16,12 @@ from hpsearch.core.facts import DataFacts, StudyFacts, Task
 from hpsearch.core.rehearsed import Baseline
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
 from hpsearch.core.transfer import Transferred
-from hpsearch.core.wire import JsonObject
+from hpsearch.core.wire import Json, JsonObject
 from hpsearch.data import load_dataset
 from hpsearch.data.dataset import Dataset
+from hpsearch.errors import HpsearchError
 from hpsearch.spec import StudySpec
+from hpsearch.spec.messages import problems_of
 
 
 def render(
@@ -61,6 +63,28 @@ def render(
             f"found by building {escape(str(spec.model.build))} with some configs. The search builds with every config "
             "before it trains it: it drops what the code does not use, and adds what the code asks for then."
         )
+
+
+def render_mistakes(error: HpsearchError) -> None:
+    """Print as JSON what is wrong with a study file, one object for each mistake."""
+    found = [
+        {"key": one.key, "code": one.code, "text": one.text, "received": plain(one.received), "closest": one.closest}
+        for one in problems_of(error)
+    ]
+    print(
+        json.dumps({"error": error.code, "exit_code": error.exit_code, "problems": found}, indent=2, ensure_ascii=False)
+    )
+
+
+def plain(value: object) -> Json:
+    """A value as JSON has it; as a text if it has no such form, such as a date in TOML."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(name): plain(one) for name, one in value.items()}
+    return str(value)
 
 
 _CLASSES_SHOWN = 20

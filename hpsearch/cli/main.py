@@ -105,12 +105,19 @@ def init(
 @app.command()
 def check(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a study file, its data and its model. Shows the effective values and the size of the space."""
-    from hpsearch.cli.check import render
+    from hpsearch.cli.check import render, render_mistakes
+    from hpsearch.search.mistakes import every_mistake
     from hpsearch.spec import load_spec
     from hpsearch.study import prepare
 
-    spec, _ = load_spec(file)
-    prepared = prepare(spec)
+    try:
+        with every_mistake():
+            spec, _ = load_spec(file)
+        prepared = prepare(spec)
+    except HpsearchError as error:
+        if as_json:
+            render_mistakes(error)
+        raise
     space, facts, warned = prepared.space, prepared.facts, prepared.warnings
     render(spec, space, facts, as_json=as_json, discovered=prepared.discovered, warnings=warned)
     for warning in warned:

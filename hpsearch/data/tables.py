@@ -1,13 +1,13 @@
 """Tables: the role of each column, what it becomes, and the checks that go with it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.core.words import did_you_mean, listed
+from hpsearch.core.words import closest, did_you_mean, listed
 from hpsearch.data.csv_files import check_twice
 from hpsearch.data.dataset import Array
 from hpsearch.data.inference import counts_rows, infer_column
@@ -18,6 +18,7 @@ from hpsearch.errors import DataError
 from hpsearch.portable.cells import category_code, category_texts, table_inputs
 from hpsearch.portable.columns import Column
 from hpsearch.portable.errors import RowsError
+from hpsearch.spec.messages import Mistakes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,19 +60,27 @@ def from_frame(
         )
     targets = [] if y is not None or data.target is None else data.target
     targets = [targets] if isinstance(targets, str) else list(targets)
-    _check_roles(source, frame, spec, targets)
+    mistakes = Mistakes(source)
+    mistakes.found += _wrong_roles(source, frame, spec, targets)
+    unknown_target = any(target not in frame.columns for target in targets)
     left_out = {*targets, *data.ignore, data.group, data.time}
     names = [name for name in frame.columns if name not in left_out]
-    inputs = _Inputs.of(source, frame[names], _categories(spec))
-    twins: list[str] = []
-    if y is None:
-        y = target_values(source, frame[targets], spec.data.task)
-        twins = [text for name in names for target in targets if (text := _determined(frame[name], frame[target]))]
+    forced = mistakes.of(_categories, spec) or []
+    # A column whose role is misspelt looks like an input. What is wrong with it as an input is no mistake then.
+    inputs = None if mistakes.found else mistakes.of(_Inputs.of, source, frame[names], forced)
+    if y is None and not unknown_target:
+        y = mistakes.of(target_values, source, frame[targets], spec.data.task)
+    groups = mistakes.of(_group, source, frame, data.group) if data.group in frame.columns else None
+    time = mistakes.of(_time, source, frame, data.time) if data.time in frame.columns else None
+    mistakes.end()
+    assert inputs is not None
+    assert y is not None
+    twins = [text for name in names for target in targets if (text := _determined(frame[name], frame[target]))]
     return Loaded(
         inputs.x,
         y,
-        groups=None if data.group is None else _without_gaps(source, frame, data.group).astype(str),
-        time=None if data.time is None else _time(source, frame, data.time),
+        groups=groups,
+        time=time,
         columns=inputs.columns,
         categories=inputs.categories,
         examples={name: frame[name].head(EXAMPLES).to_numpy() for name in names},
@@ -109,10 +118,13 @@ class _Inputs:
                 hint="check the file, or the filters of the function",
                 source=source,
             )
+        mistakes = Mistakes(source)
         for name in forced:
             if name not in frame.columns:
-                raise _unknown(source, "option categories", name, frame)
-        found = [infer_column(source, frame[name], forced=name in forced) for name in frame.columns]
+                mistakes.found.append(_unknown(source, "option categories", name, frame))
+        judged = [mistakes.of(infer_column, source, frame[name], forced=name in forced) for name in frame.columns]
+        mistakes.end()
+        found = [one for one in judged if one is not None]
         columns = tuple(one.column for one in found)
         categories = {one.name: _texts_of(frame[one.name], one) for one in columns if one.kind == "category"}
         warnings = [text for one in found for text in one.warnings]
@@ -267,7 +279,8 @@ def _check_names(source: str, frame: "pd.DataFrame") -> None:
             )
 
 
-def _check_roles(source: str, frame: "pd.DataFrame", spec: "StudySpec", targets: list[str]) -> None:
+def _wrong_roles(source: str, frame: "pd.DataFrame", spec: "StudySpec", targets: list[str]) -> Iterator[DataError]:
+    """Roles of columns that do not exist, and columns with two roles."""
     roles = [
         ("target", targets),
         ("ignore", spec.data.ignore),
@@ -277,11 +290,11 @@ def _check_roles(source: str, frame: "pd.DataFrame", spec: "StudySpec", targets:
     for role, names in roles:
         for name in names:
             if name not in frame.columns:
-                raise _unknown(source, role, name, frame)
+                yield _unknown(source, role, name, frame)
     for role, names in roles[1:]:
         for name in names:
             if name in targets:
-                raise DataError(
+                yield DataError(
                     f"{source}: column {name!r} is both target and {role}",
                     code="two-roles",
                     hint="give it one role only",
@@ -300,6 +313,7 @@ def _unknown(source: str, role: str, name: str, frame: "pd.DataFrame") -> DataEr
         source=source,
         role=role,
         column=name,
+        closest=closest(name, frame.columns),
     )
 
 
@@ -317,6 +331,10 @@ def _without_gaps(source: str, frame: "pd.DataFrame", name: str) -> Array:
             row=first,
         )
     return np.asarray(frame[name])
+
+
+def _group(source: str, frame: "pd.DataFrame", name: str) -> Array:
+    return _without_gaps(source, frame, name).astype(str)
 
 
 def _time(source: str, frame: "pd.DataFrame", name: str) -> Array:

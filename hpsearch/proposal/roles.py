@@ -57,11 +57,12 @@ def unpredictable(table: Table) -> dict[str, str]:
 
 def roles_of(table: Table, targets: Sequence[str]) -> Roles:
     """The roles of all columns but the targets."""
-    frame = table.frame
+    nested = {name for name in map(str, table.frame) if _is_nested(table, name)}
+    frame = table.frame.drop(columns=list(nested))
     names = [str(name) for name in frame if str(name) not in targets and not _nameless(str(name), frame)]
     dates = {name: found for name in names if (found := dates_in(frame[name])) is not None}
     roles = _time_of(frame, names, dates)
-    ignore: dict[str, str] = {}
+    ignore = {name: _unusable(table, name) for name in nested}
     for name in names:
         if name == roles.time:
             continue
@@ -82,6 +83,8 @@ def _left_out(table: Table, name: str) -> str:
     """Why a column is neither input nor target; empty if it may be."""
     values = table.frame[name]
     filled = values.dropna()
+    if _is_nested(table, name):
+        return _unusable(table, name)
     if not name.strip() or "/" in name:
         return "its name cannot be that of a model's input: rename it to use it"
     if filled.empty:
@@ -100,9 +103,14 @@ def _left_out(table: Table, name: str) -> str:
     return ""
 
 
+def _is_nested(table: Table, name: str) -> bool:
+    """Whether its cells are lists or the like, which cannot even be counted."""
+    return name in table.unusable and table.unusable[name].code == "data.nested-column"
+
+
 def _unusable(table: Table, name: str) -> str:
     error, filled = table.unusable[name], table.frame[name].dropna()
-    example = _shown(filled.iloc[0])
+    example = "" if filled.empty else _shown(filled.iloc[0])
     match error.code:
         case "data.free-text":
             distinct = filled.nunique()

@@ -3,20 +3,20 @@
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 
 from hpsearch.core import hardware
 from hpsearch.core.asked import Asked
-from hpsearch.core.facts import EnginePlan, HostFacts, MachineFacts, StudyFacts
+from hpsearch.core.facts import DataFacts, EnginePlan, HostFacts, MachineFacts, StudyFacts
 from hpsearch.core.metrics import metrics_for
 from hpsearch.core.out_of_fold import predictions_folder
 from hpsearch.core.registries import TUNERS
 from hpsearch.core.rehearsed import Undefined
 from hpsearch.core.schedule import Schedule
-from hpsearch.core.space import Config, Space
+from hpsearch.core.space import Config, Parameter, Space
 from hpsearch.core.transfer import Transferred
 from hpsearch.core.user_code import source_digest
 from hpsearch.core.words import did_you_mean, listed
@@ -32,6 +32,7 @@ from hpsearch.search.suggesting import Suggester
 from hpsearch.search.transfer import doubts_about, other_study, take
 from hpsearch.spec import StudySpec, make_space
 from hpsearch.spec import doubts as doubts_about_space
+from hpsearch.spec.messages import Mistakes
 from hpsearch.training.protocol import WorkerProtocol
 from hpsearch.tuners import make_tuner
 from hpsearch.tuners.base import TunerProvider, TunerSettings
@@ -115,14 +116,8 @@ def _try_backend(
     spec: StudySpec, backend: str, stack: ExitStack, other: StudyRecord | None, like: StudyFacts | None = None
 ) -> PreparedStudy:
     executor = stack.enter_context(open_executor(spec, backend))
-    data = executor.call(WorkerProtocol.describe_data)
-    discovered = executor.call(WorkerProtocol.discover_space) if spec.model.build else {}
-    space = make_space(spec, discovered)
-    check_tries(spec, space)
+    data, space, discovered = _checked(spec, executor)
     taken = None if other is None else take(other, spec, space)
-    # Fails early if the algorithm or the pruning rule cannot work, before anything is written.
-    make_tuner(spec.search.tuner, spec.search.algorithm, tuner_settings(spec, space)).close()
-    make_pruner(spec.pruning, spec.make_objective(), validation_ratio=data.validation_ratio)
     rehearsal = executor.call(WorkerProtocol.rehearse, smallest_config(space))
     metric = spec.objective.curve
     if metric not in rehearsal.metrics:
@@ -132,6 +127,7 @@ def _try_backend(
             f"objective.metric: the model records no {metric!r}{meant}; it records {listed(rehearsal.metrics)}, and "
             f"{listed(computed)} can be computed from its predictions",
             code="no-such-metric",
+            key="objective.metric",
             hint="scikit-learn's scorers are named as sklearn:roc_auc, functions of yours as module:function",
             metric=metric,
             recorded=rehearsal.metrics,
@@ -158,6 +154,35 @@ def _try_backend(
         taken=like.taken if like else taken,
     )
     return PreparedStudy(executor, spec, space, facts, doubts=doubts, discovered=bool(discovered))
+
+
+def _checked(spec: StudySpec, executor: Executor) -> tuple[DataFacts, Space, Mapping[str, Parameter]]:
+    """Data, space, and what the model's code declares. Their mistakes are raised at once.
+
+    Raises:
+        HpsearchError: There are some. What follows from others is not among them.
+    """
+    mistakes = Mistakes(spec.name)
+    data = mistakes.of(executor.call, WorkerProtocol.describe_data)
+    discovered: Mapping[str, Parameter] | None = {}
+    if spec.model.build and data is None:
+        mistakes.of(executor.call, WorkerProtocol.find_build)  # the space of KerasTuner code depends on the data
+        discovered = None
+    elif spec.model.build:
+        discovered = mistakes.of(executor.call, WorkerProtocol.discover_space)
+    space = None if discovered is None else mistakes.of(make_space, spec, discovered)
+    if space is not None:
+        mistakes.of(check_tries, spec, space)
+        # Fails early if the algorithm or the pruning rule cannot work, before anything is written.
+        tuner = mistakes.of(make_tuner, spec.search.tuner, spec.search.algorithm, tuner_settings(spec, space))
+        if tuner is not None:
+            tuner.close()
+    if data is not None:
+        mistakes.of(make_pruner, spec.pruning, spec.make_objective(), validation_ratio=data.validation_ratio)
+    mistakes.end()
+    assert data is not None
+    assert space is not None
+    return data, space, discovered or {}
 
 
 def _schedule(spec: StudySpec, space: Space, plan: EnginePlan, executor: Executor, machine: MachineFacts) -> Schedule:

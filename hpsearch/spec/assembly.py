@@ -135,7 +135,8 @@ class _Known:
 
     def unknown(self, key: str, name: str) -> SpecProblem:
         legal = [*self.defaults, *sorted((self.optional or frozenset()) - self.defaults.keys())]
-        text = f"not a hyperparameter of {self.owner}{did_you_mean(name, legal)}; it has {listed(legal)}"
+        shown = [one for one in legal if one not in OWN_RATES or name.startswith("learning_rate")]
+        text = f"not a hyperparameter of {self.owner}{did_you_mean(name, legal)}; it has {listed(shown)}"
         return SpecProblem(key, "unknown-hyperparameter", text, name, closest(name, legal))
 
 

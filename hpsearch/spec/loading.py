@@ -10,7 +10,8 @@ from hpsearch.core.files import likely_encoding
 from hpsearch.core.words import closest
 from hpsearch.errors import SpecError
 from hpsearch.spec.assembly import make_space
-from hpsearch.spec.messages import SpecProblem, broken_rules, problem_of
+from hpsearch.spec.drafts import Draft, draft_of
+from hpsearch.spec.messages import SpecProblem, broken_rules, one_per_key, problem_of
 from hpsearch.spec.parameters import parse_parameter
 from hpsearch.spec.sections import StudySpec
 
@@ -57,18 +58,48 @@ def parse_spec(text: str, *, origin: str = "study file", folder: str | Path = ".
     if "folder" in raw:
         rule = "unknown key; relative paths start from the study file's folder"
         problems.append(SpecProblem("folder", "unknown-key", rule, raw["folder"]))
+    unread = _space_problems(raw)
     try:
         spec = StudySpec.model_validate({**raw, "folder": str(folder)})
     except ValidationError as error:
-        problems += [problem_of(one) for one in error.errors()]
-        raise broken_rules(origin, problems + _space_problems(raw)) from None
-    if spec.model.build is not None:
-        problems += _space_problems(raw)
-    if problems:
-        raise broken_rules(origin, problems)
-    if spec.model.family is not None:  # the space of a build function depends on its code
+        problems += one_per_key([problem_of(one) for one in error.errors()])
+    else:
+        if not problems and not unread:
+            _check_space(spec, origin)
+            return spec
+    draft = draft_of(raw, str(folder), tuple(unread))
+    raise broken_rules(origin, [*problems, *unread.values(), *_more_of_space(draft)], draft=draft)
+
+
+def _check_space(spec: StudySpec, origin: str) -> None:
+    if spec.model.family is None:  # the space of a build function depends on its code
+        return
+    try:
         make_space(spec, origin=origin)
-    return spec
+    except SpecError as error:
+        error.values["draft"] = Draft(spec, frozenset({"space", "model"}))
+        raise
+
+
+def _more_of_space(draft: Draft | None) -> tuple[SpecProblem, ...]:
+    """Problems of the entries in ``[space]`` that can be read, as far as they do not follow from other mistakes."""
+    if draft is None or draft.spec.model.family is None or draft.is_broken("model"):
+        return ()
+    try:
+        make_space(draft.spec)
+    except SpecError as error:
+        found: tuple[SpecProblem, ...] = error.values["problems"]  # type: ignore[assignment]
+        return tuple(problem for problem in found if not _follows(problem, draft))
+    return ()
+
+
+def _follows(problem: SpecProblem, draft: Draft) -> bool:
+    """Whether a problem may be none of its own: a condition on an entry that is a mistake itself."""
+    if problem.code not in ("unknown-condition", "impossible-condition", "circular-conditions"):
+        return False
+    entry = draft.spec.space.get(problem.key.removeprefix("space."))
+    when = entry.get("when") if isinstance(entry, dict) else None
+    return not isinstance(when, dict) or any(draft.is_broken(f"space.{other}") for other in when)
 
 
 def _not_utf8(path: Path, error: UnicodeDecodeError) -> SpecError:
@@ -85,15 +116,15 @@ def _not_utf8(path: Path, error: UnicodeDecodeError) -> SpecError:
     )
 
 
-def _space_problems(raw: Mapping[str, object]) -> list[SpecProblem]:
-    """Problems of [space] that do not depend on other sections."""
-    problems = []
+def _space_problems(raw: Mapping[str, object]) -> dict[str, SpecProblem]:
+    """Entries of [space] that cannot be read, whatever other sections say: name → problem."""
+    problems = {}
     space = raw.get("space", {})
     for name, value in space.items() if isinstance(space, dict) else ():
         try:
             parse_parameter(value)
         except ValueError as error:
-            problems.append(SpecProblem.of_rule(f"space.{name}", error, value))
+            problems[name] = SpecProblem.of_rule(f"space.{name}", error, value)
     return problems
 
 

@@ -1,22 +1,26 @@
 """Mistakes in a study file: one line each, with key, rule, value and the closest legal name."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args, get_origin
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel
 
 from hpsearch.core.addresses import without_password
 from hpsearch.core.rules import RuleError
 from hpsearch.core.words import closest, did_you_mean, listed
-from hpsearch.errors import SpecError
+from hpsearch.errors import DataError, HpsearchError, ModelError, SpecError
+from hpsearch.spec.drafts import Draft
 from hpsearch.spec.other_words import equivalent_of, equivalent_value
 from hpsearch.spec.sections import StudySpec
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _TAGS = {"str", "int", "float", "bool", "list", "dict"}
 """What pydantic adds to a key's path for the members of a union; the others have a bracket."""
@@ -116,6 +120,19 @@ def _problem_of(error: "ErrorDetails") -> SpecProblem:
     return SpecProblem(key, _CODES.get(kind, "wrong-type"), text, received)
 
 
+def one_per_key(problems: Iterable[SpecProblem]) -> list[SpecProblem]:
+    """One problem for a value that is of none of several legal types, for each of which pydantic has an error."""
+    found: dict[tuple[str, str, str], SpecProblem] = {}
+    for problem in problems:
+        wanted, got, _ = problem.text.partition(", but got ")
+        address = problem.key, problem.code, problem.text if problem.code != "wrong-type" or not got else got
+        other = found.setdefault(address, problem)
+        if other is not problem and got and wanted.removeprefix("must be ") not in other.text:
+            first, _, rest = other.text.partition(", but got ")
+            found[address] = replace(other, text=f"{first} or {wanted.removeprefix('must be ')}, but got {rest}")
+    return list(found.values())
+
+
 def _with_value(problem: SpecProblem, shown: str) -> SpecProblem:
     """Add the value to a rule that says what the value must be."""
     if not problem.text.startswith("must"):
@@ -157,18 +174,112 @@ def _section_in(annotation: object) -> type[BaseModel]:
     return next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
 
 
-def broken_rules(origin: str, problems: Sequence[SpecProblem]) -> SpecError:
+def broken_rules(origin: str, problems: Sequence[SpecProblem], *, draft: Draft | None = None) -> SpecError:
     """The error that lists all problems of a study file, one line each.
 
     Args:
         origin: Where the study file comes from.
         problems: At least one. Problems with the same line are listed once.
+        draft: What is left of the file, to be checked in the same round.
     """
     distinct = tuple({str(problem): problem for problem in problems}.values())
-    count = f"{len(distinct)} problem{'s' if len(distinct) > 1 else ''}"
-    return SpecError(
-        f"{origin}: {count}:\n" + "\n".join(f"  - {problem}" for problem in distinct),
-        code="broken-rules",
-        origin=origin,
-        problems=distinct,
-    )
+    text = _list_of(origin, distinct)
+    error = SpecError(text, code="broken-rules", origin=origin, problems=distinct)
+    if draft is not None:
+        error.values["draft"] = draft
+    return error
+
+
+def _list_of(origin: str, problems: Sequence[SpecProblem]) -> str:
+    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    return f"{origin}: {count}:\n" + "\n".join(f"  - {problem}" for problem in problems)
+
+
+def together(origin: str, errors: Sequence[HpsearchError]) -> HpsearchError:
+    """All errors of one round as one; a single one stays as it is.
+
+    Args:
+        origin: Where they come from, such as the study file.
+        errors: At least one. The first decides the class, and so the exit code.
+    """
+    if len(errors) == 1:
+        return errors[0]
+    distinct = tuple({str(one): one for error in errors for one in problems_of(error)}.values())
+    first = errors[0]
+    code = "broken-rules" if isinstance(first, SpecError) else "several-problems"
+    return type(first)(_list_of(origin, distinct), code=code, origin=origin, problems=distinct)
+
+
+@dataclass
+class Mistakes:
+    """Errors of checks that do not depend on each other, to be raised at once.
+
+    Attributes:
+        origin: Where they come from, for messages.
+        found: In the order of the checks.
+    """
+
+    origin: str
+    found: list[HpsearchError] = field(default_factory=list)
+
+    def of(self, check: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """What a check returns; None, and a mistake more, if it raises one."""
+        try:
+            return check(*args, **kwargs)
+        except HpsearchError as error:
+            self.found.append(error)
+            return None
+
+    def end(self) -> None:
+        """Raise what has been found.
+
+        Raises:
+            HpsearchError: Something has.
+        """
+        if self.found:
+            raise together(self.origin, self.found)
+
+
+def problems_of(error: HpsearchError) -> tuple[SpecProblem, ...]:
+    """An error as lines of a list: those that it lists itself, or one."""
+    listed_ones = error.values.get("problems")
+    if isinstance(listed_ones, tuple):
+        return listed_ones
+    key = key_of(error)
+    what = error.what.removeprefix(f"{key}: ")
+    hint = f"\n    hint: {error.hint}" if error.hint else ""
+    nearest = error.values.get("closest")
+    value = error.values.get("value", error.values.get("column"))
+    return (SpecProblem(key, error.code, f"{what}{hint}", value, nearest if isinstance(nearest, str) else None),)
+
+
+_KEYS = {
+    "no-target": "data.target", "one-class": "data.target", "missing-targets": "data.target",
+    "text-targets": "data.target", "bad-target-type": "data.target", "large-targets": "data.target",
+    "not-binary": "data.task", "not-one-hot": "data.task", "unknown-option": "data.options",
+    "bad-option": "data.options", "bad-time": "data.time", "mixed-times": "data.time", "one-time-step": "data.time",
+    "rare-class": "validation.folds", "too-few-rows": "validation.folds", "too-few-groups": "validation.folds",
+    "too-few-time-steps": "validation.folds", "no-classes": "validation.method", "no-group-column": "data.group",
+    "undefined-metric": "objective.metric",
+}  # fmt: skip
+"""Code of an error, without its family → the key of the study file to look at."""
+
+
+_SECTIONS = "|".join(StudySpec.model_fields)
+
+
+def key_of(error: HpsearchError) -> str:
+    """The key of a study file that an error is about, as far as it is known; else a section's."""
+    known = error.values.get("key")
+    if isinstance(known, str):
+        return re.sub(r"^\[(\w+)\] ", r"\1.", known)
+    role = error.values.get("role")
+    if isinstance(role, str):
+        return f"data.{role.removeprefix('option ')}" if "option" not in role else "data.options.categories"
+    if (found := _KEYS.get(error.code.partition(".")[2])) is not None:
+        return found
+    if (written := re.match(rf"(({_SECTIONS})\.[\w.]+): ", error.what)) is not None:
+        return written[1]
+    if isinstance(error, DataError):
+        return "data.source"
+    return "model.build" if isinstance(error, ModelError) else "study file"

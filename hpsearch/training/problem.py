@@ -81,10 +81,7 @@ class Problem:
         Raises:
             ModelError: The build function cannot be imported.
         """
-        from hpsearch.models.builder import ModelBuilder
-
-        set_up_keras()
-        return ModelBuilder.of(self.spec)
+        return find_builder(self.spec)
 
     @cached_property
     def scorer(self) -> Scorer | None:
@@ -144,6 +141,18 @@ class Problem:
     def asked(self, config: Config) -> Asked | None:
         """What KerasTuner code asks for with `config`; None for families and plain functions."""
         return self.builder.asked(config, self.training_data(self.dataset.train))
+
+
+def find_builder(spec: StudySpec) -> "ModelBuilder":
+    """The model builder of a study file.
+
+    Raises:
+        ModelError: The build function cannot be imported.
+    """
+    from hpsearch.models.builder import ModelBuilder
+
+    set_up_keras()
+    return ModelBuilder.of(spec)
 
 
 def _hold_out(dataset: Dataset, spec: StudySpec) -> Dataset:

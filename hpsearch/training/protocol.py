@@ -67,6 +67,14 @@ class WorkerProtocol(Protocol):
         """
         ...
 
+    def find_build(self) -> None:
+        """Import the build function. Needs no data.
+
+        Raises:
+            ModelError: It cannot be imported, or is no build function.
+        """
+        ...
+
     def asked(self, config: Config) -> Asked | None:
         """The hyperparameters that KerasTuner code uses with `config`; None for families and plain functions.
 

@@ -20,7 +20,7 @@ from hpsearch.spec import StudySpec
 from hpsearch.training.engines import make_engine
 from hpsearch.training.engines.base import Engine, Stopped
 from hpsearch.training.environment import describe_machine, free_memory, resident_bytes
-from hpsearch.training.problem import Problem
+from hpsearch.training.problem import Problem, find_builder
 from hpsearch.training.protocol import Exported, RefitOrder, WorkerProtocol
 
 
@@ -75,6 +75,9 @@ class Worker(WorkerProtocol):
 
     def discover_space(self) -> Mapping[str, Parameter]:
         return self.problem.discover_space()
+
+    def find_build(self) -> None:
+        find_builder(self.spec)
 
     def asked(self, config: Config) -> Asked | None:
         return self.problem.asked(config)

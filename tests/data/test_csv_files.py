@@ -179,10 +179,13 @@ def test_a_point_is_no_fraction_where_the_comma_is(tmp_path, load):
     assert 'thousands = "."' in caught.value.hint
     assert load("rows.csv", target="y", options={**options, "thousands": "."}).train.x["x"][0] == 1100
     (tmp_path / "rows.csv").write_text("x;y\n" + rows.replace(";", ",25;"))
-    for given in ({"sep": ";"}, options):
-        with raises("data.decimal-comma") as caught:
-            load("rows.csv", target="y", options=given)
-        assert caught.value.hint
+    with raises("data.decimal-comma") as caught:
+        load("rows.csv", target="y", options=options)
+    assert caught.value.hint
+    with raises("data.several-problems") as caught:
+        load("rows.csv", target="y", options={"sep": ";"})
+    both = caught.value.values["problems"]
+    assert [(one.key, one.code) for one in both] == [("data.source", "data.decimal-comma")] * 2
 
 
 def test_large_whole_numbers_stay_exact_beside_an_empty_cell(tmp_path, load):

@@ -25,6 +25,7 @@ class TrajectoryInfo:
         best: Best score of a complete trial so far; None before the first.
         shown: Positions to draw as dots: all, or some taken evenly if there are many.
         steps: Positions at which the best score changed, and the last position.
+        baseline: Score of what needs no model; None if the metric has none.
         score_range: Lowest and highest score of the complete trials, with a margin; None without complete trials.
             Including pruned trials would squeeze the others together, because they are scored early.
     """
@@ -38,6 +39,7 @@ class TrajectoryInfo:
     best: tuple[float | None, ...]
     shown: tuple[int, ...]
     steps: tuple[int, ...]
+    baseline: float | None
     score_range: tuple[float, float] | None
 
 
@@ -61,6 +63,7 @@ def trajectory_info(record: StudyRecord) -> TrajectoryInfo:
         seconds=tuple(max(0.0, (trial.finished or 0.0) - start) for trial in done),
         best=tuple(best),
         shown=tuple(range(0, len(done), max(1, math.ceil(len(done) / MAX_POINTS)))),
+        baseline=None if record.facts.baseline is None else record.facts.baseline.value,
         score_range=_score_range(record),
         steps=tuple(i for i, one in enumerate(best) if i in (0, len(best) - 1) or one != best[i - 1]),
     )

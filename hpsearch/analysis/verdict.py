@@ -1,8 +1,11 @@
 """The study in a few sentences, with the numbers behind them."""
 
 import math
+import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean, stdev
 
 from hpsearch.analysis import words
@@ -57,7 +60,7 @@ class VerdictInfo:
         model_uri: ``models:/…`` in MLflow's registry; empty until registered.
         model_path: The saved ``.keras`` file; empty until saved.
         predict: Command that predicts new rows with the champion; empty without one.
-        reproduce: Command that runs the study again.
+        reproduce: Commands that run the study again, under another name.
     """
 
     study: str
@@ -91,7 +94,7 @@ class VerdictInfo:
     model_uri: str
     model_path: str
     predict: str
-    reproduce: str = "hpsearch run STUDY_FILE  # the study file is under Provenance"
+    reproduce: str
 
 
 def verdict_info(
@@ -148,7 +151,16 @@ def verdict_info(
         model_uri=champion.model_uri if champion else "",
         model_path=champion.path if champion else "",
         predict=record.command("predict", "data.csv") if champion else "",
+        reproduce=_again(record),
     )
+
+
+def _again(record: StudyRecord) -> str:
+    """The study file goes where it was, because its relative paths start there."""
+    name = f"{record.name}-again"
+    there = Path(os.path.relpath(record.spec.folder))
+    file = shlex.quote(str((Path(record.spec.folder) if ".." in there.parts else there) / f"{name}.toml"))
+    return f"{record.command('show', '--file')} > {file}\nhpsearch run {file} --name {shlex.quote(name)}"
 
 
 def test_metric(record: StudyRecord) -> str:

@@ -201,6 +201,7 @@ def show(
     name: StudyArgument,
     trial: Annotated[int | None, typer.Argument(help="Number of a trial, to show its curves and folds.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Number of leaderboard rows.")] = 10,
+    file: Annotated[bool, typer.Option("--file", help="Print the study file, and nothing else.")] = False,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
@@ -209,7 +210,9 @@ def show(
     from hpsearch.study import load
 
     study = load(name, ledger=ledger)
-    if trial is None:
+    if file:
+        print(study.record.study_file, end="")
+    elif trial is None:
         render_study(study, top=top, as_json=as_json)
     else:
         render_trial(study, trial, as_json=as_json)

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 _HEAD, _STATE, _FACTS, _CHAMPION, _NOTES = "hpsearch", "state", "facts", "champion", "notes"
 """User attributes of a study."""
 
+_METRIC_NAMES = "study:metric_names"
+"""Optuna's own attribute."""
+
 
 class Ledger:
     """One Optuna storage and the studies in it.
@@ -95,6 +98,8 @@ class Ledger:
             self._ids[record.name] = study_id
             self._storage.set_study_user_attr(study_id, _HEAD, self._head(record))
             self._storage.set_study_user_attr(study_id, _STATE, record.state.value)
+            # As Optuna's `set_metric_names`, which is experimental: its dashboard then names the score.
+            self._storage.set_study_system_attr(study_id, _METRIC_NAMES, [record.objective.metric])
 
     def _clear_stillborn(self, name: str) -> None:
         """Remove an empty entry: a driver leaves one if it is killed between Optuna's entry and ours."""

@@ -306,9 +306,18 @@ def trajectory(info: analysis.TrajectoryInfo) -> go.Figure:
         name="best so far",
         hovertemplate="%{x:.4g}: %{y:.5g}<extra>best so far</extra>",
     )
+    if info.baseline is not None and times:
+        figure.add_scatter(
+            x=[0, times[-1]],
+            y=[info.baseline] * 2,
+            mode="lines",
+            line={"color": GREY, "width": 1.5, "dash": "dash"},
+            name=f"without a model: {words.number(info.baseline)}",
+            hovertemplate="without a model: %{y:.5g}<extra></extra>",
+        )
     figure.update_xaxes(title=f"{unit} since the first trial started")
     figure.update_yaxes(title=escape(info.metric), range=info.score_range)
-    return styled(figure, height=360)
+    return styled(figure, height=300)
 
 
 def cost(info: analysis.CostInfo) -> go.Figure:

@@ -49,6 +49,7 @@ def render_page(content: Content, samples: Mapping[int, NDArray[np.generic]] | N
         verdict=content.verdict,
         words=words,
         figures=blocks,
+        first_curves=_first_curves(content),
         pictures=_pictures(content, samples or {}),
         rows=content.leaderboard.rows[:TOP_ROWS],
         failures=content.failures[:TOP_FAILURES],
@@ -96,6 +97,16 @@ def _figures(content: Content) -> dict[str, go.Figure]:
             drawn[f"{part}_values"] = figures.against_truth(found)
             drawn[f"{part}_residuals"] = figures.residual_histogram(found)
     return drawn
+
+
+def _first_curves(content: Content) -> Markup | None:
+    """The winner's learning curves, smaller than in their own section."""
+    if all(one.trial != content.verdict.winner for one in content.curves.trials):
+        return None
+    assert content.verdict.winner is not None
+    figure = figures.curves(content.curves, content.verdict.winner)
+    figure.update_layout(height=300)
+    return _block("first_curves", figure)
 
 
 def _block(name: str, figure: go.Figure) -> Markup:

@@ -264,3 +264,14 @@ def test_scores_show_their_spread_to_the_same_decimals():
     assert words.score(48213.2, 1234.5) == "48,213 ± 1,234"
     assert words.score(0.9, None) == "0.9000"
     assert [words.duration(s) for s in (0.42, 59.6, 200, 7500)] == ["0.42 s", "1 min 00 s", "3 min 20 s", "2 h 05 min"]
+
+
+def test_the_commands_that_repeat_a_study_are_ready_for_a_shell(monkeypatch, tmp_path) -> None:
+    record = replace(make_record(make_trials(3)), name="my study")
+    monkeypatch.chdir(tmp_path)
+    for folder, file in ((tmp_path / "studies", "studies/my study-again.toml"), (tmp_path, "my study-again.toml")):
+        placed = replace(record, spec=record.spec.model_copy(update={"folder": str(folder)}))
+        assert analysis.verdict_info(placed).reproduce.splitlines() == [
+            f"hpsearch show 'my study' --file > '{file}'",
+            f"hpsearch run '{file}' --name 'my study-again'",
+        ]

@@ -33,6 +33,13 @@ def test_a_study_comes_back_as_it_was_entered(ledger: Ledger) -> None:
     assert Ledger(ledger.uri).names() == ["synthetic", "other"]
 
 
+def test_optuna_and_its_dashboard_know_the_metric_by_its_name(ledger: Ledger) -> None:
+    import optuna
+
+    study = optuna.load_study(study_name="synthetic", storage=ledger.uri)
+    assert study.metric_names == [ledger.load("synthetic").objective.metric]
+
+
 def test_champion_state_notes_and_extension(ledger: Ledger) -> None:
     champion = Champion(
         0, CONFIG, 3, {"loss": (1.0, 0.5)}, {"accuracy": 0.9}, "c.keras", "ab", 10, 20, 1.5, model_uri="models:/s/1"

@@ -12,58 +12,17 @@ import pytest
 from hpsearch import analysis, report
 from hpsearch.analysis import words
 from hpsearch.analysis.out_of_fold import row_scores
-from hpsearch.core.facts import HostFacts
 from hpsearch.core.out_of_fold import lane_file, predictions_folder
-from hpsearch.core.trial import Failure, FailureKind, TrialState
+from hpsearch.core.trial import TrialState
 from hpsearch.errors import SpecError
 from hpsearch.report.content import gather, plain
 from hpsearch.report.images import png
 from hpsearch.report.markdown import code_block, render_markdown, text
 from hpsearch.report.page import render_page
-from hpsearch.report.pdf import find_browser
 from hpsearch.testing.factories import make_record, make_trial, make_trials
 from hpsearch.testing.searched import make_searched
 
-EVIL = "<script>alert(1)</script>"
-IMAGE = np.arange(64, dtype=np.uint8).reshape(8, 8)
-
-
-def artifacts(record, *, name="class"):
-    """Predictions of a digits champion whose every third row is wrong."""
-    rng = np.random.default_rng(0)
-    truth = rng.integers(0, 10, 60)
-    probabilities = np.full((60, 10), 0.01)
-    said = np.where(np.arange(60) % 3 == 0, (truth + 1) % 10, truth)
-    probabilities[np.arange(60), said] = 0.91
-    layers = (analysis.Layer(f"dense {name}", "Dense", "(None, 10)", 650),)
-    samples = dict.fromkeys(range(0, 60, 3), IMAGE)
-    return report.ReportArtifacts(analysis.Predictions(truth, probabilities, np.arange(60), samples), layers)
-
-
-def evil_record():
-    """A study in which every text that a user, a library or a file can give is markup."""
-    record = make_searched(20)
-    number = len(record.trials)
-    failed = replace(
-        make_trial(number, TrialState.FAILED, config={"optimizer": EVIL}),
-        failure=Failure(FailureKind.ERROR, f"ValueError: {EVIL}", fold=0, epoch=1, traceback=f"Traceback\n{EVIL}"),
-    )
-    facts = replace(
-        record.facts,
-        data=replace(record.facts.data, classes=(EVIL, *"123456789"), source=EVIL),
-        machine=replace(record.facts.machine, versions={EVIL: EVIL}),
-        host=HostFacts(platform=EVIL),
-        git_commit=EVIL,
-    )
-    return replace(
-        record,
-        name=EVIL,
-        trials=(*record.trials, failed),
-        facts=facts,
-        notes=(f"note {EVIL}",),
-        study_file=record.study_file + f"# {EVIL}\n# ``` {EVIL}\n",
-        champion=replace(record.champion, path=EVIL, model_uri=EVIL),
-    )
+from .evil import EVIL, IMAGE, artifacts, evil_record
 
 
 class Scripts(HTMLParser):
@@ -311,54 +270,6 @@ def test_png_is_what_an_imaging_library_reads():
     assert faint.max() == 1.0
     with pytest.raises(ValueError, match=r"\(height, width, 1 or 3\), but got \(2, 2, 2\)"):
         png(np.zeros((2, 2, 2)))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    try:
-        path = find_browser()
-    except SpecError as error:
-        pytest.skip(error.what)
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=path,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-unsafe-swiftshader"],
-        )
-        yield chromium
-        chromium.close()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.slow
-def test_page_in_a_browser(browser, tmp_path, scheme):
-    record = evil_record()
-    path = report.write(record, tmp_path, artifacts(record))
-    page = browser.new_page(color_scheme=scheme, viewport={"width": 1200, "height": 900})
-    trouble: list[str] = []
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("dialog", lambda dialog: (trouble.append(f"dialog {dialog.message}"), dialog.dismiss()))
-    page.on("request", lambda request: trouble.append(request.url) if request.url.startswith("http") else None)
-    page.goto(path.as_uri())
-    page.wait_for_function("document.querySelectorAll('.main-svg').length > 10")
-    assert page.inner_text("h1") == EVIL
-    empty = "[...document.querySelectorAll('.figure')].filter(f => !f.querySelector('.main-svg')).map(f => f.id)"
-    assert page.evaluate(empty) == []
-    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 22, 29)"}[scheme]
-    ink = page.evaluate("document.querySelector('.figure').layout.font.color")
-    assert ink == {"light": "#3d4756", "dark": "#c6cedb"}[scheme]
-    wide = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert wide, "the page scrolls sideways"
-    assert trouble == []
-    page.close()
-
-
-@pytest.mark.slow
-def test_pdf(browser, tmp_path):
-    path = report.write(make_searched(12), tmp_path, format="pdf")
-    assert path.read_bytes().startswith(b"%PDF")
-    assert path.stat().st_size > 50_000
 
 
 def test_importing_the_package_draws_nothing():

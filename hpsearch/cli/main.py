@@ -165,7 +165,7 @@ def run(
 def resume(
     name: StudyArgument,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="New number of trials. Extends the study, or ends it early.")
+        int | None, typer.Option(min=1, help="New total number of trials. Extends the study, or ends it early.")
     ] = None,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,

@@ -36,7 +36,7 @@ def test_page_in_a_browser(browser, tmp_path, scheme):
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("dialog", lambda dialog: (trouble.append(f"dialog {dialog.message}"), dialog.dismiss()))
     page.on("request", lambda request: trouble.append(request.url) if request.url.startswith("http") else None)
-    page.goto(path.as_uri())
+    page.goto(path.as_uri(), timeout=120_000)  # a busy machine
     page.wait_for_function("document.querySelectorAll('.main-svg').length > 10")
     assert page.inner_text("h1") == EVIL
     empty = "[...document.querySelectorAll('.figure')].filter(f => !f.querySelector('.main-svg')).map(f => f.id)"
@@ -53,7 +53,7 @@ def test_page_in_a_browser(browser, tmp_path, scheme):
 def test_nothing_is_cut_and_plots_stand_beside_the_verdict_where_there_is_room(browser, tmp_path):
     path = report.write(make_searched(20), tmp_path)
     page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.goto(path.as_uri())
+    page.goto(path.as_uri(), timeout=120_000)  # a busy machine
     page.wait_for_function("document.querySelector('#figure-trajectory .main-svg')")
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 800})

@@ -10,6 +10,7 @@ import jax
 
 from hpsearch.core.events import Bundle, EpochFinished, Event, Lane, LaneFailed, LaneFinished, LaneStopped
 from hpsearch.core.facts import EnginePlan
+from hpsearch.core.words import listed
 from hpsearch.spec import make_space
 from hpsearch.training.engines.base import Engine, Stopped
 from hpsearch.training.engines.failures import failed, is_out_of_memory
@@ -72,7 +73,7 @@ class FusedEngine(Engine):
 
     @property
     def dynamic(self) -> frozenset[str]:
-        """Hyperparameters that, as far as is known, cost no program of their own."""
+        """Hyperparameters in which trials that share a compiled program may differ, as far as is known."""
         return self.recipes.dynamic
 
     def plan(self) -> EnginePlan:
@@ -85,7 +86,7 @@ class FusedEngine(Engine):
         wanted = self._problem.spec.resources.trials_per_bundle
         most = max(1, self.programs.memory_bytes // max(1, 3 * recipe.lane_bytes * len(self._problem.folds)))
         auto = min(TRIALS_PER_BUNDLE.get(jax.default_backend(), 32), most)
-        inputs = f"; {', '.join(sorted(self.dynamic))} cost no program of their own" if self.dynamic else ""
+        inputs = f"; trials that differ only in {listed(sorted(self.dynamic))} share it" if self.dynamic else ""
         return EnginePlan(
             "fused",
             f"all folds of many trials in one compiled program{inputs}",

@@ -71,7 +71,7 @@ class Recipes:
 
     @property
     def dynamic(self) -> frozenset[str]:
-        """Hyperparameters that, as far as is known, cost no program of their own."""
+        """Hyperparameters in which trials that share a compiled program may differ, as far as is known."""
         return self._dynamic
 
     def first(self) -> Recipe:

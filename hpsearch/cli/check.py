@@ -12,33 +12,30 @@ from rich.table import Table
 
 from hpsearch.analysis import words
 from hpsearch.analysis.provenance import begins_with
+from hpsearch.analysis.toml import toml_parameter
 from hpsearch.core.facts import DataFacts, StudyFacts, Task
 from hpsearch.core.rehearsed import Baseline
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
 from hpsearch.core.transfer import Transferred
 from hpsearch.core.wire import Json, JsonObject
+from hpsearch.core.words import duration
 from hpsearch.data import load_dataset
 from hpsearch.data.dataset import Dataset
 from hpsearch.errors import HpsearchError
+from hpsearch.search.forecast import Forecast
+from hpsearch.search.preparation import PreparedStudy
 from hpsearch.spec import StudySpec
 from hpsearch.spec.messages import problems_of
 
 
-def render(
-    spec: StudySpec,
-    space: Space,
-    facts: StudyFacts,
-    *,
-    as_json: bool,
-    discovered: bool = False,
-    warnings: Sequence[str] = (),
-) -> None:
-    """Print the effective values, the data, the space and its size; as JSON, what looks like a mistake too."""
+def render(prepared: PreparedStudy, cost: Forecast, *, as_json: bool, warnings: Sequence[str] = ()) -> None:
+    """Print the effective values, the data, the space and the cost; as JSON, what looks like a mistake too."""
+    spec, space, facts = prepared.spec, prepared.space, prepared.facts
     table = _read_table(spec, facts.data)
     # A family's model fills empty cells itself.
     gaps = table.gaps() if table is not None and spec.model.build is not None else {}
     if as_json:
-        found = {**_effective(spec, space, facts, gaps), "warnings": [*warnings]}
+        found = {**_effective(spec, space, facts, gaps), "cost": _cost_json(cost), "warnings": [*warnings]}
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False)
@@ -58,11 +55,37 @@ def render(
     most = "" if space.is_exact else "at most "
     total = "infinite (continuous ranges)" if size is None else f"{most}{size:,}"
     console.print(f"size of the space: {total}; a grid has {most}{space.grid_size(spec.search.grid_points):,} configs")
-    if discovered:
+    console.print(_cost_table(cost))
+    console.print(escape(cost.basis))
+    if prepared.discovered:
         console.print(
             f"found by building {escape(str(spec.model.build))} with some configs. The search builds with every config "
             "before it trains it: it drops what the code does not use, and adds what the code asks for then."
         )
+
+
+def _cost_table(cost: Forecast) -> Table:
+    table = Table.grid(padding=(0, 2))
+    rows = {"programs": f"about {cost.programs} to compile for {words.several(cost.trials, 'trial')}"}
+    if cost.compile_seconds is not None and cost.train_seconds is not None and cost.memory_bytes is not None:
+        rows["time"] = f"about {duration(cost.compile_seconds)} to compile, {duration(cost.train_seconds)} to train"
+        rows["memory"] = f"{cost.memory_bytes / 2**20:,.0f} MB in the worker"
+    for label, value in rows.items():
+        table.add_row(f"[bold]{label}[/]", escape(value))
+    return table
+
+
+def _cost_json(cost: Forecast) -> JsonObject:
+    return {
+        "trials": cost.trials,
+        "programs": cost.programs,
+        "compile_seconds": cost.compile_seconds,
+        "train_seconds": cost.train_seconds,
+        "memory_bytes": cost.memory_bytes,
+        "basis": cost.basis,
+        "instead": {name: toml_parameter(parameter) for name, parameter in (cost.instead or {}).items()},
+        "programs_then": cost.programs_then if cost.instead else None,
+    }
 
 
 def render_mistakes(error: HpsearchError) -> None:

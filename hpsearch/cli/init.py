@@ -13,6 +13,7 @@ from hpsearch.core.registries import MODEL_FAMILIES
 from hpsearch.core.words import listed
 from hpsearch.errors import DataError, SpecError
 from hpsearch.ledger.record import StudyRecord
+from hpsearch.proposal.budget import within
 from hpsearch.proposal.study import is_seen, propose, study_name
 from hpsearch.proposal.text import study_file
 from hpsearch.proposal.values import Proposal
@@ -65,8 +66,24 @@ ledger = "{ledger}"  # Optuna storage
 _REGRESSION_SOURCES = ("boston_housing", "california_housing")
 
 
-def write_for(data: str, path: Path | None, *, targets: Sequence[str], family: str | None, force: bool) -> Path:
+def write_for(
+    data: str,
+    path: Path | None,
+    *,
+    targets: Sequence[str],
+    family: str | None,
+    minutes: float | None,
+    force: bool,
+) -> Path:
     """Write a study file for a data source, and print what was found in it.
+
+    Args:
+        data: The source.
+        path: The study file; None to name it after a data file.
+        targets: The columns to predict; none to find them.
+        family: The model family; None for the one that fits.
+        minutes: Time to search; None for the usual number of trials.
+        force: Whether to overwrite a file.
 
     Returns:
         The file.
@@ -81,10 +98,21 @@ def write_for(data: str, path: Path | None, *, targets: Sequence[str], family: s
     if family is not None:
         MODEL_FAMILIES.check(family)
     if not seen:
+        if minutes is not None or targets:
+            option = "--target" if targets else "--minutes"
+            raise SpecError(
+                f"{option} needs data that `init` looks at, but {data} is not a file or a data set of scikit-learn",
+                code="source-not-read",
+                hint=f"leave {option} out, and change the study file",
+                source=data,
+            )
         write_study_file(path, source=data, family=family or "mlp", force=force)
         return path
     there = sys.stdin.isatty() and sys.stdout.isatty()
     found = propose_asking(data, path, targets=targets, family=family, ask=_ask if there else None)
+    if minutes is not None:
+        print(f"measuring what a trial costs, to fit the search into {minutes:g} minutes …", file=sys.stderr)
+        found = within(found, path.parent, minutes)
     write_proposal(path, found, force=force)
     print(summary(found))
     return path
@@ -167,11 +195,13 @@ def summary(found: Proposal) -> str:
     target = found.data.get("target")
     lines = [f"read {found.source}: {found.summary}"]
     if target is not None:
-        lines.append(f"target   {target if isinstance(target, str) else listed(list(target))}")  # type: ignore[call-overload]
+        lines.append(f"target   {listed(target) if isinstance(target, list) else target}")
     roles = found.roles
     lines += [f"{role:8} {name}" for role, name in (("group", roles.group), ("time", roles.time)) if name is not None]
     if roles.ignore:
         lines.append(f"ignored  {listed(roles.ignore, most=10)}; the file says why")
+    if found.budget:
+        lines.append(f"trials   {found.trials}, {found.budget}")
     lines.append(f"metric   {found.goal.metric}, {found.goal.direction}")
     return "\n".join(lines)
 

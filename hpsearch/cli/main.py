@@ -77,6 +77,12 @@ def init(
     family: Annotated[
         str | None, typer.Option(help="Model family; see `hpsearch models`. By default, the one that fits.")
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, help="Time to search: chooses trials and epochs, by compiling and training for a moment."
+        ),
+    ] = None,
     from_study: Annotated[
         str | None,
         typer.Option(
@@ -98,28 +104,32 @@ def init(
         path = path or Path("study.toml")
         write_successor(path, load(from_study, ledger=ledger).record, force=force)
     else:
-        path = write_for(data, path, targets=target or (), family=family, force=force)
+        path = write_for(data, path, targets=target or (), family=family, minutes=minutes, force=force)
     print(f"wrote {path}\nnext: hpsearch check {path}   then: hpsearch run {path}")
 
 
 @app.command()
-def check(file: FileArgument, as_json: JsonOption = False) -> None:
-    """Check a study file, its data and its model. Shows the effective values and the size of the space."""
+def check(
+    file: FileArgument,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Compile and train for a moment, to estimate the time.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a study file, its data and its model. Shows the effective values, the space, and what the study costs."""
     from hpsearch.cli.check import render, render_mistakes
-    from hpsearch.search.mistakes import every_mistake
-    from hpsearch.spec import load_spec
-    from hpsearch.study import prepare
+    from hpsearch.search.forecast import warning_of
+    from hpsearch.search.mistakes import check as check_file
 
     try:
-        with every_mistake():
-            spec, _ = load_spec(file)
-        prepared = prepare(spec)
+        prepared, cost = check_file(file, measure=measure)
     except HpsearchError as error:
         if as_json:
             render_mistakes(error)
         raise
-    space, facts, warned = prepared.space, prepared.facts, prepared.warnings
-    render(spec, space, facts, as_json=as_json, discovered=prepared.discovered, warnings=warned)
+    costly = warning_of(cost)
+    warned = prepared.warnings if costly is None else (*prepared.warnings, costly)
+    render(prepared, cost, as_json=as_json, warnings=warned)
     for warning in warned:
         print(f"note: {warning}", file=sys.stderr)
 

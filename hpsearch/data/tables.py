@@ -70,8 +70,9 @@ def from_frame(
     inputs = None if mistakes.found else mistakes.of(_Inputs.of, source, frame[names], forced)
     if y is None and not unknown_target:
         y = mistakes.of(target_values, source, frame[targets], spec.data.task)
-    groups = mistakes.of(_group, source, frame, data.group) if data.group in frame.columns else None
-    time = mistakes.of(_time, source, frame, data.time) if data.time in frame.columns else None
+    known = {*frame.columns}
+    groups = mistakes.of(_group, source, frame, data.group) if data.group and data.group in known else None
+    time = mistakes.of(_time, source, frame, data.time) if data.time and data.time in known else None
     mistakes.end()
     assert inputs is not None
     assert y is not None

@@ -1,10 +1,13 @@
 """All mistakes of one study file in one round: those of its text, its data and its build function together."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from hpsearch.errors import SpecError
-from hpsearch.search.preparation import open_executor
+from hpsearch.search.forecast import Forecast, forecast
+from hpsearch.search.preparation import PreparedStudy, open_executor, prepare_study
+from hpsearch.spec import load_spec
 from hpsearch.spec.drafts import Draft
 from hpsearch.spec.messages import Mistakes, SpecProblem, broken_rules, problems_of
 from hpsearch.training.protocol import WorkerProtocol
@@ -40,6 +43,23 @@ def every_mistake() -> Iterator[None]:
         if not further:
             raise
         raise broken_rules(str(error.values["origin"]), [*problems_of(error), *further]) from None
+
+
+def check(file: str | Path, *, measure: bool) -> tuple[PreparedStudy, Forecast]:
+    """What ``hpsearch check`` finds out about a study file. The executor of the prepared study is closed.
+
+    Args:
+        file: The study file.
+        measure: Whether to compile and train for a moment, to estimate what the study costs.
+
+    Raises:
+        HpsearchError: The file, its data or its model have mistakes.
+    """
+    with every_mistake():
+        spec, _ = load_spec(file)
+    with ExitStack() as stack:
+        prepared = prepare_study(spec, stack)
+        return prepared, forecast(prepared, measure=measure)
 
 
 def _further(draft: Draft) -> list[SpecProblem]:

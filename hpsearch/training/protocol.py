@@ -1,12 +1,13 @@
 """What can be asked of a worker, wherever it runs. Executors carry these calls; see :meth:`Executor.call`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from hpsearch.core.asked import Asked
 from hpsearch.core.facts import DataFacts, EnginePlan, MachineFacts
+from hpsearch.core.measured import Measured
 from hpsearch.core.rehearsed import Rehearsal
 from hpsearch.core.space import Config, Parameter
 from hpsearch.core.trial import Champion
@@ -93,6 +94,14 @@ class WorkerProtocol(Protocol):
 
     def plan(self) -> EnginePlan:
         """How the study's engine wants its bundles."""
+        ...
+
+    def measure(self, configs: Sequence[Config]) -> Measured:
+        """Compile some configs and train them for a moment, on few rows, to see what the study will cost.
+
+        Raises:
+            ModelError: One of them cannot be trained.
+        """
         ...
 
     def describe_machine(self) -> MachineFacts:

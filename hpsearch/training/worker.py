@@ -4,13 +4,14 @@ Every failure of a lane comes back as an event, every failure of a call as an :c
 """
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from hpsearch.core.asked import Asked
 from hpsearch.core.events import Bundle, BundleFinished, Event, LaneFailed, lane_of
 from hpsearch.core.facts import DataFacts, EnginePlan, FoldSize, MachineFacts
+from hpsearch.core.measured import Measured
 from hpsearch.core.rehearsed import Rehearsal
 from hpsearch.core.space import Config, Parameter
 from hpsearch.core.trial import Champion, Failure, FailureKind
@@ -89,6 +90,11 @@ class Worker(WorkerProtocol):
 
     def plan(self) -> EnginePlan:
         return self.engine.plan()
+
+    def measure(self, configs: Sequence[Config]) -> Measured:
+        from hpsearch.training.measuring import measure
+
+        return measure(self.problem, self.engine, configs)
 
     def describe_machine(self) -> MachineFacts:
         assert self.problem.builder  # what the user's code sets when it is imported counts

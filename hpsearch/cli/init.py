@@ -9,7 +9,6 @@ import typer
 
 from hpsearch.analysis.toml import toml_parameter
 from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING
-from hpsearch.core.registries import MODEL_FAMILIES
 from hpsearch.core.words import listed
 from hpsearch.errors import DataError, SpecError
 from hpsearch.ledger.record import StudyRecord
@@ -96,7 +95,7 @@ def write_for(
     path = path or Path(by_default)
     check_free(path, force=force)
     if family is not None:
-        MODEL_FAMILIES.check(family)
+        family = FAMILIES[family].name  # a wrong one is refused before the data are read
     if not seen:
         if minutes is not None or targets:
             option = "--target" if targets else "--minutes"
@@ -108,14 +107,18 @@ def write_for(
             )
         write_study_file(path, source=data, family=family or "mlp", force=force)
         return path
-    there = sys.stdin.isatty() and sys.stdout.isatty()
-    found = propose_asking(data, path, targets=targets, family=family, ask=_ask if there else None)
+    found = propose_asking(data, path, targets=targets, family=family, ask=_ask if _is_there() else None)
     if minutes is not None:
         print(f"measuring what a trial costs, to fit the search into {minutes:g} minutes …", file=sys.stderr)
         found = within(found, path.parent, minutes)
     write_proposal(path, found, force=force)
     print(summary(found))
     return path
+
+
+def _is_there() -> bool:
+    """Whether somebody reads what is asked, and can answer."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 _OFFERED = 20

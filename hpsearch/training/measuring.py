@@ -12,6 +12,7 @@ from hpsearch.core.hyperparameters import batch_size_of
 from hpsearch.core.measured import Measured, MeasuredConfig
 from hpsearch.core.space import Config
 from hpsearch.errors import ModelError
+from hpsearch.spec import PruningSection
 from hpsearch.training.engines.base import Engine
 from hpsearch.training.environment import resident_bytes
 from hpsearch.training.problem import Problem
@@ -24,7 +25,9 @@ _EPOCHS = 4
 
 def measure(problem: Problem, engine: Engine, configs: Sequence[Config]) -> Measured:
     """See :meth:`~hpsearch.training.protocol.WorkerProtocol.measure`."""
-    small = replace(problem, folds=tuple(map(_few, problem.folds)), predictions="")
+    # With pruning, lanes that train one after the other would take turns.
+    spec = problem.spec.model_copy(update={"pruning": PruningSection()})
+    small = replace(problem, spec=spec, folds=tuple(map(_few, problem.folds)), predictions="")
     rows = max(len(fold.train) for fold in small.folds)
     with _compiling_anew():
         fresh = type(engine)(small)

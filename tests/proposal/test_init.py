@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from hpsearch.cli.init import write_for
+from hpsearch.cli.main import app
 from hpsearch.core.space import Choice, Float
 from hpsearch.proposal.study import propose
 from hpsearch.proposal.text import spec_of, study_file
 from hpsearch.proposal.values import Proposal
-from hpsearch.spec import make_space
+from hpsearch.spec import load_spec, make_space
 from tests.raising import raises
 
 N = 120
@@ -209,3 +212,47 @@ def test_names_and_cells_cannot_break_out_of_a_comment(proposed) -> None:
     found = proposed({odd: [f"text\n\x01{i} = 1\n[data]" for i in MIXED], "target": X[:, 0] > 0})
     assert spec_of(found, Path()).data.ignore == [odd]
     assert "\x01" not in study_file(found, Path("rows.toml"))
+
+
+def test_the_command_names_the_file_after_the_data_and_overwrites_none(proposed, tmp_path: Path) -> None:
+    proposed({"target": X[:, 0] > 0})
+    done = CliRunner().invoke(app, ["init", "--data", "rows.csv"])
+    assert done.exit_code == 0
+    assert "target   target" in done.stdout
+    assert "next: hpsearch check rows.toml   then: hpsearch run rows.toml" in done.stdout
+    assert load_spec("rows.toml")[0].name == "rows"
+    with raises("study-file.file-exists", path="rows.toml"):
+        write_for("rows.csv", None, targets=(), family=None, minutes=None, force=False)
+    with raises("study-file.unknown-name"):
+        write_for("rows.csv", None, targets=(), family="mpl", minutes=None, force=True)
+    with raises("study-file.source-not-read", source="my_data:load"):
+        write_for("my_data:load", Path("x.toml"), targets=("a",), family=None, minutes=None, force=False)
+    with raises("data.no-file", closest="rows.csv"):
+        write_for("row.csv", Path("x.toml"), targets=(), family=None, minutes=None, force=False)
+    with raises("data.no-columns"):
+        write_for("sklearn:iris", Path("x.toml"), targets=("a",), family=None, minutes=None, force=False)
+    assert not (tmp_path / "x.toml").exists()
+
+
+@pytest.mark.parametrize(("answer", "target"), [("2", "city"), ("a", "a"), ("1", "size")])
+def test_somebody_at_a_terminal_is_asked_for_the_target(proposed, monkeypatch, capsys, answer, target) -> None:
+    with raises("data.which-target"):
+        proposed({"size": X[:, 0] ** 2})
+    monkeypatch.setattr("hpsearch.cli.init._is_there", lambda: True)
+    monkeypatch.setattr("typer.prompt", lambda *_, **__: answer)
+    write_for("rows.csv", None, targets=(), family=None, minutes=None, force=False)
+    assert "  1  size\n  2  city\n" in capsys.readouterr().out
+    assert load_spec("rows.toml")[0].data.target == target
+
+
+def test_lists_in_cells_and_nameless_columns_are_left_out(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame = PLAIN.assign(tags=[[1, 2]] * N, when=pd.to_timedelta(range(N), unit="h"), target=X[:, 0] > 0)
+    frame.to_parquet("rows.parquet")
+    found = propose("rows.parquet", Path("rows.toml"))
+    assert {name: why.partition(",")[0] for name, why in found.roles.ignore.items()} == {
+        "tags": "values of type ndarray",
+        "when": "values of type Timedelta",
+    }
+    PLAIN.assign(target=X[:, 0] > 0).to_csv("rows.csv")
+    assert propose("rows.csv", Path("rows.toml")).roles.ignore == {}

@@ -39,13 +39,13 @@ def goal_for(task: str, counts: Sequence[int]) -> Goal:
         return Goal("val_mae", "minimize")
     if task == "binary" and total and min(counts) < _RARE * total:
         share = percent(min(counts) / total, 2)
-        return Goal(
-            "sklearn:roc_auc", "maximize", f"only {share} of the rows are of the rarer class: accuracy says little"
-        )
+        return Goal("val_auc", "maximize", f"only {share} of the rows are of the rarer class: accuracy says little")
     if task == "multiclass" and total and max(counts) > _COMMON * total:
         share = percent(max(counts) / total, 2)
         why = f"{share} of the rows are of one class: accuracy says little"
-        return Goal("sklearn:balanced_accuracy", "maximize", why)
+        return Goal("val_balanced_accuracy", "maximize", why)
+    if task == "multilabel":
+        return Goal("val_auc", "maximize", "most labels are absent from most rows: accuracy says little")
     if task in ("binary", "multiclass"):
         return Goal("val_accuracy", "maximize")
     return Goal("val_loss", "minimize")

@@ -178,7 +178,8 @@ def _ways(found: Proposal, dataset: Dataset) -> Iterator[Validation]:
 def _summary(dataset: Dataset) -> str:
     rows = len(dataset.train) + (0 if dataset.test is None else len(dataset.test))
     counts = dataset.class_counts()
-    kind = f"{dataset.task}, {len(counts)} classes" if len(counts) > 2 else str(dataset.task)
+    what = "labels" if dataset.task is Task.MULTILABEL else "classes"
+    kind = f"{dataset.task}, {len(counts)} {what}" if counts and dataset.task is not Task.BINARY else str(dataset.task)
     inputs = f"{len(dataset.columns)} input columns" if dataset.columns else f"inputs of shape {[*dataset.input_shape]}"
     if len(dataset.columns) == 1:
         inputs = "1 input column"

@@ -76,10 +76,10 @@ def test_ids_dates_constants_texts_and_copies_are_left_out_with_their_reasons(pr
 @pytest.mark.parametrize(
     ("target", "metric", "direction"),
     [
-        (X[:, 0] > 1.2, "sklearn:roc_auc", "maximize"),
+        (X[:, 0] > 1.2, "val_auc", "maximize"),
         (X[:, 0] > 0, "val_accuracy", "maximize"),
         (np.digitize(X[:, 0], [-0.4, 0.4]), "val_accuracy", "maximize"),
-        (np.digitize(X[:, 0], [-1.3, 1.3]), "sklearn:balanced_accuracy", "maximize"),
+        (np.digitize(X[:, 0], [-1.3, 1.3]), "val_balanced_accuracy", "maximize"),
         (X[:, 0] ** 2, "val_mae", "minimize"),
     ],
 )
@@ -105,6 +105,7 @@ def test_a_target_that_is_called_like_none_is_asked_for_and_may_be_named(propose
 def test_several_columns_that_are_called_so_are_all_targets(proposed) -> None:
     found = proposed({"label_x": (X[:, 0] > 0).astype(int), "label_y": (X[:, 1] > 0).astype(int)})
     assert found.data["target"] == ["label_x", "label_y"]
+    assert (found.goal.metric, found.summary) == ("val_auc", f"{N} rows, 3 input columns, multilabel, 2 labels")
 
 
 def test_rows_in_the_order_of_a_date_are_validated_on_later_rows(proposed) -> None:
@@ -197,7 +198,7 @@ def test_arrays_are_judged_by_their_shape(tmp_path: Path, monkeypatch) -> None:
     assert propose("images.npz", Path("images.toml"), family="mlp").family == "mlp"
     flat = propose("flat.npz", Path("flat.toml"))
     assert flat.data == {"missing_targets": "drop", "task": "binary"}
-    assert (flat.family, flat.goal.metric) == ("mlp", "sklearn:roc_auc")
+    assert (flat.family, flat.goal.metric) == ("mlp", "val_auc")
 
 
 def test_a_study_file_elsewhere_finds_its_data(proposed, tmp_path: Path) -> None:

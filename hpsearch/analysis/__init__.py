@@ -1,11 +1,12 @@
 """A study's results, computed once: the plain numbers that the terminal, the report, notebooks and MLflow show."""
 
-from hpsearch.analysis.best_out_of_fold import out_of_fold_info
+from hpsearch.analysis.best_out_of_fold import out_of_fold_info, winners_predictions
 from hpsearch.analysis.compare import CompareInfo, TrialSummary, compare_info, find_trial, trial_summary
 from hpsearch.analysis.cost import CostInfo, cost_info
 from hpsearch.analysis.curves import CurvesInfo, TrialCurves, curves_info
 from hpsearch.analysis.edges import EdgeRow, edges_info
 from hpsearch.analysis.importance import ImportanceInfo, importance_info
+from hpsearch.analysis.inputs import Inputs, InputsInfo, inputs_info
 from hpsearch.analysis.intervals import Interval
 from hpsearch.analysis.landscape import (
     ContourInfo,
@@ -52,6 +53,8 @@ __all__ = [
     "FailureRow",
     "FoldPredictions",
     "ImportanceInfo",
+    "Inputs",
+    "InputsInfo",
     "Interval",
     "Layer",
     "LeaderboardInfo",
@@ -82,6 +85,7 @@ __all__ = [
     "failures_info",
     "find_trial",
     "importance_info",
+    "inputs_info",
     "leaderboard_info",
     "model_info",
     "next_study_file",
@@ -101,4 +105,5 @@ __all__ = [
     "trial_summary",
     "trials_table",
     "verdict_info",
+    "winners_predictions",
 ]

@@ -44,6 +44,15 @@ def out_of_fold_info(record: StudyRecord, kept: OutOfFold) -> PredictionsInfo:
     )
 
 
+def winners_predictions(record: StudyRecord, kept: OutOfFold) -> Predictions | None:
+    """The best trial's predictions of all validation rows at its scoring epoch; None if they are not kept."""
+    best = record.best
+    folds = () if best is None else kept.get(best.number, ())
+    if best is None or best.epoch is None or not folds or any(len(fold.predicted) <= best.epoch for fold in folds):
+        return None
+    return _joined(folds, best.epoch)
+
+
 def _joined(folds: Sequence[FoldPredictions], epoch: int) -> Predictions:
     return Predictions(
         np.concatenate([fold.y for fold in folds]),

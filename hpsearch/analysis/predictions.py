@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hpsearch.analysis import words
 from hpsearch.analysis.statistics import Floats
 from hpsearch.analysis.task_metrics import MetricRow, metric_rows
+from hpsearch.analysis.thresholds import ThresholdCurve, threshold_curves
 from hpsearch.core.facts import Task
 from hpsearch.core.row_values import (
     are_logits,
@@ -130,6 +131,7 @@ class PredictionsInfo:
         classes: Names of the classes in `confusion`, in its order: if there are many, those with the most mistakes.
         confusion: Rows are true classes, columns predicted ones, counts.
         class_scores: Of all classes or labels, in order.
+        thresholds: ROC and precision-recall curves of few classes or labels.
         rows_right: Share of the rows of which every label is right (labels only).
         confused: (true class, predicted class, count), most frequent first; at most five.
         most_wrong: The most wrong rows, worst first.
@@ -152,6 +154,7 @@ class PredictionsInfo:
     classes: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     class_scores: tuple[ClassScore, ...] = ()
+    thresholds: tuple[ThresholdCurve, ...] = ()
     rows_right: float | None = None
     confused: tuple[tuple[str, str, int], ...] = ()
     most_wrong: tuple[WrongRow, ...] = ()
@@ -261,6 +264,7 @@ def _classes(given: Sequence[str], predictions: Predictions) -> PredictionsInfo:
         most_wrong=_most_wrong_classes(shares, truth, predicted, predictions.rows, names),
         calibration=bins,
         calibration_error=error,
+        thresholds=threshold_curves(np.eye(n_classes, dtype=bool)[truth], shares, names, exclusive=True),
     )
 
 
@@ -350,6 +354,7 @@ def _labels(given: Sequence[str], predictions: Predictions) -> PredictionsInfo:
         ),
         calibration=bins,
         calibration_error=error,
+        thresholds=threshold_curves(truth, shares, names, exclusive=False),
     )
 
 

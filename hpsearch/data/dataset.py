@@ -65,6 +65,7 @@ class Dataset:
         extra: What models need to know about the source, such as ``{"words": 10000}``.
         schema: How the data were read.
         warnings: What looks like a mistake, one sentence each.
+        group_names: Names of the groups of ``[data] group`` by their numbers; empty if groups are of equal rows, too.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Dataset:
     extra: Mapping[str, object] = field(default_factory=dict)
     schema: Schema = field(default_factory=Schema)
     warnings: tuple[str, ...] = ()
+    group_names: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -66,6 +66,7 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
         extra=loaded.extra,
         schema=schema,
         warnings=(*warnings, *coded.warnings, *_wide_warning(loaded, spec), *_order_warning(loaded, spec)),
+        group_names=() if spec.data.duplicates == "group" else _group_names(loaded.groups),
     )
 
 
@@ -222,6 +223,13 @@ def _rows(source: str, x: Features, what: str, *, words: bool) -> Features:
     # Pixels and word numbers keep their small dtype: a quarter or half of float32.
     pixels = x.dtype == np.uint8 and x.ndim >= 3
     return x if pixels or words else x.astype(np.float32)
+
+
+def _group_names(groups: Array | None) -> tuple[str, ...]:
+    """In the order of :func:`_text_as_numbers`."""
+    return (
+        () if groups is None else tuple(map(str, np.unique(groups.astype(str) if groups.dtype == object else groups)))
+    )
 
 
 def _text_as_numbers(groups: Array | None) -> Array | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hpsearch.analysis import FoldPredictions, Layer, LeftOut, OutOfFold, Predictions
+from hpsearch.analysis import FoldPredictions, Inputs, Layer, LeftOut, OutOfFold, Predictions
 from hpsearch.core.out_of_fold import lane_file, predictions_folder
 from hpsearch.core.wire import Json, JsonObject
 from hpsearch.ledger.record import StudyRecord
@@ -23,12 +23,14 @@ class ReportArtifacts:
         layers: Its layers, in order.
         missing: Why `layers` or `predictions` are missing, in words; empty if nothing is missing.
         out_of_fold: The best trials' predictions for their validation rows.
+        inputs: What the worker has found out about the input columns.
     """
 
     predictions: Predictions | None = None
     layers: tuple[Layer, ...] = ()
     missing: str = ""
     out_of_fold: OutOfFold = field(default_factory=dict)
+    inputs: Inputs | None = None
 
 
 def load_artifacts(record: StudyRecord, folder: Path) -> ReportArtifacts:
@@ -58,7 +60,25 @@ def load_artifacts(record: StudyRecord, folder: Path) -> ReportArtifacts:
             problems.append(_reason(folder / "predictions.npz", error))
     except Exception as error:  # NumPy and zipfile raise many types for a damaged file
         problems.append(_reason(folder / "predictions.npz", error))
-    return ReportArtifacts(predictions, layers, "; ".join(problems), kept)
+    return ReportArtifacts(predictions, layers, "; ".join(problems), kept, _inputs(folder / "inputs.npz"))
+
+
+def _inputs(path: Path) -> Inputs | None:
+    """What is known of the input columns; None if there is nothing, or the file is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            names = [str(file[f"name_{n}"]) for n in range(sum(one.startswith("name_") for one in file.files))]
+            return Inputs(
+                ranges={name: file[f"labels_{n}"].tolist() for n, name in enumerate(names)},
+                codes={name: file[f"codes_{n}"] for n, name in enumerate(names)},
+                names=file["importance_names"].tolist() if "importance" in file else (),
+                worse=file["importance"] if "importance" in file else np.empty((0, 0)),
+                metric=str(file.get("importance_metric", "")),
+                whole=float(file.get("importance_whole", np.nan)),
+                rows=int(file.get("importance_rows", 0)),
+            )
+    except Exception:  # NumPy and zipfile raise many types for a damaged file
+        return None
 
 
 class _OutOfFold(Mapping[int, Sequence[FoldPredictions]]):

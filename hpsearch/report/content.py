@@ -34,6 +34,7 @@ class Content:
     model: analysis.ModelInfo
     predictions: analysis.PredictionsInfo
     out_of_fold: analysis.PredictionsInfo
+    inputs: analysis.InputsInfo
     provenance: analysis.ProvenanceInfo
     failures: tuple[analysis.FailureRow, ...]
 
@@ -71,6 +72,12 @@ def gather(record: StudyRecord, artifacts: ReportArtifacts | None = None) -> Con
         model=analysis.model_info(record, artifacts.layers, missing=artifacts.missing),
         predictions=analysis.predictions_info(record, artifacts.predictions),
         out_of_fold=out_of_fold,
+        inputs=analysis.inputs_info(
+            record,
+            artifacts.inputs,
+            out_of_fold=analysis.winners_predictions(record, artifacts.out_of_fold),
+            test=artifacts.predictions,
+        ),
         provenance=analysis.provenance_info(record),
         failures=analysis.failures_info(record),
     )

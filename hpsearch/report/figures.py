@@ -15,8 +15,10 @@ from hpsearch.report.prediction_figures import (
     against_truth,
     calibration,
     confusion,
+    precision_recall,
     residual_histogram,
     residuals,
+    roc,
 )
 from hpsearch.report.style import BLUE, GREEN, GREY, LIGHT, ORANGE, RED, SCALE, STATE_COLORS, faint, styled
 
@@ -30,8 +32,10 @@ __all__ = [
     "fold_scores",
     "importance",
     "parallel",
+    "precision_recall",
     "residual_histogram",
     "residuals",
+    "roc",
     "slices",
     "trajectory",
 ]

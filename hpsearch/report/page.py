@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
 from hpsearch.analysis import words
-from hpsearch.report import figures
+from hpsearch.report import figures, input_figures
 from hpsearch.report.content import Content
 from hpsearch.report.images import data_uri
 
@@ -93,9 +93,16 @@ def _figures(content: Content) -> dict[str, go.Figure]:
             drawn[f"{part}_confusion"] = figures.confusion(found)
         if found.calibration:
             drawn[f"{part}_calibration"] = figures.calibration(found)
+        if found.thresholds:
+            drawn[f"{part}_roc"] = figures.roc(found)
+            drawn[f"{part}_precision_recall"] = figures.precision_recall(found)
         if found.truth:
             drawn[f"{part}_values"] = figures.against_truth(found)
             drawn[f"{part}_residuals"] = figures.residual_histogram(found)
+    if content.inputs.importance:
+        drawn["input_importance"] = input_figures.input_importance(content.inputs)
+    for place in range(len(content.inputs.columns)):
+        drawn[f"errors_{place}"] = input_figures.errors_by_range(content.inputs, place)
     return drawn
 
 

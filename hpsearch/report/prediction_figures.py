@@ -9,7 +9,9 @@ from plotly.subplots import make_subplots
 from hpsearch import analysis
 from hpsearch.analysis import words
 from hpsearch.errors import StudyError
-from hpsearch.report.style import BLUE, GREY, faint, styled
+from hpsearch.report.style import BLUE, CYCLE, GREY, faint, styled
+
+_GUESS = {"color": GREY, "dash": "dash", "width": 1}
 
 
 def confusion(info: analysis.PredictionsInfo) -> go.Figure:
@@ -75,6 +77,65 @@ def calibration(info: analysis.PredictionsInfo) -> go.Figure:
     figure.update_xaxes(title="predicted probability", range=[0, 1.03])
     figure.update_yaxes(title="share of rows that are right", range=[0, 1.05])
     return styled(figure, height=360)
+
+
+def roc(info: analysis.PredictionsInfo) -> go.Figure:
+    """Recall against false alarms at every threshold, for each class or label.
+
+    Raises:
+        StudyError: There are no such curves; the message says why.
+    """
+    _need(info.thresholds, info)
+    figure = go.Figure()
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=_GUESS, name="guessing", hoverinfo="skip")
+    for color, one in zip(CYCLE, info.thresholds, strict=False):
+        figure.add_scatter(
+            x=one.false_positive_rate,
+            y=one.recall,
+            mode="lines",
+            line={"color": color, "width": 1.8},
+            name=escape(_short(one.name)),
+            hovertemplate="false alarms %{x:.3f}, recall %{y:.3f}",
+        )
+    figure.update_xaxes(title="false positive rate", range=[0, 1.02])
+    figure.update_yaxes(title="recall", range=[0, 1.03])
+    return styled(figure, height=360)
+
+
+def precision_recall(info: analysis.PredictionsInfo) -> go.Figure:
+    """Precision against recall at every threshold, for each class or label.
+
+    Raises:
+        StudyError: There are no such curves; the message says why.
+    """
+    _need(info.thresholds, info)
+    figure = go.Figure()
+    for color, one in zip(CYCLE, info.thresholds, strict=False):
+        figure.add_scatter(
+            x=one.recall,
+            y=one.precision,
+            mode="lines",
+            line={"color": color, "width": 1.8, "shape": "vh"},
+            name=escape(_short(one.name)),
+            legendgroup=one.name,
+            hovertemplate="recall %{x:.3f}, precision %{y:.3f}",
+        )
+        figure.add_scatter(
+            x=[0, 1],
+            y=[one.share, one.share],
+            mode="lines",
+            line={**_GUESS, "color": color},
+            legendgroup=one.name,
+            showlegend=False,
+            hoverinfo="skip",
+        )
+    figure.update_xaxes(title="recall", range=[0, 1.02])
+    figure.update_yaxes(title="precision", range=[0, 1.03])
+    return styled(figure, height=360)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else f"{name[:23]}…"
 
 
 def residuals(info: analysis.PredictionsInfo) -> go.Figure:

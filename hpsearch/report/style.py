@@ -4,6 +4,9 @@ import pandas as pd  # noqa: F401 - plotly looks at it in sys.modules, where ano
 import plotly.graph_objects as go
 
 BLUE, ORANGE, GREEN, RED, GREY, PURPLE = "#4c7df0", "#e8871e", "#12a67c", "#e5484d", "#8b95a5", "#9a6ee8"
+CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, GREY)
+"""Colors of several curves in one figure."""
+
 LIGHT = "#c5cbd5"
 """For what cannot be told from chance, on light and dark pages."""
 

@@ -26,6 +26,7 @@ from hpsearch.errors import LedgerError, ModelError, TrackingError
 from hpsearch.training.baselines import baseline_of_test
 from hpsearch.training.champions import Contender, Contenders
 from hpsearch.training.engines.whole import over_all_rows
+from hpsearch.training.inspection import write_inputs
 from hpsearch.training.keeping import load_champion, save_champion
 from hpsearch.training.left_out import left_out, parts_of
 from hpsearch.training.mlflow_model import write_mlflow_model
@@ -97,6 +98,7 @@ def _champion(problem: Problem, contenders: Contenders, order: RefitOrder) -> Ch
             models=made.models,
         )
         _save_card(model, problem, champion, order.folder / "champion.json")
+        write_inputs(model, problem, order.folder)
         try:
             return _with_mlflow_model(problem, model, champion, order.folder)
         except (TrackingError, OSError):

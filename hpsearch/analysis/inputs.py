@@ -170,8 +170,8 @@ def inputs_info(
 
 
 _NAMES = {
-    "classes": "share of the rows that are wrong",
-    "labels": "share of the labels that are wrong",
+    "classes": "error rate",
+    "labels": "error rate of the labels",
     "values": "mean absolute error",
 }
 

@@ -92,6 +92,15 @@ class LeaderboardInfo:
         """The best of the baselines, which tables show as a row."""
         return self.baselines[0] if self.baselines else None
 
+    @property
+    def different_baselines(self) -> tuple[BaselineRow, ...]:
+        """The baselines without those that score as one before: in AUC, all constants do."""
+        return tuple(
+            one
+            for place, one in enumerate(self.baselines)
+            if not any(math.isclose(one.score, other.score, rel_tol=1e-6) for other in self.baselines[:place])
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FailureRow:

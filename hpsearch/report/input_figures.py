@@ -62,7 +62,7 @@ def errors_by_range(info: analysis.InputsInfo, place: int) -> go.Figure:
     )
     if info.error is not None:
         figure.add_vline(x=info.error, line={"color": ORANGE, "dash": "dash", "width": 1.5})
-    figure.update_xaxes(title=escape(info.error_name), rangemode="tozero", nticks=5)
+    figure.update_xaxes(title=escape(info.error_name), rangemode="tozero", nticks=5, tickangle=0)
     styled(figure, height=90 + 26 * max(len(rows), 2), legend=False)
     figure.update_yaxes(showgrid=False, type="category")
     return figure

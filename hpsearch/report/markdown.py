@@ -112,7 +112,7 @@ def _uncertainty(content: Content) -> list[str]:
     baselines = [
         ("", "baseline", words.score(one.score, one.std), f"always saying {one.rule}", *[""] * (len(header) - 5),
          " ".join(words.number(value) for value in one.fold_scores))
-        for one in content.leaderboard.baselines
+        for one in content.leaderboard.different_baselines
     ]  # fmt: skip
     parts.append(table(header, [*rows, *baselines]))
     if content.leaderboard.total > len(rows):

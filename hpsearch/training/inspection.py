@@ -147,7 +147,7 @@ def _by_size(values: NDArray[np.float64]) -> tuple[list[str], NDArray[np.uint8]]
         codes = np.searchsorted(distinct, values).astype(np.uint8)
     else:
         edges = np.unique(np.quantile(finite, np.arange(1, _RANGES) / _RANGES))
-        ends = [f"{edge:.4g}" for edge in edges]
+        ends = [f"{edge:.3g}" if abs(edge) < 1000 else f"{edge:.5g}" for edge in edges]
         middle = [f"{low} to {high}" for low, high in pairwise(ends)]
         labels = [f"up to {ends[0]}", *middle, f"above {ends[-1]}"]
         codes = np.searchsorted(edges, values, side="left").astype(np.uint8)

@@ -128,9 +128,10 @@ class InputsInfo:
         """Which columns matter, and which ones do not."""
         told = [one.name for one in self.importance if one.worse > 2 * one.std and one.worse > 0]
         if not told:
-            return f"Without any one of the columns, {self.metric} is hardly worse."
+            return "No column on its own shows a clear effect."
         others = len(self.importance) - len(told)
-        rest = f" {words.several(others, 'other column')} cannot be told from none." if others else ""
+        show = "shows" if others == 1 else "show"
+        rest = f" {words.several(others, 'other column')} {show} no clear effect." if others else ""
         return f"The champion relies most on {words.joined(told[:3])}.{rest}"
 
 

@@ -50,7 +50,8 @@ class ObjectiveSection(Section):
     """What the search optimises."""
 
     metric: str = Field(
-        description='name of a curve, such as "val_accuracy"; "sklearn:roc_auc" or another of scikit-learn\'s scorers; '
+        description='name of a curve, such as "val_accuracy", or of a metric of the task, such as "val_auc"; '
+        '"sklearn:roc_auc" or another of scikit-learn\'s scorers; '
         'or "package.module:function" of targets and predictions'
     )
     direction: Literal["minimize", "maximize"] = Field(description="whether lower or higher is better")

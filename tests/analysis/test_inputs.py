@@ -48,7 +48,7 @@ def test_errors_of_classes_are_counted_in_each_range_and_told_from_chance():
     assert (info.error, info.error_name, info.of) == (pytest.approx(wrong.mean()), "error rate", "validation row")
     assert info.importance[0].name == "size"
     assert info.importance[0].worse == pytest.approx(0.2)
-    assert info.sentence == "The champion relies most on size. 1 other column cannot be told from none."
+    assert info.sentence == "The champion relies most on size. 1 other column shows no clear effect."
     drawn = input_figures.errors_by_range(info, 0)
     assert list(drawn.data[0].y) == ["above 3", "2 to 3", "1 to 2", "up to 1"]
     assert input_figures.input_importance(info).data[0].y[-1] == "size"

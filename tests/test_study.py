@@ -201,6 +201,26 @@ def test_a_deleted_study_is_gone_and_its_name_is_free_for_another(begun: Ledger,
     assert begun.load("synthetic").trials == ()
 
 
+def test_what_was_given_in_memory_goes_with_the_last_study_that_needs_it(begun: Ledger) -> None:
+    record, root = begun.load("synthetic"), workspace.root_of(begun.uri) / "given"
+    for name, source in (("one", "given_ab_cd"), ("two", "given_ab_cd"), ("other", "given_ef_cd")):
+        (root / source).mkdir(parents=True, exist_ok=True)
+        data = record.spec.data.model_copy(update={"source": f"{source}:data"})
+        spec = record.spec.model_copy(update={"name": name, "data": data})
+        begun.create(replace(record, name=name, spec=spec))
+        workspace.study_folder(begun.uri, name).mkdir(parents=True, exist_ok=True)
+
+    def left() -> set[str]:
+        return {path.name for path in root.iterdir()}
+
+    deletion.delete("one", ledger=begun.uri)
+    assert left() == {"given_ab_cd", "given_ef_cd"}
+    deletion.delete("two", ledger=begun.uri)
+    assert left() == {"given_ef_cd"}
+    deletion.delete("synthetic", ledger=begun.uri)
+    assert left() == {"given_ef_cd"}
+
+
 def test_outer_folds_and_null_searches_are_deleted_with_their_study_and_namesakes_are_not(begun: Ledger) -> None:
     record = begun.load("synthetic")
     outer = record.spec.validation.model_copy(update={"outer": OuterSection(folds=2, index=1)})

@@ -3,17 +3,20 @@
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from hpsearch.core.addresses import DEFAULT_LEDGER
 from hpsearch.errors import LedgerError
 from hpsearch.ledger import workspace
 from hpsearch.ledger.store import Ledger, unknown_study
+from hpsearch.spec import StudySpec
 
 
 def delete(name: str, *, ledger: str = DEFAULT_LEDGER) -> Path:
     """Remove a study from the ledger with the studies that are parts of it, and their folders.
 
+    Data and code that were given in memory go, too, unless another study needs them.
     What MLflow has of them stays there.
 
     Returns:
@@ -26,9 +29,22 @@ def delete(name: str, *, ledger: str = DEFAULT_LEDGER) -> Path:
     names = store.names()
     if name not in names:
         raise unknown_study(name, names, ledger)
-    for one in [*parts_of(name, ledger=ledger), name]:
+    studies = [*parts_of(name, ledger=ledger), name]
+    given = {folder for one in studies for folder in _given(store.load(one).spec)}
+    for one in studies:
         _delete(store, one)
+    if given:
+        with suppress(LedgerError):  # of a study that cannot be read, nobody knows what it needs
+            needed = {folder for one in store.names() for folder in _given(store.load(one).spec)}
+            for folder in given - needed:
+                shutil.rmtree(workspace.root_of(ledger) / "given" / folder, ignore_errors=True)
     return workspace.study_folder(ledger, name)
+
+
+def _given(spec: StudySpec) -> set[str]:
+    """Folders of data and code that a program had in memory: they are named like the modules in them."""
+    addresses = (spec.data.source, spec.model.build or "")
+    return {found[0] for one in addresses if (found := re.match(r"given_[0-9a-f_]+(?=:)", one))}
 
 
 def parts_of(name: str, *, ledger: str = DEFAULT_LEDGER) -> Sequence[str]:

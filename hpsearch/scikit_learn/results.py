@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.core.trial import TrialState
 from hpsearch.ledger.record import StudyRecord
 
 
@@ -23,10 +24,10 @@ def cv_results(record: StudyRecord) -> dict[str, NDArray[np.generic] | list[dict
     means = np.full(len(trials), np.nan)
     ranks = np.full(len(trials), len(record.ranked) + 1, dtype=np.int32)
     for place, trial in enumerate(trials):
-        if trial in record.ranked:
+        if trial.state is TrialState.COMPLETE and trial.score is not None:
             for fold, value in trial.scores_by_fold(objective.metric).items():
                 scores[place, fold] = sign * value
-            means[place] = sign * (trial.score if trial.score is not None else np.nan)
+            means[place] = sign * trial.score
     for place in range(len(trials)):
         if np.isfinite(means[place]):
             ranks[place] = 1 + int((means > means[place]).sum())

@@ -1,0 +1,154 @@
+"""A search is an estimator: in pipelines, cloned, pickled, scored, and checked by scikit-learn."""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+import keras
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.datasets import load_diabetes, load_wine
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import r2_score
+from sklearn.model_selection import ShuffleSplit, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import hpsearch
+from hpsearch import KerasSearchCV
+from hpsearch.core.trial import TrialState
+from hpsearch.data.dataset import TrainingData
+from tests.raising import raises
+
+WINE = load_wine(as_frame=True)
+NAMES = WINE.target.map({0: "barolo", 1: "grignolino", 2: "barbera"})
+
+INLINE = {"resources": {"executor": "inline", "engine": "fit"}, "tracking": {"predictions": "none"}}
+
+
+def build(config: dict[str, float], data: TrainingData) -> keras.Model:
+    """A linear model. Nothing is compiled: most of the time would go into that."""
+    classes = len(data.classes)
+    scaled = keras.layers.Normalization()
+    scaled.adapt(np.asarray(data.x))
+    outputs = keras.layers.Dense(classes or 1, "softmax" if classes else None)
+    model = keras.Sequential([keras.Input(data.x.shape[1:]), scaled, outputs])
+    loss = "mse"
+    if classes:
+        loss = "sparse_categorical_crossentropy" if data.y.ndim == 1 else "categorical_crossentropy"
+    model.compile(keras.optimizers.SGD(config["rate"]), loss, run_eagerly=True)
+    return model
+
+
+def search(**changes: object) -> KerasSearchCV:
+    space = {"rate": [0.3], "epochs": 2, "batch_size": 64}
+    given = {"cv": ShuffleSplit(1, test_size=0.3), "trials": 1, "sections": INLINE, "scoring": "loss"}
+    return KerasSearchCV(build, space, **{**given, **changes})
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_pipeline_with_a_search_is_an_estimator() -> None:
+    space = {"rate": [0.1, 0.3], "epochs": 2, "batch_size": 64}
+    found = KerasSearchCV(build, space, cv=2, trials=2, sections=INLINE, name="wine")
+    pipeline = make_pipeline(StandardScaler().set_output(transform="pandas"), found)
+    pipeline.fit(WINE.data, NAMES)
+    assert found.classes_.tolist() == ["barbera", "barolo", "grignolino"]
+    assert found.feature_names_in_.tolist() == list(WINE.data.columns)
+    assert (found.n_features_in_, found.n_splits_, found.task_) == (13, 2, "classification")
+    assert is_classifier(found)
+    shares = pipeline.predict_proba(WINE.data)
+    assert (pipeline.predict(WINE.data) == found.classes_[shares.argmax(axis=1)]).all()
+    assert pipeline.score(WINE.data, NAMES) == (pipeline.predict(WINE.data) == NAMES).mean() > 0.9
+    results = pd.DataFrame(found.cv_results_)
+    assert results.mean_test_score[found.best_index_] == found.best_score_ == found.study_.best.score
+    assert results.params[found.best_index_] == found.best_params_
+    assert found.study_.name.startswith("wine-")
+    assert len(found.study_.trials) == 2
+
+    copied = pickle.loads(pickle.dumps(pipeline))
+    assert (copied.predict(WINE.data) == pipeline.predict(WINE.data)).all()
+    again = clone(pipeline).fit(WINE.data, NAMES)[-1]
+    assert again.study_.record.created == found.study_.record.created  # the same study: nothing was trained
+    with pytest.raises(NotFittedError):
+        clone(found).predict(WINE.data)
+    with pytest.raises(ValueError, match="feature names should match"):
+        found.predict(WINE.data.rename(columns={"ash": "dust"}))
+
+
+def test_every_part_of_a_cross_validation_is_a_study_of_its_own() -> None:
+    values = load_diabetes(scaled=False)
+    rows, targets = values.data[:120], (values.target[:120] - 150) / 80
+    one = search(scoring="neg_mean_squared_error", name="sugar")
+    scores = cross_val_score(one, rows, targets, cv=2)
+    assert np.isfinite(scores).all()
+    assert (scores < 0).all()
+    names = [one for one in os.listdir("mlruns/studies") if one.startswith("sugar-")]
+    assert len(names) == 2
+    found = search(scoring=None).fit(rows, targets)
+    assert found.score(rows, targets) == r2_score(targets, found.predict(rows))
+    assert is_regressor(found)
+    assert not hasattr(found, "predict_proba")
+
+
+def test_one_hot_targets_texts_and_groups() -> None:
+    rows = np.eye(3)[WINE.target]
+    found = search(scoring="loss").fit(WINE.data.to_numpy(), rows)
+    predicted = found.predict(WINE.data.to_numpy())
+    assert predicted.shape == rows.shape
+    assert (predicted.sum(axis=1) == 1).all()
+    assert found.score(WINE.data.to_numpy(), rows) < 0
+    groups = np.arange(len(rows)) % 7
+    with raises("study-file.leaking-folds"):
+        search().fit(WINE.data, WINE.target, groups=groups)
+    grouped = search(cv=2).fit(WINE.data, WINE.target, groups=groups)
+    assert grouped.study_.record.spec.validation.method == "group"
+
+
+def test_what_cannot_be_scored_is_said() -> None:
+    with raises("study-file.missing-direction", scoring="auc"):
+        search(scoring="auc").fit(WINE.data, WINE.target)
+    with raises("study-file.unknown-scoring"):
+        search(scoring=["accuracy", "roc_auc"]).fit(WINE.data, WINE.target)
+    with pytest.raises(ValueError, match="task = 'binary' must be"):
+        search(task="binary").fit(WINE.data, WINE.target)
+    with pytest.raises(ValueError, match="one class only, 0"):
+        search().fit(WINE.data, WINE.target * 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_scikit_learn_s_own_checks(task: str) -> None:
+    check_estimator(search(task=task), expected_failed_checks=FAILING[task])
+
+
+FAILING: dict[str, dict[str, str]] = {"classification": {}, "regression": {}}
+"""Task → check → why it cannot pass."""
+
+
+def test_a_trial_trained_again_is_the_champion() -> None:
+    rows = WINE.data.to_numpy()
+    study = hpsearch.run(
+        build, rows, WINE.target, space={"rate": [0.1, 0.3], "epochs": 2, "batch_size": 64}, folds=2, trials=2,
+        metric="val_loss", direction="minimize", verbose=0, **INLINE
+    )  # fmt: skip
+    champion = study.best_model().predict(rows, verbose=0)
+    best, other = (one.predict(rows, verbose=0) for one in study.best_models(2))
+    assert np.array_equal(best, champion)
+    assert not np.allclose(other, champion)
+    assert np.array_equal(study.refit(study.record.ranked[1].number).predict(rows, verbose=0), other)
+    with raises("study.no-such-trial", trial=7):
+        study.refit(7)
+    assert "polyline" in study._repr_html_()
+    assert study.best._repr_html_().startswith(f"<p>Trial {study.best.number}: complete, ")
+    assert repr(study.best).startswith(f"<Trial {study.best.number}: complete, ")
+    assert repr(study.champion).startswith(f"<Champion of trial {study.best.number}: refitted on all training rows")
+    assert study.best.state is TrialState.COMPLETE

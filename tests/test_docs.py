@@ -74,15 +74,33 @@ def test_the_readmes_python_works_after_its_commands(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
+
+
 @pytest.mark.slow
-def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
-    notebook = json.loads((ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))
-    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert len(cells) >= 8
-    assert [cell["outputs"] for cell in cells if cell["outputs"]] == [], "outputs are not kept in the repository"
-    code = "\n".join("".join(cell["source"]) for cell in cells)
-    done = python(f"{code}\nassert study.best.score > 0.9 and len(table) == 8, study", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_the_notebook_runs_from_top_to_bottom_and_goes_on_after_a_restart(tmp_path: Path) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    def last_of_a_new_kernel() -> str:
+        notebook = nbformat.read(NOTEBOOK, as_version=4)
+        asked = "study.best.score > 0.8, len(table), study.champion.test, study.record.created"
+        notebook.cells.append(nbformat.v4.new_code_cell(asked))
+        NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+        return str(notebook.cells[-1].outputs[0]["data"]["text/plain"])
+
+    first = last_of_a_new_kernel()
+    assert first.startswith("(True, 8, {")
+    assert last_of_a_new_kernel() == first, "the second kernel has trained the study again"
+
+
+def test_the_notebook_has_small_outputs_and_pictures() -> None:
+    cells = [one for one in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"] if one["cell_type"] == "code"]
+    assert [one["execution_count"] for one in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for one in cells for output in one["outputs"]]
+    assert not [one for one in outputs if one["output_type"] in ("error", "stream")]
+    assert sum("image/png" in one["data"] for one in outputs) >= 2
+    assert NOTEBOOK.stat().st_size < 300_000
 
 
 # What the pages name exists

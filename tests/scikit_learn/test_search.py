@@ -2,53 +2,31 @@
 
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
-import keras
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.datasets import load_diabetes, load_wine
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import r2_score
-from sklearn.model_selection import ShuffleSplit, cross_val_score
+from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import check_estimator
 
 import hpsearch
 from hpsearch import KerasSearchCV
 from hpsearch.core.trial import TrialState
-from hpsearch.data.dataset import TrainingData
 from tests.raising import raises
+from tests.scikit_learn.linear import FAILING, INLINE, SPACE, build, search
 
 WINE = load_wine(as_frame=True)
 NAMES = WINE.target.map({0: "barolo", 1: "grignolino", 2: "barbera"})
 
-INLINE = {"resources": {"executor": "inline", "engine": "fit"}, "tracking": {"predictions": "none"}}
-
-
-def build(config: dict[str, float], data: TrainingData) -> keras.Model:
-    """A linear model. Nothing is compiled: most of the time would go into that."""
-    classes = len(data.classes)
-    scaled = keras.layers.Normalization()
-    scaled.adapt(np.asarray(data.x))
-    outputs = keras.layers.Dense(classes or 1, "softmax" if classes else None)
-    model = keras.Sequential([keras.Input(data.x.shape[1:]), scaled, outputs])
-    loss = "mse"
-    if classes:
-        loss = "sparse_categorical_crossentropy" if data.y.ndim == 1 else "categorical_crossentropy"
-    model.compile(keras.optimizers.SGD(config["rate"]), loss, run_eagerly=True)
-    return model
-
-
-def search(**changes: object) -> KerasSearchCV:
-    space = {"rate": [0.3], "epochs": 2, "batch_size": 64}
-    given = {"cv": ShuffleSplit(1, test_size=0.3), "trials": 1, "sections": INLINE, "scoring": "loss"}
-    return KerasSearchCV(build, space, **{**given, **changes})
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -56,9 +34,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_pipeline_with_a_search_is_an_estimator() -> None:
-    space = {"rate": [0.1, 0.3], "epochs": 2, "batch_size": 64}
-    found = KerasSearchCV(build, space, cv=2, trials=2, sections=INLINE, name="wine")
+    found = KerasSearchCV(build, SPACE, cv=2, trials=2, sections=INLINE, name="wine")
     pipeline = make_pipeline(StandardScaler().set_output(transform="pandas"), found)
     pipeline.fit(WINE.data, NAMES)
     assert found.classes_.tolist() == ["barbera", "barolo", "grignolino"]
@@ -67,7 +45,7 @@ def test_a_pipeline_with_a_search_is_an_estimator() -> None:
     assert is_classifier(found)
     shares = pipeline.predict_proba(WINE.data)
     assert (pipeline.predict(WINE.data) == found.classes_[shares.argmax(axis=1)]).all()
-    assert pipeline.score(WINE.data, NAMES) == (pipeline.predict(WINE.data) == NAMES).mean() > 0.9
+    assert pipeline.score(WINE.data, NAMES) == (pipeline.predict(WINE.data) == NAMES).mean() > 0.8
     results = pd.DataFrame(found.cv_results_)
     assert results.mean_test_score[found.best_index_] == found.best_score_ == found.study_.best.score
     assert results.params[found.best_index_] == found.best_params_
@@ -84,6 +62,7 @@ def test_a_pipeline_with_a_search_is_an_estimator() -> None:
         found.predict(WINE.data.rename(columns={"ash": "dust"}))
 
 
+@pytest.mark.slow
 def test_every_part_of_a_cross_validation_is_a_study_of_its_own() -> None:
     values = load_diabetes(scaled=False)
     rows, targets = values.data[:120], (values.target[:120] - 150) / 80
@@ -99,6 +78,7 @@ def test_every_part_of_a_cross_validation_is_a_study_of_its_own() -> None:
     assert not hasattr(found, "predict_proba")
 
 
+@pytest.mark.slow
 def test_one_hot_targets_texts_and_groups() -> None:
     rows = np.eye(3)[WINE.target]
     found = search(scoring="loss").fit(WINE.data.to_numpy(), rows)
@@ -125,19 +105,20 @@ def test_what_cannot_be_scored_is_said() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("task", FAILING)
 def test_scikit_learn_s_own_checks(task: str) -> None:
-    check_estimator(search(task=task), expected_failed_checks=FAILING[task])
+    """Some 50 fits each: on TensorFlow, where none of them compiles anything."""
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tests.scikit_learn.linear", task]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
-FAILING: dict[str, dict[str, str]] = {"classification": {}, "regression": {}}
-"""Task → check → why it cannot pass."""
-
-
+@pytest.mark.slow
 def test_a_trial_trained_again_is_the_champion() -> None:
     rows = WINE.data.to_numpy()
     study = hpsearch.run(
-        build, rows, WINE.target, space={"rate": [0.1, 0.3], "epochs": 2, "batch_size": 64}, folds=2, trials=2,
+        build, rows, WINE.target, space=SPACE, folds=2, trials=2,
         metric="val_loss", direction="minimize", verbose=0, **INLINE
     )  # fmt: skip
     champion = study.best_model().predict(rows, verbose=0)

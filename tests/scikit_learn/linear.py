@@ -1,0 +1,46 @@
+"""A search for a linear model, and scikit-learn's checks of it as a program: ``python -m … classification``."""
+
+import os
+import sys
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+import keras
+import numpy as np
+from sklearn.model_selection import ShuffleSplit
+from sklearn.utils.estimator_checks import check_estimator
+
+from hpsearch import KerasSearchCV
+from hpsearch.data.dataset import TrainingData
+
+INLINE = {"resources": {"executor": "inline", "engine": "fit"}, "tracking": {"predictions": "none"}}
+
+SPACE = {"rate": [0.1, 0.3], "epochs": 2, "batch_size": 64}
+
+FAILING: dict[str, dict[str, str]] = {"classification": {}, "regression": {}}
+"""Task → check → why it cannot pass."""
+
+
+def build(config: dict[str, float], data: TrainingData) -> keras.Model:
+    """A linear model of scaled columns."""
+    classes = len(data.classes)
+    scaled = keras.layers.Normalization()
+    scaled.adapt(np.asarray(data.x))
+    outputs = keras.layers.Dense(classes or 1, "softmax" if classes else None)
+    model = keras.Sequential([keras.Input(data.x.shape[1:]), scaled, outputs])
+    loss = "mse"
+    if classes:
+        loss = "sparse_categorical_crossentropy" if data.y.ndim == 1 else "categorical_crossentropy"
+    # TensorFlow is quicker without compiling anything, JAX is not.
+    eager = keras.backend.backend() == "tensorflow"
+    model.compile(keras.optimizers.SGD(config["rate"]), loss, run_eagerly=eager)
+    return model
+
+
+def search(**changes: object) -> KerasSearchCV:
+    """One trial on one fold."""
+    given = {"cv": ShuffleSplit(1, test_size=0.3), "trials": 1, "sections": INLINE, "scoring": "loss"}
+    return KerasSearchCV(build, {**SPACE, "rate": 0.3}, **{**given, **changes})
+
+
+if __name__ == "__main__":
+    check_estimator(search(task=sys.argv[1], scoring=None), expected_failed_checks=FAILING[sys.argv[1]])

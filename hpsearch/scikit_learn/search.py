@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from hpsearch import study
 from hpsearch.arguments import study_file
 from hpsearch.core.facts import Task
-from hpsearch.core.row_values import probabilities
+from hpsearch.core.row_values import label_probabilities, probabilities
 from hpsearch.data.card import card_of
 from hpsearch.data.functions import plain_frame
 from hpsearch.data.tables import data_error
@@ -121,7 +121,7 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         Args:
             X: Rows: an array of numbers of two or more axes, or a table. A table of numbers is an array for the model;
                 in one with texts or categories, every column is an input of its own, as for :func:`hpsearch.run`.
-            y: Targets: one per row, or one-hot rows, or several numbers per row.
+            y: Targets: one per row, or one-hot rows, or labels as rows of zeros and ones, or several numbers per row.
             groups: Group of each row; rows of one group are never split.
 
         Raises:
@@ -146,7 +146,7 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
     def _searched(self, rows: "Array | pd.DataFrame", targets: Array, groups: ArrayLike | None) -> study.Study:
         metric, direction = self._objective()
         sections = {name: dict(one) for name, one in (self.sections or {}).items()}
-        data = {"test_fraction": 0.0, "task": self._task_for(targets)} | sections.pop("data", {})
+        data = {"test_fraction": 0.0, "task": self._target.value} | sections.pop("data", {})
         validation = validation_of(self.cv, grouped=groups is not None) | sections.pop("validation", {})
         given = {"space": self.space, "trials": self.trials, "metric": metric, "direction": direction}
         spec, text = study_file(
@@ -159,17 +159,20 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
             return study.start(spec, text, observer)
 
     def predict(self, X: object) -> Array:  # noqa: N803
-        """The class or the value of each row; for one-hot targets, one-hot rows."""
+        """The class or the value of each row; for rows of zeros and ones, such rows."""
         output = self._output(X)
-        if self.task_ == "regression":
+        if self._target is Task.REGRESSION:
             return output[:, 0] if output.ndim == 2 and output.shape[1] == 1 else output
-        rows: Array = np.eye(len(self.classes_), dtype=int) if self._one_hot else self.classes_
+        if self._target is Task.MULTILABEL:
+            return (label_probabilities(output) > 0.5).astype(int)
+        rows: Array = np.eye(len(self.classes_), dtype=int) if self._in_rows else self.classes_
         return np.asarray(rows[probabilities(output).argmax(axis=1)])
 
     @available_if(_classifies)  # type: ignore[untyped-decorator]  # scikit-learn is untyped
     def predict_proba(self, X: object) -> Array:  # noqa: N803
         """Probability of each class, in the order of ``classes_``."""
-        return probabilities(self._output(X))
+        output = self._output(X)
+        return label_probabilities(output) if self._target is Task.MULTILABEL else probabilities(output)
 
     def score(self, X: object, y: ArrayLike) -> float:  # noqa: N803
         """What `scoring` says of these rows; greater is better."""
@@ -178,7 +181,7 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         if metric.startswith("sklearn:"):
             return float(get_scorer(metric.partition(":")[2])(self, X, y))
         targets = np.asarray(y)
-        if self.task_ == "classification" and not self._one_hot:
+        if self.task_ == "classification" and not self._in_rows:
             targets = np.searchsorted(self.classes_, targets)
         found: Any = self.best_estimator_.evaluate(self._inputs(X), targets, verbose=0, return_dict=True)
         return float(found[metric.removeprefix("val_")]) * (1 if direction == "maximize" else -1)
@@ -206,13 +209,16 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         check_consistent_length(rows, targets)
         if self.task not in (None, "classification", "regression"):
             raise ValueError(f"task = {self.task!r} must be 'classification', 'regression' or None")
-        found = "regression" if infer_task(targets) is Task.REGRESSION else "classification"
-        self.task_ = self.task or found
-        self._one_hot = self.task_ == "classification" and targets.ndim == 2
+        found = infer_task(targets)
+        self.task_ = self.task or ("regression" if found is Task.REGRESSION else "classification")
+        self._in_rows = targets.ndim == 2
+        self._target = Task.REGRESSION
         if self.task_ == "regression":
             return rows, targets.astype(np.float64) if targets.dtype.kind == "O" else targets
         check_classification_targets(targets)
-        self.classes_ = np.arange(targets.shape[1]) if self._one_hot else np.unique(targets)
+        self.classes_ = np.arange(targets.shape[1]) if self._in_rows else np.unique(targets)
+        self._target = Task.BINARY if len(self.classes_) == 2 and not self._in_rows else Task.MULTICLASS
+        self._target = Task.MULTILABEL if found is Task.MULTILABEL else self._target
         if len(self.classes_) < 2:
             raise ValueError(f"y has one class only, {self.classes_[0]!r}: a classifier needs at least two classes")
         return rows, targets
@@ -240,11 +246,6 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         """What the model returns for raw rows."""
         check_is_fitted(self, "study_")
         return np.asarray(self.best_estimator_.predict(self._inputs(x), batch_size=256, verbose=0))
-
-    def _task_for(self, targets: Array) -> Task:
-        if self.task_ == "regression":
-            return Task.REGRESSION
-        return Task.BINARY if len(self.classes_) == 2 and not self._one_hot else Task.MULTICLASS
 
     def _objective(self) -> tuple[str, str]:
         """Metric and direction, as a study file has them."""

@@ -25,11 +25,13 @@ def build(config: dict[str, float], data: TrainingData) -> keras.Model:
     classes = len(data.classes)
     scaled = keras.layers.Normalization()
     scaled.adapt(np.asarray(data.x))
-    outputs = keras.layers.Dense(classes or 1, "softmax" if classes else None)
+    labels = data.task == "multilabel"
+    outputs = keras.layers.Dense(classes or 1, "sigmoid" if labels else "softmax" if classes else None)
     model = keras.Sequential([keras.Input(data.x.shape[1:]), scaled, outputs])
     loss = "mse"
     if classes:
         loss = "sparse_categorical_crossentropy" if data.y.ndim == 1 else "categorical_crossentropy"
+        loss = "binary_crossentropy" if labels else loss
     # TensorFlow is quicker without compiling anything, JAX is not.
     eager = keras.backend.backend() == "tensorflow"
     model.compile(keras.optimizers.SGD(config["rate"]), loss, run_eagerly=eager)

@@ -86,6 +86,10 @@ def test_one_hot_targets_texts_and_groups() -> None:
     assert predicted.shape == rows.shape
     assert (predicted.sum(axis=1) == 1).all()
     assert found.score(WINE.data.to_numpy(), rows) < 0
+    labels = np.stack([WINE.target != 0, WINE.target != 2], axis=1).astype(int)
+    marked = search(scoring=None).fit(WINE.data.to_numpy(), labels)
+    assert set(np.unique(marked.predict(WINE.data.to_numpy()))) <= {0, 1}
+    assert marked.predict_proba(WINE.data.to_numpy()).shape == labels.shape
     groups = np.arange(len(rows)) % 7
     with raises("study-file.leaking-folds"):
         search().fit(WINE.data, WINE.target, groups=groups)

@@ -67,15 +67,7 @@ def study_file(
         text = _text(_named(raw, stem or "study"))
         return parse_spec(text, origin=origin, folder=Path.cwd()), text
     root = workspace.root_of(str(_section(raw, "tracking").get("ledger", DEFAULT_LEDGER))) / "given"
-    try:
-        folder, module = given.keep(root, build, parts)
-    except OSError as error:
-        raise LedgerError(
-            f"{root} cannot be written: {error.strerror or error}",
-            code="cannot-write-given",
-            hint="data and code in memory are kept there; make it writable, or change to another folder",
-            folder=str(root),
-        ) from None
+    folder, module = _kept(root, build, parts)
     if parts:
         _set(raw, "data", {"source": f"{module}:data"})
     else:
@@ -85,6 +77,19 @@ def study_file(
         raw = {**raw, "objective": {"metric": "val_loss", "direction": "minimize"}} if "objective" not in raw else raw
     text = _text(_named(raw, stem or _plain_name(build)))
     return parse_spec(text, origin=origin, folder=folder.resolve()), text
+
+
+def _kept(root: Path, build: object, parts: Mapping[str, object]) -> tuple[Path, str]:
+    """See :func:`hpsearch.given.keep`."""
+    try:
+        return given.keep(root, build, parts)
+    except OSError as error:
+        raise LedgerError(
+            f"{root} cannot be written: {error.strerror or error}",
+            code="cannot-write-given",
+            hint="data and code in memory are kept there; make it writable, or change to another folder",
+            folder=str(root),
+        ) from None
 
 
 def _seen_from(folder: Path, data: Mapping[str, object]) -> dict[str, object]:

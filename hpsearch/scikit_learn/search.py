@@ -220,7 +220,9 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         self._target = Task.BINARY if len(self.classes_) == 2 and not self._in_rows else Task.MULTICLASS
         self._target = Task.MULTILABEL if found is Task.MULTILABEL else self._target
         if len(self.classes_) < 2:
-            raise ValueError(f"y has one class only, {self.classes_[0]!r}: a classifier needs at least two classes")
+            raise ValueError(
+                f"y has one class only, {self.classes_.tolist()[0]!r}: a classifier needs at least two classes"
+            )
         return rows, targets
 
     def _rows(self, x: object, y: object = "no_validation", *, reset: bool) -> "Array | pd.DataFrame":

@@ -125,7 +125,7 @@ def outcome(name: str, seed: int, folder: Path) -> Outcome:
 
 
 def _to_refit(trial: Trial) -> ToRefit:
-    return ToRefit(trial.number, dict(trial.config), (trial.epoch or 0) + 1)
+    return ToRefit(trial.number, dict(trial.config), trial.epoch or 1)
 
 
 def table(seeds: int) -> Iterator[str]:

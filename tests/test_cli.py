@@ -116,7 +116,7 @@ def test_leaderboard_ledger_mlflow_and_champion_agree_number_for_number(finished
         assert max(point.value for point in mean) == pytest.approx(trial.score, abs=1e-12)
     champion = study.champion
     assert champion.trial == study.best.number == rows[0]["trial"] == ledger.best_trial.number
-    assert champion.epochs == study.best.epoch + 1
+    assert champion.epochs == study.best.epoch
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert parent.info.status == "FINISHED"
     assert shown["verdict"]["test"]["accuracy"] == champion.test["accuracy"]

@@ -25,9 +25,9 @@ def out_of_fold_info(record: StudyRecord, kept: OutOfFold) -> PredictionsInfo:
     if best is None or best.epoch is None:
         return PredictionsInfo(kind, reason="no trial is complete")
     folds = kept.get(best.number, ())
-    if not folds or any(len(fold.predicted) <= best.epoch for fold in folds):
+    if not folds or any(len(fold.predicted) < best.epoch for fold in folds):
         return PredictionsInfo(kind, reason=_why_not_kept(record, best))
-    found = described(record, _joined(folds, best.epoch))
+    found = described(record, _joined(folds, best.epoch - 1))
     if found.reason:
         return found
     data = record.facts.data
@@ -38,7 +38,7 @@ def out_of_fold_info(record: StudyRecord, kept: OutOfFold) -> PredictionsInfo:
         remark=_remark(record, best, found),
         metrics=metric_rows(
             record,
-            [(fold.y, fold.predicted[best.epoch]) for fold in folds],
+            [(fold.y, fold.predicted[best.epoch - 1]) for fold in folds],
             best_values(data.task, (one.metrics for one in record.facts.baselines)),
         ),
     )
@@ -48,9 +48,9 @@ def winners_predictions(record: StudyRecord, kept: OutOfFold) -> Predictions | N
     """The best trial's predictions of all validation rows at its scoring epoch; None if they are not kept."""
     best = record.best
     folds = () if best is None else kept.get(best.number, ())
-    if best is None or best.epoch is None or not folds or any(len(fold.predicted) <= best.epoch for fold in folds):
+    if best is None or best.epoch is None or not folds or any(len(fold.predicted) < best.epoch for fold in folds):
         return None
-    return _joined(folds, best.epoch)
+    return _joined(folds, best.epoch - 1)
 
 
 def _joined(folds: Sequence[FoldPredictions], epoch: int) -> Predictions:
@@ -75,10 +75,10 @@ def _why_not_kept(record: StudyRecord, best: Trial) -> str:
 
 
 def _remark(record: StudyRecord, best: Trial, found: PredictionsInfo) -> str:
-    n_folds, epoch = len(best.folds), 0 if best.epoch is None else best.epoch
+    n_folds, epoch = len(best.folds), best.epoch or 1
     who = f"the models of trial {best.number}'s {n_folds} folds" if n_folds > 1 else f"the model of trial {best.number}"
     said = [
-        f"Each row is predicted by a model that did not train on it: {who}, after epoch {epoch + 1}. "
+        f"Each row is predicted by a model that did not train on it: {who}, after epoch {epoch}. "
         "This needs no test part."
     ]
     if found.n_predictions > found.n_rows:

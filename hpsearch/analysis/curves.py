@@ -43,9 +43,9 @@ class TrialCurves:
     Attributes:
         trial: Its number.
         state: Its state.
-        epochs: Epoch numbers of the values, from 0; thinned out if there are many.
+        epochs: Epoch numbers of the values, from 1; thinned out if there are many.
         trained: Number of epochs that all folds have.
-        score_epoch: Epoch of the score, from 0; None without a score.
+        score_epoch: Epoch of the score, from 1; None without a score.
         curves: By name.
         reading: What the curves show, one sentence each.
     """
@@ -118,7 +118,7 @@ def _trial_curves(objective: Objective, trial: Trial) -> TrialCurves:
     return TrialCurves(
         trial=trial.number,
         state=str(trial.state),
-        epochs=tuple(shown),
+        epochs=tuple(epoch + 1 for epoch in shown),
         trained=trained,
         score_epoch=trial.epoch,
         curves={name: _curve(name, values[:, shown]) for name, values in full.items()},
@@ -139,7 +139,7 @@ def _reading(
     Args:
         objective: The study's.
         curves: Name → values of shape ``(n_folds, n_epochs)``.
-        score_epoch: From 0; None without a score.
+        score_epoch: From 1; None without a score.
         scored: The folds in the objective's curve.
     """
     values = curves.get(objective.metric)
@@ -153,7 +153,7 @@ def _reading(
     gain = float(mean.max() - mean[0])
     sentences = [_trend(rising, gain)]
     sentences += _overfitting(curves)
-    sentences += _folds(rising, gain, score_epoch if score_epoch is not None else n_epochs - 1, scored)
+    sentences += _folds(rising, gain, n_epochs - 1 if score_epoch is None else score_epoch - 1, scored)
     sentences += _jumps(mean, gain)
     return sentences
 

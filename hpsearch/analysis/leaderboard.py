@@ -22,7 +22,7 @@ class LeaderboardRow:
         trial: The trial's number.
         score: Mean over folds at the objective's epoch.
         std: Sample standard deviation over folds; None with one fold.
-        epoch: Epoch of the score, from 0.
+        epoch: Epoch of the score, from 1.
         fold_scores: In fold order.
         scored_folds: The numbers of these folds, from 0.
         tied: Whether it is statistically tied with the winner; true for the winner itself.
@@ -104,7 +104,7 @@ class LeaderboardInfo:
 
 @dataclass(frozen=True, slots=True)
 class FailureRow:
-    """A trial without a result, and why. ``fold`` and ``epoch`` count from 0."""
+    """A trial without a result, and why. ``fold`` counts from 0, ``epoch`` from 1."""
 
     trial: int
     state: str

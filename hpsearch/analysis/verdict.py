@@ -39,7 +39,7 @@ class VerdictInfo:
         score: Mean over folds at the scoring epoch.
         std: Sample standard deviation over folds; None with one fold.
         n_folds: Number of folds behind the score.
-        epoch: The scoring epoch, from 0.
+        epoch: The scoring epoch, from 1.
         baseline: The score of a model that says the same for all rows; None if the metric has no such value.
         baseline_rule: What that model says.
         beats_baseline: Whether the winner is better; None if the folds cannot tell, or without a baseline.
@@ -264,7 +264,7 @@ def _nothing(record: StudyRecord) -> str:
 def _winner(record: StudyRecord, best: Trial) -> str:
     n_folds = len(best.fold_scores)
     over = f"mean ± sd over {n_folds} folds" if n_folds > 1 else "on one validation split"
-    epoch = f", read at epoch {best.epoch + 1}" if best.epoch is not None else ""
+    epoch = f", read at epoch {best.epoch}" if best.epoch is not None else ""
     return (
         f"Trial {best.number} is the best of {words.several(len(record.ranked), 'complete trial')}: "
         f"{record.objective.metric} {words.score(best.score, best.std)} ({over}{epoch})."

@@ -71,7 +71,7 @@ class Score:
     Attributes:
         value: The mean over folds at `epoch`.
         std: Sample standard deviation (n - 1) over folds at `epoch`; None with one fold, NaN if `value` is not finite.
-        epoch: From 0.
+        epoch: From 1.
         fold_scores: In fold order, of the folds in which the metric has a value; ``fmean(fold_scores) == value``.
     """
 
@@ -127,6 +127,6 @@ def score(objective: Objective, folds: Sequence[FoldResult]) -> Score:
         value=value,
         # ``stdev`` rejects values that are not finite.
         std=None if len(fold_scores) < 2 else stdev(fold_scores) if math.isfinite(value) else math.nan,
-        epoch=epoch,
+        epoch=epoch + 1,
         fold_scores=fold_scores,
     )

@@ -69,7 +69,7 @@ class Failure(Wire):
         kind: See :class:`FailureKind`.
         message: One line, with the value.
         fold: The fold in which it happened; None if unknown.
-        epoch: The epoch in which it happened, from 0; None if unknown.
+        epoch: The epoch in which it happened, from 1; None if unknown.
         traceback: The worker's traceback; empty if there is none.
     """
 
@@ -100,7 +100,7 @@ class Trial:
         state: See :class:`TrialState`.
         score: Value of the mean curve at the objective's epoch; None unless complete or pruned.
         std: Sample standard deviation of the fold scores at that epoch; None with one fold.
-        epoch: The epoch of the score, from 0.
+        epoch: The epoch of the score, from 1.
         fold_scores: Each fold's value at that epoch, in fold order; folds in which the metric is not defined are left
             out. :meth:`scores_by_fold` has their numbers.
         folds: Finished folds, in fold order.

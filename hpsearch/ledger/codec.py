@@ -6,7 +6,7 @@ renamed or removed. hpsearch 0.1 wrote format 1; its studies can be read and con
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from pydantic import BaseModel
 
@@ -225,6 +225,8 @@ class Outcome(Wire):
             trial: its folds have their own attributes.
     """
 
+    VERSION: ClassVar[int] = 2
+
     state: TrialState
     finished: float | None = None
     score: float | None = None
@@ -250,7 +252,11 @@ class Outcome(Wire):
 
     @classmethod
     def upgrade(cls, fields: JsonObject, version: int) -> JsonObject:
-        """Version 0 kept the folds in an object, by number."""
+        """Version 0 kept the folds in an object, by number; before version 2, epochs counted from 0."""
+        failure = fields.get("failure")
+        for one in (fields, failure if isinstance(failure, dict) else {}):
+            if isinstance(epoch := one.get("epoch"), int):
+                one["epoch"] = epoch + 1
         folds = fields.get("folds")
         if isinstance(folds, dict):
             by_number = sorted((int(number), _object(fold)) for number, fold in folds.items())

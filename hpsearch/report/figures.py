@@ -81,7 +81,7 @@ def curves(info: analysis.CurvesInfo, trial: int) -> go.Figure:
     """One trial's curves: loss on the left axis, the objective's metric on the right, bands of ± 1 sd over folds."""
     shown = next(one for one in info.trials if one.trial == trial)
     figure = make_subplots(specs=[[{"secondary_y": True}]])
-    epochs = [epoch + 1 for epoch in shown.epochs]
+    epochs = list(shown.epochs)
     colors = (ORANGE, BLUE)
     for place, pair in enumerate(info.pairs):
         color = colors[0] if pair[0] == "loss" else colors[1]
@@ -94,7 +94,7 @@ def curves(info: analysis.CurvesInfo, trial: int) -> go.Figure:
             title={"text": title, "font": {"color": color}}, secondary_y=second, showgrid=place == 0, tickmode="auto"
         )
     if shown.score_epoch is not None:
-        figure.add_vline(x=shown.score_epoch + 1, line={"color": GREY, "dash": "dash", "width": 1})
+        figure.add_vline(x=shown.score_epoch, line={"color": GREY, "dash": "dash", "width": 1})
     few = shown.trained <= 12
     figure.update_xaxes(title="epoch (dashed line: epoch of the score)", dtick=1 if few else None)
     return styled(figure, height=380)

@@ -18,7 +18,7 @@ def curves_picture(info: analysis.CurvesInfo, trial: int) -> bytes:
     figure = _figure(8.0, 4.2)
     left = figure.add_subplot()
     axes = [left, left.twinx()] if len(info.pairs) > 1 else [left]
-    epochs = [epoch + 1 for epoch in shown.epochs]
+    epochs = list(shown.epochs)
     for axis, pair in zip(axes, info.pairs, strict=True):
         color = ORANGE if pair[0] == "loss" else BLUE
         for name, line in zip(pair, (":", "-"), strict=True):
@@ -33,7 +33,7 @@ def curves_picture(info: analysis.CurvesInfo, trial: int) -> bytes:
         axis.set_ylabel(pair[0], color=color)
         axis.spines["top"].set_visible(False)
     if shown.score_epoch is not None:
-        left.axvline(shown.score_epoch + 1, color=GREY, linestyle="--", linewidth=1)
+        left.axvline(shown.score_epoch, color=GREY, linestyle="--", linewidth=1)
     left.set_xlabel("epoch")
     left.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     left.set_title(f"trial {trial}: mean over folds, band of ± one standard deviation", loc="left", fontsize=11)

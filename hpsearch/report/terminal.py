@@ -55,7 +55,7 @@ def leaderboard(info: analysis.LeaderboardInfo, *, top: int = 10, more: str = ""
         column("trial", (str(row.trial) for row in rows), "baseline"),
         column(info.metric, (words.score(row.score, row.std) for row in rows), reference),
         *(hyperparameter(name) for name in info.columns),
-        column("epoch", ("–" if row.epoch is None else str(row.epoch + 1) for row in rows), place=2),
+        column("epoch", ("–" if row.epoch is None else str(row.epoch) for row in rows), place=2),
         column("parameters", (words.whole(row.parameters) for row in rows), place=2),
         column("time", (words.duration(row.seconds) for row in rows), place=2),
     )
@@ -166,7 +166,7 @@ def trial(summary: analysis.TrialSummary) -> RenderableType:
         "state": summary.state,
         "score": words.score(summary.score, summary.std),
         "fold scores": folds or "–",
-        "epoch": "–" if summary.epoch is None else str(summary.epoch + 1),
+        "epoch": "–" if summary.epoch is None else str(summary.epoch),
         "parameters": words.whole(summary.parameters),
         "training time": words.duration(summary.seconds),
         **{name: words.setting(value) for name, value in summary.config.items()},

@@ -271,7 +271,7 @@ class Driver:
         epochs = epochs_of(self._trials[event.trial].config)
         reason = self._monitor.epoch(event, epochs)
         if reason is not None and live.ending is None and event.epoch + 1 < epochs:
-            self._give_up(event.trial, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, epoch=event.epoch))
+            self._give_up(event.trial, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, epoch=event.epoch + 1))
 
     def _on_lane(self, event: LaneFinished) -> None:
         live = self._live[event.trial]

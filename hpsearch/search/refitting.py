@@ -13,7 +13,7 @@ from hpsearch.training.protocol import RefitOrder, ToRefit, WorkerProtocol
 
 def to_refit(trial: Trial) -> ToRefit:
     """A scored trial, to be trained to the epoch of its score."""
-    return ToRefit(trial.number, dict(trial.config), (trial.epoch or 0) + 1)
+    return ToRefit(trial.number, dict(trial.config), trial.epoch or 1)
 
 
 def refit_trials(record: StudyRecord, ledger_uri: str, trials: Sequence[Trial], folder: Path) -> list[Path]:

@@ -81,7 +81,7 @@ def make_trial(
     finished, parameters = started + 9.5, 1000 + 10 * number
     if state in (TrialState.DIVERGED, TrialState.FAILED):
         done = tuple(make_fold(number, fold, epochs=epochs, metrics=metrics) for fold in range(folds // 2))
-        failure = Failure(FailureKind.DIVERGED, "loss is nan", fold=folds // 2, epoch=3)
+        failure = Failure(FailureKind.DIVERGED, "loss is nan", fold=folds // 2, epoch=4)
         if state is TrialState.FAILED:
             failure = Failure(
                 FailureKind.ERROR, "ValueError: units must be positive", traceback="Traceback …\nValueError: units"
@@ -114,7 +114,7 @@ def make_trials(count: int, *, folds: int = 5, epochs: int = 20) -> tuple[Trial,
 
 def make_champion(trial: Trial) -> Champion:
     """The refit of a trial, without a file behind it."""
-    epochs = (trial.epoch or 0) + 1
+    epochs = trial.epoch or 1
     curves = {name: make_fold(trial.number, 99, epochs=epochs).curves[name] for name in ("accuracy", "loss")}
     return Champion(
         trial=trial.number,

@@ -126,7 +126,7 @@ class _Network:
         trial = Trial(number, config, started=clock, parameters=(64 + 1 + units + 11) * units + 10)
         fate = self.rng.random()
         if fate < 0.05:
-            reason = Failure(FailureKind.DIVERGED, "loss is nan at epoch 3", fold=1, epoch=2)
+            reason = Failure(FailureKind.DIVERGED, "loss is nan at epoch 3", fold=1, epoch=3)
             return replace(trial, state=TrialState.DIVERGED, failure=reason)
         if fate < 0.08:
             trace = 'Traceback (most recent call last):\n  File "model.py", line 3, in build\nValueError: units <= 500'

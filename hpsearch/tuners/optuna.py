@@ -234,7 +234,7 @@ class Mirror:
         if score is None:
             self._storage.set_trial_state_values(trial_id, OptunaState.FAIL)
         elif trial.state is TrialState.PRUNED:
-            self._storage.set_trial_intermediate_value(trial_id, trial.epoch or 0, score)
+            self._storage.set_trial_intermediate_value(trial_id, (trial.epoch or 1) - 1, score)
             self._storage.set_trial_state_values(trial_id, OptunaState.PRUNED, [score])
         else:
             self._storage.set_trial_state_values(trial_id, OptunaState.COMPLETE, [score])

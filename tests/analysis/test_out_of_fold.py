@@ -141,7 +141,7 @@ def test_the_best_trials_own_predictions_are_those_of_its_score():
     right = info.confusion[0][0] + info.confusion[1][1]
     assert right / info.n_rows == pytest.approx(best.score)
     assert info.title == "The search's own predictions of 200 validation rows"
-    assert f"trial {best.number}'s 5 folds, after epoch {best.epoch + 1}." in info.remark
+    assert f"trial {best.number}'s 5 folds, after epoch {best.epoch}." in info.remark
     assert info.remark.endswith(
         "The trial and the epoch were picked for their score on these rows, so this is a little too good."
     )
@@ -175,7 +175,7 @@ def test_repeated_folds_predict_a_row_more_than_once():
 def test_predictions_that_miss_the_epoch_are_not_shown():
     record, kept = searched(2, share=0.7)
     short = {
-        number: [replace(fold, predicted=fold.predicted[: record.best.epoch]) for fold in folds]
+        number: [replace(fold, predicted=fold.predicted[: record.best.epoch - 1]) for fold in folds]
         for number, folds in kept.items()
     }
     assert "has none of trial" in analysis.out_of_fold_info(record, short).reason
@@ -187,6 +187,6 @@ def test_rows_scores_are_those_of_the_curves():
     found = row_scores(record.trials, kept, "val_accuracy", last_epoch=False)
     assert found.values.shape == (3 * EPOCHS, FOLDS * ROWS)
     best = record.trials[1]
-    assert (found.values @ found.weights)[EPOCHS + best.epoch] == pytest.approx(best.score)
+    assert (found.values @ found.weights)[EPOCHS + best.epoch - 1] == pytest.approx(best.score)
     assert len(row_scores(record.trials, kept, "val_accuracy", last_epoch=True).values) == 3
     assert row_scores(record.trials, kept, "val_auc", last_epoch=False) is None

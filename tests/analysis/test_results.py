@@ -104,11 +104,11 @@ def test_the_verdict_names_the_winner_the_simplest_trial_and_the_test_score():
     info = analysis.verdict_info(record)
     assert info.sentences == (
         "Trial 0 is the best of 3 complete trials: val_accuracy 0.9600 ± 0.0071 (mean ± sd over 5 folds, "
-        f"read at epoch {BEST.epoch + 1}).",
+        f"read at epoch {BEST.epoch}).",
         "1 other trial is statistically tied with it (at most 5 % of studies miss the truly best trial). The smallest "
         "within one standard error is trial 1 (5,000 parameters, 0.9590 ± 0.0074): smaller, but not shown to be as "
         "good.",
-        f"Refitted on all training rows for {BEST.epoch + 1} epochs, trial 0 reaches a test accuracy of 0.9778 on 359 "
+        f"Refitted on all training rows for {BEST.epoch} epochs, trial 0 reaches a test accuracy of 0.9778 on 359 "
         "held-out rows.",
     )
     assert info.predict == "hpsearch predict digits data.csv"

@@ -15,23 +15,23 @@ def fold(index: int, *values: float) -> FoldResult:
 
 def test_score_is_the_best_epoch_of_the_mean_curve_not_each_folds_own_best() -> None:
     result = score(ACCURACY, [fold(0, 0.9, 0.1, 0.5), fold(1, 0.1, 0.9, 0.6)])
-    assert result.epoch == 2
+    assert result.epoch == 3
     assert result.value == pytest.approx(0.55)
     assert result.fold_scores == (0.5, 0.6)
     assert result.std == pytest.approx(math.sqrt(0.005))
 
 
 def test_last_epoch_rule() -> None:
-    assert score(Objective("val_accuracy", "maximize", "last"), [fold(0, 0.9, 0.1)]).epoch == 1
+    assert score(Objective("val_accuracy", "maximize", "last"), [fold(0, 0.9, 0.1)]).epoch == 2
 
 
 def test_minimize_takes_the_lowest_and_skips_what_is_not_finite() -> None:
     objective = Objective("val_accuracy", "minimize")
-    assert score(objective, [fold(0, math.nan, 0.4, 0.3, 0.5)]).epoch == 2
+    assert score(objective, [fold(0, math.nan, 0.4, 0.3, 0.5)]).epoch == 3
 
 
 def test_first_of_equal_epochs_counts() -> None:
-    assert score(ACCURACY, [fold(0, 0.5, 0.7, 0.7)]).epoch == 1
+    assert score(ACCURACY, [fold(0, 0.5, 0.7, 0.7)]).epoch == 2
 
 
 def test_one_fold_has_no_standard_deviation() -> None:

@@ -68,7 +68,7 @@ def test_the_facts_of_hpsearch_0_1_are_typed(ledger: Ledger) -> None:
 
 def test_failures_of_hpsearch_0_1_are_typed(ledger: Ledger) -> None:
     failed = {trial.state: trial.failure for trial in ledger.load("every fate").trials}
-    assert failed[TrialState.DIVERGED] == Failure(FailureKind.DIVERGED, "loss is nan", fold=1, epoch=3)
+    assert failed[TrialState.DIVERGED] == Failure(FailureKind.DIVERGED, "loss is nan", fold=1, epoch=4)
     error = failed[TrialState.FAILED]
     assert error is not None
     assert error.traceback.startswith("Traceback")

@@ -140,7 +140,7 @@ def kept_of(record, *, repeats=1):
         right = np.eye(10, dtype=np.float32)[np.where(rows % 10, y, (y + 1) % 10)]
         predicted = np.zeros((fold.epochs, 30, 10), dtype=np.float32)
         predicted[:, :, 0] = 1  # any other epoch would say 0 for all rows
-        predicted[best.epoch] = right
+        predicted[best.epoch - 1] = right
         folds.append(analysis.FoldPredictions(rows, y, predicted))
     return {best.number: folds}
 

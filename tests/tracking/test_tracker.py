@@ -79,9 +79,10 @@ def test_every_fate_arrives_with_exact_numbers(folder: Path, snapshot: Snapshot)
     assert (best["status"], best["name"]) == ("FINISHED", "t000 · 0.9179")
     assert values(best, "score_std") == [trials[0].std]
     assert [values(best, f"fold_{n}/score")[0] for n in range(5)] == list(trials[0].fold_scores)
-    assert values(best, "val_accuracy")[trials[0].epoch or 0] == trials[0].score
+    assert values(best, "val_accuracy")[(trials[0].epoch or 1) - 1] == trials[0].score
+    assert values(best, "score_epoch") == [trials[0].epoch]
     assert [runs[name]["status"] for name in ("t004", "t006", "t008")] == ["KILLED", "FAILED", "FAILED"]
-    assert runs["t006"]["tags"]["hpsearch.failure"] == "diverged (fold 2, epoch 3): loss is nan"
+    assert runs["t006"]["tags"]["hpsearch.failure"] == "diverged (fold 2, epoch 4): loss is nan"
     assert "ValueError: units" in runs["t008"]["tags"]["mlflow.note.content"]
     assert "val_accuracy" not in runs["t006"]["points"]
 

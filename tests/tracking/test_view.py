@@ -55,7 +55,8 @@ def test_points_are_a_function_of_the_trial_and_times_lie_within_the_fold() -> N
     assert points == trial_view.fold_points(fold)
     curve = [point for point in points if point.key == "fold_1/val_loss"]
     assert [point.value for point in curve] == list(fold.curves["val_loss"])
-    assert [point.step for point in curve] == list(range(20))
+    assert [point.step for point in curve] == list(range(1, 21))
+    assert [point.step for point in trial_view.fold_points(fold, 0) if point.key == curve[0].key] == list(range(20))
     assert curve[0].timestamp_ms > fold.started * 1000
     assert curve[-1].timestamp_ms == round((fold.started + fold.seconds) * 1000)
 
@@ -64,7 +65,7 @@ def test_mean_curves_of_scored_trials_only() -> None:
     complete, diverged = make_trial(2), make_trial(2, TrialState.DIVERGED)
     means = [point.value for point in trial_view.mean_points(complete) if point.key == "val_accuracy"]
     assert means == list(mean_curve([fold.curves for fold in complete.folds], "val_accuracy"))
-    assert means[complete.epoch or 0] == complete.score
+    assert means[(complete.epoch or 1) - 1] == complete.score
     assert diverged.folds
     assert trial_view.mean_points(diverged) == []
 

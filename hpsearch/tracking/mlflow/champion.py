@@ -152,7 +152,7 @@ def _log_metrics(projection: Projection, record: StudyRecord, logged: "LoggedMod
 
     dataset = make_dataset(record)
     about = {"dataset_name": dataset.name, "dataset_digest": dataset.digest, "model_id": logged.model_id}
-    points = {point.key: point for point in study_view.champion_points(record)}
+    points = {point.key: point for point in study_view.champion_points(record, projection.first_epoch)}
     metrics = [Metric(*point, run_id=projection.parent_id, **about) for point in points.values()]
     if metrics:
         projection.client.log_batch(projection.parent_id, metrics=metrics)

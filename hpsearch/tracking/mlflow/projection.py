@@ -49,6 +49,7 @@ class Projection:
         client: MLflow's public client.
         experiment_id: MLflow's id of the study's experiment.
         parent_id: MLflow's id of the study's run.
+        first_epoch: Step of the first epoch in the study's runs.
         notes: What the user should know.
 
     Raises:
@@ -67,6 +68,7 @@ class Projection:
         self._best = trial_view.BestSoFar(record.objective)
         self._common = _common_tags(record)
         self._dataset = make_dataset(record)
+        self.first_epoch = trial_view.FIRST_EPOCH
         self.experiment_id = self._open_experiment(record)
         self.parent_id = self._open_parent(record)
         self._known = self._list_trials(restore)
@@ -99,7 +101,7 @@ class Projection:
         missing = [fold for fold in trial.folds if fold.fold not in known.folds]
         if not trial.state.finished and known.has_params and not missing and known.status == status:
             return False
-        update = _trial_update(trial, known, missing, status, self._metric)
+        update = _trial_update(trial, known, missing, status, self._metric, self.first_epoch)
         self._write(known.run_id, update)
         known.has_params, known.status = True, status
         known.digest = update.tags.get(trial_view.DIGEST, known.digest)
@@ -113,12 +115,12 @@ class Projection:
     def write_study(self, record: StudyRecord) -> None:
         """Bring the parent run to the study's state: tags, description, charts, leaderboard, status."""
         tags = study_view.study_tags(record) | _table_tag("leaderboard.json")
-        self._write(self.parent_id, RunUpdate(study_view.study_points(record), tags=tags))
+        self._write(self.parent_id, RunUpdate(study_view.study_points(record, self.first_epoch), tags=tags))
         self.client.log_dict(self.parent_id, study_view.leaderboard(record), "leaderboard.json")
         self.client.log_dict(self.parent_id, study_view.facts_json(record), "facts.json")
         self.client.log_text(self.parent_id, record.study_file, "study.toml")
         self._log_dataset(self.parent_id)
-        for name, value in study_view.experiment_tags(record).items():
+        for name, value in study_view.experiment_tags(record, self.first_epoch).items():
             self.client.set_experiment_tag(self.experiment_id, name, value)
         end = RunUpdate(status=study_view.STATUS[record.state], end_ms=study_view.end_ms(record))
         self._write(self.parent_id, end)
@@ -137,7 +139,7 @@ class Projection:
             tags[study_view.PARAMS_OF] = trial_view.trial_label(champion.trial)
         self._write(
             self.parent_id,
-            RunUpdate(study_view.champion_points(record), params={} if there else params, tags=tags),
+            RunUpdate(study_view.champion_points(record, self.first_epoch), params={} if there else params, tags=tags),
         )
 
     def write_file(self, path: Path, folder: str | None = None) -> None:
@@ -150,7 +152,7 @@ class Projection:
         found = self.client.get_experiment_by_name(record.name)
         if found is None:
             location = self.address.experiment_location(record.name)
-            tags = study_view.experiment_tags(record)
+            tags = study_view.experiment_tags(record, trial_view.FIRST_EPOCH)
             return str(self.client.create_experiment(record.name, artifact_location=location, tags=tags))
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
@@ -164,6 +166,7 @@ class Projection:
         ]
         if not found:
             tags = self._common | {study_view.KIND: "study", study_view.STUDY: mine, trial_view.NAME: record.name}
+            tags[study_view.FIRST_EPOCH] = str(self.first_epoch)
             run = self.client.create_run(
                 self.experiment_id, start_time=trial_view.milliseconds(record.created), tags=tags, run_name=record.name
             )
@@ -173,6 +176,7 @@ class Projection:
         if run.info.lifecycle_stage == "deleted":
             self.client.restore_run(run.info.run_id)
             self.notes.append(f"the MLflow run of study {record.name!r} had been deleted; it was restored")
+        self.first_epoch = int(_tag(run, study_view.FIRST_EPOCH) or 0)
         if record.state is StudyState.RUNNING and run.info.status != "RUNNING":
             self.client.update_run(run.info.run_id, status="RUNNING")
         return str(run.info.run_id)
@@ -245,11 +249,13 @@ def make_dataset(record: StudyRecord) -> "Dataset":
     )
 
 
-def _trial_update(trial: Trial, known: _Known, missing: Sequence[FoldResult], status: str, metric: str) -> RunUpdate:
-    points = [point for fold in missing for point in trial_view.fold_points(fold)]
+def _trial_update(
+    trial: Trial, known: _Known, missing: Sequence[FoldResult], status: str, metric: str, first: int
+) -> RunUpdate:
+    points = [point for fold in missing for point in trial_view.fold_points(fold, first)]
     tags: dict[str, str] = {}
     if trial.state.finished:
-        points += trial_view.mean_points(trial) + trial_view.summary_points(trial, metric)
+        points += trial_view.mean_points(trial, first=first) + trial_view.summary_points(trial, metric, first)
         tags = trial_view.tags(trial)
     elif known.digest:
         tags = {trial_view.NAME: trial_view.run_name(trial), trial_view.DIGEST: ""}

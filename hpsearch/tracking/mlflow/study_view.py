@@ -22,6 +22,9 @@ from hpsearch.tracking.mlflow.trial_view import (
 )
 
 STUDY, KIND, MODEL_URI = "hpsearch.study", "hpsearch.kind", "hpsearch.champion"
+FIRST_EPOCH = "hpsearch.first_epoch"
+"""Step of the first epoch in all runs of the study."""
+
 PARAMS_OF = "hpsearch.params_of"
 """Trial whose hyperparameters the study's run has as params: that of its first champion."""
 
@@ -39,13 +42,13 @@ def unique_name(record: StudyRecord) -> str:
     return f"{record.name} {iso_time(record.created)}"[:TAG_LENGTH]
 
 
-def experiment_tags(record: StudyRecord) -> dict[str, str]:
+def experiment_tags(record: StudyRecord, first: int) -> dict[str, str]:
     """Tags of the experiment. Without ``experimentKind``, MLflow's pages open in their GenAI mode."""
     return {
         "mlflow.experimentKind": "custom_model_development",
         "mlflow.experiment.primaryMetric.name": "score",
         "mlflow.experiment.primaryMetric.greaterIsBetter": str(record.objective.direction == "maximize"),
-        NOTE: _introduction(record),
+        NOTE: _introduction(record, first),
         saved_view.TAG: saved_view.saved_view(record),
     }
 
@@ -75,11 +78,12 @@ def study_tags(record: StudyRecord) -> dict[str, str]:
     return {name: text[:TAG_LENGTH] for name, text in found.items() if text}
 
 
-def study_points(record: StudyRecord) -> list[Point]:
+def study_points(record: StudyRecord, first: int) -> list[Point]:
     """Final metrics and charts of the parent run, besides the trajectory.
 
     The best trial's mean curves stand under its own label (``t012/val_accuracy``), because a study that is resumed
-    may get another best trial, and points in MLflow are there for good. Their other steps are trial numbers.
+    may get another best trial, and points in MLflow are there for good; `first` is the step of the first epoch. Their
+    other steps are trial numbers.
     """
     points: list[Point] = []
     facts = record.facts
@@ -91,11 +95,11 @@ def study_points(record: StudyRecord) -> list[Point]:
             for name, value in best_values(facts.data.task, (one.metrics for one in facts.baselines)).items()
         ]
     if (best := record.best) is not None:
-        points += mean_points(best, prefix=f"{trial_label(best.number)}/")
-    return points + champion_points(record)
+        points += mean_points(best, prefix=f"{trial_label(best.number)}/", first=first)
+    return points + champion_points(record, first)
 
 
-def champion_points(record: StudyRecord) -> list[Point]:
+def champion_points(record: StudyRecord, first: int) -> list[Point]:
     """Metrics of the winner at its trial's number, and refit curves (``refit_t012/loss``).
 
     ``test_accuracy`` is the champion's of the test rows, ``validation_auc`` the trial's over the folds, and
@@ -117,7 +121,7 @@ def champion_points(record: StudyRecord) -> list[Point]:
     ]
     for name, curve in champion.curves.items():
         under = legal_key(f"refit_{trial_label(champion.trial)}/{name}")
-        points += [Point(under, finite_or_nan(value), when, epoch) for epoch, value in enumerate(curve)]
+        points += [Point(under, finite_or_nan(value), when, epoch) for epoch, value in enumerate(curve, start=first)]
     return points
 
 
@@ -172,7 +176,7 @@ def describe(record: StudyRecord) -> str:
         spread = "" if best.std is None else f" ± {best.std:.3g}"
         lines.append(
             f"Best: trial **{best.number}**, {record.objective.metric} **{best.score:.4g}**{spread} "
-            f"(mean ± standard deviation over {len(best.fold_scores)} folds, read at epoch {(best.epoch or 0) + 1})."
+            f"(mean ± standard deviation over {len(best.fold_scores)} folds, read at epoch {best.epoch or 1})."
         )
         lines += ["", "| hyperparameter | value |", "|---|---|"]
         lines += [f"| {_plain(name)} | {_plain(value)} |" for name, value in best.config.items()]
@@ -187,7 +191,7 @@ def describe(record: StudyRecord) -> str:
     return "\n".join(lines)
 
 
-def _introduction(record: StudyRecord) -> str:
+def _introduction(record: StudyRecord, first: int) -> str:
     spec, data = record.spec, record.facts.data
     model = spec.model.family or spec.model.build
     rows = f", {data.rows} rows" if data.rows else ""
@@ -197,7 +201,7 @@ def _introduction(record: StudyRecord) -> str:
         f"{spec.search.tuner} {spec.search.algorithm}, seed {spec.seed}. "
         "The parent run is the study; below it is one run per trial. FINISHED trials are ranked by `score`, KILLED "
         "ones were pruned or interrupted, FAILED ones diverged or raised. `fold_0/…` is a fold's curve, the plain name "
-        "the mean over folds; step 0 is the first epoch."
+        f"the mean over folds; step {first} is the first epoch."
     )
 
 

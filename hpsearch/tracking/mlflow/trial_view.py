@@ -88,18 +88,22 @@ def params(config: Config) -> dict[str, str]:
     return {names[name]: str(value) for name, value in config.items()}
 
 
-def fold_points(result: FoldResult) -> list[Point]:
-    """A fold's curves as ``fold_0/val_accuracy`` …; the step is the epoch, from 0."""
+FIRST_EPOCH = 1
+"""Step of the first epoch: epochs count from 1, as everywhere. In runs of hpsearch 0.1 it is 0, and stays so."""
+
+
+def fold_points(result: FoldResult, first: int = FIRST_EPOCH) -> list[Point]:
+    """A fold's curves as ``fold_0/val_accuracy`` …; the step is the epoch, from `first`."""
     times = [epoch_ms(result, epoch) for epoch in range(result.epochs)]
     return [
-        Point(name, finite_or_nan(value), times[epoch], epoch)
+        Point(name, finite_or_nan(value), times[epoch], first + epoch)
         for metric, curve in result.curves.items()
         for name in (legal_key(f"fold_{result.fold}/{metric}"),)
         for epoch, value in enumerate(curve)
     ]
 
 
-def mean_points(trial: Trial, *, prefix: str = "") -> list[Point]:
+def mean_points(trial: Trial, *, prefix: str = "", first: int = FIRST_EPOCH) -> list[Point]:
     """The mean curves of a complete or pruned trial under the metrics' own names, put behind `prefix`.
 
     A failed or diverged trial has none: the mean over the folds that happened to survive flatters.
@@ -112,21 +116,21 @@ def mean_points(trial: Trial, *, prefix: str = "") -> list[Point]:
         for epoch, value in enumerate(curve):
             # A mean is known when the last fold has reached the epoch.
             when = max(epoch_ms(fold, epoch) for fold in trial.folds)
-            points.append(Point(name, finite_or_nan(value), when, epoch))
+            points.append(Point(name, finite_or_nan(value), when, first + epoch))
     return points
 
 
-def summary_points(trial: Trial, metric: str) -> list[Point]:
+def summary_points(trial: Trial, metric: str, first: int = FIRST_EPOCH) -> list[Point]:
     """Final metrics of a finished trial: score, spread, the folds' scores, and what it cost. All at step 0.
 
-    `metric` is the objective's.
+    `metric` is the objective's, `first` what the first epoch is called.
     """
     # A pruned trial's score is of an early epoch: under the same name, MLflow would rank it among the complete ones.
     ranked = trial.state is TrialState.COMPLETE
     values: dict[str, float | None] = {
         "score" if ranked else "pruned_score": trial.score,
         "score_std": trial.std,
-        "score_epoch": trial.epoch,
+        "score_epoch": None if trial.epoch is None else trial.epoch - 1 + first,
         "epochs": max((fold.epochs for fold in trial.folds), default=None),
         "seconds": trial.seconds if trial.folds else None,
         "parameters": trial.parameters,
@@ -168,7 +172,8 @@ def digest(trial: Trial) -> str:
     """Changes exactly when MLflow shall show something else of the trial."""
     folds = [(fold.fold, fold.started, fold.seconds, fold.epochs) for fold in trial.folds]
     failure = trial.failure and (trial.failure.kind, trial.failure.message)
-    told = (trial.state.value, trial.score, trial.std, trial.epoch, tuple(trial.fold_scores), trial.finished)
+    epoch = None if trial.epoch is None else trial.epoch - 1  # as hpsearch 0.1 has written it
+    told = (trial.state.value, trial.score, trial.std, epoch, tuple(trial.fold_scores), trial.finished)
     content = (VERSION, trial.number, dict(trial.config), *told, trial.parameters, folds, failure)
     # As JSON, NumPy's floats (fresh from a worker) and Python's (back from the ledger) read the same.
     text = json.dumps(content, default=lambda value: value.item(), sort_keys=True)

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from hpsearch import study
 from hpsearch.arguments import study_file
 from hpsearch.core.facts import Task
+from hpsearch.core.metrics import metrics_for, values_of
 from hpsearch.core.row_values import label_probabilities, probabilities
 from hpsearch.data.card import card_of
 from hpsearch.data.functions import plain_frame
@@ -61,9 +62,9 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
             split. `seed` draws the folds, not the splitter's ``random_state``. A number makes stratified folds for
             classes, and group folds if ``fit`` gets groups.
         scoring: Name of a scorer of scikit-learn, or a metric that the model records, such as ``"val_loss"``. By
-            default, accuracy or R².
-        direction: ``"maximize"`` or ``"minimize"``, for a metric of the model. All scores here are greater for better
-            models, so a metric that is minimised is negated.
+            default, accuracy, macro F1 for labels that do not exclude each other, or R².
+        direction: ``"maximize"`` or ``"minimize"``, for a metric that hpsearch does not know. All scores are greater
+            for better models, so a metric that is minimised is negated.
         trials: Number of trials.
         task: ``"classification"`` or ``"regression"``. By default, real numbers in `y` are values, and texts, booleans
             and up to 100 different whole numbers are classes. Give it where scikit-learn needs to know before ``fit``,
@@ -183,8 +184,11 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         targets = np.asarray(y)
         if self.task_ == "classification" and not self._in_rows:
             targets = np.searchsorted(self.classes_, targets)
+        name, sign = metric.removeprefix("val_"), 1 if direction == "maximize" else -1
         found: Any = self.best_estimator_.evaluate(self._inputs(X), targets, verbose=0, return_dict=True)
-        return float(found[metric.removeprefix("val_")]) * (1 if direction == "maximize" else -1)
+        if name not in found:  # the study computes it, not the model
+            found = values_of(self._target, targets, self._output(X), (name,))
+        return sign * float(found[name])
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -253,7 +257,7 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         """Metric and direction, as a study file has them."""
         scoring = self.scoring
         if scoring is None:
-            scoring = "r2" if self.task_ == "regression" else "accuracy"
+            scoring = {Task.REGRESSION: "r2", Task.MULTILABEL: "f1_macro"}.get(self._target, "accuracy")
         if not isinstance(scoring, str):
             raise SpecError(
                 f"scoring must be one name, but got {type(scoring).__name__}",
@@ -264,8 +268,9 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         if scoring in get_scorer_names():
             return f"sklearn:{scoring}", "maximize"
         metric = scoring if scoring.startswith("val_") else f"val_{scoring}"
-        direction = self.direction or ("minimize" if metric == "val_loss" else None)
-        if direction is None:
+        known = metrics_for(self._target).get(metric.removeprefix("val_"))
+        direction = self.direction or ("minimize" if metric == "val_loss" else known and known.direction)
+        if not direction:
             raise SpecError(
                 f"scoring = {scoring!r} is no scorer of scikit-learn, so it is read as a metric of the model, which "
                 "needs a direction",

@@ -88,7 +88,10 @@ def scorer_of(spec: StudySpec, dataset: Dataset) -> Scorer | None:
     if not name:
         return _of_task(spec, dataset.task)
     if module == "sklearn":
-        return Scorer(address, name, partial(_of_sklearn, _sklearn_scorer(name), dataset.task))
+        of_rows = partial(_of_sklearn, _sklearn_scorer(name), dataset.task)
+        # A model that is compiled with accuracy records the same number, unless it is that of several labels.
+        same = dataset.task is not Task.MULTILABEL and name in metrics_for(dataset.task)
+        return Scorer(address, name, of_rows, yields=same)
     function = load_object(address, spec.folder, SpecError)
     if not callable(function):
         raise SpecError(

@@ -34,7 +34,12 @@ def build(config: dict[str, float], data: TrainingData) -> keras.Model:
         loss = "binary_crossentropy" if labels else loss
     # TensorFlow is quicker without compiling anything, JAX is not.
     eager = keras.backend.backend() == "tensorflow"
-    model.compile(keras.optimizers.SGD(config["rate"]), loss, run_eagerly=eager)
+    model.compile(
+        keras.optimizers.SGD(config["rate"]),
+        loss,
+        metrics=["accuracy"] if classes and not labels else [],
+        run_eagerly=eager,
+    )
     return model
 
 

@@ -86,6 +86,8 @@ def test_one_hot_targets_texts_and_groups() -> None:
     assert predicted.shape == rows.shape
     assert (predicted.sum(axis=1) == 1).all()
     assert found.score(WINE.data.to_numpy(), rows) < 0
+    ranked = search(scoring="pr_auc").fit(WINE.data, WINE.target)
+    assert 0.5 < ranked.score(WINE.data, WINE.target) <= 1
     labels = np.stack([WINE.target != 0, WINE.target != 2], axis=1).astype(int)
     marked = search(scoring=None).fit(WINE.data.to_numpy(), labels)
     assert set(np.unique(marked.predict(WINE.data.to_numpy()))) <= {0, 1}
@@ -98,8 +100,8 @@ def test_one_hot_targets_texts_and_groups() -> None:
 
 
 def test_what_cannot_be_scored_is_said() -> None:
-    with raises("study-file.missing-direction", scoring="auc"):
-        search(scoring="auc").fit(WINE.data, WINE.target)
+    with raises("study-file.missing-direction", scoring="dice"):
+        search(scoring="dice").fit(WINE.data, WINE.target)
     with raises("study-file.unknown-scoring"):
         search(scoring=["accuracy", "roc_auc"]).fit(WINE.data, WINE.target)
     with pytest.raises(ValueError, match="task = 'binary' must be"):

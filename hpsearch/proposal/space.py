@@ -9,7 +9,7 @@ _RATES: Mapping[str, Parameter] = {
     "learning_rate_sgd": Float(0.01, 0.04, when={"optimizer": ("sgd",)}),
     "learning_rate_adam": Float(0.0005, 0.005, log=True, when={"optimizer": ("adam",)}),
     "learning_rate_rmsprop": Float(0.0005, 0.005, log=True, when={"optimizer": ("rmsprop",)}),
-    "momentum": Float(0.5, 0.95, when={"optimizer": ("sgd",)}),
+    "momentum": Float(0.0, 0.9, when={"optimizer": ("sgd",)}),
 }
 """The documented learning rate of SGD, and for the others a tenth of it, as Keras' own defaults have it."""
 

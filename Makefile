@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: study test test-fast fuzz-engine canary check bench studies pictures ui clean
+.PHONY: study test test-fast check-estimator fuzz-engine canary check bench studies pictures ui clean
 
 study: $(INSTALLED)  ## search scikit-learn's digits and show the leaderboard
 	$(BIN)/hpsearch run studies/digits.toml
@@ -15,6 +15,9 @@ test: $(INSTALLED)  ## run the whole test suite
 
 test-fast: $(INSTALLED)  ## run the tests without the slow ones, in less than 2 minutes
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile $(ARGS)
+
+check-estimator: $(INSTALLED)  ## run all of scikit-learn's checks on KerasSearchCV (some minutes)
+	for task in classification regression; do KERAS_BACKEND=tensorflow $(BIN)/python -m tests.scikit_learn.linear $$task || exit 1; done
 
 N ?= 300
 SEED ?= 0

@@ -148,7 +148,7 @@ def inputs_info(
     """
     if inputs is None:
         return InputsInfo(reason="the study has no champion, or rows have no columns, or more than 64")
-    order = np.argsort(-inputs.worse.mean(axis=1), kind="stable") if inputs.worse.size else []
+    order: list[int] = np.argsort(-inputs.worse.mean(axis=1), kind="stable").tolist() if inputs.worse.size else []
     ranked = [
         InputImportance(inputs.names[i], float(inputs.worse[i].mean()), float(inputs.worse[i].std(ddof=1)))
         for i in order

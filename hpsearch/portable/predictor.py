@@ -158,7 +158,7 @@ def labels_table(predicted: NDArray[np.generic], labels: Sequence[str], index: p
         labels: Their names.
         index: The table's index.
     """
-    values = predicted.reshape(len(index), -1)
+    values = np.asarray(predicted, dtype=np.float64).reshape(len(index), -1)
     if values.size and (values.min() < 0 or values.max() > 1):
         values = 1 / (1 + np.exp(-values))
     said = pd.DataFrame(values > 0.5, columns=[*labels], index=index)

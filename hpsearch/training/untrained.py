@@ -66,8 +66,8 @@ class Stand:
 
     def of_labels(self, shares: Array) -> Floats:
         """Each label's share, shape ``(n_rows, n_labels)``, as predictions: probabilities or logits."""
-        found = np.asarray(shares, np.float32)
-        if bool(((self.sample >= 0) & (self.sample <= 1)).all()):
+        found, sample = np.asarray(shares, np.float32), self.sample.astype(np.float32)
+        if bool(((sample >= 0) & (sample <= 1)).all()):
             return found
         safe = np.clip(found, 1e-7, 1 - 1e-7)
         return np.asarray(np.log(safe / (1 - safe)))

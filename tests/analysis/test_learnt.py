@@ -101,7 +101,7 @@ def test_the_baselines_are_rows_of_the_leaderboard_and_of_mlflow():
     states = [row[table["columns"].index("state")] for row in table["data"]]
     assert states[-2:] == ["baseline: always saying 'no'", "baseline: always saying the shares of the classes"]
     assert table["data"][-2][table["columns"].index("fold_4")] == pytest.approx(GUESS.fold_scores[4])
-    points = {one.key: one.value for one in study_view.study_points(record)}
+    points = {one.key: one.value for one in study_view.study_points(record, 1)}
     assert points["baseline"] == pytest.approx(GUESS.value)
     assert points["baseline_validation_log_loss"] == 0.45
     assert points["baseline_validation_accuracy"] == 0.83

@@ -32,7 +32,7 @@ class TestMirror:
     def test_each_state_has_its_optuna_form(self) -> None:
         history = [
             Trial(0, POINT, TrialState.COMPLETE, score=1.0, epoch=4),
-            Trial(1, POINT, TrialState.PRUNED, score=3.0, epoch=2),
+            Trial(1, POINT, TrialState.PRUNED, score=3.0, epoch=3),
             Trial(2, POINT, TrialState.DIVERGED),
             Trial(3, POINT, TrialState.FAILED),
             Trial(4, POINT),

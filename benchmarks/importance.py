@@ -13,7 +13,7 @@ of its trials and thereby makes hyperparameters depend on each other, and, with 
 Beside hpsearch stands Optuna's PED-ANOVA (S. Watanabe et al., IJCAI 2023; its conditional form: KDD 2026), with a floor
 made in the same way: the 95 % quantile of the largest importance over 60 permutations of the scores.
 
-    python -m benchmarks.importance [--studies 200] [--tpe] [--write docs/trust-importance.md]
+    python -m benchmarks.importance [--studies 200] [--first 0] [--tpe] [--write docs/trust-importance.md]
 """
 
 import argparse
@@ -220,21 +220,22 @@ def tell(found: Found, causal: frozenset[str]) -> dict[str, float]:
 PEER = "Optuna's PED-ANOVA"
 
 
-def measure(kind: str, sampler: str, studies: int, peers: int) -> list[dict[str, dict[str, float]]]:
+def measure(kind: str, sampler: str, studies: range, peers: int) -> list[dict[str, dict[str, float]]]:
     """For each of SIZES and each method, shares of studies.
 
-    The peer takes long, so it judges only the first `peers` studies of random search with 40 trials.
+    `studies` are their seeds. The peer takes long, so it judges only the first `peers` studies of random search with
+    40 trials.
     """
     found = []
     for trials in SIZES:
         told: dict[str, list[dict[str, float]]] = {"hpsearch": [], PEER: []}
-        for seed in range(studies):
+        for seed in studies:
             record = study(kind, trials, sampler=sampler, seed=seed)
             info = importance_info(record)
             names = [row.name for row in info.rows]
             above = kind == "idle conditional" and "momentum" in names[: names.index("optimizer")]
             told["hpsearch"].append({**tell(shown(info), TRUTHS[kind].causal), "idle above causal": float(above)})
-            if (sampler, trials) == ("random", 40) and seed < peers:
+            if (sampler, trials) == ("random", 40) and seed - studies.start < peers:
                 told[PEER].append(tell(peer(record), TRUTHS[kind].causal))
         means = {
             n: {key: float(np.mean([o[key] for o in some])) for key in some[0]} for n, some in told.items() if some
@@ -321,13 +322,15 @@ def page(rows: Sequence[Sequence[str]], *, studies: int, peers: int, time_200: f
     return "\n".join(lines) + "\n"
 
 
-def _case(case: tuple[str, str], *, studies: int, peers: int) -> list[dict[str, dict[str, float]]]:
+def _case(case: tuple[str, str], *, studies: range, peers: int) -> list[dict[str, dict[str, float]]]:
     return measure(*case, studies, peers)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first study; the others follow")
+    parser.add_argument("--truths", nargs="*", choices=tuple(TRUTHS), default=tuple(TRUTHS))
     parser.add_argument("--peers", type=int, default=30, help="how many of them Optuna's PED-ANOVA judges, too")
     parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     parser.add_argument("--tpe", action="store_true", help="also search with Optuna's TPE; takes an hour")
@@ -335,9 +338,10 @@ def main() -> None:
     args = parser.parse_args()
     rows, stored, above = [], {}, []
     searches = ("random", "narrowing", *(["TPE"] if args.tpe else []))
-    cases = list(itertools.product(TRUTHS, searches))
+    cases = list(itertools.product(args.truths, searches))
     with ProcessPoolExecutor(args.jobs) as pool:
-        done = list(pool.map(partial(_case, studies=args.studies, peers=args.peers), cases))
+        seeds = range(args.first, args.first + args.studies)
+        done = list(pool.map(partial(_case, studies=seeds, peers=args.peers), cases))
     for (kind, sampler), sizes in zip(cases, done, strict=True):
         for trials, got in zip(SIZES, sizes, strict=True):
             stored[f"{kind}, {sampler}, {trials}"] = got

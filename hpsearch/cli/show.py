@@ -1,6 +1,7 @@
 """Output of ``hpsearch list``, ``show`` and ``compare``."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -195,7 +196,7 @@ def split_address(address: str) -> tuple[str, int | None]:
 
 def _console() -> Console:
     console = Console(highlight=False)
-    if not console.is_terminal:
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
         # Pipes and files have no width at which to fold a table.
         console = Console(highlight=False, width=200)
     return console

@@ -83,6 +83,14 @@ class Figures:
         """Predicted probability against the share of rows that are right."""
         return figures.calibration(self._predictions(rows))
 
+    def roc(self, *, rows: Rows = "test") -> "Figure":
+        """ROC curves: of one class against the others."""
+        return figures.roc(self._predictions(rows))
+
+    def precision_recall(self, *, rows: Rows = "test") -> "Figure":
+        """Precision over recall: of one class against the others."""
+        return figures.precision_recall(self._predictions(rows))
+
     def residuals(self, *, rows: Rows = "test") -> "Figure":
         """Errors of a regression champion on the test rows, or of the best trial on its validation rows."""
         return figures.residuals(self._predictions(rows))

@@ -3,14 +3,16 @@
 import io
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from hpsearch import analysis
 from hpsearch.errors import StudyError
-from hpsearch.report import figures, terminal
+from hpsearch.report import ReportArtifacts, figures, terminal
 from hpsearch.report.content import gather
 from hpsearch.report.markdown import render_markdown
+from hpsearch.report.notebook import Figures
 from hpsearch.report.page import render_page
 from hpsearch.report.style import BLUE, LIGHT
 from hpsearch.testing.factories import make_record, make_trials
@@ -101,12 +103,26 @@ def test_without_numbers_there_is_nothing_to_draw():
         (figures.importance, importance),
         (figures.confusion, predictions),
         (figures.calibration, predictions),
+        (figures.roc, predictions),
+        (figures.precision_recall, predictions),
         (figures.residuals, predictions),
     ):
         with pytest.raises(StudyError) as caught:
             draw(info)
         assert caught.value.code == "study.nothing-to-draw"
         assert info.reason in caught.value.what
+
+
+def test_curves_of_classes_are_drawn_one_by_one():
+    data = replace(RECORD.facts.data, classes=("no", "yes", "perhaps"))
+    record = replace(RECORD, facts=replace(RECORD.facts, data=data))
+    truth = np.arange(60) % 3
+    predictions = analysis.Predictions(truth, np.random.default_rng(0).dirichlet(np.ones(3), 60), np.arange(60))
+    drawn = Figures(record, ReportArtifacts(predictions))
+    names = {one.name for one in analysis.predictions_info(record, predictions).thresholds}
+    assert names == {"no", "yes", "perhaps"}
+    assert names < {trace.name for trace in drawn.roc().data}
+    assert names <= {trace.name for trace in drawn.precision_recall().data}
 
 
 def test_leaderboard_in_the_terminal():

@@ -116,7 +116,7 @@ def upper(wrong: float, winners: float) -> float:
 HEAD = """\
 # Stopping trials between folds
 
-`python -m benchmarks.fold_stopping --write docs/fold-stopping.md` writes this page.
+`python -m benchmarks.fold_stopping --bank --write docs/fold-stopping.md` writes this page.
 
 ```toml
 [pruning]

@@ -29,19 +29,23 @@ class TimeLeft:
         self._epochs = 0
         self._paused = 0.0
         self._programs: Counter[Hashable] = Counter()
+        self._fresh: dict[int, Hashable] = {}
+        self._compiled: set[Hashable] = set()
         self._left: tuple[float, float] | None = None
 
-    def trial_started(self, program: Hashable) -> None:
+    def trial_started(self, trial: int, program: Hashable) -> None:
         """A trial was suggested. `program` is the same for trials that share a compiled program."""
         self._programs[program] += 1
+        self._fresh[trial] = program
 
-    def epoch(self, now: float, *, begins: bool) -> None:
-        """An epoch of one fold has ended; `begins`: it is the first one of its trial."""
+    def epoch(self, trial: int, now: float) -> None:
+        """An epoch of one fold of a trial has ended."""
         passed = now - self._last
         seconds, epochs = self._moments[-1]
         self._epochs += 1
         self._last = now
-        if begins:
+        if trial in self._fresh:
+            self._compiled.add(self._fresh.pop(trial))
             # A first epoch trains, too: as long as those before it, on average.
             trained = min(passed, seconds / epochs if epochs else 0.0)
             self._paused += passed - trained
@@ -69,9 +73,9 @@ class TimeLeft:
         return (epochs - begin[1]) / (seconds - begin[0]) if seconds > begin[0] else None
 
     def _pauses(self, trials: int) -> float:
-        """Seconds of pauses that are expected to come."""
-        if not self._programs:
+        """Seconds of pauses that are expected to come: for programs of running trials, and of those to be suggested."""
+        if not self._compiled:
             return 0.0
         once, seen = sum(count == 1 for count in self._programs.values()), len(self._programs)
         new = min(trials * once / self._programs.total(), max(0.0, self._most - seen))
-        return self._paused / seen * new
+        return self._paused / len(self._compiled) * (seen - len(self._compiled) + new)

@@ -70,13 +70,15 @@ class Progress(Observer):
         epochs = epochs_of(trial.config)
         self.running[trial.number] = Running(epochs, time.monotonic(), {one.fold: one.epochs for one in trial.folds})
         dynamic = self.record.facts.plan.dynamic if self.record else ()
-        self._left.trial_started(tuple((name, one) for name, one in trial.config.items() if name not in dynamic))
+        self._left.trial_started(
+            trial.number, tuple((name, one) for name, one in trial.config.items() if name not in dynamic)
+        )
 
     def epoch_finished(self, event: EpochFinished) -> None:
         now, one = time.monotonic(), self.running.get(event.trial)
         if one is None:
             return
-        self._left.epoch(now, begins=one.fresh)
+        self._left.epoch(event.trial, now)
         one.done[event.fold], one.fresh = event.epoch + 1, False
         self._estimate(now)
 

@@ -300,9 +300,9 @@ anything else is. *PED-ANOVA* is Optuna's (Watanabe et al. 2023, conditional for
 hyperparameter at a time, with a floor made in the same way, on the first {peers} of the studies: found / wrong.
 
 The target for pure noise is a *wrong* of at most 5%, pairs included. The rows have a standard error of 1.5%, so those
-near 5% cannot be told from it. The narrowing search with 40 trials misses it here, by chance: with 400 other studies per
-row (`--studies 400 --first 1000 --truths noise`), *wrong* was 4.3, 6.0 and 3.5% for random search with 20, 40 and 100
-trials, and 4.5, 3.0 and 4.5% for the narrowing one, with a standard error of 1.1%.
+near 5% cannot be told from it. The narrowing search with 40 trials misses it here, by chance: with 400 other studies
+per row (`--studies 400 --first 1000 --truths noise`), *wrong* was 4.3, 6.0 and 3.5% for random search with 20, 40 and
+100 trials, and 4.5, 3.0 and 4.5% for the narrowing one, with a standard error of 1.1%.
 
 In *true conditional*, a narrowing search makes the optimizer matter, too: it tunes the momentum of SGD, and SGD thereby
 becomes the better optimizer. The table counts that as wrong.

@@ -11,6 +11,7 @@ from hpsearch.errors import HpsearchError
 from hpsearch.given import PARTS
 from hpsearch.ledger.store import Ledger
 from hpsearch.live import watching
+from hpsearch.search.mistakes import every_mistake
 from hpsearch.search.null_control import null_scores
 from hpsearch.search.observer import Observer
 from hpsearch.spec import OuterSection, StudySpec
@@ -106,7 +107,8 @@ def _measured(
     """The study, run and then measured: with facts and a report that say so."""
     parts = {"x": x, "y": y} | {name: arguments.pop(name) for name in PARTS if name in arguments}
     with speaking_python(source, y):
-        spec, text = study_file(source, parts, arguments)
+        with every_mistake():
+            spec, text = study_file(source, parts, arguments)
         with nullcontext(observer) if observer is not None or not verbose else watching() as told:
             study = start(spec, text, told)
             facts = measure(study, spec, text, told)

@@ -105,3 +105,14 @@ def test_losing_the_reader_of_the_progress_does_not_end_the_study() -> None:
         lines.note("two")
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # receives the rest when it is closed
     assert console.quiet
+
+
+def test_a_further_study_begins_with_a_clock_of_its_own() -> None:
+    view = PlainLines(Console(file=io.StringIO()))
+    view.open(RECORD)
+    view.trial_started(make_trial(2, TrialState.RUNNING))
+    time.sleep(0.2)
+    first = view.elapsed
+    view.open(RECORD)
+    assert view.elapsed < first
+    assert view.running == {}

@@ -26,12 +26,13 @@ class TimeLeft:
         self._last = now
         self._most = programs
         self._moments = [(0.0, 0)]  # seconds of training, without pauses, and epochs by then
+        self._half = 0
         self._epochs = 0
         self._paused = 0.0
         self._programs: Counter[Hashable] = Counter()
         self._fresh: dict[int, Hashable] = {}
         self._compiled: set[Hashable] = set()
-        self._left: tuple[float, float] | None = None
+        self._remaining: tuple[float, float, int] | None = None
 
     def trial_started(self, trial: int, program: Hashable) -> None:
         """A trial was suggested. `program` is the same for trials that share a compiled program."""
@@ -54,22 +55,24 @@ class TimeLeft:
 
     def estimate(self, now: float, *, epochs: float, trials: int) -> None:
         """Something has changed: so many epochs of single folds remain, and so many trials have not been suggested."""
-        rate = self._rate()
-        self._left = None if rate is None else (now, epochs / rate + self._pauses(trials))
+        self._remaining = (now, epochs, trials)
 
     def at(self, now: float) -> float | None:
         """Seconds left. They go down while nothing changes; None as long as too little is known."""
-        if self._left is None:
+        rate = self._rate()
+        if self._remaining is None or rate is None:
             return None
-        then, seconds = self._left
-        return max(0.0, seconds - (now - then))
+        then, epochs, trials = self._remaining
+        return max(0.0, epochs / rate + self._pauses(trials) - (now - then))
 
     def _rate(self) -> float | None:
         """Epochs per second of training in the later half of the epochs."""
         if len(self._moments) <= _LEAST:
             return None
         seconds, epochs = self._moments[-1]
-        begin = next(one for one in reversed(self._moments) if one[1] <= epochs / 2)
+        while self._half + 1 < len(self._moments) and self._moments[self._half + 1][1] <= epochs / 2:
+            self._half += 1  # only ever forwards: asking costs nothing after many epochs
+        begin = self._moments[self._half]
         return (epochs - begin[1]) / (seconds - begin[0]) if seconds > begin[0] else None
 
     def _pauses(self, trials: int) -> float:

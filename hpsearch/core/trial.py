@@ -153,7 +153,7 @@ class Trial:
     @property
     def _epochs(self) -> str:
         trained = max((fold.epochs for fold in self.folds), default=0)
-        return str(trained) if self.epoch is None else f"{trained}, scored at epoch {self.epoch + 1}"
+        return str(trained) if self.epoch is None else f"{trained}, scored at epoch {self.epoch}"
 
     @property
     def _said(self) -> str:
@@ -174,7 +174,7 @@ class Champion(Wire):
     Attributes:
         trial: Number of the winning trial.
         config: Its hyperparameter values.
-        epochs: Number of epochs trained: the epoch of the trial's score + 1.
+        epochs: Number of epochs trained: the epoch of the trial's score.
         curves: Training curves: of the model trained on all development rows (no rows are left to validate on), or
             means over the fold models. Of several trials, those of the best.
         test: Test metrics by plain name, such as ``{"loss": …, "accuracy": …}``; empty without a test part.

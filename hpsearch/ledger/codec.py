@@ -20,7 +20,7 @@ from hpsearch.spec import READ_BACK, StudySpec
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-FORMAT = 3
+FORMAT = 4
 """Format of a study's head. It is raised when older versions cannot read what this one writes."""
 
 SPEC_UPGRADES: dict[int, Callable[[JsonObject], JsonObject]] = {}

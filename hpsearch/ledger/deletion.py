@@ -30,11 +30,13 @@ def delete(name: str, *, ledger: str = DEFAULT_LEDGER) -> Path:
     if name not in names:
         raise unknown_study(name, names, ledger)
     studies = [*parts_of(name, ledger=ledger), name]
-    given = {folder for one in studies for folder in _given(store.load(one).spec)}
+    given: set[str] = set()
+    with suppress(LedgerError):  # of a study that cannot be read, nobody knows what it needs
+        given = {folder for one in studies for folder in _given(store.load(one).spec)}
     for one in studies:
         _delete(store, one)
     if given:
-        with suppress(LedgerError):  # of a study that cannot be read, nobody knows what it needs
+        with suppress(LedgerError):
             needed = {folder for one in store.names() for folder in _given(store.load(one).spec)}
             for folder in given - needed:
                 shutil.rmtree(workspace.root_of(ledger) / "given" / folder, ignore_errors=True)

@@ -5,6 +5,7 @@ What other runtimes compute is compared with Keras, on rows that are made up: on
 
 import keyword
 import re
+import shutil
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -114,13 +115,23 @@ def _made_up(model: keras.Model) -> dict[str, NDArray[np.generic]]:
 
 
 def attempted(write: Callable[[keras.Model, Path], str], model: keras.Model, target: Path) -> str:
-    """What `write` returns, or why there is no file."""
+    """What `write` returns, or why there is no file. One of an earlier export goes."""
+    _remove(target)
     try:
         return write(model, target)
     except ImportError as error:
-        return f"not written: {error.name} is not installed (pip install hpsearch[onnx])"
+        found = f"{error.name} is not installed: pip install 'hpsearch[onnx]'"
     except Exception as error:  # converters raise errors of their own for layers that a format does not have
-        return f"not written: {first_line(error)}"
+        found = first_line(error)
+    _remove(target)  # written, but it does not run
+    return f"not written: {found}"
+
+
+def _remove(target: Path) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)
+    else:
+        target.unlink(missing_ok=True)
 
 
 def _inputs_of(data: DataFacts) -> keras.KerasTensor | dict[str, keras.KerasTensor]:

@@ -6,6 +6,7 @@ Its sections are those of M. Mitchell et al., "Model Cards for Model Reporting" 
 from collections.abc import Sequence
 
 from hpsearch.analysis import words
+from hpsearch.core.facts import DataFacts, Task
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.report.artifacts import ReportArtifacts
 from hpsearch.report.content import Content, gather
@@ -27,7 +28,7 @@ def model_card(record: StudyRecord, artifacts: ReportArtifacts) -> str:
     content = gather(record, artifacts)
     parts = [f"# Model card: {text(record.name)}", _what(record, content), "## Data"]
     parts += [table(("", ""), {**content.provenance.data, **content.provenance.splits}.items())]
-    parts += ["## Scores", *_scores(content), _bullets(content.verdict.sentences[1:])]
+    parts += ["## Scores", *_scores(content), _bullets(content.verdict.sentences)]
     parts += ["## Limits", _bullets([*content.provenance.notes, *UNKNOWN]), "## Use", *_use(record, content)]
     parts += ["## Training", table(("hyperparameter", "value"), _settings(content)), *_provenance(record, content)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -37,12 +38,19 @@ def _what(record: StudyRecord, content: Content) -> str:
     data, champion = record.facts.data, record.champion
     assert champion is not None
     model = record.spec.model.family or record.spec.model.build or "Keras"
-    target = f" of {words.several(len(data.classes), 'class', 'classes')}" if data.classes else ""
     return (
-        f"A Keras model ({text(model)}) for {data.task.value}{target}, {words.whole(champion.parameters)} parameters. "
+        f"A Keras model ({text(model)}) for {_purpose(data)}, {words.whole(champion.parameters)} parameters. "
         f"It is trial {champion.trial}, the best of {words.several(content.leaderboard.total, 'complete trial')} of a "
         f"hyperparameter search, {text(champion.made)}."
     )
+
+
+def _purpose(data: DataFacts) -> str:
+    if data.task is Task.REGRESSION:
+        return "regression"
+    if data.task is Task.MULTILABEL:
+        return f"classification with {words.several(len(data.classes), 'label')} that do not exclude each other"
+    return f"classification into {words.several(len(data.classes), 'class', 'classes')}"
 
 
 def _scores(content: Content) -> list[str]:
@@ -62,7 +70,8 @@ def _scores(content: Content) -> list[str]:
         (one.name, words.whole(one.support), f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}")
         for one in (content.predictions if not content.predictions.reason else content.out_of_fold).class_scores
     ]
-    return [table(("", "score", "95 % interval"), rows), table(("class", "rows", "precision", "recall", "F1"), classes)]
+    of = "label" if content.predictions.kind == "labels" else "class"
+    return [table(("", "score", "95 % interval"), rows), table((of, "rows", "precision", "recall", "F1"), classes)]
 
 
 def _bullets(sentences: Sequence[str]) -> str:

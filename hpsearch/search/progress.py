@@ -56,14 +56,19 @@ class Progress(Observer):
         self.ended_before = 0
         self.stage = "preparing data, model and engine"
         self._began = time.monotonic()
+        self._opened = False
         self._left = TimeLeft(self._began)
-        self._epochs_of_ended: list[int] = []
+        self._ended_here = self._epochs_of_ended = 0
 
     def open(self, record: StudyRecord) -> None:
         self.record = record
         self.ended = {trial.number: trial for trial in record.trials if trial.state.finished}
         self.ended_before = len(self.ended)
+        self.running = {}
+        self._ended_here = self._epochs_of_ended = 0
         self.stage = "searching"
+        self._began = time.monotonic() if self._opened else self._began  # the first one counts from the call
+        self._opened = True
         self._left = TimeLeft(time.monotonic(), _programs(record))
 
     def trial_started(self, trial: Trial) -> None:
@@ -85,7 +90,8 @@ class Progress(Observer):
     def trial_finished(self, trial: Trial) -> None:
         self.running.pop(trial.number, None)
         self.ended[trial.number] = trial
-        self._epochs_of_ended.append(sum(one.epochs for one in trial.folds))
+        self._ended_here += 1
+        self._epochs_of_ended += sum(one.epochs for one in trial.folds)
         self._estimate(time.monotonic())
 
     def refit_started(self, trial: Trial) -> None:
@@ -100,9 +106,12 @@ class Progress(Observer):
             return
         folds = self.record.facts.data.n_folds
         waiting = max(0, self.record.spec.search.trials - len(self.ended) - len(self.running))
-        usual = self._epochs_of_ended or [one.epochs * folds for one in self.running.values()] or [0]
+        if self._ended_here:
+            usual = self._epochs_of_ended / self._ended_here
+        else:
+            usual = fmean([one.epochs * folds for one in self.running.values()] or [0])
         begun = sum(one.left(folds) for one in self.running.values())
-        self._left.estimate(now, epochs=begun + waiting * fmean(usual), trials=waiting)
+        self._left.estimate(now, epochs=begun + waiting * usual, trials=waiting)
 
     @property
     def best(self) -> Trial | None:
@@ -114,7 +123,7 @@ class Progress(Observer):
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the call."""
+        """Seconds since the call; of a further study since it began."""
         return time.monotonic() - self._began
 
     @property

@@ -1,5 +1,7 @@
 """How long a study still takes, on a clock of the test's own."""
 
+import time
+
 import pytest
 
 from hpsearch.core.time_left import TimeLeft
@@ -68,3 +70,19 @@ def test_programs_that_running_trials_still_compile_are_counted() -> None:
     now = trained(left, 0, at=0.0, pause=30.0, epochs=10, seconds=0.1)
     left.estimate(now, epochs=20, trials=0)
     assert left.at(now) == pytest.approx(2.0 + 2 * 30.0, rel=0.05)
+
+
+def test_many_epochs_cost_no_more_each_than_few() -> None:
+    """The live view is told of every epoch by the driver's thread."""
+
+    def seconds(epochs: int) -> float:
+        left = TimeLeft(0.0)
+        left.trial_started(0, 0)
+        began = time.process_time()
+        for number in range(epochs):
+            left.epoch(0, float(number))
+            left.estimate(float(number), epochs=10.0, trials=1)
+            left.at(float(number))
+        return time.process_time() - began
+
+    assert seconds(40_000) < 20 * seconds(4_000) + 0.5

@@ -9,9 +9,10 @@ import pytest
 
 from hpsearch.core.trial import Champion, FoldResult
 from hpsearch.errors import LedgerError, SpecError
-from hpsearch.ledger import Ledger, StudyState, workspace
+from hpsearch.ledger import Ledger, StudyState, deletion, workspace
 from hpsearch.testing.synthetic import make_record, make_spec
 from tests.ledger.steps import CONFIG, add_trial, fold
+from tests.raising import raises
 
 
 @pytest.fixture
@@ -31,6 +32,15 @@ def test_a_study_comes_back_as_it_was_entered(ledger: Ledger) -> None:
     assert list(loaded.space) == list(record.space)
     assert (loaded.study_file, loaded.facts, loaded.created) == (record.study_file, record.facts, record.created)
     assert Ledger(ledger.uri).names() == ["synthetic", "other"]
+
+
+def test_a_study_that_cannot_be_read_can_be_deleted(ledger: Ledger) -> None:
+    head = ledger._storage.get_study_user_attrs(ledger._study_id("synthetic"))["hpsearch"]
+    ledger._set_attr("synthetic", "hpsearch", {**head, "format": 99})
+    with raises("ledger.newer-format"):
+        ledger.load("synthetic")
+    deletion.delete("synthetic", ledger=ledger.uri)
+    assert Ledger(ledger.uri).names() == []
 
 
 def test_optuna_and_its_dashboard_know_the_metric_by_its_name(ledger: Ledger) -> None:

@@ -1,6 +1,10 @@
 """The champion's card."""
 
-from hpsearch import report
+from dataclasses import replace
+
+from hpsearch import analysis, report
+from hpsearch.core.rehearsed import Baseline
+from hpsearch.report.markdown import text
 from hpsearch.testing.searched import make_searched
 
 from .evil import EVIL, artifacts, evil_record
@@ -22,3 +26,12 @@ def test_no_text_of_a_user_becomes_markup() -> None:
     record = evil_record()
     outside = report.model_card(record, artifacts(record)).split("```")[::2]
     assert EVIL not in "".join(outside)
+
+
+def test_the_card_says_what_the_verdict_says_first() -> None:
+    record = make_searched(12)
+    guessing = Baseline("the commonest class", 0.999, (0.999,) * 5)
+    blind = replace(record, facts=replace(record.facts, baselines=(guessing,)))
+    first = analysis.verdict_info(blind).sentences[0]
+    assert "no better than" in first
+    assert text(first) in report.model_card(blind, report.ReportArtifacts())

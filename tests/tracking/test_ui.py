@@ -1,3 +1,4 @@
+import os
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from hpsearch.errors import TrackingError
 from hpsearch.testing.factories import make_record, make_trials
 from hpsearch.tracking import sync
+from hpsearch.tracking.mlflow import ui
 from hpsearch.tracking.mlflow.ui import make_ui
 
 SCRIPT = """
@@ -45,6 +47,18 @@ def test_ui_opens_the_studys_page_and_a_signal_ends_it_with_all_children(folder:
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"{server}/health", timeout=10)
     assert [one.name for one in folder.iterdir() if one.name.startswith("mlruns")] == []
+
+
+def test_what_is_ignored_ends_no_server() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    try:
+        with ui._interrupted_by_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def _processes_with(text: str) -> set[int]:

@@ -33,6 +33,7 @@ class _Known:
     status: str
     digest: str = ""
     has_params: bool = False
+    has_dataset: bool = False
     deleted: bool = False
     folds: set[int] = field(default_factory=set)
 
@@ -98,6 +99,9 @@ class Projection:
         complete = trial.state.finished and known.digest == trial_view.digest(trial)
         if known.deleted or (complete and known.status == status):
             return False
+        if not known.has_dataset:  # in a call of its own, which may not have come through
+            self._log_dataset(known.run_id)
+            known.has_dataset = True
         missing = [fold for fold in trial.folds if fold.fold not in known.folds]
         if not trial.state.finished and known.has_params and not missing and known.status == status:
             return False
@@ -187,6 +191,7 @@ class Projection:
             if not (trial := _tag(run, trial_view.TRIAL)).isdecimal() or int(trial) in known:
                 continue
             one = _Known(run.info.run_id, run.info.status, _tag(run, trial_view.DIGEST), bool(run.data.params))
+            one.has_dataset = bool(run.inputs.dataset_inputs)
             one.deleted = run.info.lifecycle_stage == "deleted"
             if one.deleted and restore:
                 self.client.restore_run(one.run_id)
@@ -219,7 +224,6 @@ class Projection:
             self.experiment_id, start_time=trial_view.milliseconds(trial.started), tags=tags, run_name=name
         )
         known = self._known[trial.number] = _Known(run.info.run_id, "RUNNING")
-        self._log_dataset(known.run_id)
         return known
 
     # Writing

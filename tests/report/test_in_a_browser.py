@@ -57,7 +57,7 @@ def test_nothing_is_cut_and_plots_stand_beside_the_verdict_where_there_is_room(b
     page.wait_for_function("document.querySelector('#figure-trajectory .main-svg')")
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+        page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")  # once figures have followed
         lead, plot = (page.locator(one).first.bounding_box() for one in (".lead", "#figure-trajectory"))
         beside = plot["x"] > lead["x"] + lead["width"] and plot["y"] < 400
         assert beside == (width == 1280)

@@ -58,11 +58,13 @@ class InputImportance:
         name: The column.
         worse: By how much the metric gets worse if the column's values change rows; mean over permutations.
         std: Standard deviation over permutations.
+        told: Whether that is more than permutations differ by chance.
     """
 
     name: str
     worse: float
     std: float
+    told: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class InputsInfo:
     @property
     def sentence(self) -> str:
         """Which columns matter, and which ones do not."""
-        told = [one.name for one in self.importance if one.worse > 2 * one.std and one.worse > 0]
+        told = [one.name for one in self.importance if one.told]
         if not told:
             return "No column on its own shows a clear effect."
         others = len(self.importance) - len(told)
@@ -148,11 +150,7 @@ def inputs_info(
     """
     if inputs is None:
         return InputsInfo(reason="the study has no champion, or rows have no columns, or more than 64")
-    order: list[int] = np.argsort(-inputs.worse.mean(axis=1), kind="stable").tolist() if inputs.worse.size else []
-    ranked = [
-        InputImportance(inputs.names[i], float(inputs.worse[i].mean()), float(inputs.worse[i].std(ddof=1)))
-        for i in order
-    ]
+    ranked = _importance(inputs) if inputs.worse.size else []
     seen, start = (test, record.facts.data.rows) if out_of_fold is None else (out_of_fold, 0)
     found = None if seen is None else _errors(kind_of(record), seen)
     columns: list[ColumnErrors] = []
@@ -168,6 +166,23 @@ def inputs_info(
         error=None if found is None else float(found[0].mean()),
         of="held-out row" if out_of_fold is None else "validation row",
     )
+
+
+def _importance(inputs: Inputs) -> list[InputImportance]:
+    """The columns in order, the most important one first.
+
+    For a column that the model does not rely on, the metric of the rows as they are is one more draw of what it is with
+    the column permuted. It is held against the prediction interval of one more draw (G. J. Hahn, "Factors for
+    Calculating Two-Sided Prediction Intervals for Samples from a Normal Distribution", JASA 64, 1969), one-sided, with
+    Bonferroni's correction over the columns.
+    """
+    from scipy.special import stdtrit
+
+    columns, n = inputs.worse.shape
+    means, stds = inputs.worse.mean(axis=1), inputs.worse.std(axis=1, ddof=1)
+    told = (means > 0) & (means > stdtrit(n - 1, 1 - ALPHA / columns) * stds * math.sqrt(1 + 1 / n))
+    order: list[int] = np.argsort(-means, kind="stable").tolist()
+    return [InputImportance(inputs.names[i], float(means[i]), float(stds[i]), bool(told[i])) for i in order]
 
 
 _NAMES = {

@@ -27,7 +27,7 @@ def input_importance(info: analysis.InputsInfo) -> go.Figure:
             x=[one.worse for one in rows],
             y=[_label(one.name) for one in rows],
             orientation="h",
-            marker={"color": [BLUE if one.worse > 2 * one.std else LIGHT for one in rows]},
+            marker={"color": [BLUE if one.told else LIGHT for one in rows]},
             error_x={"type": "data", "array": [one.std for one in rows], "color": GREY, "thickness": 1.2, "width": 3},
             showlegend=False,
             hovertemplate="%{y}: %{x:.4g}<extra></extra>",

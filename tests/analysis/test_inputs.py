@@ -79,6 +79,30 @@ def test_labels_count_each_label_and_other_forms_have_no_errors():
     assert analysis.inputs_info(record, INPUTS, out_of_fold=maps, test=None).columns == ()
 
 
+def test_columns_that_say_nothing_rarely_have_a_clear_effect_however_many_there_are():
+    """The metric of the rows as they are is then one more draw of what it is with the column permuted."""
+    rng, record, columns = np.random.default_rng(0), record_of(Task.BINARY, ("a", "b")), 10
+    names = tuple(f"c{number}" for number in range(columns))
+    infos = []
+    for _ in range(200):
+        draws = rng.normal(size=(columns, 6))
+        infos.append(
+            analysis.inputs_info(
+                record,
+                replace(INPUTS, names=names, worse=draws[:, :1] - draws[:, 1:], ranges={}),
+                out_of_fold=None,
+                test=None,
+            )
+        )
+    seen = [info.sentence != "No column on its own shows a clear effect." for info in infos]
+    assert np.mean(seen) < 0.1
+    constant = replace(INPUTS, worse=np.array([[-0.1] * 5, [0.1] * 5]))
+    info = analysis.inputs_info(record, constant, out_of_fold=None, test=None)
+    assert [one.told for one in info.importance] == [True, False]
+    colors = input_figures.input_importance(info).data[0].marker.color  # the most important one comes last
+    assert colors == (input_figures.LIGHT, input_figures.BLUE)
+
+
 def test_without_a_worker_there_is_a_reason_and_nothing_to_draw():
     info = analysis.inputs_info(record_of(Task.BINARY, ("a", "b")), None, out_of_fold=None, test=None)
     assert "no champion" in info.reason

@@ -73,7 +73,7 @@ class RangeErrors:
 
     Attributes:
         label: The range, the category or the group.
-        rows: Number of predictions.
+        rows: Its number of rows that have predictions.
         error: See :attr:`InputsInfo.error_name`.
         bias: Mean of prediction minus truth; None of classes and labels.
     """
@@ -155,7 +155,8 @@ def inputs_info(
     found = None if seen is None else _errors(kind_of(record), seen)
     columns: list[ColumnErrors] = []
     if found is not None and seen is not None:
-        columns = _by_column(inputs, seen.rows + start, *found)
+        rows, found = _by_row(seen.rows + start, found)
+        columns = _by_column(inputs, rows, *found)
     return InputsInfo(
         importance=tuple(ranked),
         metric=inputs.metric,
@@ -204,6 +205,16 @@ def _errors(kind: str, seen: Predictions) -> tuple[Floats, Floats | None] | None
         return ((label_probabilities(output) > 0.5) != (truth == 1)).mean(axis=1), None
     shares = probabilities(output) if are_logits(output) else class_probabilities(output)
     return (shares.argmax(axis=1) != class_numbers(truth)).astype(float), None
+
+
+def _by_row(
+    rows: NDArray[np.intp], found: tuple[Floats, Floats | None]
+) -> tuple[NDArray[np.intp], tuple[Floats, Floats | None]]:
+    """The mean over each row's predictions: repeated folds predict a row several times, which is one observation."""
+    once, place, counts = np.unique(rows, return_inverse=True, return_counts=True)
+    error, bias = (None if one is None else np.bincount(place, one) / counts for one in found)
+    assert error is not None
+    return once, (error, bias)
 
 
 def _by_column(inputs: Inputs, rows: NDArray[np.intp], errors: Floats, bias: Floats | None) -> list[ColumnErrors]:

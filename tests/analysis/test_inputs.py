@@ -54,6 +54,31 @@ def test_errors_of_classes_are_counted_in_each_range_and_told_from_chance():
     assert input_figures.input_importance(info).data[0].y[-1] == "size"
 
 
+def test_a_row_that_several_folds_predict_counts_once():
+    """Ten repeats say no more of the ranges than one: rows that are hard are hard in each of them."""
+    record, rng, repeats = record_of(Task.BINARY, ("a", "b")), np.random.default_rng(1), 10
+    told = []
+    for _ in range(100):
+        y = rng.integers(0, 2, N)
+        seen = analysis.Predictions(
+            np.tile(y, repeats),
+            np.tile(np.where(rng.random(N) < 0.2, 1.0 - y, y), repeats),
+            np.tile(np.arange(N), repeats),
+        )
+        size = {one.name: one for one in analysis.inputs_info(record, INPUTS, out_of_fold=seen, test=None).columns}[
+            "size"
+        ]
+        assert sum(one.rows for one in size.ranges) == N
+        told.append(size.told)
+    assert np.mean(told) < 0.1
+    off = rng.normal(size=(3, 100))
+    seen = analysis.Predictions(np.zeros(300), off.ravel(), np.tile(np.arange(100), 3))
+    info = analysis.inputs_info(record_of(Task.REGRESSION), INPUTS, out_of_fold=seen, test=None)
+    size = {one.name: one for one in info.columns}["size"]
+    assert size.ranges[0].error == pytest.approx(np.abs(off)[:, SIZE[:100] == 0].mean())
+    assert size.ranges[0].bias == pytest.approx(off[:, SIZE[:100] == 0].mean())
+
+
 def test_values_have_a_bias_in_each_range_and_the_test_rows_come_after_the_development_rows():
     y = RNG.normal(size=100)
     tested = SIZE[N - 100 :]

@@ -14,8 +14,15 @@ from hpsearch.ledger.record import StudyRecord
 _NAMED = 5
 """Classes that a sentence names at most."""
 
-_BLIND = ("accuracy", "loss")
-"""Ends of metrics that the larger classes decide."""
+_BLIND = frozenset(
+    {
+        *("loss", "log_loss", "neg_log_loss", "crossentropy"),
+        *("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"),
+        *("acc", "accuracy", "exact_match", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy"),
+        *("top_5_accuracy", "top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy"),
+    }
+)
+"""Metrics that the larger classes decide, without ``val_``: of the tasks, of Keras and of scikit-learn."""
 
 
 def beats_baseline(record: StudyRecord, best: Trial, baseline: Baseline) -> bool | None:
@@ -78,8 +85,12 @@ def _classes(record: StudyRecord, never: Sequence[ClassScore]) -> str:
 
 
 def _other_metric(record: StudyRecord) -> str:
-    """Which objective would not have let this win; empty if the study has such a one."""
-    if not record.objective.metric.endswith(_BLIND):
+    """Which objective would not have let this win; empty if the study's own is not one that the larger classes decide.
+
+    None that only looks at ranks, such as an AUC: it can be high where no probability is above a half.
+    """
+    if record.objective.metric.removeprefix("val_") not in _BLIND:
         return ""
-    other = "val_f1_macro" if record.facts.data.task is Task.MULTILABEL else "val_balanced_accuracy"
-    return f' The objective lets a model win that is blind to rare classes; "{other}" and "val_auc" do not.'
+    labels = record.facts.data.task is Task.MULTILABEL
+    others = '"val_f1_macro" does' if labels else '"val_balanced_accuracy" and "val_f1_macro" do'
+    return f" The objective lets a model win that is blind to rare classes; {others} not."

@@ -54,7 +54,7 @@ def test_the_majority_is_said_to_be_no_better_than_guessing_and_blind():
         "The best trial is no better than guessing: its val_accuracy is 0.8320, and always saying 'no' scores 0.8320; "
         "it never predicts 'yes' (42 rows). "
     )
-    assert '"val_balanced_accuracy" and "val_auc"' in found.sentences[0]
+    assert found.sentences[0].endswith('; "val_balanced_accuracy" and "val_f1_macro" do not.')
     assert found.never_predicted == ("yes",)
     assert found.beats_baseline is False
 
@@ -67,6 +67,19 @@ def test_a_blind_winner_is_said_to_be_blind_though_it_beats_the_baseline_or_ther
         found = verdict(*searched(said, metric="val_auc", baselines=baselines))
         assert found.sentences[0] == "The best trial never predicts 'yes' (42 rows)."
         assert found.sentences[1].startswith("Trial 0 is the best")
+
+
+@pytest.mark.parametrize("metric", ["val_balanced_accuracy", "val_f1_macro", "val_focal_loss", "val_my_accuracy"])
+def test_no_other_objective_is_advised_where_the_larger_classes_do_not_decide(metric):
+    found = verdict(*searched(np.full(FOLDS * ROWS, 0.2, np.float32), metric=metric))
+    assert found.never_predicted == ("yes",)
+    assert not any("The objective lets" in one for one in found.sentences)
+
+
+@pytest.mark.parametrize("metric", ["val_loss", "val_log_loss", "accuracy", "val_sparse_categorical_accuracy"])
+def test_another_objective_is_advised_where_the_larger_classes_decide(metric):
+    found = verdict(*searched(np.full(FOLDS * ROWS, 0.2, np.float32), metric=metric))
+    assert '"val_balanced_accuracy"' in found.sentences[0]
 
 
 def test_a_winner_that_has_learnt_comes_first_and_the_baseline_second():

@@ -16,7 +16,7 @@ from hpsearch.core.files import write_atomically
 from hpsearch.core.metrics import metrics_for, values_of
 from hpsearch.core.seeds import derive
 from hpsearch.data.dataset import Array, Dataset, Features, Part
-from hpsearch.portable.cells import category_code
+from hpsearch.portable.cells import MISSING, category_code
 from hpsearch.portable.columns import NUMBERS
 from hpsearch.training.engines.loop import keras_inputs
 from hpsearch.training.engines.whole import loss_of, metrics_of
@@ -30,6 +30,9 @@ _MOST_COLUMNS = 64
 
 _RANGES, _LARGEST = 5, 8
 """Ranges of numbers, each with as many rows; categories and groups that are on their own."""
+
+_DIGITS = 17
+"""Significant digits that tell any two float64 values apart."""
 
 _REPEATS = 5
 """Permutations of each column."""
@@ -124,9 +127,9 @@ def _ranges(
 
 
 def _by_text(values: NDArray[np.float64], texts: tuple[str, ...]) -> tuple[list[str], NDArray[np.uint8]]:
-    known = {float(category_code(text)): place for place, text in enumerate(texts)}
-    places = np.array([known.get(value, len(texts)) for value in values.tolist()])
-    return _most_frequent([*texts, "(empty)"], places)
+    known = {float(category_code(text)): place for place, text in enumerate(texts)} | {float(MISSING): len(texts)}
+    places = np.array([known.get(value, len(texts) + 1) for value in values.tolist()])
+    return _most_frequent([*texts, "(empty)", "(only in test rows)"], places)
 
 
 def _most_frequent(texts: list[str], places: NDArray[np.intp]) -> tuple[list[str], NDArray[np.uint8]]:
@@ -143,11 +146,11 @@ def _by_size(values: NDArray[np.float64]) -> tuple[list[str], NDArray[np.uint8]]
     finite = values[np.isfinite(values)]
     distinct = np.unique(finite)
     if len(distinct) <= _RANGES:
-        labels = [f"{value:.4g}" for value in distinct]
+        labels = _told_apart(distinct.tolist(), [4] * len(distinct))
         codes = np.searchsorted(distinct, values).astype(np.uint8)
     else:
         edges = np.unique(np.quantile(finite, np.arange(1, _RANGES) / _RANGES))
-        ends = [f"{edge:.3g}" if abs(edge) < 1000 else f"{edge:.5g}" for edge in edges]
+        ends = _told_apart(edges.tolist(), [3 if abs(edge) < 1000 else 5 for edge in edges])
         middle = [f"{low} to {high}" for low, high in pairwise(ends)]
         labels = [f"up to {ends[0]}", *middle, f"above {ends[-1]}"]
         codes = np.searchsorted(edges, values, side="left").astype(np.uint8)
@@ -156,6 +159,15 @@ def _by_size(values: NDArray[np.float64]) -> tuple[list[str], NDArray[np.uint8]]
         labels.append("(empty)")
     used = np.unique(codes)
     return [labels[one] for one in used], np.searchsorted(used, codes).astype(np.uint8)
+
+
+def _told_apart(numbers: list[float], digits: list[int]) -> list[str]:
+    """Different numbers as different texts: with so many digits each, and more for all as long as two look the same."""
+    for more in range(_DIGITS):
+        texts = [f"{number:.{few + more}g}" for number, few in zip(numbers, digits, strict=True)]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
 
 
 def _importance(model: "keras.Model", problem: Problem, columns: list[_Column], test: Part) -> dict[str, Array]:

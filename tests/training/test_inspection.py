@@ -8,9 +8,10 @@ import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+from hpsearch.portable.cells import category_code
 from hpsearch.report.artifacts import _inputs
 from hpsearch.spec import parse_spec
-from hpsearch.training.inspection import _by_size, write_inputs
+from hpsearch.training.inspection import _by_size, _by_text, write_inputs
 from hpsearch.training.problem import Problem
 
 STUDY = """
@@ -119,3 +120,30 @@ def test_few_different_numbers_are_ranges_of_their_own() -> None:
     assert (labels, codes.tolist()) == (["0", "1", "(empty)"], [1, 0, 1, 2])
     labels, codes = _by_size(np.repeat([0.0, 5.0, 6.0, 7.0, 8.0, 9.0], [90, 2, 2, 2, 2, 2]))
     assert len(labels) == len(set(codes.tolist()))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [94110.0, 94114.0, 94117.0],
+        [20240101.0, 20240102.0, 20240131.0, 20240201.0],
+        [1.00001, 1.00002],
+        [-1e-9, 0.0, 1e-9],
+        [*(1700000000 + 60.0 * n for n in range(50))],
+        [*(0.5 + 1e-6 * n for n in range(50))],
+    ],
+)
+def test_labels_of_ranges_have_digits_enough_to_tell_them_apart(values: list[float]) -> None:
+    labels, codes = _by_size(np.array(values))
+    assert len(labels) == len(set(labels)) == len(set(codes.tolist())) == min(len(values), 5)
+    if len(values) <= 5:
+        assert [float(one) for one in labels] == values
+    else:
+        middle = [one.split(" to ") for one in labels[1:-1]]
+        assert all(float(low) < float(high) for low, high in middle)
+
+
+def test_a_category_that_only_test_rows_have_is_not_called_empty() -> None:
+    cells = ["Wien", "Graz", None, "Linz", "Wien"]
+    labels, codes = _by_text(np.array([float(category_code(one)) for one in cells]), ("Wien", "Graz"))
+    assert [labels[code] for code in codes] == ["Wien", "Graz", "(empty)", "(only in test rows)", "Wien"]

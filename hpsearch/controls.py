@@ -9,6 +9,7 @@ from hpsearch.arguments import Source, study_file
 from hpsearch.core.facts import NestedScores, StudyFacts
 from hpsearch.errors import HpsearchError
 from hpsearch.given import PARTS
+from hpsearch.ledger.record import with_task_as_begun
 from hpsearch.ledger.store import Ledger
 from hpsearch.live import watching
 from hpsearch.search.mistakes import every_mistake
@@ -127,6 +128,7 @@ def _facts_now(study: Study) -> StudyFacts:
 
 def _nested_scores(study: Study, spec: StudySpec, text: str, folds: int, observer: Observer | None) -> NestedScores:
     scores, searched, metric = [], [], ""
+    spec = with_task_as_begun(spec, study.record.facts)
     for index in range(folds):
         validation = spec.validation.model_copy(update={"outer": OuterSection(folds=folds, index=index)})
         inner = spec.model_copy(update={"name": f"{study.name}.outer{index}", "validation": validation})

@@ -21,7 +21,7 @@ from hpsearch.live import watching
 from hpsearch.search import starting
 from hpsearch.search.mistakes import every_mistake
 from hpsearch.search.observer import Observer
-from hpsearch.search.preparation import PreparedStudy, open_executor, prepare_study, with_engine
+from hpsearch.search.preparation import PreparedStudy, open_executor, prepare_study
 from hpsearch.search.refitting import refit_trials
 from hpsearch.spec import DEFAULT_LEDGER, StudySpec
 from hpsearch.spoken import speaking_python
@@ -98,7 +98,7 @@ class Study:
         with speaking_python():
             path = check_champion(self.record)
             assert self.record.champion is not None
-            return load_champion(path, self.record.spec, self.record.champion.config)
+            return load_champion(path, self.record.worker_spec, self.record.champion.config)
 
     def best_models(self, count: int = 5) -> "list[keras.Model]":
         """Models of the best complete trials, the best first, each trained again: see :meth:`refit`."""
@@ -131,7 +131,7 @@ class Study:
         with speaking_python(), TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             paths = refit_trials(self.record, self.ledger_uri, trials, Path(folder))
             pairs = zip(paths, trials, strict=True)
-            return [load_champion(path, self.record.spec, one.config) for path, one in pairs]
+            return [load_champion(path, self.record.worker_spec, one.config) for path, one in pairs]
 
     def predict(self, x: object) -> "pd.DataFrame":
         """Predict raw rows with the champion (imports Keras).
@@ -309,8 +309,7 @@ def _with_mlflow_model(record: StudyRecord, ledger: str) -> Champion:
     assert champion is not None
     if workspace.has_mlflow_model(champion):
         return champion
-    spec = with_engine(record.spec, record.facts.plan.engine)
-    with open_executor(spec, record.facts.backend, ledger=ledger) as executor:
+    with open_executor(record.worker_spec, record.facts.backend, ledger=ledger) as executor:
         return executor.call(
             WorkerProtocol.write_mlflow_model,
             replace(champion, path=str(path)),

@@ -91,7 +91,7 @@ def _export_predictions(record: StudyRecord, source: Path, target: Path) -> Expo
 def _export_model(record: StudyRecord, champion: Path, target: Path) -> Sequence[Exported]:
     """For other runtimes. They are made in a worker with the TensorFlow backend."""
     assert record.champion is not None
-    spec = record.spec
+    spec = record.worker_spec
     cpu = spec.model_copy(update={"resources": spec.resources.model_copy(update={"executor": "processes", "gpus": []})})
     executor = make_executor(cpu, backend="tensorflow", cache=None)
     try:

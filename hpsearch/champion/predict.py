@@ -91,7 +91,7 @@ def _predicted(record: StudyRecord, rows: "pd.DataFrame | Array", source: str, *
     from hpsearch.training.keeping import load_champion
 
     assert record.champion is not None
-    model = load_champion(model_file, record.spec, record.champion.config)
+    model = load_champion(model_file, record.worker_spec, record.champion.config)
     return Predictor(model, card).predict_inputs(_as_the_model_takes(model, inputs, card))
 
 

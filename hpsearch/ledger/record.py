@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, without_password
-from hpsearch.core.facts import StudyFacts
+from hpsearch.core.facts import StudyFacts, Task
 from hpsearch.core.objective import Objective
 from hpsearch.core.space import Space
 from hpsearch.core.trial import Champion, Trial, TrialState
@@ -56,6 +56,12 @@ class StudyRecord:
     notes: tuple[str, ...] = field(default=())
 
     @cached_property
+    def worker_spec(self) -> StudySpec:
+        """The study file as workers take it: with the engine and the task that the study began with."""
+        resources = self.spec.resources.model_copy(update={"engine": self.facts.plan.engine})
+        return with_task_as_begun(self.spec.model_copy(update={"resources": resources}), self.facts)
+
+    @cached_property
     def objective(self) -> Objective:
         """What the study optimises."""
         return self.spec.make_objective()
@@ -89,3 +95,15 @@ class StudyRecord:
             bare = re.fullmatch(r"([\w:/.+@%-]|\$\{\w+\})+", ledger)
             words += ["--ledger", ledger if bare else shlex.quote(ledger)]
         return " ".join(words)
+
+
+def with_task_as_begun(spec: StudySpec, facts: StudyFacts) -> StudySpec:
+    """Columns of zeros and ones were several regressions before they were labels; such a study goes on as it began.
+
+    Args:
+        spec: The study file, or that of a study which is measured against it.
+        facts: What the study knows.
+    """
+    if spec.data.task is not None or facts.data.task is not Task.REGRESSION:
+        return spec
+    return spec.model_copy(update={"data": spec.data.model_copy(update={"task": Task.REGRESSION.value})})

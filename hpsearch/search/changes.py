@@ -25,12 +25,16 @@ _IN_MEMORY = {"data.source": "what is given as data", "model.build": "the build 
 def with_defaults_as_begun(record: StudyRecord, spec: StudySpec, study_file: str) -> StudySpec:
     """A study goes on as it began if a later hpsearch has another default for what its file leaves open.
 
+    So it does if the file now names the task that the study found in its data.
+
     Args:
         record: The study.
         spec: What its file says now.
         study_file: The file's text.
     """
     begun = record.spec.search
+    if record.spec.data.task is None and spec.data.task == record.facts.data.task.value:
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"task": None})})
     if _names_its_algorithm(record.study_file) or _names_its_algorithm(study_file):
         return spec
     search = spec.search.model_copy(update={"tuner": begun.tuner, "algorithm": begun.algorithm})

@@ -24,7 +24,7 @@ from hpsearch.errors import DataError, ModelError, SpecError
 from hpsearch.executors import make_executor
 from hpsearch.executors.base import Executor
 from hpsearch.ledger import workspace
-from hpsearch.ledger.record import StudyRecord
+from hpsearch.ledger.record import StudyRecord, with_task_as_begun
 from hpsearch.pruning import make_pruner
 from hpsearch.search.first_trials import check_tries, default_config, first_configs
 from hpsearch.search.stopping import check_folds
@@ -77,14 +77,16 @@ def prepare_study(spec: StudySpec, stack: ExitStack, like: StudyFacts | None = N
     Args:
         spec: The study file.
         stack: Closes the executor that is returned.
-        like: Facts of a study that differs in its targets only: engine, bundles, schedule and what it has taken of
-            another study are the same.
+        like: Facts of a study that differs in its targets only: task, engine, bundles, schedule and what it has taken
+            of another study are the same.
 
     Raises:
         HpsearchError: The data, the model or the space cannot be used. Nothing has been written.
     """
     if like is not None:
-        return _try_backend(with_engine(spec, like.plan.engine), like.backend, stack, None, like)
+        return _try_backend(
+            with_engine(with_task_as_begun(spec, like), like.plan.engine), like.backend, stack, None, like
+        )
     resources, other = spec.resources, other_study(spec)
     if resources.engine == "fit" or resources.backend == "tensorflow":
         return _try_backend(spec, "tensorflow" if resources.backend == "auto" else resources.backend, stack, other)

@@ -7,7 +7,7 @@ from hpsearch.core.trial import Trial
 from hpsearch.errors import StudyError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.search.changes import check_data
-from hpsearch.search.preparation import open_executor, with_engine
+from hpsearch.search.preparation import open_executor
 from hpsearch.training.protocol import RefitOrder, ToRefit, WorkerProtocol
 
 
@@ -42,8 +42,7 @@ def refit_trials(record: StudyRecord, ledger_uri: str, trials: Sequence[Trial], 
                 study=record.name,
                 trial=trial.number,
             )
-    spec = with_engine(record.spec, record.facts.plan.engine)
-    with open_executor(spec, record.facts.backend, ledger=ledger_uri) as executor:
+    with open_executor(record.worker_spec, record.facts.backend, ledger=ledger_uri) as executor:
         check_data(record, executor.call(WorkerProtocol.describe_data).fingerprint)
         orders = [RefitOrder((to_refit(trial),), folder / str(trial.number)) for trial in trials]
         return [executor.call(WorkerProtocol.refit_model, order) for order in orders]

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from hpsearch import tracking
-from hpsearch.core.facts import StudyFacts, Task
+from hpsearch.core.facts import StudyFacts
 from hpsearch.core.trial import Origin
 from hpsearch.core.user_code import source_digest
 from hpsearch.errors import LedgerError, SpecError
@@ -16,7 +16,7 @@ from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.changes import check_data, check_unchanged, with_defaults_as_begun, with_trials
 from hpsearch.search.observer import Observer
-from hpsearch.search.preparation import open_executor, prepare_study, with_engine
+from hpsearch.search.preparation import open_executor, prepare_study
 from hpsearch.search.session import Session, has_wanted_champion
 from hpsearch.spec import SearchSection, StudySpec, sqlite_path
 from hpsearch.training.protocol import WorkerProtocol
@@ -103,7 +103,7 @@ def resume(
         ended = record.state is StudyState.FINISHED and (registered or record.spec.is_null)
         if ended and trials is None and not queued and not goes_on:
             return record
-        spec = _with_task_as_begun(with_engine(record.spec, record.facts.plan.engine), record)
+        spec = record.worker_spec
         stack.enter_context(tracking.environment(spec))
         executor = stack.enter_context(open_executor(spec, record.facts.backend, ledger=uri))
         check_data(record, executor.call(WorkerProtocol.describe_data).fingerprint)
@@ -111,13 +111,6 @@ def resume(
             _check_settings(record, executor.call(WorkerProtocol.describe_machine).settings)
         record = _with_present_code(record, ledger, observer)
         return Session(record, ledger, executor, observer).run()
-
-
-def _with_task_as_begun(spec: StudySpec, record: StudyRecord) -> StudySpec:
-    """Columns of zeros and ones were several regressions before they were labels; such a study goes on as it began."""
-    if spec.data.task is not None or record.facts.data.task is not Task.REGRESSION:
-        return spec
-    return spec.model_copy(update={"data": spec.data.model_copy(update={"task": Task.REGRESSION.value})})
 
 
 def _with_trials_as_resumed(record: StudyRecord, spec: StudySpec, observer: Observer) -> StudySpec:

@@ -1,6 +1,7 @@
 """A study of labels, from its rehearsal to its report; and the task's own metrics as the objective of any model."""
 
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from hpsearch import analysis
 from hpsearch.core.events import Bundle, Lane, LaneFinished
 from hpsearch.core.facts import Task
 from hpsearch.core.metrics import values_of
+from hpsearch.ledger.record import with_task_as_begun
 from hpsearch.report import load_artifacts
 from hpsearch.report.content import gather
 from hpsearch.report.markdown import render_markdown
 from hpsearch.report.page import render_page
-from hpsearch.search.starting import _with_task_as_begun
+from hpsearch.search import preparation
+from hpsearch.search.changes import check_unchanged, with_defaults_as_begun
 from hpsearch.spec import parse_spec
 from hpsearch.testing.factories import make_record
 from hpsearch.training.engines.fit import FitEngine
@@ -142,9 +145,15 @@ def test_a_metric_of_the_model_with_a_tasks_name_comes_first(folder: Path, monke
     assert "val_pr_auc" in other.metrics
 
 
-def test_a_study_that_began_as_several_regressions_goes_on_so(folder: Path) -> None:
+def test_a_study_that_began_as_several_regressions_goes_on_so(folder: Path, monkeypatch) -> None:
     spec = parse_spec(STUDY.format(metric="val_mse", model='family = "mlp"'), folder=folder)
-    record = make_record()
-    begun = replace(record.facts, data=replace(record.facts.data, task=Task.REGRESSION))
-    assert _with_task_as_begun(spec, replace(record, facts=begun)).data.task == "regression"
-    assert _with_task_as_begun(spec, record).data.task is None
+    record = replace(make_record(), spec=spec)
+    facts = replace(record.facts, data=replace(record.facts.data, task=Task.REGRESSION))
+    begun = replace(record, facts=replace(facts, plan=replace(facts.plan, engine="fit")))
+    assert (begun.worker_spec.data.task, begun.worker_spec.resources.engine) == ("regression", "fit")
+    assert Worker(begun.worker_spec).problem.dataset.task is Task.REGRESSION
+    assert record.worker_spec.data.task is None
+    monkeypatch.setattr(preparation, "_try_backend", lambda spec, *_: spec)
+    assert preparation.prepare_study(spec, ExitStack(), begun.facts).data.task == "regression", "a null search"
+    named = with_task_as_begun(spec, begun.facts)  # of an outer fold's search
+    check_unchanged(begun, with_defaults_as_begun(begun, named, ""))

@@ -1,5 +1,6 @@
 """What a short measurement of a study's real programs has found: frozen values that cross process boundaries."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hpsearch.core.space import Config
@@ -12,14 +13,16 @@ class MeasuredConfig:
     Attributes:
         config: Its hyperparameter values.
         compile_seconds: Building and compiling.
-        step_seconds: A training step of all folds, with its share of the validation.
+        step_seconds: A training step with its share of the validation: of all folds, or of one fold.
         programs: Programs that it needed: one, or several if the folds' models differ.
+        lockstep: Whether all folds train together, and not one after the other.
     """
 
     config: Config
     compile_seconds: float
     step_seconds: float
     programs: int
+    lockstep: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +38,15 @@ class Measured:
     configs: tuple[MeasuredConfig, ...]
     rows: int
     memory_bytes: int
+
+
+def steps_of_epoch(folds: Iterable[int], batch_size: int, *, lockstep: bool) -> int:
+    """The steps one after the other in an epoch of all folds.
+
+    Args:
+        folds: Training rows of each.
+        batch_size: Rows of a step.
+        lockstep: See :class:`MeasuredConfig`.
+    """
+    steps = [-(-rows // batch_size) for rows in folds]
+    return max(steps) if lockstep else sum(steps)

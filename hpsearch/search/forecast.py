@@ -4,14 +4,13 @@ Programs are counted in configs drawn at random from the space. Seconds come fro
 programs (:mod:`hpsearch.training.measuring`); without one, there are none.
 """
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from hpsearch.core.draws import draws, expected_programs, signature
 from hpsearch.core.hyperparameters import batch_size_of, epochs_of
-from hpsearch.core.measured import Measured
+from hpsearch.core.measured import Measured, steps_of_epoch
 from hpsearch.core.space import Choice, Config, Constant, Float, Int, Parameter, Space, Value
 from hpsearch.core.words import duration
 from hpsearch.errors import ModelError
@@ -123,10 +122,12 @@ def compile_seconds(measured: Measured, programs: int) -> float:
 
 def trial_seconds(prepared: PreparedStudy, measured: Measured) -> float:
     """Training a trial on all folds, on average over the space."""
-    rows = max(fold.train for fold in prepared.facts.data.folds)
+    folds, lockstep = [fold.train for fold in prepared.facts.data.folds], measured.configs[0].lockstep
     step = fmean(one.step_seconds for one in measured.configs)
     configs = [config for some in draws(prepared.space, 20) for config in some]
-    return step * fmean(epochs_of(config) * math.ceil(rows / batch_size_of(config)) for config in configs)
+    return step * fmean(
+        epochs_of(config) * steps_of_epoch(folds, batch_size_of(config), lockstep=lockstep) for config in configs
+    )
 
 
 def _basis(measured: Measured, prepared: PreparedStudy) -> str:

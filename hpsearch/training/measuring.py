@@ -9,7 +9,7 @@ from itertools import pairwise
 from hpsearch.core.events import Bundle, EpochFinished, Lane, LaneFailed
 from hpsearch.core.folds import Fold, Rows
 from hpsearch.core.hyperparameters import batch_size_of
-from hpsearch.core.measured import Measured, MeasuredConfig
+from hpsearch.core.measured import Measured, MeasuredConfig, steps_of_epoch
 from hpsearch.core.space import Config
 from hpsearch.errors import ModelError
 from hpsearch.spec import PruningSection
@@ -31,7 +31,7 @@ def measure(problem: Problem, engine: Engine, configs: Sequence[Config]) -> Meas
     rows = max(len(fold.train) for fold in small.folds)
     with _compiling_anew():
         fresh = type(engine)(small)
-        found = tuple(_measured(fresh, small, config, number, rows) for number, config in enumerate(configs))
+        found = tuple(_measured(fresh, small, config, number) for number, config in enumerate(configs))
     return Measured(found, rows, resident_bytes())
 
 
@@ -44,7 +44,7 @@ def _spread(rows: Rows, most: int) -> Rows:
     return rows[:: -(-len(rows) // most)] if len(rows) > most else rows
 
 
-def _measured(engine: Engine, problem: Problem, config: Config, trial: int, rows: int) -> MeasuredConfig:
+def _measured(engine: Engine, problem: Problem, config: Config, trial: int) -> MeasuredConfig:
     lanes = tuple(Lane(trial, fold.index, {**config, "epochs": _EPOCHS}) for fold in problem.folds)
     before, begun = _programs(engine), time.perf_counter()
     ends: dict[tuple[int, int], float] = {}
@@ -59,14 +59,16 @@ def _measured(engine: Engine, problem: Problem, config: Config, trial: int, rows
             ends[event.fold, event.epoch] = time.perf_counter()
     total = time.perf_counter() - begun
     compiling = engine.take_compile_seconds()
-    epoch = _together(ends) if compiling else _one_by_one(ends)
+    lockstep = bool(compiling)
+    epoch = _together(ends) if lockstep else _one_by_one(ends)
     programs = _programs(engine) - before
-    steps = -(-rows // batch_size_of(config))
+    steps = steps_of_epoch((len(fold.train) for fold in problem.folds), batch_size_of(config), lockstep=lockstep)
     return MeasuredConfig(
         config,
         compiling or max(0.0, total - _EPOCHS * epoch),
         epoch / steps,
-        max(1, programs) if compiling else len(lanes),
+        max(1, programs) if lockstep else len(lanes),
+        lockstep,
     )
 
 

@@ -1,15 +1,21 @@
 """What a study will cost: programs counted in its space, seconds measured on its real programs."""
 
 from contextlib import ExitStack
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from hpsearch.core.draws import draw, expected_programs
+from hpsearch.core.events import EpochFinished
+from hpsearch.core.folds import Fold
+from hpsearch.core.measured import Measured
 from hpsearch.core.space import Choice, Constant, Float, Int, Space
 from hpsearch.proposal.budget import affordable
-from hpsearch.search.forecast import forecast, warning_of
+from hpsearch.search.forecast import forecast, trial_seconds, warning_of
 from hpsearch.search.preparation import prepare_study
 from hpsearch.spec import parse_spec
+from hpsearch.training import measuring
 
 STUDY = """
 name = "costly"
@@ -49,8 +55,6 @@ def test_programs_are_the_different_values_of_what_is_no_input() -> None:
 
 
 def test_drawn_configs_are_of_the_space() -> None:
-    import numpy as np
-
     space = Space(
         {
             "optimizer": Choice(("sgd", "adam")),
@@ -90,6 +94,39 @@ def test_a_space_that_defeats_sharing_is_named_with_what_to_write_instead(monkey
     assert warning is not None
     assert warning.startswith("space: units costs most of the time: 10 trials need about 9 compiled programs")
     assert "With units = [8, 23, 64], about 3 (" in warning
+
+
+@pytest.mark.parametrize("lockstep", [True, False])
+def test_folds_of_different_sizes_take_as_long_as_their_own_steps(monkeypatch, lockstep: bool) -> None:
+    """Each fold of a time series has more rows than the one before; only 1,024 of each are measured."""
+    sizes, batch, second = (2_000, 4_000, 6_000, 8_000), 32, 0.001
+    monkeypatch.setattr("hpsearch.training.measuring._ROWS", 500)
+
+    class Steady:
+        """Takes a second per step on a clock of its own."""
+
+        def train(self, bundle, _stopped):
+            few = [len(fold.train) // batch + (len(fold.train) % batch > 0) for fold in small]
+            for epoch in range(4) if lockstep else [None]:
+                clock[0] += max(few) * second if lockstep else 0
+                for lane, steps in zip(bundle.lanes, few, strict=True):
+                    for own in [epoch] if lockstep else range(4):
+                        clock[0] += 0 if lockstep else steps * second
+                        yield EpochFinished(0, lane.fold, own, {})
+
+        def take_compile_seconds(self):
+            return 1.0 if lockstep else 0.0
+
+    clock = [0.0]
+    monkeypatch.setattr(measuring.time, "perf_counter", lambda: clock[0])
+    small = [measuring._few(Fold(n, np.arange(size), np.arange(10))) for n, size in enumerate(sizes)]
+    config = {"batch_size": batch, "epochs": 10}
+    found = measuring._measured(Steady(), SimpleNamespace(folds=small), config, 0)
+    data = SimpleNamespace(folds=[SimpleNamespace(train=size) for size in sizes])
+    space = Space({"batch_size": Constant(batch), "epochs": Constant(10)})
+    prepared = SimpleNamespace(facts=SimpleNamespace(data=data), space=space)
+    steps = max(sizes) / batch if lockstep else sum(-(-size // batch) for size in sizes)
+    assert trial_seconds(prepared, Measured((found,), 500, 0)) == pytest.approx(10 * steps * second)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ class BaselineRow:
         std: Sample standard deviation over folds; None with one fold.
         fold_scores: In fold order.
         beaten_by: How many of the ranked trials score better.
+        looks_back: Whether it knows the targets of earlier validation rows, as the naive forecast does.
     """
 
     rule: str
@@ -63,6 +64,7 @@ class BaselineRow:
     std: float | None
     fold_scores: tuple[float, ...]
     beaten_by: int
+    looks_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ def _baseline_row(record: StudyRecord, found: Baseline) -> BaselineRow:
         std=stdev(found.fold_scores) if len(found.fold_scores) > 1 else None,
         fold_scores=found.fold_scores,
         beaten_by=sum(is_better(record, score, found) for score in scores),
+        looks_back=found.looks_back,
     )
 
 

@@ -77,7 +77,10 @@ def baselines(stand: Stand, objective: Objective, left_out: Sequence[int]) -> tu
 
 
 def baseline_of_test(stand: Stand, test: Part, objective: Objective) -> dict[str, float]:
-    """The best that each metric of some rows is for predictions that know the development rows' targets alone.
+    """The best that each metric of some rows is for predictions that look at no inputs.
+
+    They know the development rows' targets; where rows have a time, the naive forecast also knows those of earlier test
+    rows.
 
     Args:
         stand: The study's data and model.

@@ -13,6 +13,7 @@ from hpsearch import analysis, report
 from hpsearch.analysis import words
 from hpsearch.analysis.out_of_fold import row_scores
 from hpsearch.core.out_of_fold import lane_file, predictions_folder
+from hpsearch.core.rehearsed import Baseline
 from hpsearch.core.trial import TrialState
 from hpsearch.errors import SpecError
 from hpsearch.report.content import gather, plain
@@ -143,6 +144,18 @@ def kept_of(record, *, repeats=1):
         predicted[best.epoch - 1] = right
         folds.append(analysis.FoldPredictions(rows, y, predicted))
     return {best.number: folds}
+
+
+def test_the_naive_forecast_is_said_to_know_targets_of_the_rows_that_are_scored():
+    record = make_searched(12)
+    given = replace(artifacts(record), out_of_fold=kept_of(record))
+    before = Baseline("the target of the time step before", 0.5, (0.5,) * 5, looks_back=True)
+    plain_page = render_page(gather(record, given))
+    assert "learnt from the targets alone." in plain_page
+    assert "naive forecast" not in plain_page
+    timed = render_page(gather(replace(record, facts=replace(record.facts, baselines=(before,))), given))
+    assert "targets alone; among them is the naive forecast, which knows" in timed
+    assert "also within the validation rows." in timed
 
 
 def test_the_searchs_own_predictions_are_shown_with_and_without_a_test_part():

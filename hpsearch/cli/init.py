@@ -1,6 +1,7 @@
 """The files that ``hpsearch init`` writes."""
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -151,7 +152,7 @@ def write_study_file(path: Path, *, source: str, family: str, force: bool) -> No
         else 'metric = "val_accuracy"\ndirection = "maximize"'
     )
     text = _TEMPLATE.format(
-        path=path,
+        path=shlex.quote(str(path)),
         name=json.dumps(path.stem, ensure_ascii=False),
         source=json.dumps(source, ensure_ascii=False),
         family=json.dumps(family),

@@ -1,6 +1,7 @@
 """Commands that write, check and run study files."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -58,7 +59,8 @@ def init(
         write_successor(path, load(from_study, ledger=ledger).record, force=force)
     else:
         path = write_for(data, path, targets=target or (), family=family, minutes=minutes, force=force)
-    print(f"wrote {path}\nnext: hpsearch check {path}   then: hpsearch run {path}")
+    quoted = shlex.quote(str(path))
+    print(f"wrote {path}\nnext: hpsearch check {quoted}   then: hpsearch run {quoted}")
 
 
 @app.command()

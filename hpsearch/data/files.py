@@ -45,11 +45,18 @@ def find_file(source: str, folder: str | Path) -> Path:
         folder: Such as the study file's folder.
 
     Raises:
-        DataError: There is no such file.
+        DataError: There is no such file, or it is a folder.
     """
     path = Path(folder) / Path(source).expanduser()
     if path.is_file():
         return path
+    if path.is_dir():
+        raise DataError(
+            f"{path.resolve()} is a folder",
+            code="is-a-folder",
+            hint="name a file in it",
+            path=str(path.resolve()),
+        )
     names = [one.name for one in path.parent.glob("*") if one.is_file()] if path.parent.is_dir() else []
     near = closest(path.name, names)
     raise DataError(

@@ -13,6 +13,7 @@ from hpsearch.data.dataset import Array, Dataset, Features, Part
 from hpsearch.data.equal_rows import joined, number_rows
 from hpsearch.data.inference import float32_offset
 from hpsearch.data.loaded import Loaded
+from hpsearch.data.tables import no_rows
 from hpsearch.data.targets import code_targets
 from hpsearch.data.unlabelled import without_unlabelled
 from hpsearch.errors import DataError
@@ -159,12 +160,7 @@ def _check_lengths(source: str, x: Features, y: Array) -> None:
         )
     lengths = {len(column) for column in x.values()} if isinstance(x, Mapping) else {len(x)}
     if 0 in lengths or len(y) == 0:
-        raise DataError(
-            f"{source} has no rows",
-            code="no-rows",
-            hint="check the file, or the filters of the function",
-            source=source,
-        )
+        raise no_rows(source)
     if lengths != {len(y)}:
         raise DataError(
             f"{source} has {listed(sorted(lengths))} rows of inputs, but {len(y)} targets",

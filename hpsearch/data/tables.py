@@ -113,12 +113,7 @@ class _Inputs:
             DataError: A column is empty, infinite, free text or dates; or `forced` names an unknown one.
         """
         if len(frame) == 0:
-            raise DataError(
-                f"{source} has no rows",
-                code="no-rows",
-                hint="check the file, or the filters of the function",
-                source=source,
-            )
+            raise no_rows(source)
         mistakes = Mistakes(source)
         for name in forced:
             if name not in frame.columns:
@@ -372,3 +367,10 @@ def _time(source: str, frame: "pd.DataFrame", name: str) -> Array:
 
 def _names(frame: "pd.DataFrame") -> list[str]:
     return [str(name) for name in frame.columns]
+
+
+def no_rows(source: str) -> DataError:
+    """The error for data without rows."""
+    return DataError(
+        f"{source} has no rows", code="no-rows", hint="check the file, or the filters of the function", source=source
+    )

@@ -10,6 +10,7 @@ from hpsearch.core.words import listed
 from hpsearch.data.csv_files import CsvFile
 from hpsearch.data.files import csv_file, read_table
 from hpsearch.data.inference import infer_column
+from hpsearch.data.tables import no_rows
 from hpsearch.errors import DataError
 from hpsearch.portable.columns import Column
 
@@ -49,7 +50,7 @@ def read(path: Path) -> Table:
     """Read a table, with whatever options make sense of it.
 
     Raises:
-        DataError: It is no table, or no option helps.
+        DataError: It is no table, has no rows, or no option helps.
     """
     options: dict[str, object] = {}
     remarks: list[str] = []
@@ -58,6 +59,8 @@ def read(path: Path) -> Table:
             if path.suffix.lower() != ".parquet" and "header" not in options:
                 _check_has_names(csv_file(path, options))
             frame = read_table(path, options)
+            if not len(frame):
+                raise no_rows(str(path))
             return Table(frame, options, tuple(remarks), *_judged(path, frame))
         except DataError as error:
             more = _more_options(error, options)

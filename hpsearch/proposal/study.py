@@ -27,8 +27,12 @@ from hpsearch.training.problem import Problem
 
 
 def is_seen(source: str) -> bool:
-    """Whether a data source can be looked at without a download and without running code of the user's."""
-    return Path(source).suffix.lower() in SUFFIXES or source.startswith("sklearn:")
+    """Whether a data source can be looked at without a download and without running code of the user's.
+
+    A folder is looked at, too: it is a mistake, and reading it says so.
+    """
+    path = Path(source).expanduser()
+    return path.suffix.lower() in SUFFIXES or source.startswith("sklearn:") or path.is_dir()
 
 
 def propose(source: str, path: Path, *, targets: Sequence[str] = (), family: str | None = None) -> Proposal:

@@ -1,6 +1,7 @@
 """Which column of a table is to be predicted."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -122,7 +123,7 @@ def _none(why_not: Mapping[str, str]) -> DataError:
 
 
 def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[\w.-]+", name) else f"'{name}'"
+    return name if re.fullmatch(r"[\w.-]+", name) else shlex.quote(name)
 
 
 @dataclass(frozen=True, slots=True)

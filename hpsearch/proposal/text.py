@@ -1,6 +1,7 @@
 """A proposal as a study file: every choice with its reason beside it."""
 
 import re
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,9 +29,10 @@ ledger = "{ledger}"  # Optuna storage
 
 def study_file(found: Proposal, path: Path) -> str:
     """The text of a study file that is to be written to `path`."""
+    quoted = shlex.quote(str(path))
     head = (
         "# Proposed by `hpsearch init` from the data. Look through it: the reasons are beside the choices.\n"
-        f"# `hpsearch check {path}` shows how the data are read, `hpsearch run {path}` runs the study.\n"
+        f"# `hpsearch check {quoted}` shows how the data are read, `hpsearch run {quoted}` runs the study.\n"
         f"name = {toml_value(found.name)}\nseed = 0\n"
     )
     sections = (_data(found), _validation(found), _space(found), _objective(found), _search(found))

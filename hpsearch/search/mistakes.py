@@ -20,7 +20,7 @@ _OF_THE_SOURCE = frozenset(
     for code in (
         "no-file", "unknown-source", "unreadable-file", "unknown-column", "no-header", "one-column", "bad-encoding",
         "ragged-row", "duplicate-column", "other-format", "empty-file", "unknown-option", "bad-option",
-        "missing-arrays", "no-rows", "no-module", "no-such-name", "import-failed",
+        "missing-arrays", "no-rows", "is-a-folder", "no-module", "no-such-name", "import-failed",
     )
 )  # fmt: skip
 """Codes that do not depend on the columns' roles."""

@@ -1,5 +1,6 @@
 """Study files for data files: what is chosen, why, and that hpsearch itself reads what is written."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -257,3 +258,52 @@ def test_lists_in_cells_and_nameless_columns_are_left_out(tmp_path: Path, monkey
     }
     PLAIN.assign(target=X[:, 0] > 0).to_csv("rows.csv")
     assert propose("rows.csv", Path("rows.toml")).roles.ignore == {}
+
+
+def test_numbers_of_versions_are_no_dates(proposed) -> None:
+    version = [f"1.{i % 12 + 1}.{10 + i % 20}" for i in range(N)]
+    day = DAYS[MIXED]
+    found = proposed(
+        {
+            "version": version,
+            "slashed": day.strftime("%d/%m/%y"),
+            "dashed": day.strftime("%d-%m-%y"),
+            "dotted": day.strftime("%d.%m.%Y"),
+            "target": X[:, 0] > 0,
+        }
+    )
+    dates = {name for name, why in found.roles.ignore.items() if why.startswith("dates")}
+    assert dates == {"slashed", "dashed", "dotted"}
+
+
+def test_a_file_without_rows_and_a_folder_are_called_so(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("head.csv").write_text("size,city,y\n")
+    PLAIN[:0].to_parquet("head.parquet")
+    for name in ("head.csv", "head.parquet"):
+        with raises("data.no-rows"):
+            propose(name, Path("study.toml"))
+    Path("plain").mkdir()
+    Path("rows.csv").mkdir()
+    for name in ("plain", "rows.csv", "."):
+        with raises("data.is-a-folder"):
+            propose(name, Path("study.toml"))
+        assert CliRunner().invoke(app, ["init", "--data", name]).exit_code != 0
+    assert not Path("study.toml").exists()
+
+
+def test_commands_that_are_shown_work_with_any_name_of_the_file(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    PLAIN.assign(target=X[:, 0] > 0).to_csv("my rows.csv", index=False)
+    for arguments, file in (
+        (["--data", "my rows.csv"], "my rows.toml"),
+        (["it's $one.toml", "--data", "keras:mnist"], "it's $one.toml"),
+    ):
+        shown = CliRunner().invoke(app, ["init", *arguments])
+        assert shown.exit_code == 0, shown.output
+        (said,) = [line for line in shown.output.splitlines() if line.startswith("next: ")]
+        check, run = said.removeprefix("next: ").split("   then: ")
+        assert (shlex.split(check), shlex.split(run)) == (["hpsearch", "check", file], ["hpsearch", "run", file])
+        text = Path(file).read_text()
+        assert f"`{check}`" in text
+        assert f"`{run}`" in text

@@ -1,5 +1,6 @@
 """Figures of input columns. Like :mod:`hpsearch.report.figures`, they only draw."""
 
+from collections.abc import Sequence
 from html import escape
 
 import plotly.graph_objects as go
@@ -25,7 +26,7 @@ def input_importance(info: analysis.InputsInfo) -> go.Figure:
     figure = go.Figure(
         go.Bar(
             x=[one.worse for one in rows],
-            y=[_label(one.name) for one in rows],
+            y=_labels([one.name for one in rows]),
             orientation="h",
             marker={"color": [BLUE if one.told else LIGHT for one in rows]},
             error_x={"type": "data", "array": [one.std for one in rows], "color": GREY, "thickness": 1.2, "width": 3},
@@ -52,7 +53,7 @@ def errors_by_range(info: analysis.InputsInfo, place: int) -> go.Figure:
     figure = go.Figure(
         go.Bar(
             x=[one.error for one in rows],
-            y=[_label(one.label) for one in rows],
+            y=_labels([one.label for one in rows]),
             orientation="h",
             marker={"color": BLUE if column.told else LIGHT},
             customdata=[words.several(one.rows, "row") for one in rows],
@@ -68,5 +69,9 @@ def errors_by_range(info: analysis.InputsInfo, place: int) -> go.Figure:
     return figure
 
 
-def _label(text: str) -> str:
-    return escape(text if len(text) <= 24 else f"{text[:23]}…")
+def _labels(texts: Sequence[str]) -> list[str]:
+    """Texts cut to fit beside their bars, upwards. Those that then look the same are numbered, or would be one bar."""
+    cut = [text if len(text) <= 24 else f"{text[:23]}…" for text in texts]
+    return [
+        escape(one if cut.count(one) == 1 else f"{one} ({cut[place:].count(one)})") for place, one in enumerate(cut)
+    ]

@@ -128,6 +128,14 @@ def test_columns_that_say_nothing_rarely_have_a_clear_effect_however_many_there_
     assert colors == (input_figures.LIGHT, input_figures.BLUE)
 
 
+def test_long_names_that_begin_alike_have_bars_of_their_own():
+    names = ("monthly average temperature in May", "monthly average temperature in June", "<b>")
+    given = replace(INPUTS, names=names, worse=np.array([[0.3] * 5, [0.2] * 5, [0.1] * 5]))
+    info = analysis.inputs_info(record_of(Task.BINARY, ("a", "b")), given, out_of_fold=None, test=None)
+    shown = list(input_figures.input_importance(info).data[0].y)
+    assert shown[::-1] == ["monthly average tempera… (1)", "monthly average tempera… (2)", "&lt;b&gt;"]
+
+
 def test_without_a_worker_there_is_a_reason_and_nothing_to_draw():
     info = analysis.inputs_info(record_of(Task.BINARY, ("a", "b")), None, out_of_fold=None, test=None)
     assert "no champion" in info.reason

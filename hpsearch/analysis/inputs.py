@@ -10,15 +10,9 @@ from numpy.typing import NDArray
 from hpsearch.analysis import words
 from hpsearch.analysis.predictions import Predictions, kind_of
 from hpsearch.analysis.statistics import ALPHA, Floats
-from hpsearch.core.row_values import (
-    are_logits,
-    class_numbers,
-    class_probabilities,
-    label_probabilities,
-    probabilities,
-    residuals_of,
-)
+from hpsearch.core.row_values import class_numbers, class_probabilities, residuals_of
 from hpsearch.ledger.record import StudyRecord
+from hpsearch.portable.outputs import are_logits, label_probabilities, probabilities
 
 MOST_COLUMNS = 6
 """Columns whose ranges are shown: those in which errors differ most."""

@@ -12,15 +12,9 @@ from hpsearch.analysis.statistics import Floats
 from hpsearch.analysis.task_metrics import MetricRow, metric_rows
 from hpsearch.analysis.thresholds import ThresholdCurve, threshold_curves
 from hpsearch.core.facts import Task
-from hpsearch.core.row_values import (
-    are_logits,
-    class_numbers,
-    class_probabilities,
-    label_probabilities,
-    probabilities,
-    residuals_of,
-)
+from hpsearch.core.row_values import class_numbers, class_probabilities, residuals_of
 from hpsearch.ledger.record import StudyRecord
+from hpsearch.portable.outputs import are_logits, label_probabilities, probabilities
 
 MOST_WRONG = 24
 """Maximum number of most wrong rows."""

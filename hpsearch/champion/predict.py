@@ -80,7 +80,8 @@ def _predicted(record: StudyRecord, rows: "pd.DataFrame | Array", source: str, *
     from hpsearch.portable.predictor import Predictor, model_inputs
 
     model_file = check_champion(record)
-    card = card_of(record.facts.data)
+    assert record.champion is not None
+    card = card_of(record.facts.data, record.champion)
     try:
         inputs = model_inputs(rows, card)  # before Keras is imported, which takes seconds
     except RowsError as error:
@@ -90,7 +91,6 @@ def _predicted(record: StudyRecord, rows: "pd.DataFrame | Array", source: str, *
 
     from hpsearch.training.keeping import load_champion
 
-    assert record.champion is not None
     model = load_champion(model_file, record.worker_spec, record.champion.config)
     return Predictor(model, card).predict_inputs(_as_the_model_takes(model, inputs, card))
 

@@ -13,15 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
-from hpsearch.core.row_values import (
-    Floats,
-    are_logits,
-    class_numbers,
-    class_probabilities,
-    label_probabilities,
-    probabilities,
-    residuals_of,
-)
+from hpsearch.core.row_values import Floats, class_numbers, class_probabilities, residuals_of
+from hpsearch.portable.outputs import are_logits, label_probabilities, probabilities
 
 Array = NDArray[np.generic]
 

@@ -13,9 +13,6 @@ _ROOTS = {"rmse", "root_mean_squared_error"}
 _SQUARES = {"mse", "mean_squared_error"}
 _ABSOLUTES = {"mae", "mean_absolute_error"}
 
-_ROUNDING = 2e-3
-"""Probabilities in half precision are rounded by up to 0.001."""
-
 
 @dataclass(frozen=True, slots=True)
 class RowValues:
@@ -108,35 +105,6 @@ def class_probabilities(y_pred: Floats) -> Floats:
     """Probabilities of shape ``(n, classes)``; a single column is the probability of the second of two classes."""
     flat = y_pred[:, 0] if y_pred.ndim == 2 and y_pred.shape[1] == 1 else y_pred
     return np.stack([1 - flat, flat], axis=1) if flat.ndim == 1 else flat
-
-
-def probabilities(output: NDArray[np.generic]) -> Floats:
-    """A classifier's output as probabilities of shape ``(n, classes)`` that sum to 1.
-
-    Args:
-        output: Of shape ``(n, classes)``, ``(n, 1)`` or ``(n,)``: probabilities or logits. A single column is of the
-            second of two classes.
-    """
-    values = np.asarray(output, dtype=np.float64)
-    values = values[:, None] if values.ndim == 1 else values
-    if are_logits(values):
-        logits = np.concatenate([np.zeros_like(values), values], axis=1) if values.shape[1] == 1 else values
-        values = np.exp(logits - logits.max(axis=1, keepdims=True))
-    elif values.shape[1] == 1:
-        values = np.concatenate([1 - values, values], axis=1)
-    return np.asarray(values / values.sum(axis=1, keepdims=True))
-
-
-def label_probabilities(output: NDArray[np.generic]) -> Floats:
-    """The outputs of a multi-label model as probabilities, each label's on its own: ``(n, labels)``."""
-    values = np.asarray(output, dtype=np.float64)
-    return np.asarray(1 / (1 + np.exp(-np.clip(values, -500, 500)))) if are_logits(values) else values
-
-
-def are_logits(output: NDArray[np.generic]) -> bool:
-    """Whether a classifier's outputs are no probabilities: one is below 0 or above 1 by more than rounding."""
-    values = np.asarray(output, dtype=np.float64)
-    return bool(((values < -_ROUNDING) | (values > 1 + _ROUNDING)).any())
 
 
 def class_numbers(y_true: NDArray[np.generic]) -> NDArray[np.intp]:

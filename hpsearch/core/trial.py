@@ -192,6 +192,7 @@ class Champion(Wire):
         models: How many models its predictions are the mean of.
         compared: Kind → test metrics of all kinds that were trained and tested; empty unless that was asked for.
         rechosen: Whether another kind had been tested when this one was asked for.
+        logits: Whether it returns logits of classes or labels; None for values, and in older ledgers.
     """
 
     trial: int
@@ -213,6 +214,7 @@ class Champion(Wire):
     rechosen: bool = False
     baseline: Mapping[str, float] = field(default_factory=dict)
     validation: Mapping[str, float] = field(default_factory=dict)
+    logits: bool | None = None
 
     def __repr__(self) -> str:
         tested = ", ".join(f"{name} {_short(value)}" for name, value in self.test.items()) or "not tested"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from hpsearch.core.facts import Column, Schema, Task
+from hpsearch.core.trial import Champion
 from hpsearch.portable.predictor import Card
 
 
@@ -24,11 +25,19 @@ class Described(Protocol):
     def schema(self) -> Schema | None: ...
 
 
-def card_of(data: Described, *, backend: str = "", modules: Sequence[str] = (), names: Sequence[str] = ()) -> Card:
+def card_of(
+    data: Described,
+    champion: Champion,
+    *,
+    backend: str = "",
+    modules: Sequence[str] = (),
+    names: Sequence[str] = (),
+) -> Card:
     """The card of a champion.
 
     Args:
         data: Its study's data.
+        champion: The champion.
         backend: The Keras backend that trained it.
         modules: See :class:`Card`.
         names: See :class:`Card`.
@@ -47,4 +56,5 @@ def card_of(data: Described, *, backend: str = "", modules: Sequence[str] = (), 
         modules=modules,
         names=names,
         labels=data.task is Task.MULTILABEL,
+        logits=champion.logits,
     )

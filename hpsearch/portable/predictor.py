@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from .cells import category_texts, packed, table_inputs
 from .columns import Column
 from .errors import RowsError, RowsWarning
+from .outputs import label_probabilities, probabilities
 from .spelling import other_spelling, told_apart
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Card:
         modules: The user's modules that are shipped with the model and hold what is not Keras' own; often none.
         names: What is not Keras' own.
         labels: Whether `classes` are labels, of which a row may have any number.
+        logits: Whether the model of classes or labels returns logits; None if that is not known, as of older champions:
+            then all rows that are predicted together tell.
     """
 
     backend: str
@@ -64,6 +67,7 @@ class Card:
     modules: Sequence[str] = ()
     names: Sequence[str] = ()
     labels: bool = False
+    logits: bool | None = None
 
 
 class Predictor:
@@ -106,8 +110,8 @@ class Predictor:
         rows = len(next(iter(inputs.values()))) if isinstance(inputs, dict) else len(inputs)
         predicted = np.asarray(self.model.predict(inputs, batch_size=_BATCH, verbose=0))
         if self.card.labels:
-            return labels_table(predicted, self.card.classes, pd.RangeIndex(rows))
-        return predictions_table(predicted, self.card.classes, pd.RangeIndex(rows))
+            return labels_table(predicted, self.card.classes, pd.RangeIndex(rows), self.card.logits)
+        return predictions_table(predicted, self.card.classes, pd.RangeIndex(rows), self.card.logits)
 
 
 def model_inputs(data: "pd.DataFrame | ArrayLike | Mapping[str, ArrayLike]", card: Card) -> Inputs:
@@ -130,37 +134,40 @@ def model_inputs(data: "pd.DataFrame | ArrayLike | Mapping[str, ArrayLike]", car
     return inputs
 
 
-def predictions_table(predicted: NDArray[np.generic], classes: Sequence[str], index: pd.Index) -> pd.DataFrame:
+def predictions_table(
+    predicted: NDArray[np.generic], classes: Sequence[str], index: pd.Index, logits: bool | None = None
+) -> pd.DataFrame:
     """What a model returns as a table.
 
     Args:
         predicted: Shape ``(n_rows,)`` or ``(n_rows, n_outputs)``.
         classes: Names of the classes; empty for regression.
         index: The table's index.
+        logits: See :class:`Card`.
     """
     values = predicted.reshape(len(index), -1)
     if not classes:
         names = ["prediction"] if values.shape[1] == 1 else [f"prediction_{i}" for i in range(values.shape[1])]
         return pd.DataFrame(values, columns=names, index=index)
-    if values.shape[1] == 1:
-        values = np.hstack([1 - values, values])
+    values = probabilities(values, logits).astype(np.result_type(values.dtype, np.float16))
     best = [classes[i] for i in values.argmax(axis=1)]
     front = pd.DataFrame({"prediction": best, "probability": values.max(axis=1)}, index=index)
     shares = pd.DataFrame(values, columns=[f"p({name})" for name in classes], index=index)
     return pd.concat([front, shares], axis=1)
 
 
-def labels_table(predicted: NDArray[np.generic], labels: Sequence[str], index: pd.Index) -> pd.DataFrame:
+def labels_table(
+    predicted: NDArray[np.generic], labels: Sequence[str], index: pd.Index, logits: bool | None = None
+) -> pd.DataFrame:
     """What a model of labels returns as a table: whether a row has each label, and with which probability.
 
     Args:
         predicted: Probabilities or logits, shape ``(n_rows, n_labels)``.
         labels: Their names.
         index: The table's index.
+        logits: See :class:`Card`.
     """
-    values = np.asarray(predicted, dtype=np.float64).reshape(len(index), -1)
-    if values.size and (values.min() < 0 or values.max() > 1):
-        values = 1 / (1 + np.exp(-values))
+    values = label_probabilities(predicted.reshape(len(index), -1), logits)
     said = pd.DataFrame(values > 0.5, columns=[*labels], index=index)
     shares = pd.DataFrame(values, columns=[f"p({name})" for name in labels], index=index)
     return pd.concat([said, shares], axis=1)

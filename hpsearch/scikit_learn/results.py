@@ -48,11 +48,6 @@ def cv_results(record: StudyRecord) -> dict[str, NDArray[np.generic] | list[dict
     }
 
 
-def _spread(scores: NDArray[np.float64]) -> float:
-    """Of the folds that have a score: others are left out of the mean, too."""
-    return float(np.std(scores)) if len(scores) else float("nan")
-
-
 def _column(values: list[object]) -> NDArray[np.object_]:
     """One hyperparameter of all trials, masked where it is not active."""
     column: Any = np.ma.MaskedArray(np.empty(len(values), dtype=object), mask=True)

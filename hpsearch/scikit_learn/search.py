@@ -17,7 +17,7 @@ from hpsearch import study
 from hpsearch.arguments import study_file
 from hpsearch.core.facts import Task
 from hpsearch.core.metrics import metrics_for, values_of
-from hpsearch.core.row_values import label_probabilities, probabilities
+from hpsearch.core.words import listed
 from hpsearch.data.card import card_of
 from hpsearch.data.functions import plain_frame
 from hpsearch.data.tables import data_error
@@ -25,7 +25,8 @@ from hpsearch.data.targets import infer_task
 from hpsearch.errors import SpecError
 from hpsearch.live import watching
 from hpsearch.portable.errors import RowsError
-from hpsearch.portable.predictor import model_inputs
+from hpsearch.portable.outputs import label_probabilities, probabilities
+from hpsearch.portable.predictor import Card, model_inputs
 from hpsearch.scikit_learn.results import cv_results
 from hpsearch.scikit_learn.splits import validation_of
 from hpsearch.spoken import speaking_python
@@ -165,15 +166,15 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         if self._target is Task.REGRESSION:
             return output[:, 0] if output.ndim == 2 and output.shape[1] == 1 else output
         if self._target is Task.MULTILABEL:
-            return (label_probabilities(output) > 0.5).astype(int)
+            return (label_probabilities(output, self._card.logits) > 0.5).astype(int)
         rows: Array = np.eye(len(self.classes_), dtype=int) if self._in_rows else self.classes_
-        return np.asarray(rows[probabilities(output).argmax(axis=1)])
+        return np.asarray(rows[probabilities(output, self._card.logits).argmax(axis=1)])
 
     @available_if(_classifies)  # type: ignore[untyped-decorator]  # scikit-learn is untyped
     def predict_proba(self, X: object) -> Array:  # noqa: N803
         """Probability of each class, in the order of ``classes_``."""
-        output = self._output(X)
-        return label_probabilities(output) if self._target is Task.MULTILABEL else probabilities(output)
+        output, of = self._output(X), label_probabilities if self._target is Task.MULTILABEL else probabilities
+        return of(output, self._card.logits)
 
     def score(self, X: object, y: ArrayLike) -> float:  # noqa: N803
         """What `scoring` says of these rows; greater is better."""
@@ -183,6 +184,10 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
             return float(get_scorer(metric.partition(":")[2])(self, X, y))
         targets = np.asarray(y)
         if self.task_ == "classification" and not self._in_rows:
+            unknown = np.setdiff1d(targets, self.classes_)
+            if len(unknown):
+                names = listed([repr(name)[:80] for name in unknown.tolist()], most=5)
+                raise ValueError(f"y has classes that fit has not seen: {names}")
             targets = np.searchsorted(self.classes_, targets)
         name, sign = metric.removeprefix("val_"), 1 if direction == "maximize" else -1
         found: Any = self.best_estimator_.evaluate(self._inputs(X), targets, verbose=0, return_dict=True)
@@ -242,9 +247,15 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         rows: Array = found[0] if with_y else found
         return rows
 
+    @property
+    def _card(self) -> Card:
+        record = self.study_.record
+        assert record.champion is not None
+        return card_of(record.facts.data, record.champion)
+
     def _inputs(self, x: object) -> Array | dict[str, Array]:
         try:
-            return model_inputs(self._rows(x, reset=False), card_of(self.study_.record.facts.data))
+            return model_inputs(self._rows(x, reset=False), self._card)
         except RowsError as error:
             raise data_error("X", error) from None
 

@@ -160,7 +160,8 @@ def _make_card(dataset: Dataset, modules: Mapping[str, Path], champion: Champion
     from hpsearch.models.saved_file import custom_names
 
     names = sorted(custom_names(champion.path))
-    return card_of(dataset, backend=keras.backend.backend(), modules=list(modules) if names else [], names=names)
+    backend = keras.backend.backend()
+    return card_of(dataset, champion, backend=backend, modules=list(modules) if names else [], names=names)
 
 
 def _signature(

@@ -23,6 +23,7 @@ from hpsearch.core.seeds import derive
 from hpsearch.core.trial import Champion
 from hpsearch.data.dataset import Array, Part
 from hpsearch.errors import LedgerError, ModelError, TrackingError
+from hpsearch.portable.outputs import are_logits
 from hpsearch.training.baselines import baseline_of_test
 from hpsearch.training.champions import Contender, Contenders
 from hpsearch.training.engines.whole import over_all_rows
@@ -96,6 +97,7 @@ def _champion(problem: Problem, contenders: Contenders, order: RefitOrder) -> Ch
             kind=kind,
             trials=made.trials,
             models=made.models,
+            logits=_returns_logits(model, problem),
         )
         _save_card(model, problem, champion, order.folder / "champion.json")
         write_inputs(model, problem, order.folder)
@@ -103,6 +105,22 @@ def _champion(problem: Problem, contenders: Contenders, order: RefitOrder) -> Ch
             return _with_mlflow_model(problem, model, champion, order.folder)
         except (TrackingError, OSError):
             return champion  # the Keras file is complete; the session asks again for the rest, and notes the reason
+
+
+def _returns_logits(model: "keras.Model", problem: Problem) -> bool | None:
+    """Whether the model's outputs are logits of classes or labels; None for values.
+
+    A loss that takes logits says so, unless an activation comes before it: some models have one too many. Losses of the
+    user's own and means of models say nothing. For them, the outputs of all development rows tell.
+    """
+    import keras
+
+    if problem.dataset.task is Task.REGRESSION:
+        return None
+    activation = getattr(model.layers[-1], "activation", None)
+    if getattr(model.loss, "from_logits", False) and activation is keras.activations.linear:
+        return True
+    return are_logits(model.predict(problem.dataset.train.x, batch_size=_BATCH, verbose=0))
 
 
 def add_mlflow_model(problem: Problem, champion: Champion, folder: Path) -> Champion:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from hpsearch.core.facts import Task
 from hpsearch.core.foreign import errors_as, said
 from hpsearch.core.metrics import metrics_for, values_of
-from hpsearch.core.row_values import class_numbers, label_probabilities, probabilities
+from hpsearch.core.row_values import class_numbers
 from hpsearch.core.user_code import load_object
 from hpsearch.core.words import did_you_mean, listed
 from hpsearch.data.dataset import Array, Dataset
 from hpsearch.errors import ModelError, SpecError
+from hpsearch.portable.outputs import label_probabilities, probabilities
 from hpsearch.spec import StudySpec
 
 Floats = NDArray[np.floating]

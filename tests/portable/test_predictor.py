@@ -85,6 +85,28 @@ def test_classes_get_names_and_probabilities() -> None:
     np.testing.assert_array_equal(several["probability"], several["p(c)"])
 
 
+@pytest.mark.parametrize("labels", [False, True])
+def test_what_logits_mean_does_not_depend_on_the_rows_beside_them(labels: bool) -> None:
+    class Given:
+        def predict(self, x: np.ndarray, **_: object) -> np.ndarray:
+            return x
+
+    def said(rows: np.ndarray, logits: bool | None) -> pd.DataFrame:
+        names = ("a",) if labels else ("no", "yes")
+        card = Card("jax", names, (), (1,), labels=labels, logits=logits)
+        return Predictor(Given(), card).predict(rows)  # type: ignore[arg-type]
+
+    rows, name = np.array([[0.3], [-2.0], [3.0]], np.float32), "p(a)" if labels else "p(yes)"
+    together = said(rows, logits=True)
+    assert together[name].to_numpy() == pytest.approx(1 / (1 + np.exp(-rows[:, 0])))
+    pd.testing.assert_frame_equal(said(rows[:1], logits=True), together[:1])
+    # Probabilities stay what they are. Champions of earlier versions do not say: all rows tell.
+    assert said(rows[:1], logits=False)[name][0] == said(rows[:1], logits=None)[name][0] == pytest.approx(0.3)
+    pd.testing.assert_frame_equal(said(rows, logits=None), together)
+    # Rounding in half precision makes no logits.
+    assert said(np.array([[1.001], [0.2]]), logits=None)[name][1] == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize(
     ("table", "rows", "what"),
     [

@@ -48,10 +48,17 @@ def build(config: dict[str, float], data: TrainingData) -> keras.Model:
     return model
 
 
+def of_logits(config: dict[str, float], data: TrainingData) -> keras.Model:
+    """A linear model whose output is the logit of the second of two classes."""
+    model = keras.Sequential([keras.Input(data.x.shape[1:]), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(config["rate"]), keras.losses.BinaryCrossentropy(from_logits=True))
+    return model
+
+
 def search(**changes: object) -> KerasSearchCV:
     """One trial on one fold."""
-    given = {"cv": ShuffleSplit(1, test_size=0.3), "trials": 1, "sections": INLINE, "scoring": "loss"}
-    return KerasSearchCV(build, {**SPACE, "rate": 0.3}, **{**given, **changes})
+    given = {"cv": ShuffleSplit(1, test_size=0.3), "trials": 1, "sections": INLINE, "scoring": "loss", "build": build}
+    return KerasSearchCV(space={**SPACE, "rate": 0.3}, **{**given, **changes})
 
 
 if __name__ == "__main__":

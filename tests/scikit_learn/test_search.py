@@ -21,7 +21,7 @@ import hpsearch
 from hpsearch import KerasSearchCV
 from hpsearch.core.trial import TrialState
 from tests.raising import raises
-from tests.scikit_learn.linear import INLINE, SPACE, build, search
+from tests.scikit_learn.linear import INLINE, SPACE, build, of_logits, search
 
 WINE = load_wine(as_frame=True)
 NAMES = WINE.target.map({0: "barolo", 1: "grignolino", 2: "barbera"})
@@ -97,6 +97,22 @@ def test_one_hot_targets_texts_and_groups() -> None:
         search().fit(WINE.data, WINE.target, groups=groups)
     grouped = search(cv=2).fit(WINE.data, WINE.target, groups=groups)
     assert grouped.study_.record.spec.validation.method == "group"
+
+
+def test_a_row_of_logits_is_predicted_alone_as_it_is_among_others() -> None:
+    rows = np.linspace(-1, 1, 60, dtype=np.float32)[:, None]
+    names = np.where(rows[:, 0] > 0, "yes", "no")
+    found = search(build=of_logits).fit(rows, names)
+    logits = found.best_estimator_.predict(rows, verbose=0)[:, 0]
+    doubtful = int(np.flatnonzero((logits > 0) & (logits < 0.5))[0])  # as a probability, it would be the other class
+    alone = found.predict_proba(rows[doubtful : doubtful + 1])
+    assert alone[0, 1] == pytest.approx(1 / (1 + np.exp(-logits[doubtful])), rel=1e-4)
+    assert found.predict(rows[doubtful : doubtful + 1]) == found.predict(rows)[doubtful] == "yes"
+    said = found.study_.predict(rows)
+    assert said["prediction"].tolist() == found.predict(rows).tolist()
+    assert said[["p(no)", "p(yes)"]].to_numpy() == pytest.approx(found.predict_proba(rows), rel=1e-4)
+    with pytest.raises(ValueError, match=r"y has classes that fit has not seen: 'maybe', 'perhaps'$"):
+        found.score(rows[:3], ["yes", "perhaps", "maybe"])
 
 
 def test_what_cannot_be_scored_is_said() -> None:

@@ -9,9 +9,9 @@ from sklearn import metrics
 
 from hpsearch.core.events import Bundle, Lane, LaneFailed
 from hpsearch.core.facts import Task
-from hpsearch.core.row_values import probabilities
 from hpsearch.core.trial import FailureKind
 from hpsearch.errors import ModelError, SpecError
+from hpsearch.portable.outputs import probabilities
 from hpsearch.spec import parse_spec
 from hpsearch.training.engines.fit import FitEngine
 from hpsearch.training.engines.fused.engine import FusedEngine

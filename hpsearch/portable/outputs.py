@@ -1,0 +1,46 @@
+"""What a classifier's outputs mean: probabilities or logits."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_ROUNDING = 2e-3
+"""Probabilities in half precision are rounded by up to 0.001."""
+
+
+def probabilities(output: NDArray[np.generic], logits: bool | None = None) -> Floats:
+    """A classifier's output as probabilities of shape ``(n, classes)`` that sum to 1.
+
+    Args:
+        output: Of shape ``(n, classes)``, ``(n, 1)`` or ``(n,)``: probabilities or logits. A single column is of the
+            second of two classes.
+        logits: Whether they are logits; None to judge by all of them.
+    """
+    values = np.asarray(output, dtype=np.float64)
+    values = values[:, None] if values.ndim == 1 else values
+    if are_logits(values) if logits is None else logits:
+        values = np.concatenate([np.zeros_like(values), values], axis=1) if values.shape[1] == 1 else values
+        values = np.exp(values - values.max(axis=1, keepdims=True))
+    elif values.shape[1] == 1:
+        values = np.concatenate([1 - values, values], axis=1)
+    return np.asarray(values / values.sum(axis=1, keepdims=True))
+
+
+def label_probabilities(output: NDArray[np.generic], logits: bool | None = None) -> Floats:
+    """The outputs of a multi-label model as probabilities, each label's on its own: ``(n, labels)``.
+
+    Args:
+        output: Probabilities or logits.
+        logits: As for :func:`probabilities`.
+    """
+    values = np.asarray(output, dtype=np.float64)
+    if are_logits(values) if logits is None else logits:
+        return np.asarray(1 / (1 + np.exp(-np.clip(values, -500, 500))))
+    return values
+
+
+def are_logits(output: NDArray[np.generic]) -> bool:
+    """Whether a classifier's outputs are no probabilities: one is below 0 or above 1 by more than rounding."""
+    values = np.asarray(output, dtype=np.float64)
+    return bool(((values < -_ROUNDING) | (values > 1 + _ROUNDING)).any())

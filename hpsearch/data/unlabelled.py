@@ -27,12 +27,22 @@ def without_unlabelled(loaded: Loaded) -> tuple[Loaded, list[str]]:
     if kept_test is not None and not kept_test.all() and loaded.x_test is not None and loaded.y_test is not None:
         rows = np.flatnonzero(kept_test)
         found = replace(found, x_test=take(_as_array(loaded.x_test), rows), y_test=loaded.y_test[rows])
+    y, y_test = np.asarray(found.y), None if found.y_test is None else np.asarray(found.y_test)
+    if found is not loaded and are_whole(y) and (y_test is None or are_whole(y_test)):
+        found = replace(found, y=y.astype(np.int64), y_test=None if y_test is None else y_test.astype(np.int64))
     dropped = int((~kept).sum()) + (0 if kept_test is None else int((~kept_test).sum()))
     total = len(kept) + (0 if kept_test is None else len(kept_test))
     if not dropped:
         return loaded, []
     verbs = ("has", "is") if dropped == 1 else ("have", "are")
     return found, [f"{dropped} of {total} rows {verbs[0]} no target and {verbs[1]} left out"]
+
+
+def are_whole(y: Array) -> bool:
+    """Whether numbers are whole. With a gap among them, pandas makes them floats, and classes would be amounts."""
+    return y.dtype.kind in "iu" or (
+        y.dtype.kind == "f" and bool((np.mod(y, 1) == 0).all() and (np.abs(y) < 2**53).all())
+    )
 
 
 def _kept(y: Array) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":

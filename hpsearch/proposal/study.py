@@ -14,6 +14,7 @@ from hpsearch.data import load_dataset
 from hpsearch.data.dataset import Dataset
 from hpsearch.data.files import SUFFIXES, find_file, read_arrays
 from hpsearch.data.targets import missing_targets, target_values
+from hpsearch.data.unlabelled import are_whole
 from hpsearch.errors import DataError
 from hpsearch.proposal.objective import goal_for
 from hpsearch.proposal.reading import read
@@ -118,6 +119,7 @@ def _without_gaps(y: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> tup
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     gaps = missing_targets(y) if y.ndim and len(y) else np.zeros(0, dtype=bool)
     kept = y[~gaps] if gaps.any() else y
+    kept = kept.astype(np.int64) if gaps.any() and are_whole(kept) else kept
     if not kept.size:
         return Meaning(None, None, {}), int(gaps.sum())
     return meaning_of(kept.astype(str) if kept.dtype.kind == "O" else kept), int(gaps.sum())

@@ -152,8 +152,17 @@ def test_rows_without_a_target_are_dropped_and_the_others_keep_their_task(propos
     target = (X[:, 0] > 0).astype(float)
     target[[3, 50]] = np.nan
     found = proposed({"target": target})
-    assert (found.data["missing_targets"], found.data["task"]) == ("drop", "binary")
-    assert found.summary == f"{N - 2} rows, 3 input columns, binary"
+    assert (found.data["missing_targets"], found.summary) == ("drop", f"{N - 2} rows, 3 input columns, binary")
+    three = (MIXED % 3).astype(float)
+    three[7] = np.nan  # makes whole numbers of a table floats
+    found = proposed({"class": three})
+    assert found.summary == f"{N - 1} rows, 3 input columns, multiclass, 3 classes"
+    amounts = X[:, 0] ** 2
+    amounts[7] = np.nan
+    assert proposed({"class": amounts}).summary == f"{N - 1} rows, 3 input columns, regression"
+    many = (X[:, 0] * 20 + 60).round()
+    many[7] = np.nan
+    assert proposed({"class": many}).data["task"] == "regression"
 
 
 @pytest.mark.parametrize(

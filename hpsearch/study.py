@@ -140,8 +140,8 @@ class Study:
             x: Rows as the study's source has them: an array, a DataFrame or a dict of columns.
 
         Returns:
-            One row per row: ``prediction`` (a class name or a number), and for classes ``probability`` and one column
-            ``p(<class>)`` each.
+            One row per row: ``prediction`` (a class name, or a number in the data's own unit), and for classes
+            ``probability`` and one column ``p(<class>)`` each.
 
         Raises:
             StudyError: The study has no champion yet, or its file is gone or was changed.

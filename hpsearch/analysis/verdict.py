@@ -184,7 +184,7 @@ def _sentences(
     best = record.best
     if best is None:
         return [_nothing(record)]
-    sentences = [_winner(record, best), *_corrected(record, best, optimism), _tied(record, ties)]
+    sentences = [_winner(record, best), *_unit(record), *_corrected(record, best, optimism), _tied(record, ties)]
     if gained := _gained(record, best, ties):
         sentences.append(gained)
     if (doubt := doubt_about_learning(record, best, seen)) != "":
@@ -205,6 +205,13 @@ def _sentences(
     if record.facts.nested is not None:
         sentences.append(_nested(record.facts.nested))
     return sentences
+
+
+def _unit(record: StudyRecord) -> list[str]:
+    unit = record.spec.data.unit
+    if unit is None or unit == 1:
+        return []
+    return [f"Errors and losses are in units of {unit:,.6g} ([data] unit), predictions in the data's own unit."]
 
 
 def _gained(record: StudyRecord, best: Trial, ties: TiesInfo) -> str:

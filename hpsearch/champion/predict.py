@@ -36,8 +36,8 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
             as the array has values per row, and an NPZ file an array ``x``.
 
     Returns:
-        One row per row: ``prediction`` (a class name or a number), and for classes ``probability`` and one column
-        ``p(<class>)`` each.
+        One row per row: ``prediction`` (a class name, or a number in the data's own unit), and for classes
+        ``probability`` and one column ``p(<class>)`` each.
 
     Raises:
         StudyError: The study has no champion, or its file is gone or changed.
@@ -81,7 +81,7 @@ def _predicted(record: StudyRecord, rows: "pd.DataFrame | Array", source: str, *
 
     model_file = check_champion(record)
     assert record.champion is not None
-    card = card_of(record.facts.data, record.champion)
+    card = card_of(record.facts.data, record.champion, record.spec.data.unit)
     try:
         inputs = model_inputs(rows, card)  # before Keras is imported, which takes seconds
     except RowsError as error:

@@ -28,6 +28,7 @@ class Described(Protocol):
 def card_of(
     data: Described,
     champion: Champion,
+    unit: float | None,
     *,
     backend: str = "",
     modules: Sequence[str] = (),
@@ -38,6 +39,7 @@ def card_of(
     Args:
         data: Its study's data.
         champion: The champion.
+        unit: ``[data] unit``.
         backend: The Keras backend that trained it.
         modules: See :class:`Card`.
         names: See :class:`Card`.
@@ -57,4 +59,5 @@ def card_of(
         names=names,
         labels=data.task is Task.MULTILABEL,
         logits=champion.logits,
+        unit=unit,
     )

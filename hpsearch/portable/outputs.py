@@ -1,4 +1,4 @@
-"""What a classifier's outputs mean: probabilities or logits."""
+"""What a model's outputs mean: probabilities or logits of classes, or values in some unit."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,19 @@ def label_probabilities(output: NDArray[np.generic], logits: bool | None = None)
     if are_logits(values) if logits is None else logits:
         return np.asarray(1 / (1 + np.exp(-np.clip(values, -500, 500))))
     return values
+
+
+def amounts(output: NDArray[np.generic], unit: float | None) -> NDArray[np.generic]:
+    """Values in the data's own unit.
+
+    Args:
+        output: Values in the unit of the training targets.
+        unit: What 1 is; None if it is 1.
+    """
+    if unit is None:
+        return output
+    # Half precision ends at 65,504.
+    return np.asarray(output, dtype=np.result_type(output.dtype, np.float32)) * unit
 
 
 def are_logits(output: NDArray[np.generic]) -> bool:

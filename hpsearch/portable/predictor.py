@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from .cells import category_texts, packed, table_inputs
 from .columns import Column
 from .errors import RowsError, RowsWarning
-from .outputs import label_probabilities, probabilities
+from .outputs import amounts, label_probabilities, probabilities
 from .spelling import other_spelling, told_apart
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Card:
         labels: Whether `classes` are labels, of which a row may have any number.
         logits: Whether the model of classes or labels returns logits; None if that is not known, as of older champions:
             then all rows that are predicted together tell.
+        unit: What the training targets of regression were divided by; None for nothing.
     """
 
     backend: str
@@ -68,6 +69,7 @@ class Card:
     names: Sequence[str] = ()
     labels: bool = False
     logits: bool | None = None
+    unit: float | None = None
 
 
 class Predictor:
@@ -94,9 +96,9 @@ class Predictor:
                 of shape ``(n_rows, *input_shape)``, or a table with as many columns of numbers as a row has values.
 
         Returns:
-            One row per row, with the index of a table that is given: ``prediction`` (a class name or a number), and
-            for classes ``probability`` and one column ``p(<class>)`` each. For labels, one column of each with true or
-            false, and one with its probability.
+            One row per row, with the index of a table that is given: ``prediction`` (a class name, or a number in the
+            data's own unit), and for classes ``probability`` and one column ``p(<class>)`` each. For labels, one column
+            of each with true or false, and one with its probability.
 
         Raises:
             RowsError: The rows are not what the model takes.
@@ -111,6 +113,7 @@ class Predictor:
         predicted = np.asarray(self.model.predict(inputs, batch_size=_BATCH, verbose=0))
         if self.card.labels:
             return labels_table(predicted, self.card.classes, pd.RangeIndex(rows), self.card.logits)
+        predicted = amounts(predicted, self.card.unit)
         return predictions_table(predicted, self.card.classes, pd.RangeIndex(rows), self.card.logits)
 
 

@@ -176,8 +176,5 @@ def _with_unit(
     if _SMALL <= size < _LARGE or size == 0:
         return None, why
     unit = float(10.0 ** np.floor(np.log10(size)))
-    why["unit"] = (
-        f"a model starts near 0, but the targets are around {size:.2g}: scores and predictions are in units of "
-        f"{unit:,.6g}"
-    )
+    why["unit"] = f"a model starts near 0, but the targets are around {size:.2g}: scores are in units of {unit:,.6g}"
     return unit, why

@@ -25,7 +25,7 @@ from hpsearch.data.targets import infer_task
 from hpsearch.errors import SpecError
 from hpsearch.live import watching
 from hpsearch.portable.errors import RowsError
-from hpsearch.portable.outputs import label_probabilities, probabilities
+from hpsearch.portable.outputs import amounts, label_probabilities, probabilities
 from hpsearch.portable.predictor import Card, model_inputs
 from hpsearch.scikit_learn.results import cv_results
 from hpsearch.scikit_learn.splits import validation_of
@@ -164,6 +164,7 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         """The class or the value of each row; for rows of zeros and ones, such rows."""
         output = self._output(X)
         if self._target is Task.REGRESSION:
+            output = amounts(output, self._card.unit)
             return output[:, 0] if output.ndim == 2 and output.shape[1] == 1 else output
         if self._target is Task.MULTILABEL:
             return (label_probabilities(output, self._card.logits) > 0.5).astype(int)
@@ -177,7 +178,10 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         return of(output, self._card.logits)
 
     def score(self, X: object, y: ArrayLike) -> float:  # noqa: N803
-        """What `scoring` says of these rows; greater is better."""
+        """What `scoring` says of these rows; greater is better.
+
+        With ``[data] unit``, a metric of the model is in that unit, and a scorer of scikit-learn in that of `y`.
+        """
         check_is_fitted(self, "study_")
         metric, direction = self._objective()
         if metric.startswith("sklearn:"):
@@ -189,6 +193,8 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
                 names = listed([repr(name)[:80] for name in unknown.tolist()], most=5)
                 raise ValueError(f"y has classes that fit has not seen: {names}")
             targets = np.searchsorted(self.classes_, targets)
+        if self._card.unit is not None:
+            targets = targets / self._card.unit
         name, sign = metric.removeprefix("val_"), 1 if direction == "maximize" else -1
         found: Any = self.best_estimator_.evaluate(self._inputs(X), targets, verbose=0, return_dict=True)
         if name not in found:  # the study computes it, not the model
@@ -251,7 +257,7 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
     def _card(self) -> Card:
         record = self.study_.record
         assert record.champion is not None
-        return card_of(record.facts.data, record.champion)
+        return card_of(record.facts.data, record.champion, record.spec.data.unit)
 
     def _inputs(self, x: object) -> Array | dict[str, Array]:
         try:

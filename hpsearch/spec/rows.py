@@ -43,7 +43,7 @@ class DataSection(Section):
     )
     labels: Literal["integer", "one-hot"] = Field("integer", description="form of the class labels in the loss")
     unit: float | None = Field(
-        None, gt=0, description="amounts to predict are divided by this; scores and predictions are in this unit"
+        None, gt=0, description="amounts to predict are divided by this; scores are in this unit, predictions are not"
     )
     missing_targets: Literal["refuse", "drop"] = Field(
         "refuse", description="drop: leave out rows whose target is missing; nothing can be learned from them"

@@ -115,7 +115,7 @@ def _write(problem: Problem, model: "keras.Model", champion: Champion, folder: P
 
     example = input_example(problem.dataset)
     modules = _own_modules(problem)
-    card = _make_card(problem.dataset, modules, champion)
+    card = _make_card(problem, modules, champion)
     columns = {column.name: column.kind for column in card.columns}
     about = Model(metadata={"hpsearch": {"study": problem.spec.name, "trial": champion.trial, "columns": columns}})
     about.add_flavor(
@@ -154,14 +154,20 @@ def input_example(dataset: Dataset) -> "pd.DataFrame | np.ndarray[tuple[int, ...
     return x[:_EXAMPLES]
 
 
-def _make_card(dataset: Dataset, modules: Mapping[str, Path], champion: Champion) -> predictor.Card:
+def _make_card(problem: Problem, modules: Mapping[str, Path], champion: Champion) -> predictor.Card:
     import keras
 
     from hpsearch.models.saved_file import custom_names
 
     names = sorted(custom_names(champion.path))
-    backend = keras.backend.backend()
-    return card_of(dataset, champion, backend=backend, modules=list(modules) if names else [], names=names)
+    return card_of(
+        problem.dataset,
+        champion,
+        problem.spec.data.unit,
+        backend=keras.backend.backend(),
+        modules=list(modules) if names else [],
+        names=names,
+    )
 
 
 def _signature(

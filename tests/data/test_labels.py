@@ -78,7 +78,7 @@ def test_what_is_no_label_is_refused_where_labels_are_asked_for(y) -> None:
 @pytest.mark.parametrize("logits", [False, True])
 def test_predictions_have_a_column_for_each_label_and_one_for_its_probability(tmp_path: Path, logits) -> None:
     found = table(tmp_path, [f"{n},{n % 2},{(n % 3) // 2},1" for n in range(12)])
-    card = card_of(found, make_champion(make_trials(2)[1]))
+    card = card_of(found, make_champion(make_trials(2)[1]), None)
     assert card.labels
     shares = np.array([[0.9, 0.2, 0.6], [0.1, 0.7, 0.5]])
     given = np.log(shares / (1 - shares)) if logits else shares

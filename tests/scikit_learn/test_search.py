@@ -20,6 +20,8 @@ from sklearn.preprocessing import StandardScaler
 import hpsearch
 from hpsearch import KerasSearchCV
 from hpsearch.core.trial import TrialState
+from hpsearch.portable.predictor import _load_pyfunc
+from hpsearch.report import ReportArtifacts, model_card
 from tests.raising import raises
 from tests.scikit_learn.linear import INLINE, SPACE, build, of_logits, search
 
@@ -113,6 +115,23 @@ def test_a_row_of_logits_is_predicted_alone_as_it_is_among_others() -> None:
     assert said[["p(no)", "p(yes)"]].to_numpy() == pytest.approx(found.predict_proba(rows), rel=1e-4)
     with pytest.raises(ValueError, match=r"y has classes that fit has not seen: 'maybe', 'perhaps'$"):
         found.score(rows[:3], ["yes", "perhaps", "maybe"])
+
+
+def test_amounts_are_predicted_in_the_unit_of_the_data() -> None:
+    rows = np.linspace(-1, 1, 60, dtype=np.float32)[:, None]
+    prices = 300_000 + 100_000 * rows[:, 0]
+    found = search(sections={**INLINE, "data": {"unit": 100_000}}).fit(rows, prices)
+    outputs = found.best_estimator_.predict(rows, verbose=0)[:, 0]
+    assert 0.5 < outputs.mean() < 5
+    wanted = pytest.approx(outputs * 100_000, rel=1e-5)
+    study = found.study_
+    shipped = _load_pyfunc(str(Path(study.champion.mlflow_model, "data", "champion")))
+    assert found.predict(rows) == wanted
+    assert study.predict(rows)["prediction"].to_numpy() == wanted
+    assert shipped.predict(rows)["prediction"].to_numpy() == wanted
+    assert found.score(rows, prices) == pytest.approx(-np.mean((outputs - prices / 100_000) ** 2), rel=1e-3)
+    told = "Errors and losses are in units of 100,000 ([data] unit), predictions in the data's own unit."
+    assert told in model_card(study.record, ReportArtifacts())
 
 
 def test_what_cannot_be_scored_is_said() -> None:

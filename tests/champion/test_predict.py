@@ -14,7 +14,7 @@ from hpsearch.core.facts import Column
 from hpsearch.errors import DataError
 from hpsearch.portable.columns import NUMBERS
 from hpsearch.portable.predictor import Card
-from hpsearch.testing.factories import make_record
+from hpsearch.testing.factories import make_champion, make_record, make_trials
 
 TABLE = (Column("a", "number"), Column("b", "category"))
 
@@ -25,7 +25,7 @@ def refused(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("hpsearch.champion.predict.check_champion", lambda record: tmp_path / "never-loaded.keras")
 
     def _refused(file: Path, columns: tuple[Column, ...]) -> DataError:
-        record = make_record()
+        record = make_record(champion=make_champion(make_trials(2)[1]))
         data = replace(record.facts.data, columns=columns, input_shape=(2,))
         record = replace(record, facts=replace(record.facts, data=data))
         with pytest.raises(DataError) as caught:

@@ -34,7 +34,7 @@ def worker() -> Worker:
 def test_a_refit_leaves_its_files_and_nothing_of_a_killed_one(worker: Worker, tmp_path: Path) -> None:
     (tmp_path / ".champion.keras").write_text("half a file")
     champion = worker.refit(RefitOrder((ToRefit(3, CONFIG, 1),), tmp_path))
-    names = ["champion.json", "champion.keras", "mlflow_model", "predictions.npz"]
+    names = ["champion.json", "champion.keras", "inputs.npz", "mlflow_model", "predictions.npz"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert champion.trial == 3
     with np.load(tmp_path / "predictions.npz") as arrays:

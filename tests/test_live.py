@@ -1,9 +1,11 @@
 """The live view: its plain lines and its panel."""
 
 import io
+import itertools
 import os
-import time
+from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -12,10 +14,19 @@ from hpsearch.core.events import EpochFinished
 from hpsearch.core.trial import TrialState
 from hpsearch.ledger.record import StudyState
 from hpsearch.live import MAX_RUNNING, LivePanel, PlainLines, ProgressConsole
+from hpsearch.search import progress
 from hpsearch.search.progress import Progress, Running
 from hpsearch.testing.factories import make_record, make_trial
 
 RECORD = make_record([make_trial(0), make_trial(1, TrialState.PRUNED)])
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[float]:
+    """Each look at the clock finds it a second later."""
+    seconds = itertools.count(100.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    return seconds
 
 
 def run(view: Progress) -> None:
@@ -58,13 +69,12 @@ def test_the_panel_shows_counts_running_trials_and_the_best() -> None:
 
 
 @pytest.mark.parametrize("view", [LivePanel, lambda: PlainLines(Console(file=io.StringIO()))])
-def test_the_time_left_is_told_once_epochs_have_ended_and_only_falls_until_the_next_one(view) -> None:
+def test_the_time_left_is_told_once_epochs_have_ended_and_only_falls_until_the_next_one(view, clock) -> None:
     view = view()
     view.open(RECORD)
     assert view.left() == ""
     view.trial_started(replace(make_trial(2, TrialState.RUNNING), folds=()))
     for epoch in range(5):
-        time.sleep(0.03)
         view.epoch_finished(EpochFinished(2, fold=0, epoch=epoch, metrics={}))
     told = [view.seconds_left for _ in range(3)]
     assert told[0] > told[1] > told[2] > 0
@@ -107,11 +117,10 @@ def test_losing_the_reader_of_the_progress_does_not_end_the_study() -> None:
     assert console.quiet
 
 
-def test_a_further_study_begins_with_a_clock_of_its_own() -> None:
+def test_a_further_study_begins_with_a_clock_of_its_own(clock: Iterator[float]) -> None:
     view = PlainLines(Console(file=io.StringIO()))
     view.open(RECORD)
     view.trial_started(make_trial(2, TrialState.RUNNING))
-    time.sleep(0.2)
     first = view.elapsed
     view.open(RECORD)
     assert view.elapsed < first

@@ -1,9 +1,10 @@
 """Reads the champion's predictions and the list of its layers from a study's folder."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from hpsearch.analysis import FoldPredictions, Inputs, Layer, LeftOut, OutOfFold
 from hpsearch.core.out_of_fold import lane_file, predictions_folder
 from hpsearch.core.wire import Json, JsonObject
 from hpsearch.ledger.record import StudyRecord
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class ReportArtifacts:
         predictions: The champion's predictions of the test rows, with raw inputs of the most wrong ones if these are
             small images.
         layers: Its layers, in order.
-        missing: Why `layers` or `predictions` are missing, in words; empty if nothing is missing.
+        missing: Why any of these is missing, in words; empty if nothing is missing.
         out_of_fold: The best trials' predictions for their validation rows.
         inputs: What the worker has found out about the input columns.
     """
@@ -52,33 +55,34 @@ def load_artifacts(record: StudyRecord, folder: Path) -> ReportArtifacts:
         layers = _layers(card.get("layers"))
     except (OSError, ValueError) as error:
         problems.append(_reason(folder / "champion.json", error))
-    predictions = None
-    try:
-        predictions = _predictions(folder / "predictions.npz")
-    except FileNotFoundError as error:
-        if record.facts.data.test_rows:
-            problems.append(_reason(folder / "predictions.npz", error))
-    except Exception as error:  # NumPy and zipfile raise many types for a damaged file
-        problems.append(_reason(folder / "predictions.npz", error))
-    return ReportArtifacts(predictions, layers, "; ".join(problems), kept, _inputs(folder / "inputs.npz"))
 
-
-def _inputs(path: Path) -> Inputs | None:
-    """What is known of the input columns; None if there is nothing, or the file is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            names = [str(file[f"name_{n}"]) for n in range(sum(one.startswith("name_") for one in file.files))]
-            return Inputs(
-                ranges={name: file[f"labels_{n}"].tolist() for n, name in enumerate(names)},
-                codes={name: file[f"codes_{n}"] for n, name in enumerate(names)},
-                names=file["importance_names"].tolist() if "importance" in file else (),
-                worse=file["importance"] if "importance" in file else np.empty((0, 0)),
-                metric=str(file.get("importance_metric", "")),
-                whole=float(file.get("importance_whole", np.nan)),
-                rows=int(file.get("importance_rows", 0)),
-            )
-    except Exception:  # NumPy and zipfile raise many types for a damaged file
+    def read(name: str, reader: Callable[[Path], T], *, needed: bool) -> T | None:
+        try:
+            return reader(folder / name)
+        except FileNotFoundError as error:
+            problems.extend([_reason(folder / name, error)] if needed else [])
+        except Exception as error:  # NumPy and zipfile raise many types for a damaged file
+            problems.append(_reason(folder / name, error))
         return None
+
+    predictions = read("predictions.npz", _predictions, needed=record.facts.data.test_rows > 0)
+    inputs = read("inputs.npz", _inputs, needed=False)  # hpsearch 0.1 and models without columns have none
+    return ReportArtifacts(predictions, layers, "; ".join(problems), kept, inputs)
+
+
+def _inputs(path: Path) -> Inputs:
+    """What is known of the input columns."""
+    with np.load(path, allow_pickle=False) as file:
+        names = [str(file[f"name_{n}"]) for n in range(sum(one.startswith("name_") for one in file.files))]
+        return Inputs(
+            ranges={name: file[f"labels_{n}"].tolist() for n, name in enumerate(names)},
+            codes={name: file[f"codes_{n}"] for n, name in enumerate(names)},
+            names=file["importance_names"].tolist() if "importance" in file else (),
+            worse=file["importance"] if "importance" in file else np.empty((0, 0)),
+            metric=str(file.get("importance_metric", "")),
+            whole=float(file.get("importance_whole", np.nan)),
+            rows=int(file.get("importance_rows", 0)),
+        )
 
 
 class _OutOfFold(Mapping[int, Sequence[FoldPredictions]]):

@@ -230,6 +230,12 @@ def test_artifacts_are_read_back_and_missing_ones_have_a_reason(tmp_path):
     assert damaged.predictions is None
     assert "predictions.npz cannot be read" in damaged.missing
 
+    (tmp_path / "inputs.npz").write_bytes(b"half a file")
+    half = report.load_artifacts(record, tmp_path)
+    assert half.inputs is None
+    assert "inputs.npz cannot be read" in half.missing
+
+    (tmp_path / "inputs.npz").unlink()
     (tmp_path / "predictions.npz").unlink()
     (tmp_path / "champion.json").unlink()
     gone = report.load_artifacts(record, tmp_path)

@@ -18,7 +18,6 @@ from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.spec import without_password
 from hpsearch.testing.factories import CREATED, make_champion, make_record, make_trial, make_trials
 from hpsearch.tracking import TrackingState, sync
-from hpsearch.tracking.mlflow import system_metrics
 from hpsearch.tracking.mlflow.address import resolve_address
 from hpsearch.tracking.mlflow.tracker import MlflowTracker
 from hpsearch.tracking.settings import mlflow_settings
@@ -130,28 +129,6 @@ def test_parent_run_has_charts_table_and_provenance(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", record.spec.tracking.uri)  # load_table looks there, not at its client
     table = client.load_table(experiment.experiment_id, "leaderboard.json", run_ids=[run.info.run_id])
     assert table["trial"].tolist()[:2] == [trial.number for trial in replace(record, trials=trials).ranked[:2]]
-
-
-def test_processor_and_memory_are_sampled_while_the_study_is_searched(
-    folder: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(system_metrics, "SECONDS", 0.2)
-    record = make_record((), folder=folder)
-    counts = []
-    for sampled in (True, True, False):
-        tracking = record.spec.tracking.model_copy(update={"system_metrics": sampled})
-        tracker = MlflowTracker(tracking)
-        tracker.open(record)
-        assert tracker.flush(60)
-        time.sleep(1.5)
-        assert tracker.close(replace(record, state=StudyState.INTERRUPTED)).caught_up
-        points = snapshot(record.spec.tracking.uri)["digits"]["points"]
-        steps = [step for step, _, _ in points["system/cpu_utilization_percentage"]]
-        assert steps == list(range(len(steps))), "each part begins where the one before it ends"
-        assert "system metrics" not in capfd.readouterr().err
-        counts.append(len(steps))
-    assert 0 < counts[0] < counts[1] == counts[2]
-    assert "system/system_memory_usage_percentage" in points
 
 
 def test_projecting_again_changes_nothing(folder: Path, snapshot: Snapshot) -> None:

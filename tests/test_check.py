@@ -1,4 +1,4 @@
-"""Output of ``hpsearch check``. (The command itself: tests/test_cli.py.)"""
+"""Output of ``hpsearch check``. (The command itself: tests/test_commands.py.)"""
 
 import json
 from dataclasses import replace

@@ -305,8 +305,8 @@ def test_a_champion_is_registered_once_and_the_alias_follows_the_newest(models: 
     from mlflow import MlflowClient
 
     run = MlflowClient(record.spec.tracking.uri).get_run(sync(record).run_id)
-    assert run.data.params == {name: str(value) for name, value in record.champion.config.items()}
-    assert run.data.tags["hpsearch.params_of"] == f"t{record.champion.trial:03d}"
+    params = {name: str(value) for name, value in record.champion.config.items()}
+    assert (run.data.params, run.data.tags["hpsearch.params_of"]) == (params, f"t{record.champion.trial:03d}")
     quoted = replace(record, name='it\'s "mine": a/b')
     assert [sync(quoted).model_uri for _ in range(2)] == ["models:/it's _mine__ a_b/1"] * 2
     assert champion_uri(quoted.name) == "models:/it's _mine__ a_b@champion"

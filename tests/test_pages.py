@@ -182,9 +182,9 @@ def test_from_the_study_to_a_trial_and_back(site: Site) -> None:
 def test_the_studys_run_carries_description_charts_report_and_leaderboard(site: Site) -> None:
     path = run_path(site, site.flowers, "flowers")
     page = site.open(path)
-    page.get_by_text("Hyperparameter search by hpsearch").first.wait_for()
+    page.get_by_text("State: finished").first.wait_for()
     page.get_by_text("Show more").click()
-    page.get_by_text("finished").first.wait_for()
+    page.get_by_text("The champion:").first.wait_for()
     page.get_by_text("Model metrics").click()
     page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 6")
     page.get_by_text("Artifacts").click()

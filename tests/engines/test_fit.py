@@ -54,8 +54,8 @@ def test_diverged_lane_names_value_and_epoch(engine):
     events = list(engine.train(Bundle(0, (Lane(4, 1, config),)), never))
     failure = events[0].failure
     assert isinstance(events[0], LaneFailed)
-    assert (failure.kind, failure.fold, failure.epoch) == ("diverged", 1, 0)
-    assert failure.message in ("loss = nan in epoch 0", "loss = inf in epoch 0")
+    assert (failure.kind, failure.fold, failure.epoch) == ("diverged", 1, 1)
+    assert failure.message in ("loss = nan in epoch 1", "loss = inf in epoch 1")
     assert len(events) == 1
 
 
@@ -84,9 +84,9 @@ def test_refit_trains_on_all_rows_and_reports_divergence(mlp):
     assert {name: len(values) for name, values in curves.items()} == {"loss": 2, "accuracy": 2}
     assert model.predict(mlp.dataset.train.x[:3], verbose=0).shape == (3, 10)
     diverging = {**MLP, "optimizer": "sgd", "learning_rate": 1e30}
-    with pytest.raises(ModelError, match=r"loss = (nan|inf) in epoch 0") as caught:
+    with pytest.raises(ModelError, match=r"loss = (nan|inf) in epoch 1") as caught:
         train_whole(mlp, rows, diverging, epochs=1, weights=3, order=order)
-    assert (caught.value.code, caught.value.values) == ("model.refit-diverged", {"epoch": 0})
+    assert (caught.value.code, caught.value.values) == ("model.refit-diverged", {"epoch": 1})
 
 
 def test_orders_are_permutations_of_their_own():

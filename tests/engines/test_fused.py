@@ -126,7 +126,7 @@ def test_stopped_trial_frees_its_place_and_diverged_lane_leaves_the_others_alone
     assert isinstance(ends[0][0], LaneFinished)
     assert_same(ends[0][0].result.curves, alone.curves, tolerance=1e-5)
     failure = ends[1][0].failure
-    assert (failure.kind, failure.epoch) == ("diverged", 0)
+    assert (failure.kind, failure.epoch) == ("diverged", 1)
     assert failure.message.startswith("loss = ")
     assert [type(e) for e in ends[2]] == [LaneStopped] * 3
     assert {e.result.epochs for e in ends[2]} == {1}

@@ -63,7 +63,7 @@ def test_what_is_ignored_ends_no_server() -> None:
 
 def _processes_with(text: str) -> set[int]:
     """Processes whose command line has this text."""
-    listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-eww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
     return {int(line.split(None, 1)[0]) for line in listed.splitlines() if text in line and " ps " not in line}
 
 

@@ -34,5 +34,5 @@ def failed(lane: Lane, error: Exception, *, epoch: int | None = None) -> LaneFai
 def diverged(lane: Lane, error: "DivergedError") -> LaneFailed:
     """The event for a lane whose loss is not finite."""
     return LaneFailed(
-        lane.trial, lane.fold, Failure(FailureKind.DIVERGED, str(error), fold=lane.fold, epoch=error.epoch + 1)
+        lane.trial, lane.fold, Failure(FailureKind.DIVERGED, str(error), fold=lane.fold, epoch=error.epoch)
     )

@@ -157,6 +157,6 @@ def train_whole(
             f"the refit of the best trial diverged: {error}",
             code="refit-diverged",
             hint="narrow [space] learning_rate to lower values, or resume with more trials",
-            epoch=error.epoch + 1,
+            epoch=error.epoch,
         ) from None
     return model, freeze(curves)

@@ -25,7 +25,7 @@ class DivergedError(Exception):
     """The loss is not a finite number.
 
     Attributes:
-        epoch: From 0.
+        epoch: From 1, as every epoch that a user reads.
     """
 
     def __init__(self, name: str, value: float, epoch: int) -> None:
@@ -137,7 +137,7 @@ def check_finite(metrics: Mapping[str, float], epoch: int) -> None:
     """
     for name in ("loss", "val_loss"):
         if not math.isfinite(metrics.get(name, 0.0)):
-            raise DivergedError(name, metrics[name], epoch)
+            raise DivergedError(name, metrics[name], epoch + 1)
 
 
 def keras_inputs(x: Features) -> Array | dict[str, Array]:

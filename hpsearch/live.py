@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from textwrap import wrap
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -66,8 +67,11 @@ class LivePanel(Progress):
         self._print(f"note: {text}")
 
     def _print(self, text: str) -> None:
-        if self.console is not None:
-            self.console.print(escape(text))
+        if self.console is None:
+            return
+        # What does not fit goes on under the text, beside the mark: trials stay a list.
+        lines = wrap(text, self.console.width, subsequent_indent="       ") or [text]
+        self.console.print(escape("\n".join(lines)))
 
     def __rich__(self) -> Group:
         record = self.record

@@ -220,7 +220,7 @@ def run(
         folds: Number of folds; 5 by default.
         trials: Number of trials; 20 by default.
         metric: What to optimise; ``val_loss`` by default with a build function.
-        direction: ``"minimize"`` or ``"maximize"``; needed with `metric`.
+        direction: ``"minimize"`` or ``"maximize"``; needed with a `metric` that is not the loss or one of the task.
         seed: The study's seed.
         verbose: 0 shows no progress.
         observer: Told of everything that happens, instead of showing progress.

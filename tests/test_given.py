@@ -284,7 +284,7 @@ def test_rows_of_tf_data_are_kept() -> None:
         ({"x": X, "y": Y, "search": 3}, SpecError, "search = 3 is not a dict"),
         ({"x": X, "y": Y, "space": [3]}, SpecError, "space = [3] is not a dict of hyperparameters"),
         ({"x": X, "y": Y, "space": {"units": object}}, SpecError, "a study file holds only numbers, strings"),
-        ({"x": X, "y": Y, "metric": "val_accuracy"}, SpecError, "objective.direction: is required"),
+        ({"x": X, "y": Y, "metric": "val_mine"}, SpecError, "objective.direction: is required"),
         ({"x": X, "y": Y, "trials": 0}, SpecError, "search.trials"),
         ({"x": X, "y": [1, "a", None] * 6 + [1, 2]}, DataError, "y has values of several types: NoneType, int, str"),
         ({"x": pd.DataFrame({"a": [1, "b"] * 10}), "y": Y}, DataError, "x cannot be kept as a table"),

@@ -45,6 +45,14 @@ def metrics_for(task: Task) -> dict[str, Metric]:
     return {one.name: one for one in _OF_TASK[task]}
 
 
+def direction_of(curve: str) -> Literal["minimize", "maximize"] | None:
+    """Whether lower or higher is better, if `curve` is the loss or a metric of some task, with ``val_`` or without."""
+    name = curve.removeprefix("val_")
+    if name == "loss":
+        return "minimize"
+    return next((one.direction for metrics in _OF_TASK.values() for one in metrics if one.name == name), None)
+
+
 def names_shown(task: Task, n_classes: int) -> tuple[str, ...]:
     """The metrics that are computed for every winner, in order."""
     left_out = {"mse"} if n_classes > _MANY_CLASSES else {"mse", "top_5_accuracy"}

@@ -9,9 +9,11 @@ from pydantic import (
     Field,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING, expanded, without_password
+from hpsearch.core.metrics import direction_of
 from hpsearch.core.objective import Objective
 from hpsearch.core.registries import ENGINES, EXECUTORS, MODEL_FAMILIES, PRUNERS
 from hpsearch.core.rules import RuleError
@@ -54,8 +56,18 @@ class ObjectiveSection(Section):
         '"sklearn:roc_auc" or another of scikit-learn\'s scorers; '
         'or "package.module:function" of targets and predictions'
     )
-    direction: Literal["minimize", "maximize"] = Field(description="whether lower or higher is better")
+    direction: Literal["minimize", "maximize"] = Field(
+        description="whether lower or higher is better; may be left out for val_loss and a metric of the task"
+    )
     epoch: Literal["best", "last"] = Field("best", description="epoch of the mean curve that gives the score")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, value: object) -> object:
+        if isinstance(value, dict) and "direction" not in value and isinstance(value.get("metric"), str):
+            found = direction_of(value["metric"])
+            return value if found is None else {**value, "direction": found}
+        return value
 
     @field_validator("metric")
     @classmethod

@@ -1,16 +1,39 @@
-"""The recording of a terminal in the README: how it is shortened and where it is put."""
+"""Recordings of a terminal: what they keep, how they are shortened and where they are put."""
+
+import sys
 
 import pytest
 
-from benchmarks.pictures import COLUMNS, put, shorten
+from benchmarks.pictures import put, shorten
+from benchmarks.recordings import Terminal
 
 
-def test_a_recording_keeps_few_trials_and_fits_the_width():
-    lines = [f"[{number}/9] ✓ t{number:03d} 0.9  " + "x" * 200 for number in range(1, 10)]
-    shown = shorten("\n".join(["begin", *lines, "word " * 40, "end  "])).splitlines()
-    cut = [line[: COLUMNS - 1] + "…" for line in lines]
-    prose = ["word " * 23 + "word", "word " * 15 + "word"]
-    assert shown == ["begin", cut[0], cut[1], "…", cut[8], *prose, "end"]
+def test_a_recording_keeps_few_trials():
+    lines = [f"✓ t{number:03d} 0.9  units=32" for number in range(1, 10)]
+    shown = shorten("\n".join(["begin", *lines, "end  "])).splitlines()
+    assert shown == ["begin", lines[0], lines[1], "…", lines[8], "end"]
+
+
+def test_a_terminal_keeps_what_a_command_shows_as_it_goes_and_at_the_end(tmp_path):
+    terminal = Terminal(tmp_path, columns=40, rows=6)
+    program = (
+        "import time; print('\\x1b[32mgreen\\x1b[0m <b>'); time.sleep(0.8); print('\\x1b[A\\x1b[2Klater', 7 * 'x' * 9)"
+    )
+    terminal.run([sys.executable, "-c", program], "python it.py")
+    first, *_, last = terminal.screens
+    assert first.text.splitlines()[0] == "$ python it.py"
+    assert any("green <b>" in one.text for one in terminal.screens)
+    assert any('color:#98c379;">green</span> &lt;b&gt;' in "".join(one.lines) for one in terminal.screens)
+    assert last.text.splitlines()[1:3] == ["later " + "x" * 34, "x" * 29]
+    with pytest.raises(RuntimeError, match=r"`python no.py` ended with 2"):
+        terminal.run([sys.executable, "no.py"], "python no.py")
+
+
+def test_long_output_is_shown_page_by_page(tmp_path):
+    terminal = Terminal(tmp_path, columns=20, rows=8)
+    terminal.run([sys.executable, "-c", "print('\\n'.join(map(str, range(30))))"], "count")
+    seen = {line for one in terminal.screens for line in one.text.splitlines()}
+    assert {str(number) for number in range(30)} <= seen
 
 
 def test_a_recording_replaces_only_what_stands_between_its_marks(tmp_path):

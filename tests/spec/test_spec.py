@@ -353,9 +353,19 @@ def test_whole_numbers_stand_for_real_ones_where_the_argument_is_real() -> None:
 
 
 @pytest.mark.parametrize(
+    ("metric", "direction"),
+    [("loss", "minimize"), ("val_loss", "minimize"), ("val_accuracy", "maximize"), ("val_auc", "maximize")]
+    + [("val_log_loss", "minimize"), ("val_r2", "maximize"), ("val_rmse", "minimize")],
+)
+def test_a_known_metric_has_its_direction(metric: str, direction: str) -> None:
+    without = GOOD.replace('"val_accuracy"\ndirection = "maximize"', f'"{metric}"')
+    assert parse_spec(without, origin="s.toml").objective.direction == direction
+
+
+@pytest.mark.parametrize(
     ("old", "new", "key", "text"),
     [
-        ('direction = "maximize"', "", "objective.direction", "is required, one of minimize, maximize"),
+        ('"val_accuracy"\ndirection = "maximize"', '"val_mine"', "objective.direction", "is required, one of minimize"),
         ('metric = "val_accuracy"', "", "objective.metric", "is required"),
         ("[space]", "[search]\nfrom = 3\n[space]", "search.from", "must be the name of a study, a text in quotes, but"),
         ("[space]", "[search]\nfrom = ['a']\n[space]", "search.from", "must be the name of a study, a text in quotes"),

@@ -354,8 +354,10 @@ def test_whole_numbers_stand_for_real_ones_where_the_argument_is_real() -> None:
 
 @pytest.mark.parametrize(
     ("metric", "direction"),
-    [("loss", "minimize"), ("val_loss", "minimize"), ("val_accuracy", "maximize"), ("val_auc", "maximize")]
-    + [("val_log_loss", "minimize"), ("val_r2", "maximize"), ("val_rmse", "minimize")],
+    [
+        *(("loss", "minimize"), ("val_loss", "minimize"), ("val_accuracy", "maximize"), ("val_auc", "maximize")),
+        *(("val_log_loss", "minimize"), ("val_r2", "maximize"), ("val_rmse", "minimize")),
+    ],
 )
 def test_a_known_metric_has_its_direction(metric: str, direction: str) -> None:
     without = GOOD.replace('"val_accuracy"\ndirection = "maximize"', f'"{metric}"')

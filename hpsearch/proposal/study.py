@@ -138,9 +138,17 @@ def _fitted(found: Proposal, folder: Path, *, given: str | None) -> Proposal:
         found,
         validation=validation,
         goal=goal_for(data.task.value, data.class_counts()),
-        searched=space_for(family, FAMILIES[family].space, rows),
+        searched=space_for(family, FAMILIES[family].space, rows, amount=_amount(data)),
         summary=_summary(dataset),
     )
+
+
+def _amount(dataset: Dataset) -> float:
+    """How large the values are that a model predicts, in the study's unit."""
+    if dataset.task is not Task.REGRESSION:
+        return 0.0
+    values = np.asarray(dataset.train.y, np.float64)
+    return float(max(np.median(np.abs(values)), values.std()))
 
 
 def _splits(found: Proposal, folder: Path, dataset: Dataset) -> tuple[Validation, Problem]:

@@ -200,6 +200,16 @@ def test_each_optimizer_has_learning_rates_that_fit_it_and_few_values_cost_progr
     assert [name for name, one in space.items() if isinstance(one, Choice)] == ["optimizer", "units"]
 
 
+def test_sgd_is_left_out_where_its_rates_diverge(proposed) -> None:
+    large = proposed({"target": 50 + 20 * X[:, 0]})
+    space = make_space(spec_of(large, Path()))
+    assert space["optimizer"] == Choice(("adam", "rmsprop"))
+    assert not {"learning_rate_sgd", "momentum"} & set(space)
+    assert large.searched.remarks["optimizer"] == "sgd diverges on targets around 48, which [data] unit could divide"
+    assert "sgd" in make_space(spec_of(proposed({"target": 3 * X[:, 0]}), Path()))["optimizer"].values
+    assert "sgd" in make_space(spec_of(proposed({"target": 9e5 + 2e5 * X[:, 0]}), Path()))["optimizer"].values
+
+
 def test_arrays_are_judged_by_their_shape(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     np.savez("images.npz", x=RNG.integers(0, 255, (60, 8, 8)).astype("uint8"), y=RNG.integers(0, 3, 60))

@@ -20,7 +20,7 @@ from hpsearch.spec import READ_BACK, StudySpec
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-FORMAT = 4
+FORMAT = 5
 """Format of a study's head. It is raised when older versions cannot read what this one writes."""
 
 SPEC_UPGRADES: dict[int, Callable[[JsonObject], JsonObject]] = {}
@@ -30,7 +30,9 @@ Removed keys need none: the reader drops keys that it does not know.
 """
 
 FOLD_PREFIX, PARAMETERS, STARTED, FOUND, OUTCOME = "fold:", "parameters", "started", "found", "outcome"
-"""User attributes of a trial."""
+FIXED = "fixed"
+"""System attributes of a trial. Before format 5, they were user attributes, and fixed values were parameters: Optuna's
+dashboard shows both."""
 
 
 class NewerFormatError(Exception):
@@ -62,7 +64,7 @@ def head_to_json(record: StudyRecord, *, home: str = "") -> JsonObject:
 
 
 def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["FrozenTrial"]) -> StudyRecord:
-    """A study from its user attributes and Optuna's trials.
+    """A study from its attributes and Optuna's trials.
 
     Raises:
         NewerFormatError: A newer hpsearch wrote it.
@@ -74,7 +76,7 @@ def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["Fro
     frozen = sorted(trials, key=lambda one: one.number)
     space = space_from_json(_object(head["space"]))
     for one in frozen:
-        space = space.extended(_parameters(_object(one.user_attrs.get(FOUND, {}))))
+        space = space.extended(_parameters(_object(trial_attrs(one).get(FOUND, {}))))
     champion, notes = attrs.get("champion"), attrs.get("notes") or []
     assert isinstance(notes, list)
     return StudyRecord(
@@ -265,15 +267,17 @@ class Outcome(Wire):
 
 
 def trial_from_optuna(frozen: "FrozenTrial", space: Space) -> Trial:
-    """A trial from Optuna's parameters and our user attributes.
+    """A trial from Optuna's parameters and our attributes.
 
     Raises:
         ValueError: An attribute breaks a rule of this version.
     """
-    attrs: Mapping[str, Json] = frozen.user_attrs
+    attrs = trial_attrs(frozen)
     if STARTED not in attrs:
         return _foreign(frozen)
-    config = {name: frozen.params[name] for name in space if name in frozen.params}
+    fixed = {name: _value(value) for name, value in _object(attrs.get(FIXED, {})).items()}
+    values = {**frozen.params, **fixed}
+    config = {name: values[name] for name in space if name in values}
     started, parameters = _number(attrs[STARTED]), attrs.get(PARAMETERS)
     assert parameters is None or isinstance(parameters, int)
     if OUTCOME in attrs:
@@ -295,6 +299,11 @@ def trial_from_optuna(frozen: "FrozenTrial", space: Space) -> Trial:
         parameters=parameters,
         found=_parameters(_object(attrs.get(FOUND, {}))),
     )
+
+
+def trial_attrs(frozen: "FrozenTrial") -> Mapping[str, Json]:
+    """What hpsearch has entered for a trial, in whichever format."""
+    return {**frozen.user_attrs, **frozen.system_attrs}
 
 
 def _foreign(frozen: "FrozenTrial") -> Trial:

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 
 from optuna.distributions import distribution_to_json
 from optuna.trial import TrialState
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, update
 
 from hpsearch.core.space import Space
 from hpsearch.core.trial import Trial
 from hpsearch.core.wire import Json
 from hpsearch.ledger.codec import OUTCOME
-from hpsearch.ledger.optuna_tables import ATTRIBUTES, PARAMS, STEPS, STUDIES, TRIALS, VALUES
+from hpsearch.ledger.optuna_tables import ATTRIBUTES, PARAMS, REMARKS, STEPS, STUDIES, TRIALS, VALUES
 from hpsearch.ledger.trial_writer import (
     TrialEnd,
     TrialWriter,
@@ -25,6 +25,7 @@ from hpsearch.ledger.trial_writer import (
     ended_already,
     first_attributes,
     number_taken,
+    searched_values,
 )
 
 
@@ -52,7 +53,7 @@ class FastWriter(TrialWriter):
             assert added is not None
             trial_id = int(added[0])
             _insert_params(connection, trial_id, trial, space)
-            _insert_attrs(connection, trial_id, first_attributes(trial))
+            _insert_attrs(connection, trial_id, first_attributes(trial, space))
             others = connection.scalar(select(func.count()).where(TRIALS.c.study_id == study_id)) or 0
             if (found := int(others) - 1) != trial.number:
                 raise number_taken(trial.number, found)
@@ -66,7 +67,7 @@ class FastWriter(TrialWriter):
                 raise ended_already(trial.number)
             connection.execute(delete(PARAMS).where(PARAMS.c.trial_id == trial_id))
             _insert_params(connection, trial_id, trial, space)
-            _insert_attrs(connection, trial_id, first_attributes(trial))
+            _insert_attrs(connection, trial_id, first_attributes(trial, space))
 
     def add(self, trial_id: int, attrs: Mapping[str, Json]) -> None:
         with self._engine.begin() as connection:
@@ -83,12 +84,13 @@ class FastWriter(TrialWriter):
                 stored, kind = _stored(end.value)
                 row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
                 connection.execute(insert(VALUES), row)
+            _insert_attrs(connection, trial_id, end.remarks, REMARKS)
             _insert_attrs(connection, trial_id, {OUTCOME: end.outcome})
 
 
 def _insert_params(connection: Connection, trial_id: int, trial: Trial, space: Space) -> None:
     rows = []
-    for name, value in trial.config.items():
+    for name, value in searched_values(trial, space).items():
         distribution = distribution_of(space[name])
         rows.append(
             {
@@ -102,9 +104,9 @@ def _insert_params(connection: Connection, trial_id: int, trial: Trial, space: S
         connection.execute(insert(PARAMS), rows)
 
 
-def _insert_attrs(connection: Connection, trial_id: int, attrs: Mapping[str, Json]) -> None:
+def _insert_attrs(connection: Connection, trial_id: int, attrs: Mapping[str, Json], table: Table = ATTRIBUTES) -> None:
     rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attrs.items()]
-    connection.execute(insert(ATTRIBUTES), rows)
+    connection.execute(insert(table), rows)
 
 
 def _insert_curve(connection: Connection, trial_id: int, end: TrialEnd) -> None:

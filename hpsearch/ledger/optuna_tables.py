@@ -46,6 +46,15 @@ PARAMS = Table(
 )
 
 ATTRIBUTES = Table(
+    "trial_system_attributes",
+    _METADATA,
+    Column("trial_system_attribute_id", Integer, primary_key=True),
+    Column("trial_id", Integer),
+    Column("key", String(512)),
+    Column("value_json", Text()),
+)
+
+REMARKS = Table(
     "trial_user_attributes",
     _METADATA,
     Column("trial_user_attribute_id", Integer, primary_key=True),

@@ -17,7 +17,7 @@ from hpsearch.core.space import Space
 from hpsearch.core.trial import Failure, FailureKind, Trial
 from hpsearch.core.trial import TrialState as OurState
 from hpsearch.core.wire import Json
-from hpsearch.ledger.codec import OUTCOME, Outcome
+from hpsearch.ledger.codec import OUTCOME, Outcome, trial_attrs
 from hpsearch.ledger.trial_writer import (
     TrialEnd,
     TrialWriter,
@@ -25,6 +25,7 @@ from hpsearch.ledger.trial_writer import (
     ended_already,
     first_attributes,
     number_taken,
+    searched_values,
 )
 
 
@@ -59,16 +60,16 @@ class PublicWriter(TrialWriter):
         """Let a trial fail that another driver's has overtaken: Optuna has no way to remove it."""
         reason = Failure(FailureKind.ERROR, f"entered while another driver entered trial {trial.number}")
         outcome = Outcome(OurState.FAILED, finished=trial.started, failure=reason, folds=())
-        self.end(trial_id, TrialEnd(number, TrialState.FAIL, None, (), outcome.to_json(), trial.started))
+        self.end(trial_id, TrialEnd(number, TrialState.FAIL, None, (), outcome.to_json(), trial.started, {}))
 
     def adopt(self, trial_id: int, trial: Trial, space: Space) -> None:
         try:
-            for name, value in trial.config.items():
+            for name, value in searched_values(trial, space).items():
                 distribution = distribution_of(space[name])
                 self._storage.set_trial_param(trial_id, name, distribution.to_internal_repr(value), distribution)
             # The trial is ours with the last attribute, whatever its state.
-            for key, one in first_attributes(trial).items():
-                self._storage.set_trial_user_attr(trial_id, key, one)
+            for key, one in first_attributes(trial, space).items():
+                self._storage.set_trial_system_attr(trial_id, key, one)
             self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
         except UpdateFinishedTrialError:
             raise ended_already(trial.number) from None
@@ -76,15 +77,15 @@ class PublicWriter(TrialWriter):
     def add(self, trial_id: int, attrs: Mapping[str, Json]) -> None:
         try:
             for key, value in attrs.items():
-                self._storage.set_trial_user_attr(trial_id, key, value)
+                self._storage.set_trial_system_attr(trial_id, key, value)
         except UpdateFinishedTrialError:
             raise ended_already(self._storage.get_trial_number_from_id(trial_id)) from None
 
     def end(self, trial_id: int, end: TrialEnd) -> None:
-        if OUTCOME in self._storage.get_trial_user_attrs(trial_id):
+        if OUTCOME in trial_attrs(self._storage.get_trial(trial_id)):
             raise ended_already(end.number)
         try:
-            self._storage.set_trial_user_attr(trial_id, OUTCOME, end.outcome)
+            self._storage.set_trial_system_attr(trial_id, OUTCOME, end.outcome)
         except UpdateFinishedTrialError:
             raise ended_already(end.number) from None
         self.settle(trial_id, end)
@@ -96,6 +97,8 @@ class PublicWriter(TrialWriter):
             LedgerError: It has ended for Optuna already: another driver writes the study.
         """
         try:
+            for key, one in end.remarks.items():
+                self._storage.set_trial_user_attr(trial_id, key, one)
             for step, mean in enumerate(end.curve):
                 self._storage.set_trial_intermediate_value(trial_id, step, float(mean))
             values = None if end.value is None else [end.value]
@@ -105,16 +108,17 @@ class PublicWriter(TrialWriter):
 
 
 def _template(trial: Trial, space: Space) -> FrozenTrial:
+    searched = searched_values(trial, space)
     return FrozenTrial(
         number=trial.number,
         state=TrialState.RUNNING,
         value=None,
         datetime_start=datetime.fromtimestamp(trial.started),  # Optuna takes local time
         datetime_complete=None,
-        params=dict(trial.config),
-        distributions={name: distribution_of(space[name]) for name in trial.config},
-        user_attrs=first_attributes(trial),
-        system_attrs={},
+        params=searched,
+        distributions={name: distribution_of(space[name]) for name in searched},
+        user_attrs={},
+        system_attrs=first_attributes(trial, space),
         intermediate_values={},
         trial_id=0,
     )

@@ -74,7 +74,7 @@ class Ledger:
         """Names of all studies that hpsearch made here, oldest first."""
         with explained(self.uri):
             studies = self._storage.get_all_studies()
-        return [study.study_name for study in studies if _HEAD in study.user_attrs]
+        return [study.study_name for study in studies if _HEAD in {**study.user_attrs, **study.system_attrs}]
 
     def has(self, name: str) -> bool:
         """Whether there is a study of that name."""
@@ -96,15 +96,16 @@ class Ledger:
             except optuna.exceptions.DuplicatedStudyError:
                 raise _name_taken(record, self.uri, ours=self.has(record.name)) from None
             self._ids[record.name] = study_id
-            self._storage.set_study_user_attr(study_id, _HEAD, self._head(record))
-            self._storage.set_study_user_attr(study_id, _STATE, record.state.value)
+            self._storage.set_study_system_attr(study_id, _HEAD, self._head(record))
+            self._storage.set_study_system_attr(study_id, _STATE, record.state.value)
+            self._storage.set_study_user_attr(study_id, "show it", record.command("show"))
             # As Optuna's `set_metric_names`, which is experimental: its dashboard then names the score.
             self._storage.set_study_system_attr(study_id, _METRIC_NAMES, [record.objective.metric])
 
     def _clear_stillborn(self, name: str) -> None:
         """Remove an empty entry: a driver leaves one if it is killed between Optuna's entry and ours."""
         for found in self._storage.get_all_studies():
-            empty = not found.user_attrs and found.study_name == name
+            empty = not {**found.user_attrs, **found.system_attrs} and found.study_name == name
             if empty and not self._storage.get_n_trials(found._study_id):
                 self._storage.delete_study(found._study_id)
 
@@ -116,7 +117,7 @@ class Ledger:
         """
         with explained(self.uri):
             study_id = self._study_id(name)
-            attrs: dict[str, Json] = self._storage.get_study_user_attrs(study_id)
+            attrs = self._attrs(study_id)
             frozen = self._storage.get_all_trials(study_id, deepcopy=False)
         try:
             record = codec.record_from_json(name, attrs, frozen)
@@ -175,7 +176,8 @@ class Ledger:
     def add_note(self, name: str, note: str) -> None:
         """Keep a remark for the user, once."""
         with explained(self.uri):
-            notes = self._storage.get_study_user_attrs(self._study_id(name)).get(_NOTES, [])
+            notes = self._attrs(self._study_id(name)).get(_NOTES) or []
+            assert isinstance(notes, list)
         if note not in notes:
             self._set_attr(name, _NOTES, [*notes, note])
 
@@ -239,7 +241,8 @@ class Ledger:
         ended = {trial.number: trial for trial in record.trials if trial.state.finished}
         with explained(self.uri):
             running = self._storage.get_all_trials(self._study_id(name), states=(TrialState.RUNNING,))
-            numbers = tuple(one.number for one in running if one.number in ended and codec.OUTCOME in one.user_attrs)
+            half = [one.number for one in running if codec.OUTCOME in codec.trial_attrs(one)]
+            numbers = tuple(number for number in half if number in ended)
             for number in numbers:
                 end = TrialEnd.of(ended[number], record.objective.metric)
                 PublicWriter(self._storage).settle(self._trial_id(name, number), end)
@@ -250,7 +253,11 @@ class Ledger:
 
     def _set_attr(self, name: str, key: str, value: Json) -> None:
         with explained(self.uri):
-            self._storage.set_study_user_attr(self._study_id(name), key, value)
+            self._storage.set_study_system_attr(self._study_id(name), key, value)
+
+    def _attrs(self, study_id: int) -> dict[str, Json]:
+        """What hpsearch has entered for a study: before format 5, as user attributes."""
+        return {**self._storage.get_study_user_attrs(study_id), **self._storage.get_study_system_attrs(study_id)}
 
     def _trial_id(self, name: str, number: int) -> int:
         if (name, number) not in self._trial_ids:

@@ -13,11 +13,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState as OptunaState
 
 from hpsearch.core.objective import mean_curve
-from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
+from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space, Value
 from hpsearch.core.trial import Trial, TrialState
 from hpsearch.core.wire import Json, JsonObject
 from hpsearch.errors import LedgerError
-from hpsearch.ledger.codec import FOUND, STARTED, Outcome, space_to_json
+from hpsearch.ledger.codec import FIXED, FOUND, STARTED, Outcome, space_to_json
 
 _STATES = {TrialState.COMPLETE: OptunaState.COMPLETE, TrialState.PRUNED: OptunaState.PRUNED}
 
@@ -31,8 +31,9 @@ class TrialEnd:
         state: Its state for Optuna from now on.
         value: Its score; None for a trial without one.
         curve: Intermediate values from step 0; may hold NaN and infinities.
-        outcome: The user attribute ``outcome``.
+        outcome: The attribute ``outcome``.
         finished: Unix time, seconds.
+        remarks: User attributes, for readers of Optuna's storage.
     """
 
     number: int
@@ -41,6 +42,7 @@ class TrialEnd:
     curve: Sequence[float]
     outcome: JsonObject
     finished: float
+    remarks: JsonObject
 
     @classmethod
     def of(cls, trial: Trial, metric: str) -> "TrialEnd":
@@ -54,7 +56,15 @@ class TrialEnd:
             curve=mean_curve(curves, metric) if any(metric in fold for fold in curves) else (),
             outcome=Outcome.of(trial).to_json(),
             finished=trial.finished,
+            remarks=_remarks(trial),
         )
+
+
+def _remarks(trial: Trial) -> JsonObject:
+    """User attributes of a trial that has ended: what a reader of Optuna's dashboard wants beside the score."""
+    said: JsonObject = {"std": trial.std, "epoch": trial.epoch, "seconds": round(trial.seconds, 3)}
+    said |= {"failure": trial.failure.message[:200] if trial.failure else None, "weights": trial.parameters}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 class TrialWriter(ABC):
@@ -91,7 +101,7 @@ class TrialWriter(ABC):
 
     @abstractmethod
     def add(self, trial_id: int, attrs: Mapping[str, Json]) -> None:
-        """Enter user attributes that a trial does not have yet. The last one is never there without the others."""
+        """Enter attributes that a trial does not have yet. The last one is never there without the others."""
 
     @abstractmethod
     def end(self, trial_id: int, end: TrialEnd) -> None:
@@ -102,10 +112,20 @@ class TrialWriter(ABC):
         """
 
 
-def first_attributes(trial: Trial) -> JsonObject:
-    """The user attributes that a trial has from its start."""
+def first_attributes(trial: Trial, space: Space) -> JsonObject:
+    """The attributes that a trial has from its start."""
     found = {FOUND: space_to_json(trial.found)} if trial.found else {}
-    return {**found, STARTED: trial.started}
+    return {**found, FIXED: fixed_values(trial, space), STARTED: trial.started}
+
+
+def searched_values(trial: Trial, space: Space) -> dict[str, Value]:
+    """The values that are Optuna's parameters: those that can differ between trials."""
+    return {name: value for name, value in trial.config.items() if not isinstance(space[name], Constant)}
+
+
+def fixed_values(trial: Trial, space: Space) -> JsonObject:
+    """The other values of the config."""
+    return {name: value for name, value in trial.config.items() if isinstance(space[name], Constant)}
 
 
 def distribution_of(parameter: Parameter) -> BaseDistribution:

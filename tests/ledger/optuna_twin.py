@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 from hpsearch.core.trial import FoldResult, Trial, TrialState
 from hpsearch.ledger import Ledger
-from hpsearch.ledger.trial_writer import distribution_of
+from hpsearch.ledger.trial_writer import distribution_of, searched_values
 from hpsearch.testing.synthetic import make_record, make_spec
 
 MEANS = (0.1 + 0.2, math.nan, math.inf, -math.inf, -1e-320)
@@ -37,14 +37,17 @@ def check_that_optuna_reads_its_own(ledger: Ledger) -> None:
         done = replace(trial, state=state, folds=(result,), score=score, finished=1_700_000_009.5)
         ledger.finish_trial("ours", done, "val_accuracy")
 
-        distributions = {name: distribution_of(record.space[name]) for name in config}
+        searched = searched_values(trial, record.space)
+        distributions = {name: distribution_of(record.space[name]) for name in searched}
         template = optuna.trial.create_trial(
-            state=optuna.trial.TrialState.RUNNING, params=dict(config), distributions=distributions
+            state=optuna.trial.TrialState.RUNNING, params=searched, distributions=distributions
         )
         template.datetime_start = datetime.fromtimestamp(trial.started)
         twin = storage.create_new_trial(theirs, template)
         for key, value in _trials(ledger, "ours")[number].user_attrs.items():
             storage.set_trial_user_attr(twin, key, value)
+        for key, value in _trials(ledger, "ours")[number].system_attrs.items():
+            storage.set_trial_system_attr(twin, key, value)
         for step, mean in enumerate(MEANS):
             storage.set_trial_intermediate_value(twin, step, mean)
         storage.set_trial_state_values(twin, STATES[state], None if score is None else [score])
@@ -61,4 +64,5 @@ def _trials(ledger: Ledger, name: str) -> list[FrozenTrial]:
 def _told(trial: FrozenTrial) -> str:
     """All that Optuna tells of a trial but when it ended; as text, in which NaN is like NaN."""
     parts = (trial.number, trial.state, trial.values, trial.params, trial.distributions, trial.datetime_start)
-    return repr((*parts, sorted(trial.user_attrs.items()), sorted(trial.intermediate_values.items())))
+    held = (trial.user_attrs, trial.system_attrs, trial.intermediate_values)
+    return repr((*parts, *(sorted(one.items()) for one in held)))

@@ -35,7 +35,7 @@ def test_a_study_comes_back_as_it_was_entered(ledger: Ledger) -> None:
 
 
 def test_a_study_that_cannot_be_read_can_be_deleted(ledger: Ledger) -> None:
-    head = ledger._storage.get_study_user_attrs(ledger._study_id("synthetic"))["hpsearch"]
+    head = ledger._storage.get_study_system_attrs(ledger._study_id("synthetic"))["hpsearch"]
     ledger._set_attr("synthetic", "hpsearch", {**head, "format": 99})
     with raises("ledger.newer-format"):
         ledger.load("synthetic")
@@ -143,7 +143,7 @@ def test_full_disk_is_told_and_what_was_written_before_stays(ledger: Ledger) -> 
 
 
 def test_newer_format_is_not_guessed_at(ledger: Ledger) -> None:
-    head = dict(ledger._storage.get_study_user_attrs(ledger._study_id("synthetic"))["hpsearch"])
+    head = dict(ledger._storage.get_study_system_attrs(ledger._study_id("synthetic"))["hpsearch"])
     ledger._set_attr("synthetic", "hpsearch", {**head, "format": 99})
     with pytest.raises(LedgerError) as caught:
         ledger.load("synthetic")
@@ -176,7 +176,7 @@ def test_a_driver_killed_while_it_entered_its_study_leaves_nothing_in_the_way(tm
     book = Ledger(f"sqlite:///{tmp_path}/ledger.db", create=True)
     record = make_record(make_spec(book.uri))
     with monkeypatch.context() as patch:
-        patch.setattr(book._storage, "set_study_user_attr", die)
+        patch.setattr(book._storage, "set_study_system_attr", die)
         with pytest.raises(KeyboardInterrupt):
             book.create(record)
     again = Ledger(book.uri)
@@ -212,7 +212,7 @@ def test_results_can_be_read_where_the_addresses_variables_are_not_set(tmp_path:
 
 
 def test_a_study_that_breaks_a_rule_of_today_is_told_without_a_traceback(ledger: Ledger) -> None:
-    head = dict(ledger._storage.get_study_user_attrs(ledger._study_id("synthetic"))["hpsearch"])
+    head = dict(ledger._storage.get_study_system_attrs(ledger._study_id("synthetic"))["hpsearch"])
     ledger._set_attr("synthetic", "hpsearch", {**head, "spec": {**head["spec"], "seed": -1}})
     with pytest.raises(LedgerError) as caught:
         ledger.load("synthetic")

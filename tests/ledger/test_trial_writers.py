@@ -151,7 +151,8 @@ def kill_at_every_write(ledger: Ledger, act: Callable[[Ledger], object]) -> Iter
 
 def as_optuna_has_it(ledger: Ledger) -> list[tuple[object, ...]]:
     trials = optuna.load_study(study_name="synthetic", storage=ledger._storage).trials
-    return [(t.number, t.state, t.values, t.params, t.intermediate_values, t.user_attrs) for t in trials]
+    held = [(t.params, t.intermediate_values, t.user_attrs, t.system_attrs) for t in trials]
+    return [(t.number, t.state, t.values, *one) for t, one in zip(trials, held, strict=True)]
 
 
 @pytest.mark.parametrize("step", ["start", "fold", "end"])
@@ -183,9 +184,9 @@ def test_a_driver_killed_in_a_repair_leaves_it_to_the_next(ledger: Ledger) -> No
     snapshot = Snapshot(ledger)
     enter(ledger, "end")
     expected = as_optuna_has_it(ledger)
-    outcome = ledger._storage.get_all_trials(ledger._study_id("synthetic"))[0].user_attrs["outcome"]
+    outcome = ledger._storage.get_all_trials(ledger._study_id("synthetic"))[0].system_attrs["outcome"]
     snapshot.restore()
-    ledger._storage.set_trial_user_attr(ledger._trial_id("synthetic", 0), "outcome", outcome)
+    ledger._storage.set_trial_system_attr(ledger._trial_id("synthetic", 0), "outcome", outcome)
     for _ in kill_at_every_write(ledger, lambda victim: victim.repair("synthetic")):
         ledger.repair("synthetic")
         assert ledger.repair("synthetic") == ()

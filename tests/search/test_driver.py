@@ -11,6 +11,7 @@ import pytest
 
 from hpsearch.core.events import Bundle
 from hpsearch.core.schedule import Schedule
+from hpsearch.core.space import Constant
 from hpsearch.core.trial import Failure, FailureKind, Trial, TrialState
 from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.ledger.record import StudyRecord
@@ -56,9 +57,11 @@ def test_the_ledger_is_an_optuna_study_that_its_tools_understand(ledger: str) ->
     study = optuna.load_study(study_name="synthetic", storage=ledger)
     assert study.best_trial.number == record.best.number
     assert study.best_value == record.best.score
-    assert study.best_params == dict(record.best.config)
+    fixed = {name for name, one in record.space.items() if isinstance(one, Constant)}
+    assert study.best_params == {name: one for name, one in record.best.config.items() if name not in fixed}
+    assert {"std", "epoch", "seconds"} <= set(study.best_trial.user_attrs) <= {"std", "epoch", "seconds", "weights"}
     assert list(study.trials[0].intermediate_values) == [0, 1, 2, 3]
-    assert study.trials[0].user_attrs["fold:1"]["curves"]["val_accuracy"] == list(
+    assert study.trials[0].system_attrs["fold:1"]["curves"]["val_accuracy"] == list(
         record.trials[0].folds[1].curves["val_accuracy"]
     )
     for figure in (

@@ -274,8 +274,8 @@ def sync(name: str, *, ledger: str = DEFAULT_LEDGER) -> str:
         LedgerError: There is no such study.
         TrackingError: MLflow cannot be reached.
     """
-    store = Ledger(ledger)
-    with workspace.driving(ledger, name):
+    with speaking_python(), workspace.driving(ledger, name):
+        store = Ledger(ledger)
         record = store.load(name).undriven()
         with tracking.environment(record.spec):
             done, record = _sync(record, ledger)

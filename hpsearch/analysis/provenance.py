@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hpsearch.analysis import words
 from hpsearch.core.facts import HostFacts, StudyFacts
 from hpsearch.core.transfer import Transferred
-from hpsearch.core.words import listed
+from hpsearch.core.words import listed, readable_address
 from hpsearch.ledger.record import StudyRecord
 
 
@@ -112,7 +112,7 @@ def _data(facts: StudyFacts) -> dict[str, str]:
     data = facts.data
     return _known(
         {
-            "source": data.source,
+            "source": readable_address(data.source),
             "rows searched": f"{data.rows:,}",
             "rows held out": f"{data.test_rows:,}",
             "fingerprint": data.fingerprint,

@@ -47,3 +47,10 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"
+
+
+def readable_address(text: str) -> str:
+    """What a study file names, for readers: what was given in memory has a name that only a machine reads."""
+    if re.fullmatch(r"given_[0-9a-f_]+:data", text):
+        return "data in memory"
+    return "build function in memory" if re.fullmatch(r"given_[0-9a-f_]+:build", text) else text

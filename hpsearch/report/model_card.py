@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from hpsearch.analysis import words
 from hpsearch.core.facts import DataFacts, Task
+from hpsearch.core.words import readable_address
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.report.artifacts import ReportArtifacts
 from hpsearch.report.content import Content, gather
@@ -37,7 +38,7 @@ def model_card(record: StudyRecord, artifacts: ReportArtifacts) -> str:
 def _what(record: StudyRecord, content: Content) -> str:
     data, champion = record.facts.data, record.champion
     assert champion is not None
-    model = record.spec.model.family or record.spec.model.build or "Keras"
+    model = record.spec.model.family or readable_address(record.spec.model.build or "Keras")
     return (
         f"A Keras model ({text(model)}) for {_purpose(data)}, {words.whole(champion.parameters)} parameters. "
         f"It is trial {champion.trial}, the best of {words.several(content.leaderboard.total, 'complete trial')} of a "

@@ -31,3 +31,17 @@ def test_no_text_writes_percent_in_another_way() -> None:
         if re.search(r"\d%(?![\w({])|:\.?\d*%[}\"]|tickformat=\"\.?\d*%\"|\bpercent\s+(of|range|interval)\b", line)
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("given_1a2b_33:data", "data in memory"),
+        ("given_1a2b_33:build", "build function in memory"),
+        ("given_things:data", "given_things:data"),
+        ("mine:build", "mine:build"),
+        ("sklearn:digits", "sklearn:digits"),
+    ],
+)
+def test_a_reader_is_not_shown_the_name_of_what_was_in_memory(address: str, told: str) -> None:
+    assert words.readable_address(address) == told

@@ -6,6 +6,7 @@ from hpsearch.core.metrics import best_values
 from hpsearch.core.rehearsed import Baseline
 from hpsearch.core.space import Value
 from hpsearch.core.trial import Trial, TrialState
+from hpsearch.core.words import readable_address
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.tracking.mlflow import saved_view
 from hpsearch.tracking.mlflow.trial_view import (
@@ -193,10 +194,11 @@ def describe(record: StudyRecord) -> str:
 
 def _introduction(record: StudyRecord, first: int) -> str:
     spec, data = record.spec, record.facts.data
-    model = spec.model.family or spec.model.build
+    model = readable_address(spec.model.family or spec.model.build or "")
     rows = f", {data.rows} rows" if data.rows else ""
+    source = _code(readable_address(spec.data.source))
     return (
-        f"Hyperparameter search by hpsearch: model {_code(model)} on {_code(spec.data.source)}{rows}; "
+        f"Hyperparameter search by hpsearch: model {_code(model)} on {source}{rows}; "
         f"{record.objective.direction} {_code(record.objective.metric)} over {data.n_folds} folds, "
         f"{spec.search.tuner} {spec.search.algorithm}, seed {spec.seed}. "
         "The parent run is the study; below it is one run per trial. FINISHED trials are ranked by `score`, KILLED "

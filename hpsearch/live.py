@@ -69,8 +69,9 @@ class LivePanel(Progress):
     def _print(self, text: str) -> None:
         if self.console is None:
             return
-        # What does not fit goes on under the text, beside the mark: trials stay a list.
-        lines = wrap(text, self.console.width, subsequent_indent="       ") or [text]
+        # What does not fit goes on under the text, so that trials and notes stay a list.
+        mark = len("note: ") if text.startswith("note: ") else len("✓ t000 ")
+        lines = wrap(text, self.console.width, subsequent_indent=" " * mark) or [text]
         self.console.print(escape("\n".join(lines)))
 
     def __rich__(self) -> Group:

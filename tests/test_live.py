@@ -105,6 +105,22 @@ def test_the_panel_names_some_running_trials_and_counts_the_others() -> None:
     assert "+2 more" in shown
 
 
+def test_what_does_not_fit_goes_on_under_the_text() -> None:
+    panel = LivePanel()
+    panel.open(make_record([]))
+    panel.console = Console(file=io.StringIO(), width=40)
+    panel.trial_finished(make_trial(3))
+    panel.note("[data] duplicates of rows " + "are many " * 8)
+    first, *rest = panel.console.file.getvalue().splitlines()
+    under, notes = rest[: (at := [line[:4] for line in rest].index("note"))], rest[at:]
+    assert first.startswith("✓ t003 ")
+    assert under
+    assert {line[:8].count(" ") for line in under} == {7}
+    assert notes[0].startswith("note: [data] duplicates")
+    assert {line[:7].count(" ") for line in notes[1:]} == {6}
+    assert max(map(len, [first, *rest])) <= 40
+
+
 def test_losing_the_reader_of_the_progress_does_not_end_the_study() -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 _TABLES = "/tables"  # no study's name has a slash
 _GLANCE_S = 0.1
 """Waited before a lock counts as taken, because :func:`is_file_held` takes it for a moment."""
+_TABLES_WAIT_S = 60.0
+"""Making a database's tables takes seconds."""
 _HOLDER = """
-SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)
+SELECT application_name || to_char(backend_start AT TIME ZONE 'UTC', '", since" YYYY-MM-DD HH24:MI "UTC"')
+FROM pg_stat_activity JOIN pg_locks USING (pid)
 WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32 | objid::bigint) = %(key)s AND objsubid = 1
 """
 
@@ -54,10 +57,10 @@ def lock_file(path: Path, study: str) -> Iterator[None]:
                 time.sleep(_GLANCE_S)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise _taken(study, f"process {holder}") from None
+            raise _taken(study, _holder_of(descriptor)) from None
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+        os.pwrite(descriptor, f"{os.getpid()} on {socket.gethostname()}, since {since}".encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -82,6 +85,21 @@ def lock_study(uri: str, study: str) -> Iterator[None]:
         if not session.exec_driver_sql("SELECT pg_try_advisory_lock(%(key)s)", key).scalar():
             raise _taken(study, session.exec_driver_sql(_HOLDER, key).scalar() or "another process")
         yield
+
+
+def _holder_of(descriptor: int) -> str:
+    """Process, host and beginning, as the holder has entered them."""
+    return f"process {os.pread(descriptor, 200, 0).decode(errors='replace').strip() or 'unknown'}"
+
+
+def holders(folder: Path) -> list[str]:
+    """Who holds the locks of :func:`lock_file` in the folders of a folder, with the folders' names. Waits for none."""
+    found = []
+    for path in sorted(folder.glob("*/*.lock")):
+        if is_file_held(path):
+            with suppress(OSError), path.open("rb") as file:
+                found.append(f"{_holder_of(file.fileno())} ({path.parent.name})")
+    return found
 
 
 def is_file_held(path: Path) -> bool:
@@ -110,26 +128,33 @@ def is_study_held(uri: str, study: str) -> bool:
 
 
 @contextmanager
-def taking_turns(uri: str, folder: Path | None) -> Iterator[None]:
-    """Wait until no other process is in this block for the same database. Two must not make its tables at once.
+def taking_turns(uri: str) -> Iterator[None]:
+    """Wait until no other process is in this block for the same PostgreSQL database: two must not make its tables.
+
+    SQLite files are made by :func:`~hpsearch.core.sqlite_files.make_whole`.
 
     Args:
         uri: The database's SQLAlchemy address.
-        folder: The folder of a SQLite file, which may not exist yet; None for servers.
+
+    Raises:
+        LedgerError: Another process has been in the block for a minute.
     """
-    if folder is not None:
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-    elif uri.startswith("postgresql"):
-        with _session(uri) as session:
-            session.exec_driver_sql("SELECT pg_advisory_lock(%(key)s)", {"key": _key(_TABLES)})
-            yield
-    else:
+    if not uri.startswith("postgresql"):
+        yield
+        return
+    with _session(uri) as session:
+        key, until = {"key": _key(_TABLES)}, time.monotonic() + _TABLES_WAIT_S
+        while not session.exec_driver_sql("SELECT pg_try_advisory_lock(%(key)s)", key).scalar():
+            if time.monotonic() > until:
+                holder = session.exec_driver_sql(_HOLDER, key).scalar() or "another process"
+                raise LedgerError(
+                    f"{holder} has been making the tables of the database for over {_TABLES_WAIT_S:g} s",
+                    code="tables-taken",
+                    hint="it may be suspended: let it go on or end it, then try again",
+                    holder=holder,
+                    seconds=_TABLES_WAIT_S,
+                )
+            time.sleep(0.1)
         yield
 
 

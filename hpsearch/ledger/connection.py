@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.core.addresses import sqlite_address, sqlite_path, without_password
-from hpsearch.core.locks import taking_turns
+from hpsearch.core.locks import holders, taking_turns
 from hpsearch.core.rules import RuleError
+from hpsearch.core.sqlite_files import make_whole
 from hpsearch.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -66,11 +68,19 @@ def open_storage(uri: str, *, create: bool) -> "optuna.storages.RDBStorage":
     settings: dict[str, object] = {"pool_pre_ping": True}
     if path is not None:
         settings = {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
-    with taking_turns(uri, None if path is None else path.parent):
+    if path is not None:
+        make_whole(path, _make_tables)
+    with taking_turns(uri):
         storage = optuna.storages.RDBStorage(_for_sqlalchemy(uri), engine_kwargs=settings)
     if path is not None:
         _prepare_sqlite(storage.engine)
     return storage
+
+
+def _make_tables(path: Path) -> None:
+    import optuna
+
+    optuna.storages.RDBStorage(sqlite_address(path)).engine.dispose()
 
 
 def _for_sqlalchemy(uri: str) -> str:
@@ -144,7 +154,9 @@ def _failed(uri: str, error: BaseException) -> LedgerError:
         if any(word in text.lower() for word in words):
             code, hint = name, remedy
             break
-    shown = without_password(uri)
+    shown, path = without_password(uri), sqlite_path(uri)
+    if code == "locked" and path is not None and (writers := holders(path.parent / "studies")):
+        hint = f"{hint}. What runs studies here: {'; '.join(writers)}"
     return LedgerError(f"the ledger {shown} failed: {text}", code=code, hint=hint, ledger=shown, reason=text)
 
 

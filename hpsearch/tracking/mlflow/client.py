@@ -5,11 +5,16 @@ import logging
 import sqlite3
 import threading
 import weakref
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+from hpsearch.core.addresses import sqlite_address
 from hpsearch.core.locks import taking_turns
+from hpsearch.core.sqlite_files import make_whole, set_aside
 from hpsearch.errors import HpsearchError, TrackingError
 from hpsearch.spec import TrackingSection, without_password
 from hpsearch.tracking.mlflow.address import Address, resolve_address
@@ -19,6 +24,11 @@ if TYPE_CHECKING:
 
 _LOGGERS = ("mlflow", "mlflow.store.db.utils", "mlflow.tracking", "alembic", "urllib3.connectionpool")
 _REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
+
+_SEEDS: defaultdict[str, str | None] = defaultdict(
+    str, {"alembic_version": None, "workspaces": None, "experiments": "WHERE experiment_id <> 0"}
+)
+"""Tables that MLflow itself puts rows into → which rows are somebody's; None for none."""
 
 _lock = threading.Lock()
 _users = 0
@@ -67,19 +77,53 @@ def connect(address: Address) -> "MlflowClient":
         TrackingError: The folder cannot be created.
     """
     address.make_folder()
-    from mlflow import MlflowClient
-
-    with taking_turns(address.uri, None if address.file is None else address.file.parent):
-        if address.file is not None:
-            _log_ahead(address.file)
-            _make_tables(address)
-        client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
+    client = _opened(address)
     _forget_places()
     for part in (client._tracking_client, client._get_registry_client()):
         if (engine := getattr(part.store, "engine", None)) is not None:
             # At the end of the process at the latest: an orderly goodbye folds SQLite's log into its file.
             weakref.finalize(client, engine.dispose)
     return client
+
+
+def _opened(address: Address) -> "MlflowClient":
+    """A client whose tables are there."""
+    if address.file is None:
+        with taking_turns(address.uri):
+            return _client(address)
+    make = partial(_make_tables, address)
+    make_whole(address.file, make)
+    _log_ahead(address.file)
+    try:
+        return _client(address)
+    except Exception:  # MLflow raises its own errors and SQLAlchemy's
+        set_aside(address.file, _is_half_made)
+        if address.file.exists():
+            raise
+    make_whole(address.file, make)
+    return _client(address)
+
+
+def _client(address: Address) -> "MlflowClient":
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
+    _ = client._tracking_client.store, client._get_registry_client().store  # which opens them
+    return client
+
+
+def _is_half_made(file: Path) -> bool:
+    """Whether a database that MLflow cannot open holds nothing of anybody: then its maker was killed."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as connection:
+            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            return not any(
+                connection.execute(f'SELECT 1 FROM "{name}" {_SEEDS[name]} LIMIT 1').fetchone()
+                for (name,) in names
+                if _SEEDS[name] is not None
+            )
+    except sqlite3.Error:  # damaged, or no database
+        return False
 
 
 def _forget_places() -> None:
@@ -89,15 +133,16 @@ def _forget_places() -> None:
     getattr(utils, "_artifact_repos_cache", {}).clear()
 
 
-def _make_tables(address: Address) -> None:
-    """Let MLflow make its tables where it cannot by itself.
+def _make_tables(address: Address, file: Path) -> None:
+    """Let MLflow make its tables in a file.
 
-    It writes the working directory into them as SQL text, which ends at an apostrophe. The artifact root has none.
+    By itself, it would write the working directory into them as SQL text, which ends at an apostrophe.
     """
-    if "'" in str(Path.cwd()) and address.artifact_root is not None:
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-        SqlAlchemyStore(address.uri, address.artifact_root).engine.dispose()
+    store = SqlAlchemyStore(sqlite_address(file), address.artifact_root or file.parent.as_uri())
+    store.engine.dispose()
+    getattr(SqlAlchemyStore, "_engine_map", {}).pop(store.db_uri, None)
 
 
 def _log_ahead(file: Path) -> None:

@@ -279,6 +279,8 @@ def sync(name: str, *, ledger: str = DEFAULT_LEDGER) -> str:
         record = store.load(name).undriven()
         with tracking.environment(record.spec):
             done, record = _sync(record, ledger)
+        if record.behind:
+            store.set_behind(name, "")
         lines = [f"{done.written} of {len(record.trials)} trials were missing or stale in MLflow", *done.notes]
         if record.champion is not None and done.model_uri:
             store.set_champion(name, replace(record.champion, model_uri=done.model_uri))

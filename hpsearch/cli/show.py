@@ -30,6 +30,7 @@ def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
             "metric": record.objective.metric,
             "best": None if record.best is None else record.best.score,
             "best_trial": None if record.best is None else record.best.number,
+            "behind": record.behind,
         }
         for record in records
         if as_json or not record.spec.is_null
@@ -50,6 +51,9 @@ def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
     )
     console = _console()
     console.print(FittedTable(columns, ("",) * len(rows), lambda _: ""))
+    for record in records:
+        if record.behind and not record.spec.is_null:
+            console.print(Text(record.lacking, style="yellow"))
     if hidden := len(records) - len(rows):
         console.print(Text(f"{hidden} null search{'es' if hidden > 1 else ''}: --json", style="dim"))
 

@@ -90,6 +90,7 @@ def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["Fro
         created=_number(head["created"]),
         champion=None if champion is None else Champion.from_json(_object(champion)),
         notes=tuple(str(note) for note in notes),
+        behind=str(attrs.get("behind") or ""),
     )
 
 

@@ -42,6 +42,7 @@ class StudyRecord:
         created: Unix time, seconds.
         champion: The refitted winner, once there is one.
         notes: What happened that the user should know, oldest first, such as "space exhausted after 12 trials".
+        behind: Why the tracker lacks a part of the study; empty if it has everything, or while it is driven.
     """
 
     name: str
@@ -54,6 +55,7 @@ class StudyRecord:
     created: float = 0.0
     champion: Champion | None = None
     notes: tuple[str, ...] = field(default=())
+    behind: str = ""
 
     @cached_property
     def worker_spec(self) -> StudySpec:
@@ -85,6 +87,13 @@ class StudyRecord:
     def undriven(self) -> "StudyRecord":
         """The study as it stands when no driver runs it: interrupted if it claims to be running."""
         return replace(self, state=StudyState.INTERRUPTED) if self.state is StudyState.RUNNING else self
+
+    @property
+    def lacking(self) -> str:
+        """What to tell the user where the tracker is behind; empty if it is not."""
+        if not self.behind:
+            return ""
+        return f"MLflow lacks a part of study {self.name!r}: {self.behind}; `{self.command('sync')}` catches up"
 
     def command(self, verb: str, *arguments: str) -> str:
         """How to call hpsearch for this study, ready for a shell: ``hpsearch resume 'my study'``."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from hpsearch.ledger.trial_writer import TrialWriter
 
-_HEAD, _STATE, _FACTS, _CHAMPION, _NOTES = "hpsearch", "state", "facts", "champion", "notes"
+_HEAD, _STATE, _FACTS, _CHAMPION, _NOTES, _BEHIND = "hpsearch", "state", "facts", "champion", "notes", "behind"
 """User attributes of a study."""
 
 _METRIC_NAMES = "study:metric_names"
@@ -79,6 +79,13 @@ class Ledger:
     def has(self, name: str) -> bool:
         """Whether there is a study of that name."""
         return name in self.names()
+
+    def running(self) -> list[str]:
+        """Names of the studies that claim to be running: their drivers do, or have been killed."""
+        with explained(self.uri):
+            studies = self._storage.get_all_studies()
+        attrs = {one.study_name: {**one.user_attrs, **one.system_attrs} for one in studies}
+        return [name for name, one in attrs.items() if _HEAD in one and one.get(_STATE) == StudyState.RUNNING]
 
     def create(self, record: StudyRecord) -> None:
         """Enter a new study.
@@ -172,6 +179,10 @@ class Ledger:
     def set_champion(self, name: str, champion: Champion) -> None:
         """Enter the refitted winner."""
         self._set_attr(name, _CHAMPION, champion.to_json())
+
+    def set_behind(self, name: str, why: str) -> None:
+        """Enter why MLflow lacks a part of the study; empty once it has everything."""
+        self._set_attr(name, _BEHIND, why)
 
     def add_note(self, name: str, note: str) -> None:
         """Keep a remark for the user, once."""

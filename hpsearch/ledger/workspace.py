@@ -5,18 +5,28 @@
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from hpsearch.core.addresses import sqlite_path
 from hpsearch.core.locks import is_file_held, is_study_held, lock_file, lock_study
 from hpsearch.core.trial import Champion
+from hpsearch.errors import LedgerError
 from hpsearch.ledger.connection import explained
 from hpsearch.ledger.places import root_of, study_folder, tracking_here
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
 
-__all__ = ["cache_folder", "driving", "has_mlflow_model", "read", "root_of", "study_folder", "tracking_here"]
+__all__ = [
+    "cache_folder",
+    "driving",
+    "has_mlflow_model",
+    "read",
+    "root_of",
+    "settle_dead",
+    "study_folder",
+    "tracking_here",
+]
 
 
 def cache_folder(ledger_uri: str) -> Path:
@@ -53,6 +63,22 @@ def read(ledger: Ledger, name: str) -> StudyRecord:
         # Read again: the driver may have finished between the two looks.
         return ledger.load(name).undriven()
     return record
+
+
+def settle_dead(ledger: Ledger) -> list[StudyRecord]:
+    """Enter as interrupted the studies that claim to be running although their drivers have died.
+
+    Returns:
+        These studies.
+    """
+    settled = []
+    for name in ledger.running():
+        with suppress(LedgerError), driving(ledger.uri, name):  # another driver has it, or it cannot be read
+            record = ledger.load(name)
+            if record.state is StudyState.RUNNING:
+                ledger.set_state(name, StudyState.INTERRUPTED)
+                settled.append(record.undriven())
+    return settled
 
 
 def _is_driven(ledger_uri: str, name: str) -> bool:

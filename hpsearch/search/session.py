@@ -65,6 +65,9 @@ class Session:
         for remark in self._ledger.remarks:
             self._ledger.add_note(self._record.name, remark)
             self._observer.note(remark)
+        for other in workspace.settle_dead(self._ledger):
+            if not other.spec.is_null and other.spec.tracking.uri == self._record.spec.tracking.uri:
+                self._tracker.settle(other)
         with self._entering_the_end(), stop_on_signals() as stop:
             searched = replace(self._record, trials=self._search(stop))
             best = _winner(searched)
@@ -169,8 +172,12 @@ class Session:
     def _close(self, state: StudyState) -> None:
         record = replace(self._reloaded(), state=state)
         tracking = self._tracker.close(record)
+        if tracking.problem:
+            self._observer.note(replace(record, behind=tracking.problem).lacking)
         self._observer.close(record)
         with _not_covering_errors():
+            if tracking.problem != record.behind:
+                self._ledger.set_behind(record.name, tracking.problem)
             for note in tracking.notes:
                 self._ledger.add_note(record.name, note)
             champion = record.champion

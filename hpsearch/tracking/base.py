@@ -63,6 +63,10 @@ class Tracker(ABC):
         """A study starts or goes on. Trials that are missing are caught up."""
 
     @abstractmethod
+    def settle(self, record: StudyRecord) -> None:
+        """Another study's driver has died: what it has left running is put right, after this study's own."""
+
+    @abstractmethod
     def trial_changed(self, trial: Trial) -> None:
         """A trial has started, finished a fold or ended; ``trial.folds`` holds all that are finished."""
 
@@ -93,6 +97,9 @@ class Untracked(Tracker):
     """Shows a study nowhere."""
 
     def open(self, record: StudyRecord) -> None:
+        """Nothing to do."""
+
+    def settle(self, record: StudyRecord) -> None:
         """Nothing to do."""
 
     def trial_changed(self, trial: Trial) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.core import locks
 from hpsearch.core.locks import is_study_held
 from hpsearch.core.schedule import Schedule
 from hpsearch.core.trial import TrialState
@@ -21,6 +23,7 @@ from hpsearch.ledger import Ledger, optuna_tables
 from hpsearch.ledger.workspace import driving
 from hpsearch.testing.synthetic import SyntheticExecutor
 from tests.ledger.optuna_twin import check_that_optuna_reads_its_own
+from tests.raising import raises
 from tests.search.drive import drive
 
 pytestmark = pytest.mark.slow
@@ -158,3 +161,15 @@ def test_a_second_driver_is_refused_in_any_folder_until_the_first_has_gone(
         except LedgerError:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+def test_a_second_maker_of_tables_does_not_wait_for_ever(
+    database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "_TABLES_WAIT_S", 0.3)
+    uri = database("waiting")
+    with locks.taking_turns(uri), raises("ledger.tables-taken") as caught, locks.taking_turns(uri):
+        pass
+    assert re.fullmatch(
+        rf"hpsearch process {os.getpid()} on \S+, since \d{{4}}-\d\d-\d\d \d\d:\d\d UTC", caught.value.values["holder"]
+    )

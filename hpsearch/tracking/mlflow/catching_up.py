@@ -5,7 +5,7 @@ from dataclasses import replace
 from hpsearch.errors import TrackingError
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.tracking.base import SyncReport
-from hpsearch.tracking.mlflow.address import resolve_address
+from hpsearch.tracking.mlflow.address import Address, resolve_address
 from hpsearch.tracking.mlflow.champion import NO_MODEL, register_champion
 from hpsearch.tracking.mlflow.client import as_tracking_error, quiet
 from hpsearch.tracking.mlflow.projection import Projection
@@ -17,10 +17,7 @@ def sync(record: StudyRecord) -> SyncReport:
     address = resolve_address(record.spec.tracking)
     with mlflow_settings(), quiet():
         try:
-            projection = Projection(record, address, restore=True)
-            open_status = "RUNNING" if record.state is StudyState.RUNNING else "KILLED"
-            written = sum(projection.write_trial(trial, open_status=open_status) for trial in record.trials)
-            projection.write_trajectory(record.trials)
+            projection, written = _with_trials(record, address, restore=True)
             record, refused = _with_registered_champion(projection, record)
             projection.write_study(record)
             if refused is not None and refused.code != NO_MODEL:
@@ -30,6 +27,25 @@ def sync(record: StudyRecord) -> SyncReport:
     uri = record.champion.model_uri if record.champion and refused is None else ""
     notes = [*projection.notes, *([] if refused is None else [f"the champion was not registered: {refused.what}"])]
     return SyncReport(written, projection.url, projection.parent_id, uri, tuple(notes))
+
+
+def catch_up(record: StudyRecord, address: Address) -> None:
+    """Bring runs and their statuses to what the ledger has; champions and what was deleted are for :func:`sync`.
+
+    Raises:
+        Exception: Whatever MLflow raises.
+    """
+    projection, _ = _with_trials(record, address, restore=False)
+    projection.write_study(record)
+
+
+def _with_trials(record: StudyRecord, address: Address, *, restore: bool) -> tuple[Projection, int]:
+    """A projection that has written all trials, and how many were missing or stale. Children end before the parent."""
+    projection = Projection(record, address, restore=restore)
+    open_status = "RUNNING" if record.state is StudyState.RUNNING else "KILLED"
+    written = sum(projection.write_trial(trial, open_status=open_status) for trial in record.trials)
+    projection.write_trajectory(record.trials)
+    return projection, written
 
 
 def _with_registered_champion(projection: Projection, record: StudyRecord) -> tuple[StudyRecord, TrackingError | None]:

@@ -97,6 +97,7 @@ def _opened(address: Address) -> "MlflowClient":
     try:
         return _client(address)
     except Exception:  # MLflow raises its own errors and SQLAlchemy's
+        _forget_engines(address.uri)
         set_aside(address.file, _is_half_made)
         if address.file.exists():
             raise
@@ -110,6 +111,17 @@ def _client(address: Address) -> "MlflowClient":
     client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
     _ = client._tracking_client.store, client._get_registry_client().store  # which opens them
     return client
+
+
+def _forget_engines(uri: str) -> None:
+    """Close the connections that MLflow keeps open for an address: they are to a file, whatever its name becomes."""
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    for store in (SqlAlchemyStore, Registry):
+        engine = getattr(store, "_engine_map", {}).pop(uri, None)
+        if engine is not None:
+            engine.dispose()
 
 
 def _is_half_made(file: Path) -> bool:
@@ -141,8 +153,7 @@ def _make_tables(address: Address, file: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     store = SqlAlchemyStore(sqlite_address(file), address.artifact_root or file.parent.as_uri())
-    store.engine.dispose()
-    getattr(SqlAlchemyStore, "_engine_map", {}).pop(store.db_uri, None)
+    _forget_engines(store.db_uri)
 
 
 def _log_ahead(file: Path) -> None:

@@ -5,7 +5,8 @@ has and writes the difference. Nothing that MLflow does reaches the driver: an o
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.spec import TrackingSection
 from hpsearch.tracking.base import Tracker, TrackingState
 from hpsearch.tracking.mlflow.address import resolve_address
+from hpsearch.tracking.mlflow.catching_up import catch_up
 from hpsearch.tracking.mlflow.champion import champion_uri, register_champion
 from hpsearch.tracking.mlflow.client import as_tracking_error, error_code, is_gone, is_refusal, quiet
 from hpsearch.tracking.mlflow.projection import Projection
@@ -60,6 +62,7 @@ class MlflowTracker(Tracker):
         self._crowned: StudyRecord | None = None
         self._model_uri = ""
         self._files: dict[tuple[Path, str | None], None] = {}
+        self._others: list[StudyRecord] = []
         self._closing = False
         self._abandoned = False
         self._idle = False
@@ -84,6 +87,11 @@ class MlflowTracker(Tracker):
         # A daemon: a second Ctrl-C must not wait for MLflow.
         self._thread = threading.Thread(target=self._serve, name="hpsearch-tracking", daemon=True)
         self._thread.start()
+
+    def settle(self, record: StudyRecord) -> None:
+        with self._changed:
+            self._others.append(record)
+            self._touch(())
 
     def trial_changed(self, trial: Trial) -> None:
         with self._changed:
@@ -183,19 +191,25 @@ class MlflowTracker(Tracker):
 
     def _write(self) -> None:
         with self._changed:
-            record, closing = self._record, self._closing
+            record = self._record
         assert record is not None
         self._at = None
         projection = self._connected(record)
-        self._write_trials(projection, "RUNNING" if record.state is StudyState.RUNNING else "KILLED")
+        # The state and the trials of one moment: a trial that is written as running must still be due once it is not.
+        with self._changed:
+            assert self._record is not None
+            record, closing = self._record, self._closing
+            due = [self._trials[number] for number in sorted(self._dirty)]
+        self._write_trials(projection, record, due)
         self._write_champion(projection)
         self._write_files(projection)
         # Last, because it needs the artifact store, which may fail on its own.
         if not self._described or (closing and not self._dirty):
             projection.write_study(self._with_model_uri(record))
             self._described = True
+        self._settle_others()
         with self._changed:
-            waiting = self._dirty or self._files or self._crowned
+            waiting = self._dirty or self._files or self._crowned or self._others
             self._idle = not waiting and closing == self._closing
             self._changed.notify_all()
 
@@ -212,17 +226,24 @@ class MlflowTracker(Tracker):
                 self._metrics.go_on(projection.parent_id)
         return self._projection
 
-    def _write_trials(self, projection: Projection, open_status: str) -> None:
-        with self._changed:
-            trials = [self._trials[number] for number in sorted(self._dirty)]
+    def _write_trials(self, projection: Projection, record: StudyRecord, trials: Sequence[Trial]) -> None:
+        status = "RUNNING" if record.state is StudyState.RUNNING else "KILLED"
         for trial in trials:
             if self._abandoned:
                 return
-            self._attempt(trial.number, partial(projection.write_trial, trial, open_status=open_status))
+            self._attempt(trial.number, partial(projection.write_trial, trial, open_status=status))
             with self._changed:
-                if self._trials[trial.number] is trial:
+                if self._trials[trial.number] is trial and self._record is record:
                     self._dirty.discard(trial.number)
         projection.write_trajectory(trials)
+
+    def _settle_others(self) -> None:
+        """End the runs of studies whose drivers have died. What fails here is put right by the next start."""
+        while self._others and not self._abandoned:
+            with suppress(Exception):  # MLflow raises its own errors, SQLAlchemy's and the artifact store's
+                catch_up(self._others[0], self._address)
+            with self._changed:
+                del self._others[0]
 
     def _write_champion(self, projection: Projection) -> None:
         with self._changed:

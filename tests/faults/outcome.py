@@ -1,0 +1,131 @@
+"""What a study has left behind, without times and ids, and what two of them differ in."""
+
+import contextlib
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpsearch.ledger import workspace
+from hpsearch.ledger.store import Ledger
+from hpsearch.tracking.mlflow import study_view, trial_view
+
+_OF_TIME = ("seconds", "duration", "compile", "trial_seconds")
+"""Parts of the names of metrics that no two runs have alike."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that must be the same however often a study was killed.
+
+    Attributes:
+        trials: Number → state, config, score and the curves of all folds.
+        champion: Which trial, config, epochs, test.
+        runs: ``study`` or the trial's number → status, params, how often each point is there.
+        models: Registered versions, and which one the alias names.
+        wrong: What no study may leave: two runs of one trial, a run that ends after the study's, a driver's lock.
+    """
+
+    trials: Mapping[int, Any]
+    champion: Any
+    runs: Mapping[str, Any]
+    models: Any
+    wrong: tuple[str, ...]
+
+
+def outcome_of(folder: Path, name: str) -> Outcome:
+    """Read a study's ledger and MLflow's tables."""
+    record = workspace.read(Ledger(f"sqlite:///{folder}/mlruns/ledger.db"), name)
+    trials = {
+        one.number: (
+            one.state.value,
+            dict(one.config),
+            one.score,
+            one.epoch,
+            {fold.fold: {key: tuple(curve) for key, curve in fold.curves.items()} for fold in one.folds},
+            one.failure.message if one.failure else "",
+        )
+        for one in record.trials
+    }
+    champion = record.champion
+    told = champion and (champion.trial, dict(champion.config), champion.epochs, sorted(champion.test))
+    runs, models, wrong = _of_mlflow(folder / "mlruns" / "mlflow.db", name)
+    wrong += [f"the study is {record.state.value}"] if record.state.value != "finished" else []
+    wrong += [record.lacking] if record.lacking else []
+    return Outcome(trials, told, runs, models, tuple(wrong))
+
+
+def _of_mlflow(file: Path, name: str) -> tuple[dict[str, Any], Any, list[str]]:
+    wrong: list[str] = []
+    with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as there:
+        said = (
+            "SELECT r.run_uuid, r.status, r.end_time FROM runs r JOIN experiments e ON r.experiment_id = e.experiment_id"
+            " WHERE e.name = ?"
+        )
+        runs: dict[str, Any] = {}
+        ends: dict[str, int | None] = {}
+        for run, status, end in there.execute(said, (name,)).fetchall():
+            tags = dict(there.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (run,)).fetchall())
+            key = tags.get(trial_view.TRIAL) or tags.get(study_view.KIND, "foreign")
+            if key in runs:
+                wrong.append(f"two runs of {key}")
+            params = dict(there.execute("SELECT key, value FROM params WHERE run_uuid = ?", (run,)).fetchall())
+            points = Counter(
+                (metric, step, round(value, 6))
+                for metric, step, value in there.execute(
+                    "SELECT key, step, value FROM metrics WHERE run_uuid = ?", (run,)
+                ).fetchall()
+                if not metric.startswith("system/") and not any(part in metric for part in _OF_TIME)
+            )
+            doubled = [point for point, count in points.items() if count > 1]
+            wrong += [f"{key}: {point} is there {points[point]} times" for point in doubled[:3]]
+            runs[key], ends[key] = (status, params, frozenset(points)), end
+        late = [key for key, end in ends.items() if end is not None and ends.get("study") and end > ends["study"] + 1000]
+        wrong += [f"run {key} ends after the study's" for key in late]
+        versions = there.execute("SELECT version, run_id IS NOT NULL FROM model_versions WHERE name = ?", (name,))
+        aliases = there.execute("SELECT alias, version FROM registered_model_aliases WHERE name = ?", (name,))
+        return runs, (versions.fetchall(), aliases.fetchall()), wrong
+
+
+def differences(found: Outcome, expected: Outcome) -> list[str]:
+    """What `found` has lost, doubled or otherwise, in words; empty if nothing."""
+    said = list(found.wrong)
+    for what in ("trials", "runs"):
+        ours, theirs = getattr(found, what), getattr(expected, what)
+        said += [f"{what}: {key} is lost" for key in theirs.keys() - ours.keys()]
+        said += [f"{what}: {key} is too many" for key in ours.keys() - theirs.keys()]
+        said += [
+            f"{what}: {key} differs: {_first_difference(ours[key], theirs[key])}"
+            for key in ours.keys() & theirs.keys()
+            if not _same(ours[key], theirs[key])
+        ]
+    said += [f"champion: {found.champion} != {expected.champion}"] if found.champion != expected.champion else []
+    said += [f"models: {found.models} != {expected.models}"] if found.models != expected.models else []
+    return said
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    """Equal, real numbers to six digits: a lane that is trained alone may differ in the seventh."""
+    if isinstance(ours, float) and isinstance(theirs, float):
+        return abs(ours - theirs) <= 2e-6 * max(1.0, abs(theirs)) or (ours != ours and theirs != theirs)
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(_same(ours[key], theirs[key]) for key in ours)
+    if isinstance(ours, tuple) and isinstance(theirs, tuple):
+        return len(ours) == len(theirs) and all(map(_same, ours, theirs))
+    return bool(ours == theirs)
+
+
+def _first_difference(ours: Any, theirs: Any) -> str:
+    if isinstance(ours, tuple) and isinstance(theirs, tuple) and len(ours) == len(theirs):
+        for one, other in zip(ours, theirs, strict=True):
+            if not _same(one, other):
+                return _first_difference(one, other)
+    if isinstance(ours, frozenset) and isinstance(theirs, frozenset):
+        return f"lost {sorted(theirs - ours)[:3]}, too many {sorted(ours - theirs)[:3]}"
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        keys = [key for key in ours.keys() | theirs.keys() if not _same(ours.get(key), theirs.get(key))]
+        return f"{keys[0]}: {_first_difference(ours.get(keys[0]), theirs.get(keys[0]))}"
+    return f"{json.dumps(ours, default=str)[:80]} != {json.dumps(theirs, default=str)[:80]}"

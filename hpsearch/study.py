@@ -23,7 +23,7 @@ from hpsearch.search.mistakes import every_mistake
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import PreparedStudy, open_executor, prepare_study
 from hpsearch.search.refitting import refit_trials
-from hpsearch.spec import DEFAULT_LEDGER, StudySpec
+from hpsearch.spec import DEFAULT_LEDGER, AnyUri, StudySpec, Uri
 from hpsearch.spoken import speaking_python
 from hpsearch.training.protocol import WorkerProtocol
 
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 class Study:
     """A study, read from the ledger. Reading it again (:func:`load`) shows what a running driver has added."""
 
-    def __init__(self, record: StudyRecord, ledger_uri: str) -> None:
+    def __init__(self, record: StudyRecord, ledger_uri: AnyUri) -> None:
         self.record = record
-        self.ledger_uri = ledger_uri
+        self.ledger_uri = Uri(ledger_uri)
 
     def __repr__(self) -> str:
         best = self.best
@@ -162,7 +162,7 @@ class Study:
         return study_html(self.record, repr(self))
 
 
-def load(name: str, *, ledger: str = DEFAULT_LEDGER) -> Study:
+def load(name: str, *, ledger: AnyUri = DEFAULT_LEDGER) -> Study:
     """Read a study from a ledger.
 
     Raises:
@@ -245,7 +245,7 @@ def start(spec: StudySpec, text: str, observer: Observer | None) -> Study:
 
 
 def resume(
-    name: str, *, ledger: str = DEFAULT_LEDGER, trials: int | None = None, observer: Observer | None = None
+    name: str, *, ledger: AnyUri = DEFAULT_LEDGER, trials: int | None = None, observer: Observer | None = None
 ) -> Study:
     """Continue a study: finished folds are kept, unfinished ones trained, suggestions continued.
 
@@ -264,7 +264,7 @@ def resume(
         return Study(starting.resume(name, ledger, observer=observer or Observer(), trials=trials), ledger)
 
 
-def sync(name: str, *, ledger: str = DEFAULT_LEDGER) -> str:
+def sync(name: str, *, ledger: AnyUri = DEFAULT_LEDGER) -> str:
     """Bring MLflow up to date with the ledger.
 
     Returns:
@@ -288,7 +288,7 @@ def sync(name: str, *, ledger: str = DEFAULT_LEDGER) -> str:
     return "\n".join(lines)
 
 
-def _sync(record: StudyRecord, ledger: str) -> tuple[tracking.SyncReport, StudyRecord]:
+def _sync(record: StudyRecord, ledger: AnyUri) -> tuple[tracking.SyncReport, StudyRecord]:
     """Trials are written whatever has become of the champion's files; only then is their error raised."""
     champion, broken = record.champion, None
     if champion is not None:
@@ -305,7 +305,7 @@ def _sync(record: StudyRecord, ledger: str) -> tuple[tracking.SyncReport, StudyR
     return done, record
 
 
-def _with_mlflow_model(record: StudyRecord, ledger: str) -> Champion:
+def _with_mlflow_model(record: StudyRecord, ledger: AnyUri) -> Champion:
     """The champion with its model in MLflow's format, which hpsearch 0.1 did not write."""
     champion, path = record.champion, check_champion(record)
     assert champion is not None

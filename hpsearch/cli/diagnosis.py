@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 
-from hpsearch.core.addresses import DEFAULT_TRACKING, sqlite_path, without_password
+from hpsearch.core.addresses import DEFAULT_TRACKING, Uri, sqlite_path
 from hpsearch.core.registries import DATA_SOURCES, ENGINES, EXECUTORS, MODEL_FAMILIES, PRUNERS, TUNERS
 from hpsearch.core.registry import Entry, Registry
 from hpsearch.core.words import first_line
@@ -190,7 +190,7 @@ def _mlflow() -> Finding:
 
 
 def _database(name: str, uri: str, query: str, what: str, *, code: str) -> Finding:
-    path, shown = sqlite_path(uri), without_password(uri)
+    path, shown = sqlite_path(uri), str(Uri(uri))
     if path is None:
         return Finding(name, Health.SKIPPED, shown, "it is no file", hint="`hpsearch doctor --storage` connects to it")
     if not path.exists():

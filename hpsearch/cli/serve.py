@@ -1,6 +1,7 @@
 """``hpsearch ui``: finds the MLflow store, serves its pages and prints their address."""
 
 from hpsearch import tracking
+from hpsearch.core.addresses import Uri
 from hpsearch.errors import SpecError
 from hpsearch.ledger.places import tracking_here
 from hpsearch.ledger.store import Ledger
@@ -21,10 +22,10 @@ def serve_ui(name: str | None, *, ledger: str, uri: str | None, port: int | None
     section = TrackingSection() if name is None else tracking_here(Ledger(ledger).load(name).spec, ledger)
     if uri is not None:
         try:
-            section = TrackingSection(uri=uri, ledger=ledger)
+            section = TrackingSection(uri=Uri(uri), ledger=Uri(ledger))
         except ValueError as error:
             reason = str(error).partition("Value error, ")[2].partition(" [type")[0]
-            raise SpecError(f"--uri {uri!r}: {reason}", code="bad-address", uri=uri) from None
+            raise SpecError(f"--uri {str(Uri(uri))!r}: {reason}", code="bad-address", uri=str(Uri(uri))) from None
 
     def ready(url: str) -> None:
         print(f"MLflow pages: {url}\nCtrl-C ends the server.", flush=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 
 from pydantic import BaseModel
 
+from hpsearch.core.addresses import REVEALED
 from hpsearch.core.facts import StudyFacts
 from hpsearch.core.space import Choice, Condition, Constant, Float, Int, Parameter, Space, Value
 from hpsearch.core.trial import Champion, Failure, FailureKind, FoldResult, Origin, Trial, TrialState
@@ -77,12 +78,13 @@ def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["Fro
     space = space_from_json(_object(head["space"]))
     for one in frozen:
         space = space.extended(_parameters(_object(trial_attrs(one).get(FOUND, {}))))
+    spec = spec_from_json(_object(head["spec"]), format)
     champion, notes = attrs.get("champion"), attrs.get("notes") or []
     assert isinstance(notes, list)
     return StudyRecord(
         name=name,
-        spec=spec_from_json(_object(head["spec"]), format),
-        study_file=str(head["study_file"]),
+        spec=spec,
+        study_file=spec.tracking.hide_in(str(head["study_file"])),
         space=space,
         facts=facts_from_json(_object(head["facts"]), _object(attrs.get("facts", {}))),
         trials=tuple(trial_from_optuna(one, space) for one in frozen),
@@ -125,7 +127,7 @@ def made_by(attrs: Mapping[str, Json]) -> str:
 
 def spec_to_json(spec: StudySpec) -> JsonObject:
     """A study file as the ledger keeps it."""
-    fields: JsonObject = spec.model_dump(mode="json")
+    fields: JsonObject = spec.model_dump(mode="json", context=REVEALED)
     return {**fields, "folder": spec.folder}
 
 

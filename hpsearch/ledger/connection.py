@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.core.addresses import sqlite_address, sqlite_path, without_password
+from hpsearch.core.addresses import AnyUri, Uri, sqlite_address, sqlite_path
 from hpsearch.core.locks import holders, taking_turns
 from hpsearch.core.rules import RuleError
 from hpsearch.core.sqlite_files import make_whole
@@ -42,7 +42,7 @@ _REMEDIES = (
 """Words in the database's message, the error's code, and what to do."""
 
 
-def open_storage(uri: str, *, create: bool) -> "optuna.storages.RDBStorage":
+def open_storage(uri: Uri, *, create: bool) -> "optuna.storages.RDBStorage":
     """Optuna's storage at an address; its tables are made if they are missing.
 
     Args:
@@ -70,7 +70,7 @@ def open_storage(uri: str, *, create: bool) -> "optuna.storages.RDBStorage":
         settings = {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
     if path is not None:
         make_whole(path, _make_tables)
-    with taking_turns(uri):
+    with taking_turns(uri.reveal()):
         storage = optuna.storages.RDBStorage(_for_sqlalchemy(uri), engine_kwargs=settings)
     if path is not None:
         _prepare_sqlite(storage.engine)
@@ -83,15 +83,19 @@ def _make_tables(path: Path) -> None:
     optuna.storages.RDBStorage(sqlite_address(path)).engine.dispose()
 
 
-def _for_sqlalchemy(uri: str) -> str:
+def _for_sqlalchemy(uri: Uri) -> str:
     """The address as SQLAlchemy reads it, whatever characters the path has.
 
     Raises:
         LedgerError: It cannot.
     """
     if (path := sqlite_path(uri)) is None:
-        return uri
-    found = re.search(r"\?\w+=.*", uri)
+        try:
+            uri.check()
+        except RuleError as error:
+            raise LedgerError(f"the ledger {uri} {error}", code=error.code, ledger=str(uri)) from None
+        return uri.reveal()
+    found = re.search(r"\?\w+=.*", uri.reveal())
     try:
         return sqlite_address(path, found[0] if found and found[0] not in str(path) else "")
     except RuleError as error:
@@ -99,7 +103,7 @@ def _for_sqlalchemy(uri: str) -> str:
             f"the ledger {uri} cannot be opened: {error}",
             code=error.code,
             hint="upgrade SQLAlchemy (pip install 'sqlalchemy>=2.1'), or rename the folder",
-            ledger=uri,
+            ledger=str(uri),
         ) from None
 
 
@@ -126,7 +130,7 @@ def _prepare_sqlite(engine: "sqlalchemy.Engine") -> None:
 
 
 @contextmanager
-def explained(uri: str) -> Iterator[None]:
+def explained(uri: AnyUri) -> Iterator[None]:
     """Turn database errors into ones that say what to do.
 
     Raises:
@@ -138,32 +142,34 @@ def explained(uri: str) -> Iterator[None]:
     try:
         yield
     except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError, RuntimeError, OSError) as error:
-        raise _failed(uri, error) from error
+        uri = Uri(uri)
+        # With its cause, Python also shows what the library says, and that may have the password in it.
+        raise _failed(uri, error) from (None if uri.has_secret else error)
     except ImportError as error:
         # Optuna wraps the error of the missing module in one without a name.
-        raise _needs(uri, error.name or getattr(error.__cause__, "name", None) or str(error)) from None
+        raise _needs(Uri(uri), error.name or getattr(error.__cause__, "name", None) or str(error)) from None
 
 
-def _failed(uri: str, error: BaseException) -> LedgerError:
+def _failed(uri: Uri, error: BaseException) -> LedgerError:
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    text = without_password(" ".join(str(getattr(cause, "orig", None) or cause).split()))
+    text = uri.hide_in(" ".join(str(getattr(cause, "orig", None) or cause).split()))
     code, hint = "unreachable", "check the address and that the database is up, then run `hpsearch resume`"
     for words, name, remedy in _REMEDIES:
         if any(word in text.lower() for word in words):
             code, hint = name, remedy
             break
-    shown, path = without_password(uri), sqlite_path(uri)
+    shown, path = str(uri), sqlite_path(uri)
     if code == "locked" and path is not None and (writers := holders(path.parent / "studies")):
         hint = f"{hint}. What runs studies here: {'; '.join(writers)}"
     return LedgerError(f"the ledger {shown} failed: {text}", code=code, hint=hint, ledger=shown, reason=text)
 
 
-def _needs(uri: str, module: str) -> LedgerError:
+def _needs(uri: Uri, module: str) -> LedgerError:
     package = "'hpsearch[postgresql]'" if module.startswith("psycopg") else module
     package = {"MySQLdb": "mysqlclient"}.get(module, package)
-    shown = without_password(uri)
+    shown = str(uri)
     return LedgerError(
         f"the ledger {shown} needs the package {module!r}",
         code="missing-package",

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from hpsearch.core.addresses import DEFAULT_LEDGER
+from hpsearch.core.addresses import DEFAULT_LEDGER, AnyUri
 from hpsearch.errors import LedgerError
 from hpsearch.ledger import workspace
 from hpsearch.ledger.store import Ledger, unknown_study
 from hpsearch.spec import StudySpec
 
 
-def delete(name: str, *, ledger: str = DEFAULT_LEDGER) -> Path:
+def delete(name: str, *, ledger: AnyUri = DEFAULT_LEDGER) -> Path:
     """Remove a study from the ledger with the studies that are parts of it, and their folders.
 
     Data and code that were given in memory go, too, unless another study needs them.
@@ -28,7 +28,7 @@ def delete(name: str, *, ledger: str = DEFAULT_LEDGER) -> Path:
     store = Ledger(ledger)
     names = store.names()
     if name not in names:
-        raise unknown_study(name, names, ledger)
+        raise unknown_study(name, names, store.uri)
     studies = [*parts_of(name, ledger=ledger), name]
     given: set[str] = set()
     with suppress(LedgerError):  # of a study that cannot be read, nobody knows what it needs
@@ -49,7 +49,7 @@ def _given(spec: StudySpec) -> set[str]:
     return {found[0] for one in addresses if (found := re.match(r"given_[0-9a-f_]+(?=:)", one))}
 
 
-def parts_of(name: str, *, ledger: str = DEFAULT_LEDGER) -> Sequence[str]:
+def parts_of(name: str, *, ledger: AnyUri = DEFAULT_LEDGER) -> Sequence[str]:
     """The studies that belong to another one: its outer folds and its null searches."""
     store = Ledger(ledger)
     like = re.compile(rf"{re.escape(name)}\.(null|outer)\d+")

@@ -8,30 +8,30 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from hpsearch.core.addresses import sqlite_address, sqlite_path
+from hpsearch.core.addresses import AnyUri, Uri, sqlite_address, sqlite_path
 from hpsearch.core.trial import Champion
 from hpsearch.errors import SpecError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.spec import StudySpec, TrackingSection
 
 
-def root_of(ledger_uri: str) -> Path:
+def root_of(ledger_uri: AnyUri) -> Path:
     """The folder of a ledger: that of its SQLite file, else ``mlruns``."""
     path = sqlite_path(ledger_uri)
     return path.parent if path is not None else Path("mlruns")
 
 
-def study_folder(ledger_uri: str, name: str) -> Path:
+def study_folder(ledger_uri: AnyUri, name: str) -> Path:
     """Folder of one study's files. It is not made here."""
     return root_of(ledger_uri) / "studies" / name
 
 
-def home_of(ledger_uri: str) -> str:
+def home_of(ledger_uri: AnyUri) -> str:
     """The folder of a ledger's file, to be kept in it; empty for a server."""
     return "" if sqlite_path(ledger_uri) is None else str(root_of(ledger_uri).resolve())
 
 
-def brought_here(record: StudyRecord, ledger_uri: str, home: str) -> StudyRecord:
+def brought_here(record: StudyRecord, ledger_uri: AnyUri, home: str) -> StudyRecord:
     """A study with its paths as they are now.
 
     Args:
@@ -63,7 +63,7 @@ def _champion_now(champion: Champion, folder: Path) -> Champion:
     return replace(champion, path=str(folder / Path(champion.path).name), mlflow_model=model)
 
 
-def tracking_here(spec: StudySpec, ledger_uri: str) -> TrackingSection:
+def tracking_here(spec: StudySpec, ledger_uri: AnyUri) -> TrackingSection:
     """A study's ``[tracking]`` section for a process in any folder: relative paths start where the study was run.
 
     Args:
@@ -80,9 +80,10 @@ def tracking_here(spec: StudySpec, ledger_uri: str) -> TrackingSection:
     depth, here = len(written.parts), now.resolve()
     if here.parts[-depth:] != written.parts or (folder := Path(*here.parts[:-depth])) == Path.cwd():
         return section
-    found = {"ledger": ledger_uri}
+    found = {"ledger": Uri(ledger_uri)}
     if (mlflow := sqlite_path(section.uri)) is not None and not mlflow.is_absolute():
-        found["uri"] = sqlite_address(folder / mlflow)
-    if "://" not in (artifacts := section.artifacts or "mlruns/artifacts") and sqlite_path(section.uri) is not None:
-        found["artifacts"] = str(folder / artifacts)
+        found["uri"] = Uri(sqlite_address(folder / mlflow))
+    artifacts = "mlruns/artifacts" if section.artifacts is None else section.artifacts.reveal()
+    if "://" not in artifacts and sqlite_path(section.uri) is not None:
+        found["artifacts"] = Uri(str(folder / artifacts))
     return section.model_copy(update=found)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
-from hpsearch.core.addresses import DEFAULT_LEDGER, without_password
+from hpsearch.core.addresses import DEFAULT_LEDGER
 from hpsearch.core.facts import StudyFacts, Task
 from hpsearch.core.objective import Objective
 from hpsearch.core.space import Space
@@ -34,7 +34,7 @@ class StudyRecord:
     Attributes:
         name: The study's name.
         spec: Its checked study file.
-        study_file: The file's text as given.
+        study_file: The file's text as given, without passwords.
         space: The effective space, with a family's defaults or a KerasTuner model's hyperparameters filled in.
         facts: What the study knows of its data, engine and machine.
         trials: In order of their number, running ones included.
@@ -98,7 +98,7 @@ class StudyRecord:
     def command(self, verb: str, *arguments: str) -> str:
         """How to call hpsearch for this study, ready for a shell: ``hpsearch resume 'my study'``."""
         words = ["hpsearch", verb, shlex.quote(self.name), *arguments]
-        ledger = without_password(self.spec.tracking.ledger)
+        ledger = str(self.spec.tracking.ledger)
         if ledger != DEFAULT_LEDGER:
             # Without quotes, the shell fills in ${NAME}.
             bare = re.fullmatch(r"([\w:/.+@%-]|\$\{\w+\})+", ledger)

@@ -19,7 +19,7 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hpsearch.core.addresses import DEFAULT_LEDGER, without_password
+from hpsearch.core.addresses import DEFAULT_LEDGER, AnyUri, Uri
 from hpsearch.core.facts import StudyFacts
 from hpsearch.core.space import Space
 from hpsearch.core.trial import Champion, FoldResult, Trial
@@ -58,12 +58,12 @@ class Ledger:
         LedgerError: The database is missing, damaged, or cannot be reached.
     """
 
-    def __init__(self, uri: str = DEFAULT_LEDGER, *, create: bool = False) -> None:
-        self.uri = uri
+    def __init__(self, uri: AnyUri = DEFAULT_LEDGER, *, create: bool = False) -> None:
+        self.uri = Uri(uri)
         self._ids: dict[str, int] = {}
         self._trial_ids: dict[tuple[str, int], int] = {}
-        with explained(uri):
-            self._storage = open_storage(uri, create=create)
+        with explained(self.uri):
+            self._storage = open_storage(self.uri, create=create)
             self._writer, self.remarks = _choose_writer(self._storage)
         # At the end of the process at the latest: a proper close moves SQLite's write-ahead log into its file.
         weakref.finalize(self, self._storage.engine.dispose)
@@ -296,9 +296,9 @@ def _choose_writer(storage: "optuna.storages.RDBStorage") -> "tuple[TrialWriter,
     return public_writer.PublicWriter(storage), (remark,)
 
 
-def unknown_study(name: str, known: list[str], uri: str) -> LedgerError:
+def unknown_study(name: str, known: list[str], uri: Uri) -> LedgerError:
     """The error for a study that is not there, with the closest name."""
-    near, shown = closest(name, known), without_password(uri)
+    near, shown = closest(name, known), str(uri)
     return LedgerError(
         f"no study {name!r} in the ledger {shown}; it has {listed(known, most=10) or 'no studies yet'}",
         code="unknown-study",
@@ -309,8 +309,8 @@ def unknown_study(name: str, known: list[str], uri: str) -> LedgerError:
     )
 
 
-def _name_taken(record: StudyRecord, uri: str, *, ours: bool) -> LedgerError:
-    shown = without_password(uri)
+def _name_taken(record: StudyRecord, uri: Uri, *, ours: bool) -> LedgerError:
+    shown = str(uri)
     way_on = f"`{record.command('resume')}` goes on with it" if ours else "hpsearch did not make it"
     return LedgerError(
         f"the ledger {shown} already has a study {record.name!r}",

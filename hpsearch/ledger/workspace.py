@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from hpsearch.core.addresses import sqlite_path
+from hpsearch.core.addresses import AnyUri, Uri, sqlite_path
 from hpsearch.core.locks import is_file_held, is_study_held, lock_file, lock_study
 from hpsearch.core.trial import Champion
 from hpsearch.errors import LedgerError
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-def cache_folder(ledger_uri: str) -> Path:
+def cache_folder(ledger_uri: AnyUri) -> Path:
     """Folder of compiled programs, shared by all studies. It is not made here."""
     return root_of(ledger_uri) / "cache"
 
@@ -40,7 +40,7 @@ def has_mlflow_model(champion: Champion) -> bool:
 
 
 @contextmanager
-def driving(ledger_uri: str, name: str) -> Iterator[None]:
+def driving(ledger_uri: AnyUri, name: str) -> Iterator[None]:
     """Hold the study's lock. It is released when the process ends, however it ends.
 
     Raises:
@@ -48,7 +48,7 @@ def driving(ledger_uri: str, name: str) -> Iterator[None]:
     """
     with lock_file(_lock_path(ledger_uri, name), name), ExitStack() as stack:
         with explained(ledger_uri):
-            stack.enter_context(lock_study(ledger_uri, name))
+            stack.enter_context(lock_study(Uri(ledger_uri).reveal(), name))
         yield
 
 
@@ -81,12 +81,12 @@ def settle_dead(ledger: Ledger) -> list[StudyRecord]:
     return settled
 
 
-def _is_driven(ledger_uri: str, name: str) -> bool:
-    if sqlite_path(ledger_uri) is None and not ledger_uri.startswith("postgresql"):
+def _is_driven(ledger_uri: AnyUri, name: str) -> bool:
+    if sqlite_path(ledger_uri) is None and Uri(ledger_uri).dialect != "postgresql":
         return True  # other databases have no locks that drivers on other machines would hold: believe the ledger
     with explained(ledger_uri):
-        return is_file_held(_lock_path(ledger_uri, name)) or is_study_held(ledger_uri, name)
+        return is_file_held(_lock_path(ledger_uri, name)) or is_study_held(Uri(ledger_uri).reveal(), name)
 
 
-def _lock_path(ledger_uri: str, name: str) -> Path:
+def _lock_path(ledger_uri: AnyUri, name: str) -> Path:
     return study_folder(ledger_uri, name) / "driver.lock"

@@ -6,10 +6,10 @@ from hpsearch.ledger.store import Ledger
 from hpsearch.search import starting
 from hpsearch.search.changes import check_unchanged, with_trials
 from hpsearch.search.observer import Observer
-from hpsearch.spec import StudySpec
+from hpsearch.spec import AnyUri, StudySpec
 
 
-def null_scores(record: StudyRecord, count: int, uri: str, observer: Observer) -> NullScores:
+def null_scores(record: StudyRecord, count: int, uri: AnyUri, observer: Observer) -> NullScores:
     """Search with permuted targets, each time with as many trials as the study has.
 
     Each search is a study of its own (``name.null0`` …), so it can be interrupted and goes on where it stopped. It has
@@ -35,7 +35,7 @@ def null_scores(record: StudyRecord, count: int, uri: str, observer: Observer) -
     return NullScores(tuple(scores), record.spec.search.trials, how)
 
 
-def _search(spec: StudySpec, record: StudyRecord, uri: str, observer: Observer) -> StudyRecord:
+def _search(spec: StudySpec, record: StudyRecord, uri: AnyUri, observer: Observer) -> StudyRecord:
     """The null search at its end. The study may have another number of trials since it was made."""
     ledger, asked = Ledger(uri), spec.search.trials
     if not ledger.has(spec.name):

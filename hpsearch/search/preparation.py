@@ -30,7 +30,7 @@ from hpsearch.search.first_trials import check_tries, default_config, first_conf
 from hpsearch.search.stopping import check_folds
 from hpsearch.search.suggesting import Suggester
 from hpsearch.search.transfer import doubts_about, other_study, take
-from hpsearch.spec import StudySpec, make_space
+from hpsearch.spec import AnyUri, StudySpec, make_space
 from hpsearch.spec import doubts as doubts_about_space
 from hpsearch.spec.messages import Mistakes
 from hpsearch.training.protocol import WorkerProtocol
@@ -246,7 +246,7 @@ def smallest_config(space: Space) -> Config:
 
 
 @contextmanager
-def open_executor(spec: StudySpec, backend: str, *, ledger: str | None = None) -> Iterator[Executor]:
+def open_executor(spec: StudySpec, backend: str, *, ledger: AnyUri | None = None) -> Iterator[Executor]:
     """The study's executor; the end of the block closes it.
 
     Args:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpsearch.core.addresses import AnyUri
 from hpsearch.core.trial import Trial
 from hpsearch.errors import StudyError
 from hpsearch.ledger.record import StudyRecord
@@ -16,7 +17,7 @@ def to_refit(trial: Trial) -> ToRefit:
     return ToRefit(trial.number, dict(trial.config), trial.epoch or 1)
 
 
-def refit_trials(record: StudyRecord, ledger_uri: str, trials: Sequence[Trial], folder: Path) -> list[Path]:
+def refit_trials(record: StudyRecord, ledger_uri: AnyUri, trials: Sequence[Trial], folder: Path) -> list[Path]:
     """Train each of these trials on all development rows. Nothing of it is entered anywhere.
 
     Args:

@@ -18,7 +18,7 @@ from hpsearch.search.changes import check_data, check_unchanged, with_defaults_a
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import open_executor, prepare_study
 from hpsearch.search.session import Session, has_wanted_champion
-from hpsearch.spec import SearchSection, StudySpec, sqlite_path
+from hpsearch.spec import AnyUri, SearchSection, StudySpec, sqlite_path
 from hpsearch.training.protocol import WorkerProtocol
 
 
@@ -55,7 +55,7 @@ def start(spec: StudySpec, text: str, observer: Observer, like: StudyFacts | Non
             StudyRecord(
                 name=spec.name,
                 spec=spec,
-                study_file=text,
+                study_file=spec.tracking.hide_in(text),
                 space=prepared.space,
                 facts=prepared.facts,
                 created=time.time(),
@@ -69,7 +69,7 @@ def start(spec: StudySpec, text: str, observer: Observer, like: StudyFacts | Non
 
 
 def resume(
-    name: str, uri: str, *, observer: Observer, trials: int | None = None, changed: StudySpec | None = None
+    name: str, uri: AnyUri, *, observer: Observer, trials: int | None = None, changed: StudySpec | None = None
 ) -> StudyRecord:
     """Go on with a study: finished folds are kept, unfinished ones trained, suggestions continued.
 

@@ -1,6 +1,6 @@
 """The study file: its sections, how it is read and checked, and the space that it describes."""
 
-from hpsearch.core.addresses import DEFAULT_LEDGER, sqlite_path, without_password
+from hpsearch.core.addresses import DEFAULT_LEDGER, AnyUri, Uri, sqlite_path
 from hpsearch.spec.assembly import doubts, make_space
 from hpsearch.spec.loading import load_spec, parse_spec
 from hpsearch.spec.parameters import parse_parameter
@@ -19,6 +19,7 @@ from hpsearch.spec.sections import (
 __all__ = [
     "DEFAULT_LEDGER",
     "READ_BACK",
+    "AnyUri",
     "ChampionSection",
     "DataSection",
     "ModelSection",
@@ -28,11 +29,11 @@ __all__ = [
     "SearchSection",
     "StudySpec",
     "TrackingSection",
+    "Uri",
     "doubts",
     "load_spec",
     "make_space",
     "parse_parameter",
     "parse_spec",
     "sqlite_path",
-    "without_password",
 ]

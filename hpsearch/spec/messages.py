@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar, get_args, get_ori
 
 from pydantic import AliasChoices, BaseModel
 
-from hpsearch.core.addresses import without_password
+from hpsearch.core.addresses import hidden
 from hpsearch.core.rules import RuleError
 from hpsearch.core.words import closest, did_you_mean, listed
 from hpsearch.errors import DataError, HpsearchError, ModelError, SpecError
@@ -75,14 +75,17 @@ class SpecProblem:
     def of_rule(cls, key: str, error: ValueError, received: object = None) -> "SpecProblem":
         """The problem that a rule about `key` found. A ``RuleError`` may name a key below `key`."""
         if not isinstance(error, RuleError):
-            return cls(key, RuleError(str(error)).code, str(error), received)
-        found = received if error.received is None else error.received
+            return cls(key, RuleError(str(error)).code, str(error), hidden(received))
+        found = hidden(received if error.received is None else error.received)
         return cls(f"{key}.{error.key}" if error.key else key, error.code, error.text, found, error.closest)
 
 
 def problem_of(error: "ErrorDetails") -> SpecProblem:
-    """The problem behind one pydantic error."""
-    problem = _problem_of(error)
+    """The problem behind one pydantic error. It shows no password; of ``[tracking]``, it shows no value at all."""
+    if error["loc"][:1] == ("tracking",):
+        problem = _problem_of({**error, "input": None})
+        return replace(problem, text=problem.text.partition(", but got ")[0])
+    problem = _problem_of({**error, "input": hidden(error["input"])})
     known = equivalent_value(problem.key, error["input"])
     if known is None:
         return problem
@@ -102,7 +105,7 @@ def _problem_of(error: "ErrorDetails") -> SpecProblem:
         return SpecProblem(key, "unknown-key", text, received, closest(location[-1], legal))
     if kind == "missing":
         return SpecProblem(key, "missing", f"is required{_wanted(location)}")
-    shown = without_password(repr(received))
+    shown = repr(received)
     if kind == "literal_error":
         legal = [part.strip("'\" ") for part in re.split(r", | or ", error["ctx"]["expected"])]
         text = f"must be one of {listed(legal)}, but got {shown}{did_you_mean(received, legal)}"

@@ -1,6 +1,7 @@
 """The sections of a study file: frozen, strictly checked values, and their JSON Schema."""
 
 import re
+import tomllib
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -12,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING, expanded, without_password
+from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING, Uri
 from hpsearch.core.metrics import direction_of
 from hpsearch.core.objective import Objective
 from hpsearch.core.registries import ENGINES, EXECUTORS, MODEL_FAMILIES, PRUNERS
@@ -163,9 +164,11 @@ class ChampionSection(Section):
 class TrackingSection(Section):
     """Where the record is stored. The environment variable ``NAME`` replaces ``${NAME}``."""
 
-    uri: str = Field(DEFAULT_TRACKING, description="MLflow: address of a database or server")
-    ledger: str = Field(DEFAULT_LEDGER, description="the ledger: address of an Optuna storage")
-    artifacts: str | None = Field(None, description="artifact root; default mlruns/artifacts for local databases")
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    uri: Uri = Field(Uri(DEFAULT_TRACKING), description="MLflow: address of a database or server")
+    ledger: Uri = Field(Uri(DEFAULT_LEDGER), description="the ledger: address of an Optuna storage")
+    artifacts: Uri | None = Field(None, description="artifact root; default mlruns/artifacts for local databases")
     predictions: Literal["none", "top", "all"] = Field(
         "top", description="keep the predictions for the validation rows of no trial, the best 20 at least, or all"
     )
@@ -173,10 +176,12 @@ class TrackingSection(Section):
 
     @field_validator("uri", "ledger", "artifacts")
     @classmethod
-    def _check(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _check(cls, value: Uri | None, info: ValidationInfo) -> Uri | None:
         if value is None or info.context == READ_BACK:
             return value
-        address = expanded(value)
+        expanded = value.expanded()
+        expanded.check()
+        address = expanded.reveal()
         if info.field_name == "uri" and not re.match(
             r"(sqlite|postgresql|mysql|mssql)(\+\w+)?://|https?://|databricks", address
         ):
@@ -197,12 +202,13 @@ class TrackingSection(Section):
             SpecError: A variable is not set.
         """
         found = {}
-        for name, text in self.model_dump(exclude_none=True, exclude={"predictions", "system_metrics"}).items():
+        for name in ("uri", "ledger", "artifacts"):
+            written: Uri | None = getattr(self, name)
             try:
-                found[name] = expanded(text)
+                found[name] = written and written.expanded()
             except RuleError as error:
                 raise SpecError(
-                    f"tracking.{name} = {without_password(text)!r}: {error}",
+                    f"tracking.{name}: {error}",
                     code=error.code,
                     hint="set it and try again",
                     key=f"tracking.{name}",
@@ -210,11 +216,29 @@ class TrackingSection(Section):
                 ) from None
         return self.model_copy(update=found)
 
+    def hide_in(self, study_file: str) -> str:
+        """The text of the study file that has this section, without its passwords."""
+        written = [one for one in (self.uri, self.ledger, self.artifacts) if one is not None and one.has_secret]
+        for one in written:
+            study_file = study_file.replace(one.reveal(), str(one))
+        if written and self._is_in(study_file):  # TOML may write a character in other ways
+            return "# This study file is not kept: it has a password.\n"
+        return study_file
+
+    @staticmethod
+    def _is_in(study_file: str) -> bool:
+        """Whether a study file still has a password."""
+        section = tomllib.loads(study_file).get("tracking", {})
+        texts = [section.get(name) for name in ("uri", "ledger", "artifacts")]
+        return any(isinstance(one, str) and Uri(one).has_secret for one in texts)
+
 
 class StudySpec(Section):
     """A whole study file. Missing sections have their defaults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, title="hpsearch study file")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, title="hpsearch study file", hide_input_in_errors=True
+    )
 
     name: str = Field(description="name of the study and of the MLflow experiment", min_length=1, max_length=200)
     seed: int = Field(0, ge=0, le=2**31 - 1)

@@ -23,7 +23,7 @@ from hpsearch.core.space import Config
 from hpsearch.core.trial import Failure, FoldResult
 from hpsearch.executors.base import Executor, P, T, WorkerCall
 from hpsearch.ledger.record import StudyRecord
-from hpsearch.spec import StudySpec, make_space, parse_spec
+from hpsearch.spec import AnyUri, StudySpec, Uri, make_space, parse_spec
 
 STUDY = """
 name = "{name}"
@@ -57,7 +57,7 @@ uri = "{uri}"
 """
 
 
-def make_spec(ledger: str, **changes: Any) -> StudySpec:
+def make_spec(ledger: AnyUri, **changes: Any) -> StudySpec:
     """A small study over a space with a choice, a whole-number range and two real ranges."""
     values = {
         "name": "synthetic",
@@ -70,7 +70,7 @@ def make_spec(ledger: str, **changes: Any) -> StudySpec:
         "search": "",
         "pruning": "none",
         "uri": "sqlite:///mlruns/mlflow.db",
-        "ledger": ledger,
+        "ledger": Uri(ledger).reveal(),
     }
     rule = changes.pop("fold_rule", "none")
     spec = parse_spec(STUDY.format(**{**values, **changes}))

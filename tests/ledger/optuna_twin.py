@@ -25,7 +25,7 @@ def check_that_optuna_reads_its_own(ledger: Ledger) -> None:
     exact = not ledger.remarks  # Optuna's public interface takes no time for the end of a trial
     record = make_record(make_spec(ledger.uri, name="ours"))
     ledger.create(record)
-    storage = optuna.storages.RDBStorage(ledger.uri)
+    storage = optuna.storages.RDBStorage(ledger.uri.reveal())
     theirs = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "theirs")
     configs = [{name: p.values()[0] if p.values() else p.low for name, p in record.space.items()}] * len(STATES)
     for number, (state, config) in enumerate(zip(STATES, configs, strict=True)):
@@ -58,7 +58,7 @@ def check_that_optuna_reads_its_own(ledger: Ledger) -> None:
 
 
 def _trials(ledger: Ledger, name: str) -> list[FrozenTrial]:
-    return optuna.load_study(study_name=name, storage=ledger.uri).trials
+    return optuna.load_study(study_name=name, storage=ledger.uri.reveal()).trials
 
 
 def _told(trial: FrozenTrial) -> str:

@@ -46,7 +46,7 @@ def test_a_study_that_cannot_be_read_can_be_deleted(ledger: Ledger) -> None:
 def test_optuna_and_its_dashboard_know_the_metric_by_its_name(ledger: Ledger) -> None:
     import optuna
 
-    study = optuna.load_study(study_name="synthetic", storage=ledger.uri)
+    study = optuna.load_study(study_name="synthetic", storage=ledger.uri.reveal())
     assert study.metric_names == [ledger.load("synthetic").objective.metric]
 
 
@@ -113,7 +113,7 @@ def test_locked_ledger_says_who_to_look_for(ledger: Ledger, monkeypatch) -> None
         connection.execute("PRAGMA busy_timeout=50")
 
     ledger._storage.engine.dispose()
-    with sqlite3.connect(ledger.uri.removeprefix("sqlite:///"), isolation_level=None) as other:
+    with sqlite3.connect(ledger.uri.reveal().removeprefix("sqlite:///"), isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(LedgerError) as caught:
             ledger.set_state("synthetic", StudyState.FAILED)
@@ -189,7 +189,7 @@ def test_a_study_that_another_program_made_is_left_alone(tmp_path: Path) -> None
     import optuna
 
     book = Ledger(f"sqlite:///{tmp_path}/ledger.db", create=True)
-    theirs = optuna.create_study(study_name="synthetic", storage=book.uri)
+    theirs = optuna.create_study(study_name="synthetic", storage=book.uri.reveal())
     theirs.add_trial(optuna.trial.create_trial(value=1.0))
     with pytest.raises(LedgerError) as caught:
         book.create(make_record(make_spec(book.uri)))

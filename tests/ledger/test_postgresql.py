@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.core import locks
+from hpsearch.core.addresses import Uri
 from hpsearch.core.locks import is_study_held
 from hpsearch.core.schedule import Schedule
 from hpsearch.core.trial import TrialState
@@ -116,7 +117,7 @@ def test_mlflows_tables_are_those_that_mlflow_would_leave(database: Callable[[st
     from tests.mlflow_twin import GOES, check_that_the_tables_are_those_of_mlflow
 
     with mlflow_settings(), quiet():
-        client = connect(Address(database("mlflow"), "/nowhere", None, ""))
+        client = connect(Address(Uri(database("mlflow")), "/nowhere", None, ""))
         for goes in GOES.values():
             check_that_the_tables_are_those_of_mlflow(client, goes)
 

@@ -121,7 +121,7 @@ class Snapshot:
     """The file of a ledger, to go back to."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger, self._path = ledger, Path(ledger.uri.removeprefix("sqlite:///"))
+        self._ledger, self._path = ledger, Path(ledger.uri.reveal().removeprefix("sqlite:///"))
         self._copy = self._path.with_suffix(".copy")
         ledger._storage.engine.dispose()
         shutil.copy(self._path, self._copy)
@@ -194,7 +194,7 @@ def test_a_driver_killed_in_a_repair_leaves_it_to_the_next(ledger: Ledger) -> No
 
 
 def test_a_trial_that_ended_in_half_is_completed_in_a_ledger_of_0_1(ledger_0_1: Ledger) -> None:  # noqa: F811
-    trials = optuna.load_study(study_name="killed", storage=ledger_0_1.uri).trials
+    trials = optuna.load_study(study_name="killed", storage=ledger_0_1.uri.reveal()).trials
     number = next(trial.number for trial in trials if trial.state is optuna.trial.TrialState.RUNNING)
     folds = {"0": {"curves": {"val_accuracy": [0.25, 0.5]}, "started": 1.0, "seconds": 2.0}}
     outcome = {"state": "pruned", "finished": 9.0, "score": 0.5, "std": None, "epoch": 1, "fold_scores": [0.5]}
@@ -202,7 +202,7 @@ def test_a_trial_that_ended_in_half_is_completed_in_a_ledger_of_0_1(ledger_0_1: 
     ledger_0_1._storage.set_trial_user_attr(trials[number]._trial_id, "outcome", outcome)
     assert ledger_0_1.repair("killed") == (number,)
     assert ledger_0_1.repair("killed") == ()
-    ended = optuna.load_study(study_name="killed", storage=ledger_0_1.uri).trials[number]
+    ended = optuna.load_study(study_name="killed", storage=ledger_0_1.uri.reveal()).trials[number]
     assert (ended.state, ended.value) == (optuna.trial.TrialState.PRUNED, 0.5)
     assert ended.intermediate_values == {0: 0.25, 1: 0.5}
     assert ledger_0_1.load("killed").trials[number].state is TrialState.PRUNED

@@ -154,7 +154,7 @@ UNITS = "units = { low = 32, high = 512, log = true }"
         ('name = "good"', 'name = ""', "name", "bad-length", ""),
         ('name = "good"', "name = 3", "name", "wrong-type", 3),
         ("[space]", "[validation]\nmethod = 'group'\nrepeats = 2\n[space]", "validation.repeats", "not-repeatable", 2),
-        ("[space]", '[tracking]\nuri = "file:///x"\n[space]', "tracking.uri", "bad-address", "file:///x"),
+        ("[space]", '[tracking]\nuri = "file:///x"\n[space]', "tracking.uri", "bad-address", None),
         ("[space]", "[resources]\nworkers = 0\n[space]", "resources.workers", "out-of-range", 0),
         ("[space]", "[pruning]\nconfidence = 1.0\n[space]", "pruning.confidence", "out-of-range", 1.0),
         ("[space]", "[validation.outer]\nfolds = 3\nindex = 3\n[space]", "validation.outer.index", "out-of-range", 3),

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from hpsearch.core.addresses import Uri
+
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -24,7 +26,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     with mlflow_settings(), quiet():
-        connect(Address(f"sqlite:///{file}", None, file, "")).search_experiments()
+        connect(Address(Uri(f"sqlite:///{file}"), None, file, "")).search_experiments()
     with contextlib.closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # copies are made of this one file
     return file

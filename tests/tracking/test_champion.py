@@ -249,10 +249,10 @@ def test_champions_predict_raw_rows_in_a_process_without_hpsearch(models: Path, 
     for name in ("digits", "houses", "own"):
         record = crowned(models, name, {"folder": folder})
         assert track(record) == f"models:/{name}/1"
-    found = check_loading(models, record.spec.tracking.uri)
+    found = check_loading(models, record.spec.tracking.uri.reveal())
     from mlflow import MlflowClient
 
-    client = MlflowClient(record.spec.tracking.uri, record.spec.tracking.uri)
+    client = MlflowClient(record.spec.tracking.uri.reveal(), record.spec.tracking.uri.reveal())
     logged = check_links(client, crowned(models, "digits", {"folder": folder}))
     assert found["run_ids"]["digits"] == logged.source_run_id
     assert found["model_ids"]["digits"] == logged.model_id
@@ -304,7 +304,7 @@ def test_a_champion_is_registered_once_and_the_alias_follows_the_newest(models: 
     ]
     from mlflow import MlflowClient
 
-    run = MlflowClient(record.spec.tracking.uri).get_run(sync(record).run_id)
+    run = MlflowClient(record.spec.tracking.uri.reveal()).get_run(sync(record).run_id)
     params = {name: str(value) for name, value in record.champion.config.items()}
     assert (run.data.params, run.data.tags["hpsearch.params_of"]) == (params, f"t{record.champion.trial:03d}")
     quoted = replace(record, name='it\'s "mine": a/b')
@@ -328,7 +328,7 @@ def test_what_a_broken_try_has_left_is_completed(models: Path, folder: Path, mon
             with pytest.raises(Exception, match="the disk is full"):
                 sync(record)
     assert sync(record).model_uri == "models:/digits/1"
-    client = MlflowClient(record.spec.tracking.uri, record.spec.tracking.uri)
+    client = MlflowClient(record.spec.tracking.uri.reveal(), record.spec.tracking.uri.reveal())
     assert len(client.search_logged_models(["1"])) == 1
     check_links(client, record)
 

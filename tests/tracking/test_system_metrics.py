@@ -40,7 +40,7 @@ def test_samples_go_on_where_those_of_an_earlier_part_end(
     with mlflow_settings():
         for sampled in (True, True, False):
             searched(record, sampled=sampled)
-            points = snapshot(record.spec.tracking.uri)["digits"]["points"]
+            points = snapshot(record.spec.tracking.uri.reveal())["digits"]["points"]
             steps = [step for step, _, _ in points["system/cpu_utilization_percentage"]]
             assert steps == list(range(len(steps)))
             assert "system metrics" not in capfd.readouterr().err

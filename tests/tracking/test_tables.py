@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hpsearch.core.addresses import Uri
 from hpsearch.ledger.record import StudyState
 from hpsearch.testing.factories import make_record, make_trials
 from hpsearch.tracking import sync
@@ -36,7 +37,7 @@ Way = Callable[[Client, str, Given], None]
 @pytest.fixture
 def address(folder: Path) -> Address:
     file = folder / "mlflow.db"
-    return Address(f"sqlite:///{file}", None, file, "")
+    return Address(Uri(f"sqlite:///{file}"), None, file, "")
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ def test_a_study_looks_the_same_whether_its_tables_were_written_or_mlflow_called
             assert state.caught_up, state
             assert len(state.notes) == (way == "calls")
             assert sync(ended).written == 0
-        runs = snapshot(record.spec.tracking.uri)
+        runs = snapshot(record.spec.tracking.uri.reveal())
         for run in runs.values():
             del run["id"]
             run["tags"].pop("mlflow.parentRunId", None)

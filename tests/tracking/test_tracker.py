@@ -15,7 +15,6 @@ import pytest
 from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState
 from hpsearch.errors import TrackingError
 from hpsearch.ledger.record import StudyRecord, StudyState
-from hpsearch.spec import without_password
 from hpsearch.testing.factories import CREATED, make_champion, make_record, make_trial, make_trials
 from hpsearch.tracking import TrackingState, sync
 from hpsearch.tracking.mlflow.address import resolve_address
@@ -60,7 +59,7 @@ def test_every_fate_arrives_with_exact_numbers(folder: Path, snapshot: Snapshot)
     trials = make_trials(9)
     record = make_record((), folder=folder)
     state = track(record, trials, champion=make_champion(trials[0]))
-    runs = snapshot(record.spec.tracking.uri)
+    runs = snapshot(record.spec.tracking.uri.reveal())
     assert state.notes == ()
     assert set(runs) == {"digits", *(f"t{n:03d}" for n in range(9))}
     for trial in trials:
@@ -92,7 +91,7 @@ def test_parent_run_has_charts_table_and_provenance(
     trials = make_trials(12)
     record = make_record((), folder=folder)
     state = track(record, trials, champion=make_champion(trials[1]))
-    parent = snapshot(record.spec.tracking.uri)["digits"]
+    parent = snapshot(record.spec.tracking.uri.reveal())["digits"]
     assert parent["status"] == "FINISHED"
     assert parent["times"][0] == round(CREATED * 1000)
     assert len(parent["points"]["best_score"]) == 12
@@ -110,7 +109,7 @@ def test_parent_run_has_charts_table_and_provenance(
 
     from mlflow import MlflowClient
 
-    client = MlflowClient(record.spec.tracking.uri)
+    client = MlflowClient(record.spec.tracking.uri.reveal())
     run = client.get_run(state.run_id)
     dataset = run.inputs.dataset_inputs[0].dataset
     assert (dataset.name, dataset.digest) == ("sklearn:digits", "0123456789abcdef")
@@ -126,7 +125,7 @@ def test_parent_run_has_charts_table_and_provenance(
     path = folder / "artifacts" / "digits" / run.info.run_id / "artifacts"
     assert {one.name for one in path.iterdir()} == {"facts.json", "leaderboard.json", "study.toml"}
     assert (path / "study.toml").read_text() == record.study_file
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", record.spec.tracking.uri)  # load_table looks there, not at its client
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", record.spec.tracking.uri.reveal())  # load_table looks there, not at its client
     table = client.load_table(experiment.experiment_id, "leaderboard.json", run_ids=[run.info.run_id])
     assert table["trial"].tolist()[:2] == [trial.number for trial in replace(record, trials=trials).ranked[:2]]
 
@@ -139,7 +138,7 @@ def test_projecting_again_changes_nothing(folder: Path, snapshot: Snapshot) -> N
     trials = (*trials, diverged)
     record = make_record((), folder=folder)
     track(record, trials, champion=make_champion(trials[0]))
-    uri = record.spec.tracking.uri
+    uri = record.spec.tracking.uri.reveal()
     before = snapshot(uri)
     assert [math.isnan(value) for value in values(before["t009"], "fold_0/loss")] == [False, True, True]
     ended = replace(record, trials=trials, state=StudyState.FINISHED, champion=make_champion(trials[0]))
@@ -176,7 +175,7 @@ def test_more_points_than_one_call_takes(
     trial = make_trial(0, epochs=150, folds=5, config=config)
     record = make_record((), folder=folder)
     track(record, (trial,))
-    run = snapshot(record.spec.tracking.uri)["t000"]
+    run = snapshot(record.spec.tracking.uri.reveal())["t000"]
     assert sum(len(points) for points in run["points"].values()) == 5 * 150 * 4 + 150 * 4 + 11
     assert run["params"] == {name: str(value) for name, value in config.items()}
     assert max(sizes) == 0 if straight else 800 < max(sizes) <= 1000
@@ -187,7 +186,7 @@ def test_a_resumed_study_goes_on_in_its_runs(folder: Path, snapshot: Snapshot) -
     half = replace(trials[3], state=TrialState.RUNNING, folds=trials[3].folds[:2], score=None, finished=None)
     record = make_record((), folder=folder)
     track(record, (*trials[:3], half), state=StudyState.INTERRUPTED)
-    uri = record.spec.tracking.uri
+    uri = record.spec.tracking.uri.reveal()
     stopped = snapshot(uri)
     assert (stopped["digits"]["status"], stopped["t003"]["status"]) == ("KILLED", "KILLED")
     assert stopped["t003"]["name"] == "t003"
@@ -212,7 +211,7 @@ def test_a_resumed_study_goes_on_in_its_runs(folder: Path, snapshot: Snapshot) -
     (whole / "mlflow.db").write_bytes(b"")
     other = make_record((), folder=whole)
     track(other, trials)
-    once = snapshot(other.spec.tracking.uri)
+    once = snapshot(other.spec.tracking.uri.reveal())
     assert {name: run["points"] for name, run in done.items()} == {name: run["points"] for name, run in once.items()}
 
 
@@ -222,7 +221,7 @@ def test_a_study_begun_anew_gets_a_run_of_its_own(folder: Path) -> None:
     for created in (CREATED, CREATED + 100):
         record = replace(make_record(make_trials(2), folder=folder, state=StudyState.FINISHED), created=created)
         assert sync(record).written == 2
-    client = MlflowClient(record.spec.tracking.uri)
+    client = MlflowClient(record.spec.tracking.uri.reveal())
     runs = client.search_runs(["1"], filter_string="tags.`hpsearch.kind` = 'study'")
     assert len(runs) == 2
 
@@ -232,7 +231,7 @@ def test_what_was_deleted_in_the_pages_stays_deleted_until_sync(folder: Path, sn
 
     trials = make_trials(4)
     record = make_record((), folder=folder)
-    uri = record.spec.tracking.uri
+    uri = record.spec.tracking.uri.reveal()
     track(record, trials[:3])
     before = snapshot(uri)
     client = MlflowClient(uri)
@@ -263,12 +262,12 @@ def test_a_run_deleted_while_the_study_runs(folder: Path, snapshot: Snapshot, vi
     tracker.open(record)
     tracker.trial_changed(replace(trials[0], state=TrialState.RUNNING, folds=()))
     assert tracker.flush(60)
-    client = MlflowClient(record.spec.tracking.uri)
-    client.delete_run(snapshot(record.spec.tracking.uri)[victim]["id"])
+    client = MlflowClient(record.spec.tracking.uri.reveal())
+    client.delete_run(snapshot(record.spec.tracking.uri.reveal())[victim]["id"])
     play(tracker, trials)
     tracker.close(replace(record, trials=trials, state=StudyState.FINISHED))
     assert tracker.state.caught_up, tracker.state
-    runs = snapshot(record.spec.tracking.uri)
+    runs = snapshot(record.spec.tracking.uri.reveal())
     # A trial's run stays deleted; the study's own is needed, and comes back.
     first = "deleted" if victim == "t000" else "active"
     assert [runs[name]["stage"] for name in ("digits", "t000", "t001")] == ["active", first, "active"]
@@ -286,14 +285,14 @@ def test_one_trial_that_mlflow_refuses_does_not_stop_the_others(
     tracker.open(record)
     play(tracker, trials)
     tracker.close(replace(record, trials=trials, state=StudyState.FINISHED))
-    runs = snapshot(record.spec.tracking.uri)
+    runs = snapshot(record.spec.tracking.uri.reveal())
     assert [runs[name]["status"] for name in ("digits", "t000", "t001", "t002")] == [
         "FINISHED",
         "FINISHED",
         "RUNNING",
         "FINISHED",
     ]
-    refusal = f"MLflow at {record.spec.tracking.uri} refuses: 'Param value' exceeds the maximum length of 6000"
+    refusal = f"MLflow at {record.spec.tracking.uri.reveal()} refuses: 'Param value' exceeds the maximum length of 6000"
     assert [note for note in tracker.state.notes if refusal not in note] == []
     assert tracker.state.notes[0].startswith("trial 1: ")
     assert (tracker.state.caught_up, tracker.state.waiting) == (False, 1)
@@ -391,7 +390,6 @@ def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     http = resolve_address(
         make_record(tracking={"uri": "https://me:${SECRET}@host/x", "artifacts": "s3://b/c/"}).spec.tracking
     )
-    assert (http.uri, http.written) == ("https://me:hunter2@host/x", "https://me:***@host/x")
+    assert (http.uri, http.written) == ("https://me:hunter2@host/x", "https://***@host/x")
     assert http.experiment_location("n") == "s3://b/c/n"
     assert resolve_address(make_record(tracking={"uri": "http://host:5000"}).spec.tracking).artifact_root is None
-    assert without_password("at postgresql+psycopg://u:p@h/d now") == "at postgresql+psycopg://u:***@h/d now"

@@ -28,7 +28,7 @@ def test_ui_opens_the_studys_page_and_a_signal_ends_it_with_all_children(folder:
     record = make_record(make_trials(2), folder=folder)
     sync(record)
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, record.spec.tracking.uri], stdout=subprocess.PIPE, cwd=folder, text=True
+        [sys.executable, "-c", SCRIPT, record.spec.tracking.uri.reveal()], stdout=subprocess.PIPE, cwd=folder, text=True
     )
     try:
         assert process.stdout is not None
@@ -38,12 +38,15 @@ def test_ui_opens_the_studys_page_and_a_signal_ends_it_with_all_children(folder:
         assert server.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(f"{server}/health", timeout=10) as answer:
             assert answer.read() == b"OK"
-        served = _processes_with(record.spec.tracking.uri) - {process.pid}
+        served = _children_of(process.pid)
         assert served
+        shown = subprocess.run(["ps", "-eww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
+        known = {int(pid): args for pid, args in (line.split(None, 1) for line in shown.splitlines())}
+        assert all("mlflow.db" not in known[pid] for pid in served), "others see what is on a command line"
     finally:
         process.send_signal(number)
         assert process.wait(30) == 0
-    assert not _processes_with(record.spec.tracking.uri)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in served)
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"{server}/health", timeout=10)
     assert [one.name for one in folder.iterdir() if one.name.startswith("mlruns")] == []
@@ -61,10 +64,15 @@ def test_what_is_ignored_ends_no_server() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def _processes_with(text: str) -> set[int]:
-    """Processes whose command line has this text."""
-    listed = subprocess.run(["ps", "-eww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
-    return {int(line.split(None, 1)[0]) for line in listed.splitlines() if text in line and " ps " not in line}
+def _children_of(pid: int) -> set[int]:
+    """All processes below this one."""
+    listed = subprocess.run(["ps", "-eww", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(child): int(parent) for child, parent in (line.split() for line in listed.splitlines())}
+    found, newest = set(), {pid}
+    while newest:
+        newest = {child for child, parent in parents.items() if parent in newest}
+        found |= newest
+    return found
 
 
 def test_ui_of_a_server_needs_no_command() -> None:

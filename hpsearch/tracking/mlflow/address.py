@@ -1,14 +1,14 @@
 """Where MLflow's record lives: absolute addresses made from the study file's ``[tracking]`` section. No MLflow here."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
-from hpsearch.core.addresses import sqlite_address, sqlite_path
+from hpsearch.core.addresses import Uri, sqlite_address, sqlite_path
 from hpsearch.core.rules import RuleError
 from hpsearch.errors import SpecError, TrackingError
-from hpsearch.spec import TrackingSection, without_password
+from hpsearch.spec import TrackingSection
 
 VIEW_NAME = "study"
 """Name of the saved view in the address of a study's page; see :mod:`hpsearch.tracking.mlflow.saved_view`."""
@@ -25,15 +25,19 @@ class Address:
         written: The URI for messages: as the study file has it, without a password.
     """
 
-    uri: str
-    artifact_root: str | None
+    uri: Uri
+    artifact_root: str | None = field(repr=False)
     file: Path | None
     written: str
 
     @property
     def http(self) -> bool:
         """Whether a server answers at this address, which then also has web pages."""
-        return self.uri.startswith(("http://", "https://"))
+        return self.uri.is_http
+
+    def cause(self, error: Exception) -> Exception | None:
+        """The error as the cause of one of ours; None if its text, which Python shows too, may have a password."""
+        return None if self.uri.has_secret else error
 
     def experiment_location(self, name: str) -> str | None:
         """Artifact location of the experiment `name`; None leaves it to the server."""
@@ -44,7 +48,7 @@ class Address:
 
     def experiment_url(self, experiment_id: str) -> str:
         """The experiment's web page; empty where no server is known."""
-        return study_page_url(self.uri, experiment_id) if self.http else ""
+        return study_page_url(self.uri.page, experiment_id) if self.http else ""
 
     def make_folder(self) -> None:
         """Create the folder of a SQLite database.
@@ -85,7 +89,7 @@ def resolve_address(section: TrackingSection, *, folder: Path | None = None) -> 
     Raises:
         TrackingError: An environment variable that the section names is not set, or SQLAlchemy cannot take the path.
     """
-    written = without_password(section.uri)
+    written = str(section.uri)
     try:
         section = section.resolved()
     except SpecError as error:
@@ -94,9 +98,9 @@ def resolve_address(section: TrackingSection, *, folder: Path | None = None) -> 
     uri, file = section.uri, None
     if (path := sqlite_path(uri)) is not None:
         file = Path(folder, path).resolve()
-        settings = re.search(r"\?\w+=.*", uri)
+        settings = re.search(r"\?\w+=.*", uri.reveal())
         try:
-            uri = sqlite_address(file, settings[0] if settings and settings[0] not in str(path) else "")
+            uri = Uri(sqlite_address(file, settings[0] if settings and settings[0] not in str(path) else ""))
         except RuleError as error:
             raise TrackingError(
                 f"MLflow's database {file} cannot be opened: {error}",
@@ -104,10 +108,10 @@ def resolve_address(section: TrackingSection, *, folder: Path | None = None) -> 
                 hint="upgrade SQLAlchemy (pip install 'sqlalchemy>=2.1'), or rename the folder",
                 file=str(file),
             ) from None
-    root = section.artifacts
+    root = None if section.artifacts is None else section.artifacts.reveal()
     if root is None:
         # MLflow's own default would be ./mlruns or ./mlartifacts, wherever the command happens to be started.
-        root = None if uri.startswith(("http://", "https://", "databricks")) else "mlruns/artifacts"
+        root = None if uri.is_http or uri.dialect.startswith("databricks") else "mlruns/artifacts"
     if root is not None and "://" not in root:
         root = Path(folder, root).resolve().as_uri()
     return Address(uri=uri, artifact_root=root, file=file, written=written)

@@ -23,7 +23,7 @@ def sync(record: StudyRecord) -> SyncReport:
             if refused is not None and refused.code != NO_MODEL:
                 raise refused
         except Exception as error:  # MLflow raises its own errors, SQLAlchemy's, requests' and the artifact store's
-            raise as_tracking_error(error, address) from error
+            raise as_tracking_error(error, address) from address.cause(error)
     uri = record.champion.model_uri if record.champion and refused is None else ""
     notes = [*projection.notes, *([] if refused is None else [f"the champion was not registered: {refused.what}"])]
     return SyncReport(written, projection.url, projection.parent_id, uri, tuple(notes))

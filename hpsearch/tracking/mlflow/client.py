@@ -16,7 +16,7 @@ from hpsearch.core.addresses import sqlite_address
 from hpsearch.core.locks import taking_turns
 from hpsearch.core.sqlite_files import make_whole, set_aside
 from hpsearch.errors import HpsearchError, TrackingError
-from hpsearch.spec import TrackingSection, without_password
+from hpsearch.spec import TrackingSection
 from hpsearch.tracking.mlflow.address import Address, resolve_address
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def connect(address: Address) -> "MlflowClient":
 def _opened(address: Address) -> "MlflowClient":
     """A client whose tables are there."""
     if address.file is None:
-        with taking_turns(address.uri):
+        with taking_turns(address.uri.reveal()):
             return _client(address)
     make = partial(_make_tables, address)
     make_whole(address.file, make)
@@ -108,7 +108,8 @@ def _opened(address: Address) -> "MlflowClient":
 def _client(address: Address) -> "MlflowClient":
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
+    uri = address.uri.reveal()
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     _ = client._tracking_client.store, client._get_registry_client().store  # which opens them
     return client
 
@@ -184,7 +185,7 @@ def as_tracking_error(error: BaseException, address: Address) -> TrackingError:
     """The error of an MLflow call as one of ours: what, where, and what to do."""
     if isinstance(error, TrackingError):
         return error
-    values = {"address": address.written, "reason": _reason(error)}
+    values = {"address": address.written, "reason": address.uri.hide_in(_reason(error))[:300]}
     if is_refusal(error) or is_gone(error):
         return TrackingError(
             f"MLflow at {address.written} refuses: {values['reason']}",
@@ -210,7 +211,7 @@ def _reason(error: BaseException) -> str:
         return "no answer in time"
     # SQLAlchemy puts advice to programmers first.
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("(raised as a result")]
-    return without_password(lines[0])[:300] if lines else type(error).__name__
+    return lines[0] if lines else type(error).__name__
 
 
 def store_of(client: "MlflowClient") -> Any:

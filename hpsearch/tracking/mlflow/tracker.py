@@ -52,7 +52,7 @@ class MlflowTracker(Tracker):
     def __init__(self, section: TrackingSection, *, patience_s: float = 60.0) -> None:
         self._address = resolve_address(section)
         self._patience_s = patience_s
-        self._metrics = SystemMetrics(self._address.uri) if section.system_metrics else None
+        self._metrics = SystemMetrics(self._address.uri.reveal()) if section.system_metrics else None
         self._thread: threading.Thread | None = None
         # Shared by both threads, under the condition's lock.
         self._changed = threading.Condition()

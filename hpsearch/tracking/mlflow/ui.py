@@ -13,10 +13,12 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TextIO
 
+from hpsearch.core.addresses import AnyUri, Uri
 from hpsearch.errors import TrackingError
 from hpsearch.spec import TrackingSection
 from hpsearch.tracking.mlflow.address import Address, resolve_address, study_page_url
@@ -34,12 +36,13 @@ class Ui:
     Attributes:
         server: Address of the pages, such as ``http://127.0.0.1:5000``.
         command: Starts them; empty where a server runs already.
-        environment: Added to the environment of `command`.
+        environment: Added to the environment of `command`. The store's address is in it: other users of the machine
+            can read a command line, and no environment.
     """
 
-    server: str
+    server: Uri
     command: tuple[str, ...]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
 
 
 def make_ui(section: TrackingSection, *, port: int | None = None) -> Ui:
@@ -63,7 +66,7 @@ def make_ui(section: TrackingSection, *, port: int | None = None) -> Ui:
             file=str(address.file),
         )
     chosen = _free_port() if port is None else _check_port(port)
-    return Ui(f"http://{HOST}:{chosen}", _command(address, chosen), _ENVIRONMENT)
+    return Ui(Uri(f"http://{HOST}:{chosen}"), _command(chosen), _environment(address))
 
 
 def serve_ui(
@@ -89,7 +92,7 @@ def serve_ui(
     """
     ui = make_ui(section, port=port)
     if not ui.command:
-        _get(f"{ui.server}/health", section.uri)
+        _get(ui.server, "/health")
         ready(study_page(ui.server, study))
         return 0
     address = resolve_address(section)
@@ -107,7 +110,7 @@ def serve_ui(
         )
         try:
             with _interrupted_by_signals():
-                _wait_until_up(process, ui.server, said)
+                _wait_until_up(process, ui.server, said, address)
                 ready(study_page(ui.server, study))
                 return _ended(process)
         except KeyboardInterrupt:
@@ -144,31 +147,36 @@ def _bring_here(address: Address) -> None:
         try:
             bring_here(connect(address), address)
         except Exception as error:  # MLflow raises its own errors and SQLAlchemy's
-            raise as_tracking_error(error, address) from error
+            raise as_tracking_error(error, address) from address.cause(error)
 
 
-def study_page(server: str, study: str | None) -> str:
+def study_page(server: AnyUri, study: str | None) -> str:
     """Web page of a study's experiment; the list of all experiments if there is none of that name."""
-    server = server.rstrip("/")
+    server = Uri(server)
     if study is not None:
         query = urllib.parse.urlencode({"experiment_name": study})
         with contextlib.suppress(TrackingError):
-            found = _get(f"{server}/api/2.0/mlflow/experiments/get-by-name?{query}", server)
+            found = _get(server, f"/api/2.0/mlflow/experiments/get-by-name?{query}")
             experiment = json.loads(found)["experiment"]
-            return study_page_url(server, experiment["experiment_id"])
-    return f"{server}/#/experiments"
+            return study_page_url(server.page, experiment["experiment_id"])
+    return f"{server.page}/#/experiments"
 
 
-_ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-
-
-def _command(address: Address, port: int) -> tuple[str, ...]:
+def _command(port: int) -> tuple[str, ...]:
     # One worker takes 0.4 GB, MLflow's default of four with its job runners 1.3 GB.
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", address.uri]
-    command += ["--host", HOST, "--port", str(port), "--workers", "1"]
-    if address.artifact_root is not None:
-        command += ["--default-artifact-root", address.artifact_root]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     return tuple(command)
+
+
+def _environment(address: Address) -> dict[str, str]:
+    """What MLflow's server is told besides its command, under the names that its options have in the environment."""
+    found = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_BACKEND_STORE_URI": address.uri.reveal(),
+    }
+    root = address.artifact_root
+    return found if root is None else {**found, "MLFLOW_DEFAULT_ARTIFACT_ROOT": root}
 
 
 def _free_port() -> int:
@@ -208,35 +216,36 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _get(url: str, told: str) -> str:
+def _get(server: Uri, path: str) -> str:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        request = urllib.request.Request(f"{server.page}{path}")
+        if info := server.user_info:
+            request.add_header("Authorization", f"Basic {b64encode(info.encode()).decode()}")
+        with urllib.request.urlopen(request, timeout=10) as answer:
             return str(answer.read().decode())
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
+        reason = server.hide_in(str(getattr(error, "reason", error)))
         raise TrackingError(
-            f"MLflow at {told} cannot be reached: {reason}",
+            f"MLflow at {server} cannot be reached: {reason}",
             code="unreachable",
             hint="is the server up?",
-            address=told,
-            reason=str(reason),
+            address=str(server),
+            reason=reason,
         ) from None
 
 
-def _wait_until_up(process: "subprocess.Popen[bytes]", server: str, said: TextIO) -> None:
+def _wait_until_up(process: "subprocess.Popen[bytes]", server: Uri, said: TextIO, store: Address) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             said.seek(0)
             lines = said.read().strip().splitlines() or [f"exit code {process.returncode}"]
+            last = store.uri.hide_in(lines[-1])
             raise TrackingError(
-                f"MLflow's server ended at once: {lines[-1]}",
-                code="server-ended",
-                hint="see [tracking] uri",
-                said=lines[-1],
+                f"MLflow's server ended at once: {last}", code="server-ended", hint="see [tracking] uri", said=last
             )
         with contextlib.suppress(TrackingError):
-            _get(f"{server}/health", server)
+            _get(server, "/health")
             return
         time.sleep(0.2)
     raise TrackingError(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from textwrap import wrap
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
@@ -14,6 +14,7 @@ from rich.text import Text
 from hpsearch.core.trial import FoldResult, Trial, TrialState
 from hpsearch.core.words import duration
 from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.report.console import SafeConsole
 from hpsearch.search.observer import Observer
 from hpsearch.search.progress import Progress
 
@@ -31,7 +32,7 @@ SLOW_FOLD_SECONDS = 20
 """Plain lines report a single fold only if it took longer. A line for every fold of a fused bundle would be noise."""
 
 
-class ProgressConsole(Console):
+class ProgressConsole(SafeConsole):
     """A console that goes silent when its reader is gone (``2>&1 | head``). Rich would end the study."""
 
     def on_broken_pipe(self) -> None:
@@ -45,8 +46,8 @@ def watching() -> Iterator[Observer]:
     console = ProgressConsole(stderr=True, highlight=False)
     if console.is_terminal or console.is_jupyter:
         panel = LivePanel()
-        with Live(panel, console=console, refresh_per_second=4, transient=True) as live:
-            panel.console = live.console
+        with Live(panel, console=console, refresh_per_second=4, transient=True):
+            panel.console = console
             yield panel
     else:
         yield PlainLines(console)
@@ -57,7 +58,7 @@ class LivePanel(Progress):
 
     def __init__(self) -> None:
         super().__init__()
-        self.console: Console | None = None
+        self.console: SafeConsole | None = None
 
     def trial_finished(self, trial: Trial) -> None:
         super().trial_finished(trial)
@@ -95,7 +96,7 @@ class LivePanel(Progress):
 class PlainLines(Progress):
     """One line per event, for logs and pipes."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: SafeConsole) -> None:
         super().__init__()
         self._console = console
 

@@ -1,15 +1,13 @@
 """Output of ``hpsearch models`` and ``hpsearch data``."""
 
-import json
-import sys
-
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from hpsearch.cli.check import describe_parameter
+from hpsearch.cli.printing import complain, say_json
 from hpsearch.data.sources import list_sources
 from hpsearch.errors import SpecError
+from hpsearch.report.console import SafeConsole
 from hpsearch.spec.families import FAMILIES
 
 
@@ -26,9 +24,9 @@ def render_families(*, as_json: bool) -> None:
             }
             for name, family in families.items()
         ]
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        say_json(rows)
         return
-    console = Console(highlight=False)
+    console = SafeConsole(highlight=False)
     for name, family in families.items():
         tasks = ", ".join(task.value for task in family.tasks)
         console.print(f"[bold]{escape(name)}[/]  {escape(family.description)} ({tasks})")
@@ -42,13 +40,13 @@ def render_sources(*, as_json: bool) -> None:
     """Print each kind of data source with its options."""
     rows = list_sources(_report)
     if as_json:
-        print(json.dumps(rows, indent=2))
+        say_json(rows)
         return
     table = Table("source", "description", "[data] options", box=None, header_style="bold")
     for row in rows:
         table.add_row(*(escape(row[key]) for key in ("name", "description", "options")))
-    Console(highlight=False).print(table)
+    SafeConsole(highlight=False).print(table)
 
 
 def _report(error: SpecError) -> None:
-    print(f"left out: {error}", file=sys.stderr)
+    complain(f"left out: {error}")

@@ -1,18 +1,17 @@
 """Output of ``hpsearch check``."""
 
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from hpsearch.analysis import words
 from hpsearch.analysis.provenance import begins_with
 from hpsearch.analysis.toml import toml_parameter
+from hpsearch.cli.printing import say_json
 from hpsearch.core.facts import DataFacts, StudyFacts, Task
 from hpsearch.core.rehearsed import Baseline
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space
@@ -22,6 +21,7 @@ from hpsearch.core.words import duration
 from hpsearch.data import load_dataset
 from hpsearch.data.dataset import Dataset
 from hpsearch.errors import HpsearchError
+from hpsearch.report.console import SafeConsole
 from hpsearch.search.forecast import Forecast
 from hpsearch.search.preparation import PreparedStudy
 from hpsearch.spec import StudySpec
@@ -36,9 +36,9 @@ def render(prepared: PreparedStudy, cost: Forecast, *, as_json: bool, warnings: 
     gaps = table.gaps() if table is not None and spec.model.build is not None else {}
     if as_json:
         found = {**_effective(spec, space, facts, gaps), "cost": _cost_json(cost), "warnings": [*warnings]}
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        say_json(found)
         return
-    console = Console(highlight=False)
+    console = SafeConsole(highlight=False)
     console.print(_overview(spec, facts))
     if facts.data.class_counts:
         console.print(_class_table(facts.data))
@@ -94,9 +94,7 @@ def render_mistakes(error: HpsearchError) -> None:
         {"key": one.key, "code": one.code, "text": one.text, "received": plain(one.received), "closest": one.closest}
         for one in problems_of(error)
     ]
-    print(
-        json.dumps({"error": error.code, "exit_code": error.exit_code, "problems": found}, indent=2, ensure_ascii=False)
-    )
+    say_json({"error": error.code, "exit_code": error.exit_code, "problems": found})
 
 
 def plain(value: object) -> Json:

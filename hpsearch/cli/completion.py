@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from hpsearch.core.addresses import DEFAULT_LEDGER
+from hpsearch.core.safe_text import for_terminal
 
 _SQLITE = "sqlite:///"
 
@@ -20,4 +21,5 @@ def study_names(context: typer.Context, incomplete: str) -> list[str]:
     found: list[str] = []
     with suppress(sqlite3.Error), closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as ledger:
         found = [name for (name,) in ledger.execute("SELECT study_name FROM studies ORDER BY study_id DESC")]
-    return [name for name in found if name.startswith(incomplete)]
+    # A shell prints them as they are.
+    return [name for name in found if name.startswith(incomplete) and for_terminal(name) == name]

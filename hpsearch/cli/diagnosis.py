@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 
+from hpsearch.cli.printing import say
 from hpsearch.core.addresses import DEFAULT_TRACKING, Uri, sqlite_path
 from hpsearch.core.registries import DATA_SOURCES, ENGINES, EXECUTORS, MODEL_FAMILIES, PRUNERS, TUNERS
 from hpsearch.core.registry import Entry, Registry
@@ -281,4 +282,4 @@ def _in_child() -> Findings:
 def write_json(findings: Findings, *, indent: int | None = None) -> None:
     """Print the findings as one JSON object."""
     sections = {name: [asdict(one) for one in section] for name, section in findings.items()}
-    print(json.dumps(sections, indent=indent, ensure_ascii=False))
+    say(json.dumps(sections, indent=indent, ensure_ascii=False))

@@ -1,10 +1,10 @@
 """Output of ``hpsearch doctor``."""
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from hpsearch.cli.diagnosis import Finding, Findings, Health, is_broken, write_json
+from hpsearch.report.console import make_console
 
 _STYLES = {Health.OK: "green", Health.REDUCED: "yellow", Health.HIDDEN: "yellow", Health.BROKEN: "bold red"}
 _TITLES = {"versions": "Versions", "devices": "Devices", "storage": "Storage in this folder", "keras": "Private Keras"}
@@ -15,10 +15,7 @@ def render(findings: Findings, *, as_json: bool) -> None:
     if as_json:
         write_json(findings, indent=2)
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        # Pipes and files have no width at which to fold a table.
-        console = Console(highlight=False, width=200)
+    console = make_console()
     for section, found in findings.items():
         console.print(Text(_TITLES.get(section, section), style="bold"))
         table = Table.grid(padding=(0, 2))

@@ -6,6 +6,7 @@ import typer
 
 from hpsearch.cli.app import JsonOption, LedgerOption, StudyArgument, app
 from hpsearch.cli.completion import study_names
+from hpsearch.cli.printing import say
 from hpsearch.core.addresses import DEFAULT_LEDGER
 from hpsearch.core.words import listed
 from hpsearch.errors import SpecError
@@ -29,7 +30,7 @@ def sync(name: StudyArgument, ledger: LedgerOption = DEFAULT_LEDGER) -> None:
     """Write to MLflow what it lacks from the ledger, for example after an outage."""
     from hpsearch.study import sync as sync_study
 
-    print(sync_study(name, ledger=ledger))
+    say(sync_study(name, ledger=ledger))
 
 
 @app.command()
@@ -58,7 +59,7 @@ def delete(
             parts=tuple(parts),
         )
     folder = deletion.delete(name, ledger=ledger)
-    print(f"deleted study {name!r} and {folder}; MLflow keeps its own copy, which `hpsearch ui` shows")
+    say(f"deleted study {name!r} and {folder}; MLflow keeps its own copy, which `hpsearch ui` shows")
 
 
 @app.command()

@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from hpsearch.analysis.toml import toml_parameter
+from hpsearch.cli.printing import complain, say
 from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING
 from hpsearch.core.words import listed
 from hpsearch.errors import DataError, SpecError
@@ -110,10 +111,10 @@ def write_for(
         return path
     found = propose_asking(data, path, targets=targets, family=family, ask=_ask if _is_there() else None)
     if minutes is not None:
-        print(f"measuring what a trial costs, to fit the search into {minutes:g} minutes …", file=sys.stderr)
+        complain(f"measuring what a trial costs, to fit the search into {minutes:g} minutes …")
         found = within(found, path.parent, minutes)
     write_proposal(path, found, force=force)
-    print(summary(found))
+    say(summary(found))
     return path
 
 
@@ -128,11 +129,11 @@ _OFFERED = 20
 def _ask(error: DataError) -> str:
     candidates = error.values["candidates"]
     assert isinstance(candidates, tuple)
-    print("Which column is the target?")
+    say("Which column is the target?")
     for number, name in enumerate(candidates[:_OFFERED], 1):
-        print(f"{number:3}  {name}")
+        say(f"{number:3}  {name}")
     if len(candidates) > _OFFERED:
-        print(f"     or one of {len(candidates) - _OFFERED} others, by its name")
+        say(f"     or one of {len(candidates) - _OFFERED} others, by its name")
     answer = str(typer.prompt("number or name", default="1")).strip()
     number = int(answer) if answer.isdecimal() else 0
     return str(candidates[number - 1]) if answer not in candidates and 0 < number <= len(candidates) else answer

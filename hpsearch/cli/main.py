@@ -8,6 +8,7 @@ import typer
 
 # Each adds its commands, in the order in which the help lists them.
 # isort: off
+from hpsearch.cli.printing import complain, complain_of_defect, say
 from hpsearch.cli import starting, results, housekeeping  # noqa: F401
 
 # isort: on
@@ -23,24 +24,25 @@ def _root(
     if version:
         from hpsearch import __version__
 
-        print(__version__)
+        say(__version__)
         raise typer.Exit
     if context.invoked_subcommand is None:
-        print(context.get_help())
+        say(context.get_help())
 
 
 def main() -> None:
     """Run the command line. Turns errors into messages and exit codes."""
+    sys.excepthook = complain_of_defect
     try:
         app(standalone_mode=True)
     except HpsearchError as error:
-        print(f"error[{error.code}]: {error.written}", file=sys.stderr)
+        complain(f"error[{error.code}]: {error.written}")
         sys.exit(error.exit_code)
     except SystemExit as end:
         # Typer and Rich exit with 1 when the reader of the output (head, less) has gone, which is no error.
         sys.exit(0 if isinstance(end.__context__, BrokenPipeError) else end.code)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        complain("interrupted")
         sys.exit(130)
     finally:
         # Python collects garbage once more before it exits. With all of MLflow's modules, that would take a second.

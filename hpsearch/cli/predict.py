@@ -1,9 +1,9 @@
 """Output of ``hpsearch predict``."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpsearch.cli.printing import hand_over, say
 from hpsearch.errors import SpecError
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ def render(table: "pd.DataFrame", *, out: Path | None, as_json: bool) -> None:
         SpecError: The file cannot be written.
     """
     if as_json:
-        print(table.to_json(orient="records"))
+        say(table.to_json(orient="records"))
     elif out is None:
-        table.to_csv(sys.stdout, index=False, float_format="%.6g")
+        hand_over(table.to_csv(index=False, float_format="%.6g"))
     else:
         try:
             table.to_csv(out, index=False)
@@ -30,4 +30,4 @@ def render(table: "pd.DataFrame", *, out: Path | None, as_json: bool) -> None:
                 hint="choose a file in a writable folder",
                 path=str(out),
             ) from None
-        print(f"wrote {len(table)} predictions to {out}")
+        say(f"wrote {len(table)} predictions to {out}")

@@ -1,6 +1,5 @@
 """Commands that show what studies have found, and hand it on."""
 
-import sys
 import warnings
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 
 from hpsearch.cli.app import JsonOption, LedgerOption, StudyArgument, app
 from hpsearch.cli.completion import study_names
+from hpsearch.cli.printing import complain, hand_over, say
 from hpsearch.core.addresses import DEFAULT_LEDGER
 from hpsearch.errors import LedgerError
 
@@ -36,7 +36,7 @@ def list_studies(ledger: LedgerOption = DEFAULT_LEDGER, as_json: JsonOption = Fa
         try:
             records.append(workspace.read(book, name))
         except LedgerError as error:
-            print(f"left out: {error}", file=sys.stderr)
+            complain(f"left out: {error}")
     render_list(records, as_json=as_json)
 
 
@@ -55,7 +55,7 @@ def show(
 
     study = load(name, ledger=ledger)
     if file:
-        print(study.record.study_file, end="")
+        hand_over(study.record.study_file)
     elif trial is None:
         render_study(study, top=top, as_json=as_json)
     else:
@@ -90,7 +90,7 @@ def report(
     from hpsearch.study import load
 
     study = load(name, ledger=ledger)
-    print(write_report(study.record, study.folder, format=format.value, folder=to))
+    say(write_report(study.record, study.folder, format=format.value, folder=to))
 
 
 @app.command()
@@ -105,7 +105,7 @@ def export(
 
     study = load(name, ledger=ledger)
     for one in export_study(study.record, study.folder, to):
-        print(f"{to / one.file}: {one.remark}")
+        say(f"{to / one.file}: {one.remark}")
 
 
 @app.command()
@@ -128,5 +128,5 @@ def predict(
         predicted = predict_rows(workspace.read(Ledger(ledger), name), data)
     for doubt in doubts:
         if issubclass(doubt.category, RowsWarning):
-            print(f"note: {doubt.message}", file=sys.stderr)
+            complain(f"note: {doubt.message}")
     render(predicted, out=out, as_json=as_json)

@@ -1,6 +1,7 @@
 """``hpsearch ui``: finds the MLflow store, serves its pages and prints their address."""
 
 from hpsearch import tracking
+from hpsearch.cli.printing import say
 from hpsearch.core.addresses import Uri
 from hpsearch.errors import SpecError
 from hpsearch.ledger.places import tracking_here
@@ -28,6 +29,6 @@ def serve_ui(name: str | None, *, ledger: str, uri: str | None, port: int | None
             raise SpecError(f"--uri {str(Uri(uri))!r}: {reason}", code="bad-address", uri=str(Uri(uri))) from None
 
     def ready(url: str) -> None:
-        print(f"MLflow pages: {url}\nCtrl-C ends the server.", flush=True)
+        say(f"MLflow pages: {url}\nCtrl-C ends the server.", flush=True)
 
     return tracking.serve_ui(section, study=name, port=port, ready=ready)

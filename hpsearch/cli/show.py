@@ -1,19 +1,18 @@
 """Output of ``hpsearch list``, ``show`` and ``compare``."""
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from hpsearch import analysis
 from hpsearch.cli.check import taken_json
+from hpsearch.cli.printing import say, say_json
 from hpsearch.errors import StudyError
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.report import load_artifacts, terminal
+from hpsearch.report.console import SafeConsole, make_console
 from hpsearch.report.content import plain
 from hpsearch.report.fitting import Column, FittedTable
 from hpsearch.study import Study
@@ -36,10 +35,10 @@ def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
         if as_json or not record.spec.is_null
     ]
     if as_json:
-        _print_json(rows)
+        say_json(rows)
         return
     if not rows:
-        print("There are no studies yet. `hpsearch init` writes a study file, and `hpsearch run` runs it.")
+        say("There are no studies yet. `hpsearch init` writes a study file, and `hpsearch run` runs it.")
         return
     columns = (
         Column("study", tuple(str(row["study"]) for row in rows)),
@@ -49,7 +48,7 @@ def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
         Column("trial", tuple("–" if row["best"] is None else str(row["best_trial"]) for row in rows), right=True),
         Column("metric", tuple(str(row["metric"]) for row in rows), place=1),
     )
-    console = _console()
+    console = make_console()
     console.print(FittedTable(columns, ("",) * len(rows), lambda _: ""))
     for record in records:
         if record.behind and not record.spec.is_null:
@@ -94,9 +93,9 @@ def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = Fa
     if as_json:
         facts = {"from": taken_json(record.facts.taken), "stopped": plain(record.facts.stopped)}
         infos = {field.name: plain(getattr(info, field.name)) for field in fields(info)}
-        _print_json({**infos, **facts, "notes": list(record.notes)})
+        say_json({**infos, **facts, "notes": list(record.notes)})
         return
-    console = _console()
+    console = make_console()
     console.print(terminal.leaderboard(info.leaderboard, top=top, more=record.command("show", "TRIAL")))
     console.print()
     console.print(terminal.verdict(info.verdict))
@@ -123,13 +122,13 @@ def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = Fa
         _print_how_to_continue(console, record)
 
 
-def _print_how_to_continue(console: Console, record: StudyRecord) -> None:
+def _print_how_to_continue(console: SafeConsole, record: StudyRecord) -> None:
     done, asked = len(record.trials), record.spec.search.trials
     end = f"; `{record.command('resume', f'--trials {done}')}` ends the search here" if 0 < done < asked else ""
     console.print(Text(f"interrupted after {done} of {asked} trials: `{record.command('resume')}` continues{end}"))
 
 
-def _print_next_steps(console: Console, study: Study) -> None:
+def _print_next_steps(console: SafeConsole, study: Study) -> None:
     call = study.record.command
     report = study.folder / "report.html"
     steps = Table.grid(padding=(0, 2))
@@ -158,9 +157,9 @@ def render_trial(study: Study, number: int, *, as_json: bool) -> None:
     if as_json:
         values = {field.name: plain(getattr(summary, field.name)) for field in fields(summary)}
         folds = {str(fold.fold): {name: list(curve) for name, curve in fold.curves.items()} for fold in trial.folds}
-        _print_json({**values, "folds": folds, "failure": plain(trial.failure)})
+        say_json({**values, "folds": folds, "failure": plain(trial.failure)})
         return
-    console = _console()
+    console = make_console()
     console.print(Text(f"{study.name}, trial {number}", style="bold"))
     console.print(terminal.trial(summary))
     if curves.trials:
@@ -175,9 +174,9 @@ def render_comparison(a: Study, b: Study, *, trial_a: int | None, trial_b: int |
     """Print two studies' best trials, or two trials, side by side."""
     info = analysis.compare_info(a.record, b.record, trial_a=trial_a, trial_b=trial_b)
     if as_json:
-        _print_json(plain(info))
+        say_json(plain(info))
     else:
-        _console().print(terminal.comparison(info))
+        make_console().print(terminal.comparison(info))
 
 
 def split_address(address: str) -> tuple[str, int | None]:
@@ -196,15 +195,3 @@ def split_address(address: str) -> tuple[str, int | None]:
             address=address,
         )
     return name, int(number)
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal and not os.environ.get("COLUMNS"):
-        # Pipes and files have no width at which to fold a table.
-        console = Console(highlight=False, width=200)
-    return console
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))

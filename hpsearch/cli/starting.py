@@ -1,8 +1,6 @@
 """Commands that write, check and run study files."""
 
-import json
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +8,7 @@ import typer
 
 from hpsearch.cli.app import FileArgument, JsonOption, LedgerOption, StudyArgument, app
 from hpsearch.cli.completion import study_names
+from hpsearch.cli.printing import complain, say, say_json
 from hpsearch.core.addresses import DEFAULT_LEDGER
 from hpsearch.errors import HpsearchError
 
@@ -60,7 +59,7 @@ def init(
     else:
         path = write_for(data, path, targets=target or (), family=family, minutes=minutes, force=force)
     quoted = shlex.quote(str(path))
-    print(f"wrote {path}\nnext: hpsearch check {quoted}   then: hpsearch run {quoted}")
+    say(f"wrote {path}\nnext: hpsearch check {quoted}   then: hpsearch run {quoted}")
 
 
 @app.command()
@@ -86,7 +85,7 @@ def check(
     warned = prepared.warnings if costly is None else (*prepared.warnings, costly)
     render(prepared, cost, as_json=as_json, warnings=warned)
     for warning in warned:
-        print(f"note: {warning}", file=sys.stderr)
+        complain(f"note: {warning}")
 
 
 @app.command()
@@ -94,7 +93,7 @@ def schema() -> None:
     """Print the JSON Schema of study files, for editors."""
     from hpsearch.spec import StudySpec
 
-    _print_json(StudySpec.model_json_schema())
+    say_json(StudySpec.model_json_schema())
 
 
 @app.command()
@@ -148,7 +147,3 @@ def _show_result(study: "Study", *, as_json: bool) -> None:
     from hpsearch.cli.show import render_study
 
     render_study(study, top=10, as_json=as_json, next_steps=True)
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))

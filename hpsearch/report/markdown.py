@@ -1,9 +1,10 @@
 """The report as Markdown, for repositories, chats and issue trackers. Users' texts are escaped."""
 
-import re
 from collections.abc import Iterable, Sequence
 
 from hpsearch.analysis import Interval, words
+from hpsearch.core.safe_text import code_block
+from hpsearch.core.safe_text import for_markdown as text
 from hpsearch.report.content import Content
 
 TOP_ROWS = 25
@@ -18,19 +19,6 @@ def render_markdown(content: Content) -> str:
     parts += [*_winner(content), *_uncertainty(content), *_curves(content), *_space(content), *_cost(content)]
     parts += [*_model(content), *_predictions(content), *_failures(content), *_provenance(content)]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def text(value: object) -> str:
-    """A text on one line, escaped so that Markdown shows it literally."""
-    one_line = re.sub(r"\s+", " ", str(value))
-    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", one_line).replace("&", "&amp;")
-
-
-def code_block(value: str, language: str = "") -> str:
-    """A code block whose fence is longer than any fence inside it."""
-    longest = max((len(run) for run in re.findall(r"`+", value)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{value.rstrip()}\n{fence}"
 
 
 def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from hpsearch.analysis import words
 from hpsearch.core.facts import DataFacts, Task
+from hpsearch.core.safe_text import code_block
+from hpsearch.core.safe_text import for_markdown as text
 from hpsearch.core.words import readable_address
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.report.artifacts import ReportArtifacts
 from hpsearch.report.content import Content, gather
-from hpsearch.report.markdown import code_block, table, text
+from hpsearch.report.markdown import table
 
 UNKNOWN = (
     "Scores hold for rows from where these came from. Rows of another source or of a later time were not tested.",

@@ -56,9 +56,11 @@ HARMLESS = [
 def test_nothing_prints_a_password(text: str, shown: str) -> None:
     uri = Uri(text)
     assert str(uri) == f"{uri}" == shown
-    printed = [str(uri), repr(uri), "%s %r" % (uri, uri), f"{uri!s:>60}", str([uri]), str({"uri": uri})]
+    printed = [str(uri), repr(uri), f"{uri!s:>60}", str([uri]), str({"uri": uri})]
     printed += [repr(pickle.loads(pickle.dumps(uri))), repr(copy.deepcopy(uri)), str(hidden({"a": [text]})["a"][0])]
-    said = [f"could not parse {text}", f"invalid dsn {text!r}", *([] if " " in text else [f"no such host: {SECRET}"]), f"GET {text}/api/2.0 failed"]
+    said = [f"could not parse {text}", f"invalid dsn {text!r}", f"GET {text}/api/2.0 failed"]
+    if not {" ", "%"} & {*text}:  # else a library has no reason to take a part of it for a host
+        said.append(f"no such host: {SECRET}")
     assert SECRET not in " ".join([*printed[:-1], *(uri.hide_in(one) for one in said)])
     assert uri.has_secret
     assert uri.reveal() == text

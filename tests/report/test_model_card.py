@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hpsearch import analysis, report
 from hpsearch.core.rehearsed import Baseline
-from hpsearch.report.markdown import text
+from hpsearch.core.safe_text import for_markdown as text
 from hpsearch.testing.searched import make_searched
 
 from .evil import EVIL, artifacts, evil_record

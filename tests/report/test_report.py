@@ -14,11 +14,13 @@ from hpsearch.analysis import words
 from hpsearch.analysis.out_of_fold import row_scores
 from hpsearch.core.out_of_fold import lane_file, predictions_folder
 from hpsearch.core.rehearsed import Baseline
+from hpsearch.core.safe_text import code_block
+from hpsearch.core.safe_text import for_markdown as text
 from hpsearch.core.trial import TrialState
 from hpsearch.errors import SpecError
 from hpsearch.report.content import gather, plain
 from hpsearch.report.images import png
-from hpsearch.report.markdown import code_block, render_markdown, text
+from hpsearch.report.markdown import render_markdown
 from hpsearch.report.page import render_page
 from hpsearch.testing.factories import make_record, make_trial, make_trials
 from hpsearch.testing.searched import make_searched
@@ -59,12 +61,12 @@ def test_markdown_of_markup_has_none_outside_code():
     rendered = render_markdown(gather(record, artifacts(record, name=EVIL)))
     prose = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", rendered, flags=re.DOTALL | re.MULTILINE)
     assert EVIL in rendered
-    assert "\\<script\\>" in prose
-    assert not re.search(r"(?<!\\)<script", prose)
+    assert "&lt;script&gt;" in prose
+    assert "<" not in prose
 
 
 def test_markdown_escapes():
-    assert text("a|b *c* [d](e)\n`f` & <g>") == "a\\|b \\*c\\* \\[d\\](e) \\`f\\` &amp; \\<g\\>"
+    assert text("a|b *c* [d](e)\n`f` & <g>") == "a\\|b \\*c\\* \\[d\\](e) \\`f\\` &amp; &lt;g&gt;"
     assert code_block("x ``` y") == "````\nx ``` y\n````"
 
 

@@ -130,7 +130,8 @@ def test_facts_that_others_add_during_a_session_are_kept(ledger: Ledger) -> None
             ledger.set_facts(record.name, replace(ledger.load(record.name).facts, nested=nested))
             return [replace(one, compile_seconds=1.0) if isinstance(one, BundleFinished) else one for one in found]
 
-    Session(record, ledger, Compiling(Path(ledger.uri.reveal().removeprefix("sqlite:///")).parent / "c.keras"), Observer()).run()
+    file = Path(ledger.uri.reveal().removeprefix("sqlite:///")).parent / "c.keras"
+    Session(record, ledger, Compiling(file), Observer()).run()
     facts = ledger.load("synthetic").facts
     assert (facts.nested, facts.compile_seconds) == (nested, 2.0)
 

@@ -125,7 +125,8 @@ def test_parent_run_has_charts_table_and_provenance(
     path = folder / "artifacts" / "digits" / run.info.run_id / "artifacts"
     assert {one.name for one in path.iterdir()} == {"facts.json", "leaderboard.json", "study.toml"}
     assert (path / "study.toml").read_text() == record.study_file
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", record.spec.tracking.uri.reveal())  # load_table looks there, not at its client
+    # load_table looks there, not at its client
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", record.spec.tracking.uri.reveal())
     table = client.load_table(experiment.experiment_id, "leaderboard.json", run_ids=[run.info.run_id])
     assert table["trial"].tolist()[:2] == [trial.number for trial in replace(record, trials=trials).ranked[:2]]
 
@@ -390,6 +391,6 @@ def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     http = resolve_address(
         make_record(tracking={"uri": "https://me:${SECRET}@host/x", "artifacts": "s3://b/c/"}).spec.tracking
     )
-    assert (http.uri, http.written) == ("https://me:hunter2@host/x", "https://***@host/x")
+    assert (http.uri, http.written) == ("https://me:hunter2@host/x", "https://***:${SECRET}@host/x")
     assert http.experiment_location("n") == "s3://b/c/n"
     assert resolve_address(make_record(tracking={"uri": "http://host:5000"}).spec.tracking).artifact_root is None

@@ -130,7 +130,7 @@ def test_description_says_where_the_study_stands_and_escapes_what_users_wrote() 
     record = make_record(trials, state=StudyState.FINISHED, champion=make_champion(trials[0]))
     text = study_view.describe(record)
     assert "State: **finished**, 1 complete." in text
-    assert "| act\\|ivation | &lt;script>alert(1)&lt;/script> |" in text
+    assert "| act\\|ivation | &lt;script&gt;alert(1)&lt;/script&gt; |" in text
     assert "test: loss 0.1235, accuracy 0.9778" in text
     assert len(study_view.study_tags(make_record(trials, notes=("x" * 9000,)))["mlflow.note.content"]) <= 5000
 

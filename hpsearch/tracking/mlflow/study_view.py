@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from hpsearch.core.metrics import best_values
 from hpsearch.core.rehearsed import Baseline
+from hpsearch.core.safe_text import as_code, for_markdown
 from hpsearch.core.space import Value
 from hpsearch.core.trial import Trial, TrialState
 from hpsearch.core.words import readable_address
@@ -180,15 +181,15 @@ def describe(record: StudyRecord) -> str:
             f"(mean ± standard deviation over {len(best.fold_scores)} folds, read at epoch {best.epoch or 1})."
         )
         lines += ["", "| hyperparameter | value |", "|---|---|"]
-        lines += [f"| {_plain(name)} | {_plain(value)} |" for name, value in best.config.items()]
+        lines += [f"| {for_markdown(name)} | {for_markdown(value)} |" for name, value in best.config.items()]
     if champion is not None:
-        test = ", ".join(f"{_plain(name)} {value:.4g}" for name, value in champion.test.items())
+        test = ", ".join(f"{for_markdown(name)} {value:.4g}" for name, value in champion.test.items())
         lines += [
             "",
             f"The champion: {champion.made}" + (f"; test: {test}" * bool(test)),
         ]
-        lines += [f"Model: {_code(champion.model_uri)}"] * bool(champion.model_uri)
-    lines += [f"- {_plain(note)}" for note in record.notes[-10:]]
+        lines += [f"Model: {as_code(champion.model_uri)}"] * bool(champion.model_uri)
+    lines += [f"- {for_markdown(note)}" for note in record.notes[-10:]]
     return "\n".join(lines)
 
 
@@ -196,10 +197,10 @@ def _introduction(record: StudyRecord, first: int) -> str:
     spec, data = record.spec, record.facts.data
     model = readable_address(spec.model.family or spec.model.build or "")
     rows = f", {data.rows} rows" if data.rows else ""
-    source = _code(readable_address(spec.data.source))
+    source = as_code(readable_address(spec.data.source))
     return (
-        f"Hyperparameter search by hpsearch: model {_code(model)} on {source}{rows}; "
-        f"{record.objective.direction} {_code(record.objective.metric)} over {data.n_folds} folds, "
+        f"Hyperparameter search by hpsearch: model {as_code(model)} on {source}{rows}; "
+        f"{record.objective.direction} {as_code(record.objective.metric)} over {data.n_folds} folds, "
         f"{spec.search.tuner} {spec.search.algorithm}, seed {spec.seed}. "
         "The parent run is the study; below it is one run per trial. FINISHED trials are ranked by `score`, KILLED "
         "ones were pruned or interrupted, FAILED ones diverged or raised. `fold_0/…` is a fold's curve, the plain name "
@@ -217,13 +218,3 @@ def _row(trial: Trial, rank: int | None, scores: Sequence[float | None], names: 
     cells += [round(trial.seconds, 3), trial.parameters, *scores, *config]
     # JSON has no NaN; a cell without a finite number is empty.
     return [None if isinstance(cell, float) and cell - cell != 0 else cell for cell in cells]
-
-
-def _plain(text: object) -> str:
-    """User text, unable to break out of a markdown cell or to smuggle in HTML."""
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("`", "'").replace("\n", " ")
-
-
-def _code(text: object) -> str:
-    """User text as code, which markdown shows as it is."""
-    return "`" + str(text).replace("`", "'").replace("\n", " ") + "`"

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from hpsearch.core.objective import Objective, mean_curves
+from hpsearch.core.safe_text import code_block, for_markdown, for_terminal
 from hpsearch.core.space import Config
 from hpsearch.core.trial import FoldResult, Trial, TrialState
 
@@ -163,8 +164,11 @@ def tags(trial: Trial) -> dict[str, str]:
             else f" (fold {failure.fold}" + (")" if failure.epoch is None else f", epoch {failure.epoch})")
         )
         reason = f"{failure.kind}{place}: {failure.message}"
-        trace = f"\n\n```\n{failure.traceback[-3000:]}\n```" if failure.traceback else ""
-        found |= {FAILURE: reason[:TAG_LENGTH], NOTE: f"{trial.state.value}: {reason[:1500]}{trace}"}
+        trace = f"\n\n{code_block(failure.traceback[-3000:])}" if failure.traceback else ""
+        found |= {
+            FAILURE: for_terminal(reason)[:TAG_LENGTH],
+            NOTE: f"{trial.state.value}: {for_markdown(reason[:1500])}{trace}",
+        }
     return found
 
 

@@ -86,17 +86,20 @@ class Study:
 
         return Figures(self.record, report.load_artifacts(self.record, self.folder))
 
-    def best_model(self) -> "keras.Model":
+    def best_model(self, *, trust: bool = False) -> "keras.Model":
         """The champion as a Keras model (imports Keras).
 
+        Args:
+            trust: Whether its code may run although the study was made elsewhere, or by somebody else.
+
         Raises:
-            StudyError: The study has none yet, or its file is gone or was changed.
+            StudyError: The study has none yet, its file is gone or was changed, or its code is not trusted.
             ModelError: It needs code that the study's build module no longer has.
         """
         from hpsearch.training.keeping import load_champion
 
         with speaking_python():
-            path = check_champion(self.record)
+            path = check_champion(self.record, trust=trust)
             assert self.record.champion is not None
             return load_champion(path, self.record.worker_spec, self.record.champion.config)
 
@@ -133,23 +136,24 @@ class Study:
             pairs = zip(paths, trials, strict=True)
             return [load_champion(path, self.record.worker_spec, one.config) for path, one in pairs]
 
-    def predict(self, x: object) -> "pd.DataFrame":
+    def predict(self, x: object, *, trust: bool = False) -> "pd.DataFrame":
         """Predict raw rows with the champion (imports Keras).
 
         Args:
             x: Rows as the study's source has them: an array, a DataFrame or a dict of columns.
+            trust: Whether the champion's code may run although the study was made elsewhere, or by somebody else.
 
         Returns:
             One row per row: ``prediction`` (a class name, or a number in the data's own unit), and for classes
             ``probability`` and one column ``p(<class>)`` each.
 
         Raises:
-            StudyError: The study has no champion yet, or its file is gone or was changed.
+            StudyError: The study has no champion yet, its file is gone or was changed, or its code is not trusted.
             DataError: The rows are not what the model takes.
             ModelError: The model needs code that the study's build module no longer has.
         """
         with speaking_python():
-            return predict_rows(self.record, x)
+            return predict_rows(self.record, x, trust=trust)
 
     def best_configs(self, count: int = 5) -> list[Config]:
         """The configs of the best complete trials, the best first."""
@@ -264,8 +268,14 @@ def resume(
         return Study(starting.resume(name, ledger, observer=observer or Observer(), trials=trials), ledger)
 
 
-def sync(name: str, *, ledger: AnyUri = DEFAULT_LEDGER) -> str:
+def sync(name: str, *, ledger: AnyUri = DEFAULT_LEDGER, trust: bool = False) -> str:
     """Bring MLflow up to date with the ledger.
+
+    Args:
+        name: The study.
+        ledger: Its ledger.
+        trust: Whether the champion's code may run although the study was made elsewhere, or by somebody else: where its
+            model in MLflow's format is missing, it has to be loaded.
 
     Returns:
         What was done, in plain words.
@@ -278,7 +288,7 @@ def sync(name: str, *, ledger: AnyUri = DEFAULT_LEDGER) -> str:
         store = Ledger(ledger)
         record = store.load(name).undriven()
         with tracking.environment(record.spec):
-            done, record = _sync(record, ledger)
+            done, record = _sync(record, ledger, trust)
         if record.behind:
             store.set_behind(name, "")
         lines = [f"{done.written} of {len(record.trials)} trials were missing or stale in MLflow", *done.notes]
@@ -288,12 +298,12 @@ def sync(name: str, *, ledger: AnyUri = DEFAULT_LEDGER) -> str:
     return "\n".join(lines)
 
 
-def _sync(record: StudyRecord, ledger: AnyUri) -> tuple[tracking.SyncReport, StudyRecord]:
+def _sync(record: StudyRecord, ledger: AnyUri, trust: bool) -> tuple[tracking.SyncReport, StudyRecord]:
     """Trials are written whatever has become of the champion's files; only then is their error raised."""
     champion, broken = record.champion, None
     if champion is not None:
         try:
-            record = replace(record, champion=_with_mlflow_model(record, ledger))
+            record = replace(record, champion=_with_mlflow_model(record, ledger, trust))
         except HpsearchError as error:
             broken = error
             # One that is registered needs no files. Any other is left out.
@@ -305,11 +315,13 @@ def _sync(record: StudyRecord, ledger: AnyUri) -> tuple[tracking.SyncReport, Stu
     return done, record
 
 
-def _with_mlflow_model(record: StudyRecord, ledger: AnyUri) -> Champion:
+def _with_mlflow_model(record: StudyRecord, ledger: AnyUri, trust: bool) -> Champion:
     """The champion with its model in MLflow's format, which hpsearch 0.1 did not write."""
-    champion, path = record.champion, check_champion(record)
+    champion = record.champion
     assert champion is not None
-    if workspace.has_mlflow_model(champion):
+    has_one = workspace.has_mlflow_model(champion)
+    path = check_champion(record, trust=trust or has_one)  # files are handed on, but nothing is loaded
+    if has_one:
         return champion
     with open_executor(record.worker_spec, record.facts.backend, ledger=ledger) as executor:
         return executor.call(

@@ -26,19 +26,20 @@ def write_report(record: StudyRecord, study_folder: Path, *, format: str, folder
     return report.write(record, folder or study_folder, artifacts, format=format)
 
 
-def export(record: StudyRecord, study_folder: Path, target: Path) -> list[Exported]:
+def export(record: StudyRecord, study_folder: Path, target: Path, *, trust: bool = False) -> list[Exported]:
     """Write champion (``.keras``, SavedModel, ONNX, LiteRT), model card, study file, report, trials and predictions.
 
     Args:
         record: The study.
         study_folder: The folder of the study's files.
         target: The folder to write; created if it is not there.
+        trust: See :func:`~hpsearch.champion.files.check_champion`.
 
     Raises:
-        StudyError: The study has no champion, or its file is gone or was changed.
+        StudyError: The study has no champion, its file is gone or was changed, or its code is not trusted.
         SpecError: The folder cannot be written.
     """
-    champion = check_champion(record)
+    champion = check_champion(record, trust=trust)
     try:
         target.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(champion, target / champion.name)

@@ -1,18 +1,29 @@
-"""The champion's saved file, checked before it is used."""
+"""The champion's saved file, checked before it is used: it must be the one that was saved, and its code must be known.
+
+A study with a build function is code. So is its champion, unless Keras' own layers are all that is in it. Loading it
+imports the build module of the study's folder, and runs what the file holds itself (a ``Lambda`` layer). That is done
+for studies of this user, and for others if they are trusted.
+"""
 
 import hashlib
 from pathlib import Path
 
-from hpsearch.core.trial import Champion
+from hpsearch.core.trial import WEIGHTS_SUFFIX, Champion
 from hpsearch.errors import StudyError
 from hpsearch.ledger.record import StudyRecord
+from hpsearch.ledger.seals import is_own
+from hpsearch.models.saved_file import custom_names, holds_code
 
 
-def check_champion(record: StudyRecord) -> Path:
-    """The champion's file, checked to be the one that was saved.
+def check_champion(record: StudyRecord, *, trust: bool = False) -> Path:
+    """The champion's file, checked to be the one that was saved, and to run no code of strangers.
+
+    Args:
+        record: The study.
+        trust: Whether code may run although the study was made elsewhere, or by somebody else.
 
     Raises:
-        StudyError: There is none, or it is gone or was changed.
+        StudyError: There is none, it is gone or was changed, or it would run code of a study that is not trusted.
     """
     champion = record.champion
     if champion is None:
@@ -38,7 +49,34 @@ def check_champion(record: StudyRecord) -> Path:
             hint="delete it, then " + _other_way(record, champion),
             path=str(path),
         )
+    if not trust and _runs_code(record, path) and not _made_here(record, champion):
+        raise _not_trusted(record)
     return path
+
+
+def _runs_code(record: StudyRecord, path: Path) -> bool:
+    """Whether loading the champion runs other code than that of installed packages. A family's never does."""
+    if record.spec.model.build is None:
+        return False
+    return str(path).endswith(WEIGHTS_SUFFIX) or holds_code(path) or bool(custom_names(path))
+
+
+def _made_here(record: StudyRecord, champion: Champion) -> bool:
+    """Whether this user has made the champion: by its seal. Where it has none, the ledger's word has to do."""
+    return is_own(record.name, champion.sha256, champion.seal) if champion.seal else record.at_home
+
+
+def _not_trusted(record: StudyRecord) -> StudyError:
+    build = str(record.spec.model.build)
+    return StudyError(
+        f"study {record.name!r} was made elsewhere or by somebody else, and its champion runs code: that of {build} in "
+        f"{record.spec.folder}, and what its file holds",
+        code="not-trusted",
+        hint="look at the code, and add --trust if you trust whoever made it",
+        study=record.name,
+        build=build,
+        folder=record.spec.folder,
+    )
 
 
 def _other_way(record: StudyRecord, champion: Champion) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hpsearch.portable.predictor import Card, Inputs
 
 
-def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
+def predict(record: StudyRecord, file: Path, *, trust: bool = False) -> "pd.DataFrame":
     """Predict every row of a file. Its cells are read as those of the study's own data were, and not judged anew.
 
     A category that the study's data do not have is predicted as an unknown one, with a Python warning.
@@ -34,27 +34,30 @@ def predict(record: StudyRecord, file: Path) -> "pd.DataFrame":
         file: A CSV, Parquet or NPZ file of raw rows, as the study's source has them; columns that the model does not
             take (the target, an id) are left out. For models of one array, a table needs as many columns of numbers
             as the array has values per row, and an NPZ file an array ``x``.
+        trust: See :func:`~hpsearch.champion.files.check_champion`.
 
     Returns:
         One row per row: ``prediction`` (a class name, or a number in the data's own unit), and for classes
         ``probability`` and one column ``p(<class>)`` each.
 
     Raises:
-        StudyError: The study has no champion, or its file is gone or changed.
+        StudyError: The study has no champion, its file is gone or changed, or its code is not trusted.
         DataError: The file is missing, or its rows are not what the model takes.
         ModelError: The champion needs code that the study's build module no longer has.
     """
-    check_champion(record)
-    return _predicted(record, _rows(file, record.facts.data, record.spec.data.options), str(file), alone=True)
+    champion = check_champion(record, trust=trust)
+    rows = _rows(file, record.facts.data, record.spec.data.options)
+    return _predicted(record, champion, rows, str(file), alone=True)
 
 
-def predict_rows(record: StudyRecord, rows: object) -> "pd.DataFrame":
+def predict_rows(record: StudyRecord, rows: object, *, trust: bool = False) -> "pd.DataFrame":
     """Predict rows in memory.
 
     Args:
         record: A study with a champion.
         rows: Raw rows as the study's source has them: an array, a DataFrame or a dict of columns; columns that the
             model does not take are left out.
+        trust: See :func:`~hpsearch.champion.files.check_champion`.
 
     Returns:
         As :func:`predict`.
@@ -62,15 +65,18 @@ def predict_rows(record: StudyRecord, rows: object) -> "pd.DataFrame":
     Raises:
         HpsearchError: As :func:`predict` raises.
     """
-    table = plain_frame("x", rows)
-    return _predicted(record, plain_array("x", rows) if table is None else table, "x", alone=False)
+    champion, table = check_champion(record, trust=trust), plain_frame("x", rows)
+    return _predicted(record, champion, plain_array("x", rows) if table is None else table, "x", alone=False)
 
 
-def _predicted(record: StudyRecord, rows: "pd.DataFrame | Array", source: str, *, alone: bool) -> "pd.DataFrame":
+def _predicted(
+    record: StudyRecord, model_file: Path, rows: "pd.DataFrame | Array", source: str, *, alone: bool
+) -> "pd.DataFrame":
     """Predictions.
 
     Args:
         record: A study with a champion.
+        model_file: The champion's file, checked.
         rows: Raw rows.
         source: Where they are from, for messages.
         alone: Whether this process is there for it, so that its Keras backend may be chosen.
@@ -79,7 +85,6 @@ def _predicted(record: StudyRecord, rows: "pd.DataFrame | Array", source: str, *
     from hpsearch.data.tables import data_error
     from hpsearch.portable.predictor import Predictor, model_inputs
 
-    model_file = check_champion(record)
     assert record.champion is not None
     card = card_of(record.facts.data, record.champion, record.spec.data.unit)
     try:

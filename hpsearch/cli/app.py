@@ -25,5 +25,9 @@ LedgerOption = Annotated[
 StudyArgument = Annotated[
     str, typer.Argument(help="Name of a study, as `hpsearch list` shows it.", autocompletion=study_names)
 ]
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust", envvar="HPSEARCH_TRUST", help="Run the code of a study that was made elsewhere."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 FileArgument = Annotated[Path, typer.Argument(help="Study file (TOML).")]

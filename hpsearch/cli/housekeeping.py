@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli.app import JsonOption, LedgerOption, StudyArgument, app
+from hpsearch.cli.app import JsonOption, LedgerOption, StudyArgument, TrustOption, app
 from hpsearch.cli.completion import study_names
 from hpsearch.cli.printing import say
 from hpsearch.core.addresses import DEFAULT_LEDGER
@@ -26,11 +26,11 @@ def ui(
 
 
 @app.command()
-def sync(name: StudyArgument, ledger: LedgerOption = DEFAULT_LEDGER) -> None:
+def sync(name: StudyArgument, trust: TrustOption = False, ledger: LedgerOption = DEFAULT_LEDGER) -> None:
     """Write to MLflow what it lacks from the ledger, for example after an outage."""
     from hpsearch.study import sync as sync_study
 
-    say(sync_study(name, ledger=ledger))
+    say(sync_study(name, ledger=ledger, trust=trust))
 
 
 @app.command()

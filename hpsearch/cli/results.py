@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli.app import JsonOption, LedgerOption, StudyArgument, app
+from hpsearch.cli.app import JsonOption, LedgerOption, StudyArgument, TrustOption, app
 from hpsearch.cli.completion import study_names
 from hpsearch.cli.printing import complain, hand_over, say
 from hpsearch.core.addresses import DEFAULT_LEDGER
@@ -97,6 +97,7 @@ def report(
 def export(
     name: StudyArgument,
     to: Annotated[Path, typer.Option("--to", help="Folder to write into; created if it does not exist.")],
+    trust: TrustOption = False,
     ledger: LedgerOption = DEFAULT_LEDGER,
 ) -> None:
     """Write the champion (Keras, SavedModel, ONNX, LiteRT), its model card, report and trials into a folder."""
@@ -104,7 +105,7 @@ def export(
     from hpsearch.study import load
 
     study = load(name, ledger=ledger)
-    for one in export_study(study.record, study.folder, to):
+    for one in export_study(study.record, study.folder, to, trust=trust):
         say(f"{to / one.file}: {one.remark}")
 
 
@@ -113,6 +114,7 @@ def predict(
     name: StudyArgument,
     data: Annotated[Path, typer.Argument(help="CSV, Parquet or NPZ file of raw rows, as in the study's data.")],
     out: Annotated[Path | None, typer.Option("--out", help="CSV file to write; printed by default.")] = None,
+    trust: TrustOption = False,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
@@ -125,7 +127,7 @@ def predict(
 
     with warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always", RowsWarning)
-        predicted = predict_rows(workspace.read(Ledger(ledger), name), data)
+        predicted = predict_rows(workspace.read(Ledger(ledger), name), data, trust=trust)
     for doubt in doubts:
         if issubclass(doubt.category, RowsWarning):
             complain(f"note: {doubt.message}")

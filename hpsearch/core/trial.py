@@ -193,6 +193,7 @@ class Champion(Wire):
         compared: Kind → test metrics of all kinds that were trained and tested; empty unless that was asked for.
         rechosen: Whether another kind had been tested when this one was asked for.
         logits: Whether it returns logits of classes or labels; None for values, and in older ledgers.
+        seal: Shows who has made the file; see :mod:`hpsearch.ledger.seals`. Empty in older ledgers.
     """
 
     trial: int
@@ -215,6 +216,7 @@ class Champion(Wire):
     baseline: Mapping[str, float] = field(default_factory=dict)
     validation: Mapping[str, float] = field(default_factory=dict)
     logits: bool | None = None
+    seal: str = ""
 
     def __repr__(self) -> str:
         tested = ", ".join(f"{name} {_short(value)}" for name, value in self.test.items()) or "not tested"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hpsearch.core.addresses import AnyUri, Uri, sqlite_address, sqlite_path
+from hpsearch.core.hardware import processor
 from hpsearch.core.trial import Champion
 from hpsearch.errors import SpecError
 from hpsearch.ledger.record import StudyRecord
@@ -40,10 +41,12 @@ def brought_here(record: StudyRecord, ledger_uri: AnyUri, home: str) -> StudyRec
         home: The folder that it was in when the study file's folder was entered; empty if that is not known.
     """
     if sqlite_path(ledger_uri) is None:
-        return record
+        return replace(record, at_home=Path(record.spec.folder).is_dir())
+    at_home = home == home_of(ledger_uri) and record.facts.host.processor in ("", processor())
     folder = _folder_now(Path(record.spec.folder), root_of(ledger_uri), home)
     champion = record.champion and _champion_now(record.champion, study_folder(ledger_uri, record.name))
-    return replace(record, spec=record.spec.model_copy(update={"folder": str(folder)}), champion=champion)
+    spec = record.spec.model_copy(update={"folder": str(folder)})
+    return replace(record, spec=spec, champion=champion, at_home=at_home)
 
 
 def _folder_now(folder: Path, root: Path, home: str) -> Path:

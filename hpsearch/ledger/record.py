@@ -43,6 +43,7 @@ class StudyRecord:
         champion: The refitted winner, once there is one.
         notes: What happened that the user should know, oldest first, such as "space exhausted after 12 trials".
         behind: Why the tracker lacks a part of the study; empty if it has everything, or while it is driven.
+        at_home: Whether the ledger says that its files were made where they are now.
     """
 
     name: str
@@ -56,6 +57,7 @@ class StudyRecord:
     champion: Champion | None = None
     notes: tuple[str, ...] = field(default=())
     behind: str = ""
+    at_home: bool = True
 
     @cached_property
     def worker_spec(self) -> StudySpec:

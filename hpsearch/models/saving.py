@@ -20,7 +20,7 @@ from hpsearch.data.dataset import Array, Features
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.without_tensorflow import without_tensorflow
 from hpsearch.models.failures import as_model_errors
-from hpsearch.models.saved_file import custom_names, names_in, needs_tensorflow
+from hpsearch.models.saved_file import custom_names, holds_code, names_in, needs_tensorflow
 from hpsearch.spec import StudySpec
 
 _HINT = (
@@ -46,19 +46,31 @@ def save_model(model: keras.Model, path: str | Path) -> None:
 def load_model(path: str | Path, spec: StudySpec, *, compile: bool = True) -> keras.Model:
     """Read a study's ``.keras`` file. What is the user's own in it comes from the study's build module.
 
+    Keras loads in its safe mode, unless the study has a build function and its model holds code, such as a ``Lambda``
+    layer: :func:`hpsearch.champion.files.check_champion` has been asked before whether that may run.
+
     Args:
-        path: A file that the study wrote. It may contain code (``Lambda`` layers), like the build module.
+        path: A file that the study wrote.
         spec: The study file.
         compile: Whether to compile it as it was saved.
 
     Raises:
-        ModelError: It needs something that the build module does not have, or Keras cannot read it.
+        ModelError: It needs something that the build module does not have, Keras cannot read it, or a family's file
+            holds code.
     """
+    with_code = holds_code(path)
+    if with_code and spec.model.build is None:
+        raise ModelError(
+            f"the saved model {Path(path).name} holds code, which models of the family {spec.model.family!r} never do",
+            code="code-in-family",
+            hint="it was not written by hpsearch: delete it, and `hpsearch resume` trains it again",
+            path=str(path),
+        )
     with nullcontext() if needs_tensorflow(path) else without_tensorflow():
         named = custom_names(path)
         objects = _find(named, spec) if named else {}
         with _explained(f"{spec.model.build or spec.model.family}: the saved model cannot be loaded", "cannot-load"):
-            return keras.saving.load_model(path, custom_objects=objects, compile=compile, safe_mode=False)
+            return keras.saving.load_model(path, custom_objects=objects, compile=compile, safe_mode=not with_code)
 
 
 def load_weights(model: keras.Model, path: str | Path) -> None:

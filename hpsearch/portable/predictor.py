@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 CARD, MODEL = "card.json", "model.keras"
 """The two files of a model's data folder."""
 
+LAMBDA = "__lambda__"
+"""Stands among the names of a model that holds code of its own, which Keras' safe mode does not load."""
+
 _BATCH = 256
 
 Inputs = NDArray[np.generic] | dict[str, NDArray[np.generic]]
@@ -295,8 +298,9 @@ def _load_pyfunc(path: str) -> Predictor:
 
     with _importing(folder.parents[1] / "code", card.modules) as modules:
         objects = dict(_custom_objects(card.names, modules))
-        # The file may hold code, as the modules beside it do. Compiling would ask for the user's losses too.
-        model = keras.saving.load_model(folder / MODEL, custom_objects=objects, compile=False, safe_mode=False)
+        # A lambda's code is in the file, as the modules' is beside it. Compiling would ask for the user's losses too.
+        safe = LAMBDA not in card.names
+        model = keras.saving.load_model(folder / MODEL, custom_objects=objects, compile=False, safe_mode=safe)
     return Predictor(model, card)
 
 

@@ -13,6 +13,7 @@ from hpsearch.errors import HpsearchError, Interrupted, LedgerError, StudyError
 from hpsearch.executors.base import Executor
 from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.ledger.seals import seal_of
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.best_predictions import BestPredictions
 from hpsearch.search.driver import Driver
@@ -121,7 +122,8 @@ class Session:
             made = self._executor.call(WorkerProtocol.refit, order)
             seen = analysis.out_of_fold_info(record, report.load_artifacts(record, self._folder).out_of_fold)
             validation = {one.name: one.value for one in seen.metrics}
-            champion = replace(made, rechosen=_is_rechosen(record), validation=validation)
+            seal = seal_of(record.name, made.sha256)
+            champion = replace(made, rechosen=_is_rechosen(record), validation=validation, seal=seal)
             self._ledger.set_champion(record.name, champion)
         if champion.model_uri:
             return champion

@@ -157,9 +157,9 @@ def input_example(dataset: Dataset) -> "pd.DataFrame | np.ndarray[tuple[int, ...
 def _make_card(problem: Problem, modules: Mapping[str, Path], champion: Champion) -> predictor.Card:
     import keras
 
-    from hpsearch.models.saved_file import custom_names
+    from hpsearch.models.saved_file import custom_names, holds_code
 
-    names = sorted(custom_names(champion.path))
+    names = sorted(custom_names(champion.path) | ({predictor.LAMBDA} if holds_code(champion.path) else set()))
     return card_of(
         problem.dataset,
         champion,

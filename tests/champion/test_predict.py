@@ -22,7 +22,8 @@ TABLE = (Column("a", "number"), Column("b", "category"))
 @pytest.fixture
 def refused(tmp_path: Path, monkeypatch):
     """The error for a file, of a model that takes rows of two numbers or the columns a and b."""
-    monkeypatch.setattr("hpsearch.champion.predict.check_champion", lambda record: tmp_path / "never-loaded.keras")
+    never = tmp_path / "never-loaded.keras"
+    monkeypatch.setattr("hpsearch.champion.predict.check_champion", lambda record, trust: never)
 
     def _refused(file: Path, columns: tuple[Column, ...]) -> DataError:
         record = make_record(champion=make_champion(make_trials(2)[1]))

@@ -67,7 +67,7 @@ def study_file(
         text = _text(_named(raw, stem or "study"))
         return parse_spec(text, origin=origin, folder=Path.cwd()), text
     root = workspace.root_of(str(_section(raw, "tracking").get("ledger", DEFAULT_LEDGER))) / "given"
-    folder, module = _kept(root, build, parts)
+    folder, module = _kept(root, build, parts, shared=_section(raw, "tracking").get("shared") is True)
     if parts:
         _set(raw, "data", {"source": f"{module}:data"})
     else:
@@ -79,10 +79,10 @@ def study_file(
     return parse_spec(text, origin=origin, folder=folder.resolve()), text
 
 
-def _kept(root: Path, build: object, parts: Mapping[str, object]) -> tuple[Path, str]:
+def _kept(root: Path, build: object, parts: Mapping[str, object], *, shared: bool) -> tuple[Path, str]:
     """See :func:`hpsearch.given.keep`."""
     try:
-        return given.keep(root, build, parts)
+        return given.keep(root, build, parts, shared=shared)
     except OSError as error:
         raise LedgerError(
             f"{root} cannot be written: {error.strerror or error}",

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch import own_code
+from hpsearch.core.files import close_to_others, make_folder
 from hpsearch.core.foreign import errors_as, said
 from hpsearch.data.functions import parts_of_tf_data, plain_array, plain_frame
 from hpsearch.errors import DataError, HpsearchError, ModelError
@@ -59,13 +60,14 @@ build = _model["build"]
 """
 
 
-def keep(root: Path, build: object, parts: Mapping[str, object]) -> tuple[Path, str]:
+def keep(root: Path, build: object, parts: Mapping[str, object], *, shared: bool = False) -> tuple[Path, str]:
     """Write what is given into a folder of its own. The same data and code have the same folder.
 
     Args:
         root: The workspace's folder for these.
         build: A build function, a ``HyperModel`` or its class; None without one.
         parts: Some of :data:`PARTS`; those that are None are left out.
+        shared: Whether others may read a new folder.
 
     Returns:
         The folder, and the name of the module in it: with ``data`` if there are parts, with ``build`` if there is one.
@@ -84,12 +86,14 @@ def keep(root: Path, build: object, parts: Mapping[str, object]) -> tuple[Path, 
     module = "_".join(["given", *filter(None, (data.hexdigest()[:12] if plain else "", code[:12]))])
     folder = root / module
     if not (folder / f"{module}.py").exists():
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root, shared=shared)
         # Several programs may keep the same at once, and each may be killed: a folder appears when it is complete.
         with TemporaryDirectory(dir=root, prefix=".", ignore_cleanup_errors=True) as unfinished:
             written = Path(unfinished) / module
             written.mkdir()
             _fill(written, plain, build)
+            if not shared:
+                close_to_others(written)
             try:
                 written.rename(folder)
             except OSError:

@@ -23,7 +23,9 @@ def write_report(record: StudyRecord, study_folder: Path, *, format: str, folder
         folder: Where to write; the study's folder by default.
     """
     artifacts = report.load_artifacts(record, study_folder)
-    return report.write(record, folder or study_folder, artifacts, format=format)
+    # In a folder that somebody names, the umask alone decides who reads it.
+    shared = folder is not None or record.spec.tracking.shared
+    return report.write(record, folder or study_folder, artifacts, format=format, shared=shared)
 
 
 def export(record: StudyRecord, study_folder: Path, target: Path, *, trust: bool = False) -> list[Exported]:

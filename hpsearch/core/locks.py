@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpsearch.core.files import make_folder
 from hpsearch.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -28,19 +29,20 @@ WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32 | objid::bigi
 
 
 @contextmanager
-def lock_file(path: Path, study: str) -> Iterator[None]:
+def lock_file(path: Path, study: str, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock of a file. It keeps out a second driver on this machine.
 
     Args:
         path: The file; it is made if it is missing.
         study: The study's name, for the message.
+        shared: Whether others may look into a new folder.
 
     Raises:
         LedgerError: Another process holds it, or the folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        make_folder(path.parent, shared=shared)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644 if shared else 0o600)
     except OSError as error:
         raise LedgerError(
             f"cannot write in {path.parent}: {error.strerror}",

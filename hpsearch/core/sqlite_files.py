@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from hpsearch.core.files import make_file
+
 _PATIENCE_S = 60.0
 """Waited for another process that makes the same file. A suspended one holds up nobody for longer."""
 
@@ -22,12 +24,15 @@ _LEFT_OVER_S = 3600.0
 """Age of a draft that a killed process has left."""
 
 
-def make_whole(path: Path, make: Callable[[Path], None], *, patience_s: float = _PATIENCE_S) -> None:
+def make_whole(
+    path: Path, make: Callable[[Path], None], *, shared: bool = False, patience_s: float = _PATIENCE_S
+) -> None:
     """Make a SQLite file if there is none.
 
     Args:
         path: The file. Its folder exists.
-        make: Makes all tables in the file that it gets, under another name in the same folder, and closes it.
+        make: Makes all tables in the file that it gets, empty and under another name in the same folder, and closes it.
+        shared: Whether others may read the file, as far as the umask lets them.
         patience_s: Seconds to wait for another process that is making the file. After that, both make one, and the
             first that is ready is the file.
 
@@ -42,6 +47,7 @@ def make_whole(path: Path, make: Callable[[Path], None], *, patience_s: float = 
         _remove_drafts(path)
         draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
         try:
+            make_file(draft, shared=shared)  # SQLite gives its logs the same mode
             make(draft)
             _fold_log(draft)
             _put(draft, path)

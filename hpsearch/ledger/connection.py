@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.core.addresses import AnyUri, Uri, sqlite_address, sqlite_path
+from hpsearch.core.files import make_folder
 from hpsearch.core.locks import holders, taking_turns
 from hpsearch.core.rules import RuleError
 from hpsearch.core.sqlite_files import make_whole
@@ -42,12 +43,13 @@ _REMEDIES = (
 """Words in the database's message, the error's code, and what to do."""
 
 
-def open_storage(uri: Uri, *, create: bool) -> "optuna.storages.RDBStorage":
+def open_storage(uri: Uri, *, create: bool, shared: bool = False) -> "optuna.storages.RDBStorage":
     """Optuna's storage at an address; its tables are made if they are missing.
 
     Args:
         uri: Any SQLAlchemy address that Optuna takes.
         create: Whether a missing SQLite file is made.
+        shared: Whether others may read a file that is made.
 
     Raises:
         LedgerError: The SQLite file is missing.
@@ -61,7 +63,8 @@ def open_storage(uri: Uri, *, create: bool) -> "optuna.storages.RDBStorage":
                 hint="go to the folder that studies were started in, or name it: --ledger sqlite:///…/ledger.db",
                 path=str(path),
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if create:
+            make_folder(path.parent, shared=shared)
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -69,7 +72,7 @@ def open_storage(uri: Uri, *, create: bool) -> "optuna.storages.RDBStorage":
     if path is not None:
         settings = {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
     if path is not None:
-        make_whole(path, _make_tables)
+        make_whole(path, _make_tables, shared=shared)
     with taking_turns(uri.reveal()):
         storage = optuna.storages.RDBStorage(_for_sqlalchemy(uri), engine_kwargs=settings)
     if path is not None:

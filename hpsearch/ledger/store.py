@@ -49,6 +49,7 @@ class Ledger:
     Args:
         uri: Any SQLAlchemy address that Optuna takes, such as ``sqlite:///mlruns/ledger.db``.
         create: Whether a missing SQLite file is made. Commands that read pass False and get an error.
+        shared: Whether others may read a file that is made.
 
     Attributes:
         uri: The address.
@@ -58,12 +59,12 @@ class Ledger:
         LedgerError: The database is missing, damaged, or cannot be reached.
     """
 
-    def __init__(self, uri: AnyUri = DEFAULT_LEDGER, *, create: bool = False) -> None:
+    def __init__(self, uri: AnyUri = DEFAULT_LEDGER, *, create: bool = False, shared: bool = False) -> None:
         self.uri = Uri(uri)
         self._ids: dict[str, int] = {}
         self._trial_ids: dict[tuple[str, int], int] = {}
         with explained(self.uri):
-            self._storage = open_storage(self.uri, create=create)
+            self._storage = open_storage(self.uri, create=create, shared=shared)
             self._writer, self.remarks = _choose_writer(self._storage)
         # At the end of the process at the latest: a proper close moves SQLite's write-ahead log into its file.
         weakref.finalize(self, self._storage.engine.dispose)

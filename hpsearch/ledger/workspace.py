@@ -40,13 +40,18 @@ def has_mlflow_model(champion: Champion) -> bool:
 
 
 @contextmanager
-def driving(ledger_uri: AnyUri, name: str) -> Iterator[None]:
+def driving(ledger_uri: AnyUri, name: str, *, shared: bool = False) -> Iterator[None]:
     """Hold the study's lock. It is released when the process ends, however it ends.
+
+    Args:
+        ledger_uri: The ledger.
+        name: The study.
+        shared: Whether others may look into the study's folder, if it is made here.
 
     Raises:
         LedgerError: Another driver holds it, or the folder cannot be written.
     """
-    with lock_file(_lock_path(ledger_uri, name), name), ExitStack() as stack:
+    with lock_file(_lock_path(ledger_uri, name), name, shared=shared), ExitStack() as stack:
         with explained(ledger_uri):
             stack.enter_context(lock_study(Uri(ledger_uri).reveal(), name))
         yield

@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from hpsearch.core.files import write_atomically
+from hpsearch.core.files import make_folder, write_atomically
 from hpsearch.core.words import did_you_mean, listed
 from hpsearch.errors import SpecError
 from hpsearch.ledger.record import StudyRecord
@@ -16,7 +16,14 @@ from hpsearch.report.content import Content, gather, plain
 FORMATS = ("html", "md", "pdf", "json")
 
 
-def write(record: StudyRecord, folder: Path, artifacts: ReportArtifacts | None = None, *, format: str = "html") -> Path:
+def write(
+    record: StudyRecord,
+    folder: Path,
+    artifacts: ReportArtifacts | None = None,
+    *,
+    format: str = "html",
+    shared: bool = False,
+) -> Path:
     """Write ``report.<format>`` into a folder.
 
     Args:
@@ -24,6 +31,7 @@ def write(record: StudyRecord, folder: Path, artifacts: ReportArtifacts | None =
         folder: Created if it does not exist.
         artifacts: The champion's predictions and layers; see :func:`hpsearch.report.load_artifacts`.
         format: One of :data:`FORMATS`. ``html`` is one self-contained file; ``pdf`` needs Chromium.
+        shared: Whether others may read the file, as far as the umask lets them.
 
     Returns:
         The file.
@@ -42,10 +50,10 @@ def write(record: StudyRecord, folder: Path, artifacts: ReportArtifacts | None =
         from hpsearch.report.pdf import find_browser
 
         find_browser()  # fails before the work, not after it
-    return _write(gather(record, artifacts), folder, artifacts, format=format)
+    return _write(gather(record, artifacts), folder, artifacts, format=format, shared=shared)
 
 
-def _write(content: Content, folder: Path, artifacts: ReportArtifacts | None, *, format: str) -> Path:
+def _write(content: Content, folder: Path, artifacts: ReportArtifacts | None, *, format: str, shared: bool) -> Path:
     samples = artifacts.predictions.samples if artifacts is not None and artifacts.predictions is not None else {}
     if format == "json":
         data = json.dumps(plain(content), indent=1, ensure_ascii=False).encode()
@@ -61,7 +69,7 @@ def _write(content: Content, folder: Path, artifacts: ReportArtifacts | None, *,
             from hpsearch.report.pdf import print_pdf
 
             data = print_pdf(data)
-    return _put(folder / f"report.{format}", data)
+    return _put(folder / f"report.{format}", data, shared=shared)
 
 
 def preload() -> None:
@@ -88,20 +96,21 @@ def write_artifacts(record: StudyRecord, folder: Path, artifacts: ReportArtifact
     """
     from hpsearch.report.pictures import curves_picture, importance_picture
 
-    content = gather(record, artifacts)
-    files = [_write(content, folder, artifacts, format=format) for format in ("html", "md")]
+    content, shared = gather(record, artifacts), record.spec.tracking.shared
+    files = [_write(content, folder, artifacts, format=format, shared=shared) for format in ("html", "md")]
     curves, importance = content.curves, content.importance
     if curves.trials:
-        files.append(_put(folder / "pictures" / "curves.png", curves_picture(curves, curves.trials[0].trial)))
+        picture = curves_picture(curves, curves.trials[0].trial)
+        files.append(_put(folder / "pictures" / "curves.png", picture, shared=shared))
     if importance.rows:
-        files.append(_put(folder / "pictures" / "importance.png", importance_picture(importance)))
+        files.append(_put(folder / "pictures" / "importance.png", importance_picture(importance), shared=shared))
     return tuple(files)
 
 
-def _put(path: Path, data: bytes) -> Path:
+def _put(path: Path, data: bytes, *, shared: bool) -> Path:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda temporary: temporary.write_bytes(data))
+        make_folder(path.parent, shared=shared)
+        write_atomically(path, lambda temporary: temporary.write_bytes(data), shared=shared)
     except OSError as error:
         raise SpecError(
             f"{path} cannot be written: {error.strerror or error}",

@@ -4,13 +4,14 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 
 from hpsearch.core import hardware
 from hpsearch.core.asked import Asked
 from hpsearch.core.facts import DataFacts, EnginePlan, HostFacts, MachineFacts, StudyFacts
+from hpsearch.core.files import make_folder
 from hpsearch.core.metrics import metrics_for
 from hpsearch.core.out_of_fold import predictions_folder
 from hpsearch.core.registries import TUNERS
@@ -255,10 +256,12 @@ def open_executor(spec: StudySpec, backend: str, *, ledger: AnyUri | None = None
         ledger: Address of the ledger, if it is another than the study file's; the compiled programs are beside it.
     """
     uri = ledger or spec.tracking.resolved().ledger
-    cache = str(workspace.cache_folder(uri).resolve())
+    cache = workspace.cache_folder(uri).resolve()
+    with suppress(OSError):  # JAX does without
+        make_folder(cache, shared=spec.tracking.shared)
     keeps = spec.tracking.predictions != "none" and not spec.is_null
     predictions = str(predictions_folder(workspace.study_folder(uri, spec.name)).resolve()) if keeps else ""
-    executor = make_executor(spec, backend=backend, cache=cache, predictions=predictions)
+    executor = make_executor(spec, backend=backend, cache=str(cache), predictions=predictions)
     try:
         yield executor
     finally:

@@ -48,9 +48,10 @@ def start(spec: StudySpec, text: str, observer: Observer, like: StudyFacts | Non
             spec = with_trials(spec, record.spec.search.trials) if more else spec
             check_unchanged(record, spec)
             return resume(spec.name, uri, observer=observer, trials=more, changed=spec)
-    with workspace.driving(uri, spec.name), tracking.environment(spec), ExitStack() as stack:
+    shared = spec.tracking.shared
+    with workspace.driving(uri, spec.name, shared=shared), tracking.environment(spec), ExitStack() as stack:
         prepared = prepare_study(spec, stack, like)
-        ledger = Ledger(uri, create=True)
+        ledger = Ledger(uri, create=True, shared=shared)
         ledger.create(
             StudyRecord(
                 name=spec.name,

@@ -173,6 +173,7 @@ class TrackingSection(Section):
         "top", description="keep the predictions for the validation rows of no trial, the best 20 at least, or all"
     )
     system_metrics: bool = Field(True, description="processor, memory and GPU of the driver's machine, in MLflow")
+    shared: bool = Field(False, description="let others on this machine read new files, as far as your umask does")
 
     @field_validator("uri", "ledger", "artifacts")
     @classmethod

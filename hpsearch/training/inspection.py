@@ -92,7 +92,11 @@ def write_inputs(model: "keras.Model", problem: Problem, folder: Path) -> None:
     if dataset.test is not None:
         with suppress(Exception):  # the user's metric may fail; a champion is not given up for what it is shown by
             arrays |= _importance(model, problem, columns, dataset.test)
-    write_atomically(path, lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays))
+    write_atomically(
+        path,
+        lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays),
+        shared=problem.spec.tracking.shared,
+    )
 
 
 def _columns(dataset: Dataset) -> Iterator[_Column]:

@@ -40,16 +40,20 @@ def save_champion(model: "keras.Model", problem: Problem, config: Config, folder
         ModelError: The model cannot be saved in either way.
         OSError: The file cannot be written.
     """
-    unloadable = why_unloadable(model, problem.spec, x)
+    unloadable, shared = why_unloadable(model, problem.spec, x), problem.spec.tracking.shared
     if unloadable is None:
         path = folder / "champion.keras"
-        write_atomically(path, lambda temporary: save_model(model, temporary))
+        write_atomically(path, lambda temporary: save_model(model, temporary), shared=shared)
         return path
     if problem.spec.champion.kind != "refit":
         raise _mean_unloadable(unloadable)
     path = folder / f"champion{WEIGHTS_SUFFIX}"
     seed = _refit_seed(problem.spec)
-    write_atomically(path, lambda temporary: _save_weights(model, problem, config, temporary, x, unloadable, seed=seed))
+    write_atomically(
+        path,
+        lambda temporary: _save_weights(model, problem, config, temporary, x, unloadable, seed=seed),
+        shared=shared,
+    )
     return path
 
 

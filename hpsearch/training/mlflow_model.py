@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpsearch.core.files import close_to_others, make_folder
 from hpsearch.core.imports import import_before_mlflow
 from hpsearch.core.trial import Champion
 from hpsearch.core.words import first_line
@@ -94,6 +95,8 @@ def write_mlflow_model(problem: Problem, model: "keras.Model", champion: Champio
     try:
         with _emptied(folder.with_name(f".{folder.name}")) as temporary:
             _write(problem, model, champion, temporary)
+            if not problem.spec.tracking.shared:
+                close_to_others(temporary)
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(temporary, folder)
     except (HpsearchError, OSError):
@@ -263,7 +266,7 @@ def _copy_code(modules: Mapping[str, Path], folder: Path) -> None:
 def _emptied(folder: Path) -> Iterator[Path]:
     """An empty folder for the block. Whatever a killed process has left in it goes first."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    make_folder(folder)
     try:
         yield folder
     finally:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
-from hpsearch.core.files import write_atomically
+from hpsearch.core.files import make_folder, write_atomically
 from hpsearch.core.foreign import errors_as, said
 from hpsearch.core.metrics import names_shown, values_of
 from hpsearch.core.row_values import row_values
@@ -67,7 +67,7 @@ def refit_model(problem: Problem, order: RefitOrder) -> Path:
     model = _train(Contenders(problem, order.trials), "refit", order).model
     few = problem.dataset.train.take(np.arange(min(len(problem.dataset.train), 8)))
     with _saving_in(order.folder):
-        order.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(order.folder, shared=problem.spec.tracking.shared)
         return save_champion(model, problem, order.trials[0].config, order.folder, few.x)
 
 
@@ -78,7 +78,7 @@ def _champion(problem: Problem, contenders: Contenders, order: RefitOrder) -> Ch
     made = _train(contenders, kind, order)
     model, seconds = made.model, time.perf_counter() - begun
     with _saving_in(order.folder):
-        order.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(order.folder, shared=problem.spec.tracking.shared)
         few = problem.dataset.train.take(np.arange(min(len(problem.dataset.train), 8)))
         path = save_champion(model, problem, best.config, order.folder, few.x)
         test, baseline = _test(model, problem, order.folder)
@@ -164,7 +164,9 @@ def _test(model: "keras.Model", problem: Problem, folder: Path) -> tuple[dict[st
     arrays |= _worst_images(test, predicted, dataset.task)
     arrays |= _for_intervals(model, problem, test, output, scores)
     write_atomically(
-        folder / "predictions.npz", lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays)
+        folder / "predictions.npz",
+        lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays),
+        shared=problem.spec.tracking.shared,
     )
     found = _with_value(scores, model, problem, test, output)
     known = baseline_of_test(Stand(problem, model, output[:8]), test, problem.spec.make_objective())
@@ -255,7 +257,8 @@ def _save_card(model: "keras.Model", problem: Problem, champion: Champion, path:
         "layers": layers,
     }
     text = json.dumps(card, indent=2)
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    shared = problem.spec.tracking.shared
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"), shared=shared)
 
 
 @contextmanager

@@ -1,11 +1,14 @@
 """Where MLflow's record lives: absolute addresses made from the study file's ``[tracking]`` section. No MLflow here."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlparse
+from urllib.request import url2pathname
 
 from hpsearch.core.addresses import Uri, sqlite_address, sqlite_path
+from hpsearch.core.files import make_folder
 from hpsearch.core.rules import RuleError
 from hpsearch.errors import SpecError, TrackingError
 from hpsearch.spec import TrackingSection
@@ -23,12 +26,14 @@ class Address:
         artifact_root: URI under which new experiments keep their artifacts; None where the server decides.
         file: The database file of a SQLite URI; None for servers.
         written: The URI for messages: as the study file has it, without a password.
+        shared: Whether others may read what is made.
     """
 
     uri: Uri
     artifact_root: str | None = field(repr=False)
     file: Path | None
     written: str
+    shared: bool = False
 
     @property
     def http(self) -> bool:
@@ -46,6 +51,14 @@ class Address:
         # MLflow puts one folder per run below; study names may hold characters that URIs do not.
         return f"{self.artifact_root.rstrip('/')}/{re.sub(r'[^A-Za-z0-9._-]+', '_', name)}"
 
+    def make_place(self, name: str) -> str | None:
+        """Artifact location of the new experiment `name`, after a folder on this machine has been made for it."""
+        location = self.experiment_location(name)
+        if location is not None and location.startswith("file:"):
+            with suppress(OSError):  # MLflow says what is wrong when it writes there
+                make_folder(Path(url2pathname(urlparse(location).path)), shared=self.shared)
+        return location
+
     def experiment_url(self, experiment_id: str) -> str:
         """The experiment's web page; empty where no server is known."""
         return study_page_url(self.uri.page, experiment_id) if self.http else ""
@@ -59,7 +72,7 @@ class Address:
         if self.file is None:
             return
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.file.parent, shared=self.shared)
         except OSError as error:
             raise TrackingError(
                 f"MLflow's folder {self.file.parent} cannot be created: {error.strerror or error}",
@@ -114,4 +127,4 @@ def resolve_address(section: TrackingSection, *, folder: Path | None = None) -> 
         root = None if uri.is_http or uri.dialect.startswith("databricks") else "mlruns/artifacts"
     if root is not None and "://" not in root:
         root = Path(folder, root).resolve().as_uri()
-    return Address(uri=uri, artifact_root=root, file=file, written=written)
+    return Address(uri=uri, artifact_root=root, file=file, written=written, shared=section.shared)

@@ -92,7 +92,7 @@ def _opened(address: Address) -> "MlflowClient":
         with taking_turns(address.uri.reveal()):
             return _client(address)
     make = partial(_make_tables, address)
-    make_whole(address.file, make)
+    make_whole(address.file, make, shared=address.shared)
     _log_ahead(address.file)
     try:
         return _client(address)
@@ -101,7 +101,7 @@ def _opened(address: Address) -> "MlflowClient":
         set_aside(address.file, _is_half_made)
         if address.file.exists():
             raise
-    make_whole(address.file, make)
+    make_whole(address.file, make, shared=address.shared)
     return _client(address)
 
 

@@ -155,7 +155,7 @@ class Projection:
     def _open_experiment(self, record: StudyRecord) -> str:
         found = self.client.get_experiment_by_name(record.name)
         if found is None:
-            location = self.address.experiment_location(record.name)
+            location = self.address.make_place(record.name)
             tags = study_view.experiment_tags(record, trial_view.FIRST_EPOCH)
             return str(self.client.create_experiment(record.name, artifact_location=location, tags=tags))
         if found.lifecycle_stage == "deleted":

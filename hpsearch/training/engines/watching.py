@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from hpsearch.core.events import Lane
-from hpsearch.core.files import write_atomically
+from hpsearch.core.files import make_folder, write_atomically
 from hpsearch.core.hyperparameters import epochs_of
 from hpsearch.core.out_of_fold import lane_file
 from hpsearch.data.dataset import Array
@@ -80,8 +80,9 @@ class LaneWatch:
             arrays["groups"] = np.unique(groups, return_inverse=True)[1][self._rows].astype(np.int32)
         path = lane_file(Path(self._problem.predictions), self._lane.trial, self._lane.fold)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, lambda temporary: np.savez(temporary, allow_pickle=False, **arrays))
+            shared = self._problem.spec.tracking.shared
+            make_folder(path.parent, shared=shared)
+            write_atomically(path, lambda temporary: np.savez(temporary, allow_pickle=False, **arrays), shared=shared)
         except OSError as error:
             folder = self._problem.predictions
             self._note(f"predictions for validation rows cannot be kept in {folder}: {error.strerror or error}")

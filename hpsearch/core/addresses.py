@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
@@ -81,10 +82,18 @@ class Uri:
         """Check what libraries would misread, and then print.
 
         Raises:
-            RuleError: The password has a bare ``@``, or is the sign that stands for one.
+            RuleError: The password has a bare ``@``, or is the sign that stands for one; a port is no number, or there
+                are several.
         """
-        if self.dialect in _DATABASES and re.split(r"[/?#]", self._text.partition("://")[2])[0].count("@") > 1:
+        authority = re.split(r"[/?#]", self._text.partition("://")[2], maxsplit=1)[0]
+        if authority.count("@") > 1:
             raise RuleError("has an @ in its user name or password: write %40 for it", "bad-address")
+        hosts = authority.rpartition("@")[2]
+        if "," in hosts and ":" in hosts:
+            rule = "has several hosts with ports: write ?host=first:5432&host=second:5432 after the database's name"
+            raise RuleError(rule, "bad-address")
+        if _hosts(hosts)[1]:
+            raise RuleError("has a port that is no number (is an @ missing before the host?)", "bad-address")
         if HIDDEN in self._text:
             raise RuleError(f"has {HIDDEN} where a password was left out: write it, or ${{NAME}}", "bad-address")
 
@@ -139,6 +148,15 @@ AnyUri: TypeAlias = str | Uri
 
 _TELLING = 4
 """Shorter secrets are in many words; replacing them there would tell what they are."""
+
+
+def addresses_in(value: object) -> Iterator[Uri]:
+    """The addresses with passwords in what somebody has written."""
+    if isinstance(value, str) and "://" in value and (uri := Uri(value)).has_secret:
+        yield uri
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from addresses_in(one)
 
 
 def hidden(value: object) -> object:

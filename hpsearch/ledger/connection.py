@@ -55,6 +55,11 @@ def open_storage(uri: Uri, *, create: bool, shared: bool = False) -> "optuna.sto
         LedgerError: The SQLite file is missing.
     """
     path = sqlite_path(uri)
+    if path is None:
+        try:
+            uri.check()
+        except RuleError as error:
+            raise LedgerError(f"the ledger {uri} {error}", code=error.code, ledger=str(uri)) from None
     if path is not None:
         if not create and not path.exists():
             raise LedgerError(
@@ -93,10 +98,6 @@ def _for_sqlalchemy(uri: Uri) -> str:
         LedgerError: It cannot.
     """
     if (path := sqlite_path(uri)) is None:
-        try:
-            uri.check()
-        except RuleError as error:
-            raise LedgerError(f"the ledger {uri} {error}", code=error.code, ledger=str(uri)) from None
         return uri.reveal()
     found = re.search(r"\?\w+=.*", uri.reveal())
     try:

@@ -57,7 +57,7 @@ class StudyRecord:
     champion: Champion | None = None
     notes: tuple[str, ...] = field(default=())
     behind: str = ""
-    at_home: bool = True
+    at_home: bool = field(default=True, compare=False)
 
     @cached_property
     def worker_spec(self) -> StudySpec:

@@ -69,7 +69,7 @@ class PreparedStudy:
     def warnings(self) -> tuple[str, ...]:
         """All that the user should know before the search: of the objective, the data, the model and the space."""
         found = self.spec.make_objective().warnings(), self.facts.data.warnings, self.doubts
-        return tuple(chain(*found, doubts_about_space(self.spec, self.space)))
+        return tuple(chain(*found, doubts_about_space(self.spec, self.space), self.spec.tracking.doubts()))
 
 
 def prepare_study(spec: StudySpec, stack: ExitStack, like: StudyFacts | None = None) -> PreparedStudy:

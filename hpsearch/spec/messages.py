@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar, get_args, get_ori
 
 from pydantic import AliasChoices, BaseModel
 
-from hpsearch.core.addresses import hidden
+from hpsearch.core.addresses import addresses_in, hidden
 from hpsearch.core.rules import RuleError
 from hpsearch.core.words import closest, did_you_mean, listed
 from hpsearch.errors import DataError, HpsearchError, ModelError, SpecError
@@ -60,6 +60,8 @@ class SpecProblem:
         text: The rule and the value, in words.
         received: The value; None for a missing key.
         closest: The legal name nearest to it; None if none is near.
+
+    Addresses in the value have no passwords here, wherever in the study file they stand.
     """
 
     key: str
@@ -68,6 +70,11 @@ class SpecProblem:
     received: object = None
     closest: str | None = None
 
+    def __post_init__(self) -> None:
+        for uri in addresses_in(self.received):
+            object.__setattr__(self, "text", uri.hide_in(self.text))
+        object.__setattr__(self, "received", hidden(self.received))
+
     def __str__(self) -> str:
         return f"{self.key}: {self.text}"
 
@@ -75,23 +82,23 @@ class SpecProblem:
     def of_rule(cls, key: str, error: ValueError, received: object = None) -> "SpecProblem":
         """The problem that a rule about `key` found. A ``RuleError`` may name a key below `key`."""
         if not isinstance(error, RuleError):
-            return cls(key, RuleError(str(error)).code, str(error), hidden(received))
-        found = hidden(received if error.received is None else error.received)
+            return cls(key, RuleError(str(error)).code, str(error), received)
+        found = received if error.received is None else error.received
         return cls(f"{key}.{error.key}" if error.key else key, error.code, error.text, found, error.closest)
 
 
 def problem_of(error: "ErrorDetails") -> SpecProblem:
-    """The problem behind one pydantic error. It shows no password; of ``[tracking]``, it shows no value at all."""
+    """The problem behind one pydantic error. Of ``[tracking]``, it shows no value at all."""
     if error["loc"][:1] == ("tracking",):
         problem = _problem_of({**error, "input": None})
         return replace(problem, text=problem.text.partition(", but got ")[0])
-    problem = _problem_of({**error, "input": hidden(error["input"])})
+    problem = _problem_of(error)
     known = equivalent_value(problem.key, error["input"])
     if known is None:
         return problem
     if problem.code == "not-one-of":
         return replace(problem, text=f"{problem.text}; {known}")
-    return replace(problem, code="other-word", text=f"is a section, but got {error['input']!r}; {known}")
+    return replace(problem, code="other-word", text=f"is a section, but got {hidden(error['input'])!r}; {known}")
 
 
 def _problem_of(error: "ErrorDetails") -> SpecProblem:

@@ -217,9 +217,21 @@ class TrackingSection(Section):
                 ) from None
         return self.model_copy(update=found)
 
+    def doubts(self) -> list[str]:
+        """What looks like a mistake: passwords that are written out."""
+        return [
+            f"tracking.{name} has a password, which the ledger has to keep; ${{NAME}} in its place leaves it in the "
+            "environment variable NAME"
+            for name in self._with_secrets()
+        ]
+
+    def _with_secrets(self) -> dict[str, Uri]:
+        written = {"uri": self.uri, "ledger": self.ledger, "artifacts": self.artifacts}
+        return {name: one for name, one in written.items() if one is not None and one.has_secret}
+
     def hide_in(self, study_file: str) -> str:
         """The text of the study file that has this section, without its passwords."""
-        written = [one for one in (self.uri, self.ledger, self.artifacts) if one is not None and one.has_secret]
+        written = self._with_secrets().values()
         for one in written:
             study_file = study_file.replace(one.reveal(), str(one))
         if written and self._is_in(study_file):  # TOML may write a character in other ways

@@ -88,12 +88,22 @@ def test_a_short_password_does_not_garble_messages() -> None:
     assert Uri("postgresql://me:dat@db/x").hide_in("no database at db") == "no database at db"
 
 
-@pytest.mark.parametrize("text", ["postgresql://me:p@ss@db/x", "postgresql://me:***@db/x", "http://***@host/x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://me:p@qq@db/x",
+        "postgresql://me:***@db/x",
+        "http://***@host/x",
+        "http://a@qq@host",
+        "postgresql://me:qq/x",
+        "postgresql://me:p@a:1,b:2/x",
+    ],
+)
 def test_an_address_that_would_be_misread_is_refused(text: str) -> None:
     with pytest.raises(RuleError) as caught:
         Uri(text).check()
     assert caught.value.code == "bad-address"
-    assert "ss" not in caught.value.text.replace("password", "")
+    assert "qq" not in caught.value.text
 
 
 def test_a_page_has_no_user_and_a_request_has() -> None:

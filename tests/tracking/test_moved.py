@@ -23,7 +23,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def locations() -> list[str]:
-    client = MlflowClient(tracking_uri=resolve_address(TrackingSection(**SECTION)).uri)
+    client = MlflowClient(tracking_uri=resolve_address(TrackingSection(**SECTION)).uri.reveal())
     experiment = client.get_experiment_by_name("digits")
     runs = client.search_runs([experiment.experiment_id])
     return [experiment.artifact_location, *(run.info.artifact_uri for run in runs)]

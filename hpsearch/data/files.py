@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpsearch.core.addresses import hidden
 from hpsearch.core.words import closest, first_line, listed
 from hpsearch.data.csv_files import CSV_OPTIONS, CsvFile, lossy_columns
 from hpsearch.data.dataset import Array
@@ -56,6 +57,13 @@ def find_file(source: str, folder: str | Path) -> Path:
             code="is-a-folder",
             hint="name a file in it",
             path=str(path.resolve()),
+        )
+    if "://" in source:
+        raise DataError(
+            f"there is no file {hidden(source)}",
+            code="no-file",
+            hint="files are read on this machine only: download it first",
+            path=str(hidden(source)),
         )
     names = [one.name for one in path.parent.glob("*") if one.is_file()] if path.parent.is_dir() else []
     near = closest(path.name, names)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpsearch.core.addresses import hidden
 from hpsearch.core.registries import DATA_SOURCES
 from hpsearch.core.registry import Objects
 from hpsearch.core.words import closest, did_you_mean, listed
@@ -58,6 +59,7 @@ _OTHER_FILES = (".xlsx", ".xls", ".ods", ".txt", ".dat", ".json", ".jsonl", ".fe
 
 def unknown_source(name: str) -> DataError:
     """The error for a name that is not a source of any kind."""
+    name = str(hidden(name))
     suffixes = Path(name).suffixes
     if (len(suffixes) > 1 and suffixes[-2].lower() in SUFFIXES) or (suffixes and suffixes[-1].lower() in _OTHER_FILES):
         return DataError(

@@ -7,6 +7,7 @@ import pytest
 
 from hpsearch.core.facts import Task
 from hpsearch.data.sources import SOURCES, list_sources
+from hpsearch.errors import HpsearchError
 from tests.raising import raises
 
 
@@ -204,6 +205,13 @@ def test_names_that_are_no_source(load, tmp_path):
     assert str(tmp_path) in caught.value.hint
     with raises("data.unknown-option", source="keras:imdb", option="word"):
         load("keras:imdb", options={"word": 3})
+
+
+def test_an_address_is_no_source_and_its_password_is_not_shown(load) -> None:
+    for address in ("postgresql://me:hunter2@db/x", "https://hunter2@host/rows.csv", "https://me:hunter2@host/r.npz"):
+        with pytest.raises(HpsearchError) as caught:
+            load(address)
+        assert "hunter2" not in f"{caught.value} {caught.value.values}"
 
 
 def test_every_source_is_listed():

@@ -2,6 +2,7 @@ import shlex
 import sqlite3
 import subprocess
 import sys
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,3 +249,27 @@ def test_hints_are_commands_for_a_shell(tmp_path: Path, monkeypatch) -> None:
     assert make_record(make_spec("${LEDGER}")).command("show") == "hpsearch show synthetic --ledger ${LEDGER}"
     record = make_record(make_spec("postgresql://me:secret@db/ledger"))
     assert "secret" not in record.command("show")
+
+
+@pytest.mark.parametrize(
+    ("address", "code"),
+    [
+        ("postgresql+psycopg://me:hunter2@127.0.0.1:1/none", "unreachable"),
+        ("postgresql+psycopg://me:hunt er2@127.0.0.1:1/none", "unreachable"),
+        ("postgresql+psycopg://me@127.0.0.1:1/none?password=hunter2", "unreachable"),
+        ("postgresql+psycopg://me@127.0.0.1:1/none?sslpassword=hunter2", "unreachable"),
+        ("postgresql+psycopg://me@127.0.0.1:1/none?hunter2", "unreachable"),
+        ("postgresql+psycopg://me:hunter2%40hunter2@127.0.0.1:1/none", "unreachable"),
+        ("postgresql+psycopg://me:hunter2@hunter2@127.0.0.1:1/none", "bad-address"),
+        ("postgresql+psycopg://me:hunter2@127.0.0.1:1,127.0.0.1:2/none", "bad-address"),
+        ("postgresql+psycopg://me:hunter2/none", "bad-address"),
+        ("postgresql:/me:hunter2@127.0.0.1/none", "bad-address"),
+    ],
+)
+def test_no_error_of_a_database_shows_the_password(address: str, code: str) -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(LedgerError) as caught:
+        Ledger(address)
+    told = "".join(traceback.format_exception(caught.value)) + str(caught.value.values)
+    assert "er2" not in told
+    assert caught.value.code == f"ledger.{code}"

@@ -174,3 +174,36 @@ def test_a_second_maker_of_tables_does_not_wait_for_ever(
     assert re.fullmatch(
         rf"hpsearch process {os.getpid()} on \S+, since \d{{4}}-\d\d-\d\d \d\d:\d\d UTC", caught.value.values["holder"]
     )
+
+
+def test_a_password_is_in_the_ledger_alone_and_in_no_record_that_is_read_back(
+    database: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hpsearch.report.content import gather
+    from hpsearch.report.markdown import render_markdown
+    from hpsearch.testing.factories import make_record, make_trials
+    from hpsearch.tracking import sync
+
+    monkeypatch.chdir(tmp_path)
+    plain = {"ledger": database("kept"), "uri": database("shown")}
+    section = {name: one.replace("hpsearch@", "hpsearch:hunter2@") for name, one in plain.items()}
+    record = make_record(make_trials(3), tracking=section)
+    assert "hunter2" in record.study_file
+    ledger = Ledger(section["ledger"], create=True)
+    ledger.create(record)
+    read = ledger.load("digits")
+    told = [repr(read), repr(read.spec), read.study_file, read.command("show"), render_markdown(gather(read))]
+    assert "hunter2" not in " ".join(told)
+    assert read.spec.tracking.resolved().ledger.reveal() == section["ledger"]
+    sync(read)
+    dumped = dump(plain["uri"])
+    assert "hyperparameter" in dumped.lower()
+    assert "hunter2" not in dumped
+    assert "hunter2" not in " ".join(one.read_text() for one in (tmp_path / "mlruns").rglob("*.*") if one.is_file())
+
+
+def dump(address: str) -> str:
+    programs = find_programs()
+    assert programs is not None
+    command = [str(programs / "pg_dump"), address.replace("+psycopg", "")]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -3,7 +3,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import traceback
 import urllib.request
+from base64 import b64encode
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -96,3 +100,40 @@ def test_ui_says_what_is_wrong(folder: Path) -> None:
     with pytest.raises(TrackingError) as caught:
         make_ui(tracking)
     assert (caught.value.code, caught.value.values) == ("tracking.no-database", {"file": str(folder / "mlflow.db")})
+
+
+def test_no_error_of_a_server_or_of_its_store_shows_a_password(folder: Path) -> None:
+    from hpsearch.spec import TrackingSection, Uri
+
+    for address in ("http://me:hunter2@127.0.0.1:1", "http://hunter2@127.0.0.1:1", "http://127.0.0.1:1/?token=hunter2"):
+        with pytest.raises(TrackingError) as caught:
+            ui.serve_ui(TrackingSection(uri=Uri(address)), ready=pytest.fail)
+        assert caught.value.code == "tracking.unreachable"
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value)) + str(caught.value.values)
+    made = make_ui(TrackingSection(uri=Uri("postgresql+psycopg://me:hunter2@127.0.0.1:1/x")))
+    assert "hunter2" not in repr(made) + " ".join(made.command)
+    assert made.environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql+psycopg://me:hunter2@127.0.0.1:1/x"
+
+
+def test_a_servers_user_is_told_to_it_and_is_in_no_link() -> None:
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append((self.path, self.headers["Authorization"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"experiment": {"experiment_id": "7"}}')
+
+        def log_message(self, *_: object) -> None: ...
+
+    heard: list[tuple[str, str]] = []
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        links: list[str] = []
+        address = f"http://me:hunt%40er@127.0.0.1:{server.server_port}"
+        section = make_record(tracking={"uri": address}).spec.tracking
+        assert ui.serve_ui(section, study="digits", ready=links.append) == 0
+        server.shutdown()
+    assert [path.partition("?")[0] for path, _ in heard] == ["/health", "/api/2.0/mlflow/experiments/get-by-name"]
+    assert {auth for _, auth in heard} == {f"Basic {b64encode(b'me:hunt@er').decode()}"}
+    (link,) = links
+    assert link.startswith(f"http://127.0.0.1:{server.server_port}/#/experiments/7/")

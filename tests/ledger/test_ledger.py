@@ -259,6 +259,7 @@ def test_hints_are_commands_for_a_shell(tmp_path: Path, monkeypatch) -> None:
         ("postgresql+psycopg://me@127.0.0.1:1/none?password=hunter2", "unreachable"),
         ("postgresql+psycopg://me@127.0.0.1:1/none?sslpassword=hunter2", "unreachable"),
         ("postgresql+psycopg://me@127.0.0.1:1/none?hunter2", "unreachable"),
+        ("postgresql+psycopg://me@127.0.0.1:1/none?channel_binding=hunter2", "unreachable"),
         ("postgresql+psycopg://me:hunter2%40hunter2@127.0.0.1:1/none", "unreachable"),
         ("postgresql+psycopg://me:hunter2@hunter2@127.0.0.1:1/none", "bad-address"),
         ("postgresql+psycopg://me:hunter2@127.0.0.1:1,127.0.0.1:2/none", "bad-address"),

@@ -224,7 +224,7 @@ def _get(server: Uri, path: str) -> str:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return str(answer.read().decode())
     except (OSError, ValueError) as error:
-        reason = server.hide_in(str(getattr(error, "reason", error)))
+        reason = str(getattr(error, "reason", error))  # the request has no password in its address
         raise TrackingError(
             f"MLflow at {server} cannot be reached: {reason}",
             code="unreachable",

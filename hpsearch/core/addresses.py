@@ -128,10 +128,10 @@ class Uri:
     def __get_pydantic_core_schema__(cls, source: object, handler: "GetCoreSchemaHandler") -> "CoreSchema":
         from pydantic_core import core_schema
 
-        def written(value: "Uri", info: "SerializationInfo") -> object:
+        def written(value: "AnyUri", info: "SerializationInfo") -> object:
             if info.mode == "python":
                 return value
-            return value.reveal() if info.context == REVEALED else str(value)
+            return Uri(value).reveal() if info.context == REVEALED else str(Uri(value))
 
         def as_text(value: object) -> object:
             return value.reveal() if isinstance(value, Uri) else value

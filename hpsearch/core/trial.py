@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from html import escape
 
+from hpsearch.core.safe_text import for_terminal
 from hpsearch.core.space import Config, Parameter
 from hpsearch.core.wire import Wire
 
@@ -140,7 +141,7 @@ class Trial:
 
     def __repr__(self) -> str:
         config = ", ".join(f"{name}={_short(value)}" for name, value in self.config.items())
-        return f"<Trial {self.number}: {self._said}; {config}>"
+        return for_terminal(f"<Trial {self.number}: {self._said}; {config}>")
 
     def _repr_html_(self) -> str:
         """The trial for a notebook: its score, its folds and its config."""
@@ -220,7 +221,7 @@ class Champion(Wire):
 
     def __repr__(self) -> str:
         tested = ", ".join(f"{name} {_short(value)}" for name, value in self.test.items()) or "not tested"
-        return f"<Champion of trial {self.trial}: {self.made}; test: {tested}; {self.parameters:,} weights>"
+        return for_terminal(f"<Champion of trial {self.trial}: {self.made}; test: {tested}; {self.parameters:,} weights>")
 
     @property
     def made(self) -> str:

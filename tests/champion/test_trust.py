@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -198,6 +198,25 @@ def test_a_familys_file_never_runs_code_even_with_trust(made: Path, tmp_path: Pa
             study.best_model(trust=trust)
         assert caught.value.code == "model.code-in-family"
     assert not (tmp_path / "hostile.txt").exists()
+
+
+@pytest.mark.parametrize("names", [(), ("__lambda__",)])
+def test_a_registered_model_loads_code_in_its_file_only_if_its_card_says_so(tmp_path: Path, names) -> None:
+    """MLflow runs the code beside a model in any case; a family's model has none, and its file may hold none."""
+    import keras
+
+    from hpsearch.portable.predictor import CARD, MODEL, Card, _load_pyfunc
+
+    data = tmp_path / "model/data/champion"
+    data.mkdir(parents=True)
+    layer = keras.layers.Lambda(lambda x: x + 1)
+    keras.Sequential([keras.Input((2,)), layer, keras.layers.Dense(1)]).save(data / MODEL)
+    (data / CARD).write_text(json.dumps(asdict(Card("jax", (), (), (2,), names=names))))
+    if names:
+        assert len(_load_pyfunc(str(data)).predict([[1.0, 2.0]])) == 1
+        return
+    with pytest.raises(ValueError, match="Lambda"):
+        _load_pyfunc(str(data))
 
 
 def test_a_key_is_made_once_and_nobody_else_can_read_it() -> None:

@@ -64,6 +64,7 @@ def test_no_command_that_shows_a_study_lets_its_texts_through(monkeypatch: pytes
         show.render_study(study, top=10, as_json=as_json, next_steps=True)
         show.render_trial(study, len(study.trials) - 1, as_json=as_json)
     printing.hand_over(study.record.study_file)
+    assert not CONTROLS.search(f"{study!r} {study.trials[0]!r}")
     assert "owned" in stream.getvalue()
     assert not CONTROLS.search(without_rich(stream.getvalue()))
 

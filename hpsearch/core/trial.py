@@ -221,7 +221,8 @@ class Champion(Wire):
 
     def __repr__(self) -> str:
         tested = ", ".join(f"{name} {_short(value)}" for name, value in self.test.items()) or "not tested"
-        return for_terminal(f"<Champion of trial {self.trial}: {self.made}; test: {tested}; {self.parameters:,} weights>")
+        weights = f"{self.parameters:,} weights"
+        return for_terminal(f"<Champion of trial {self.trial}: {self.made}; test: {tested}; {weights}>")
 
     @property
     def made(self) -> str:

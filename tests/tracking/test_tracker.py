@@ -383,6 +383,10 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert caught.value.values == {"folder": str(tmp_path / "file")}
 
 
+def test_mlflows_database_is_its_owners_alone(migrated: Path) -> None:
+    assert migrated.stat().st_mode & 0o777 == 0o600
+
+
 def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "hunter2")
     relative = resolve_address(make_record().spec.tracking, folder=tmp_path)

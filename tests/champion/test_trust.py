@@ -178,10 +178,10 @@ def test_a_changed_file_is_found_although_its_digest_in_the_ledger_was_changed_t
         read(address).best_model()
     assert caught.value.code == "study.champion-changed"
     with sqlite3.connect(made / "mlruns/ledger.db") as ledger:
-        where = "FROM study_user_attributes WHERE key = 'champion'"
-        champion = json.loads(ledger.execute(f"SELECT value_json {where}").fetchone()[0])
+        table, where = "study_system_attributes", "WHERE key = 'champion'"
+        champion = json.loads(ledger.execute(f"SELECT value_json FROM {table} {where}").fetchone()[0])
         champion["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
-        ledger.execute("UPDATE study_user_attributes SET value_json = ? WHERE key = 'champion'", [json.dumps(champion)])
+        ledger.execute(f"UPDATE {table} SET value_json = ? {where}", [json.dumps(champion)])
     assert is_refused(read(address), tmp_path)
 
 

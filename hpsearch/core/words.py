@@ -4,6 +4,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+from hpsearch.core.safe_text import for_terminal
+
 
 def closest(name: object, legal: Iterable[object]) -> str | None:
     """The legal name nearest to `name`; None if none is near."""
@@ -31,9 +33,9 @@ def percent(share: float, digits: int | None = None) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text that is not blank, without the colours of terminals."""
+    """The first line of an error's text that is not blank, without the colours of terminals, and safe for them."""
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", str(error))
-    return next((line.strip() for line in plain.splitlines() if line.strip()), "no message")
+    return for_terminal(next((line.strip() for line in plain.splitlines() if line.strip()), "no message"))
 
 
 def duration(seconds: float) -> str:

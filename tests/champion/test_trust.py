@@ -146,6 +146,8 @@ def test_own_code_runs_here_wherever_its_folder_is_and_elsewhere_only_with_trust
     check_champion(study.record)
     on_another_machine(monkeypatch, tmp_path)
     assert is_refused(study, tmp_path)
+    with pytest.raises(StudyError, match="add trust=True if"):
+        study.best_model()
     assert study.best_model(trust=True).count_params() == 650
     assert (tmp_path / "moved/imported.txt").exists()
 

@@ -45,3 +45,8 @@ def test_no_text_writes_percent_in_another_way() -> None:
 )
 def test_a_reader_is_not_shown_the_name_of_what_was_in_memory(address: str, told: str) -> None:
     assert words.readable_address(address) == told
+
+
+def test_the_first_line_of_an_error_is_safe_for_a_terminal() -> None:
+    error = ValueError("\n \x1b[31mred\x1b[0m \x1b]0;owned\x07 \u202e\nmore")
+    assert words.first_line(error) == "red \\u001b]0;owned\\u0007 \\u202e"

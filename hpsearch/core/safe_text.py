@@ -18,7 +18,7 @@ def for_terminal(text: str) -> str:
     So are the characters that turn the direction of writing or cannot be seen, and halves of characters, which cannot
     be printed. What stands for a character is also what JSON has for it: JSON stays the same JSON.
     """
-    if text.isascii() and text.isprintable():
+    if text.replace("\n", "").isprintable():  # nearly always, and fast
         return text
     return "".join(_written_out(one) if _is_unsafe(one) else one for one in text)
 

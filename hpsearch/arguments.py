@@ -139,8 +139,9 @@ def _check_names(arguments: Mapping[str, object]) -> None:
             )
     for name in _SECTIONS:
         if name in arguments and not isinstance(arguments[name], Mapping):
+            shown = "" if name == "tracking" else f" = {arguments[name]!r}"  # which may be an address with a password
             raise SpecError(
-                f"{name} = {arguments[name]!r} is not a dict",
+                f"{name}{shown} is not a dict",
                 code="not-a-section",
                 hint=f"it stands for the section [{name}] of a study file, such as {name}={{…}}",
                 argument=name,

@@ -270,3 +270,13 @@ def test_other_settings_of_keras_are_refused_when_a_study_goes_on(begun: Ledger,
         study.resume("synthetic", ledger=begun.uri)
     assert caught.value.code == "ledger.keras-settings-changed"
     assert caught.value.values["changed"] == {"image_data_format": "channels_last"}
+
+
+@pytest.mark.parametrize(
+    "tracking",
+    ["postgresql://me:hunter2@db/x", {"uri": ["postgresql://me:hunter2@db/x"]}, {"ledger": "oracle://me:hunter2@db/x"}],
+)
+def test_a_call_with_a_wrong_address_shows_no_password(tracking: object) -> None:
+    with pytest.raises(SpecError) as caught:
+        study.run({"model": {"family": "mlp"}, "data": {"source": "sklearn:iris"}}, tracking=tracking)
+    assert "hunter2" not in f"{caught.value} {caught.value.written} {caught.value.values}"

@@ -112,7 +112,7 @@ def _problem_of(error: "ErrorDetails") -> SpecProblem:
         return SpecProblem(key, "unknown-key", text, received, closest(location[-1], legal))
     if kind == "missing":
         return SpecProblem(key, "missing", f"is required{_wanted(location)}")
-    shown = repr(received)
+    shown = repr(hidden(received))
     if kind == "literal_error":
         legal = [part.strip("'\" ") for part in re.split(r", | or ", error["ctx"]["expected"])]
         text = f"must be one of {listed(legal)}, but got {shown}{did_you_mean(received, legal)}"

@@ -43,6 +43,7 @@ def test_no_mistake_in_tracking_shows_a_value(section: str) -> None:
         ("[data]", f'tracking = "postgresql://me:{SECRET}@db/x"\n[data]'),
         ("[data]", f'uri = "postgresql://me:{SECRET}@db/x"\n[data]'),
         ("[data]", f'traking = {{ uri = ["postgresql://me:{SECRET}@db/x"] }}\n[data]'),
+        ('name = "good"', f'name = "postgresql://me:{SECRET}@db/x"'),
         ("[data]", f'seed = "postgresql://me:{SECRET}@db/x"\n[data]'),
         ("[space]", f'[search]\nstorage = "postgresql://me:{SECRET}@db/x"\n[space]'),
         ("[space]", f'[space]\ndropout = "postgresql://me:{SECRET}@db/x"'),

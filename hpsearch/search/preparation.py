@@ -121,6 +121,8 @@ def _try_backend(
     executor = stack.enter_context(open_executor(spec, backend))
     data, space, discovered = _checked(spec, executor)
     taken = None if other is None else take(other, spec, space)
+    with suppress(OSError):  # JAX would make it for everybody to read, and does without
+        make_folder(workspace.cache_folder(spec.tracking.resolved().ledger), shared=spec.tracking.shared)
     rehearsal = executor.call(WorkerProtocol.rehearse, smallest_config(space))
     metric = spec.objective.curve
     if metric not in rehearsal.metrics:
@@ -256,12 +258,10 @@ def open_executor(spec: StudySpec, backend: str, *, ledger: AnyUri | None = None
         ledger: Address of the ledger, if it is another than the study file's; the compiled programs are beside it.
     """
     uri = ledger or spec.tracking.resolved().ledger
-    cache = workspace.cache_folder(uri).resolve()
-    with suppress(OSError):  # JAX does without
-        make_folder(cache, shared=spec.tracking.shared)
+    cache = str(workspace.cache_folder(uri).resolve())
     keeps = spec.tracking.predictions != "none" and not spec.is_null
     predictions = str(predictions_folder(workspace.study_folder(uri, spec.name)).resolve()) if keeps else ""
-    executor = make_executor(spec, backend=backend, cache=str(cache), predictions=predictions)
+    executor = make_executor(spec, backend=backend, cache=cache, predictions=predictions)
     try:
         yield executor
     finally:

@@ -8,6 +8,7 @@ for studies of this user, and for others if they are trusted.
 import hashlib
 from pathlib import Path
 
+from hpsearch.core.hardware import processor
 from hpsearch.core.trial import WEIGHTS_SUFFIX, Champion
 from hpsearch.errors import StudyError
 from hpsearch.ledger.record import StudyRecord
@@ -63,7 +64,9 @@ def _runs_code(record: StudyRecord, path: Path) -> bool:
 
 def _made_here(record: StudyRecord, champion: Champion) -> bool:
     """Whether this user has made the champion: by its seal. Where it has none, the ledger's word has to do."""
-    return is_own(record.name, champion.sha256, champion.seal) if champion.seal else record.at_home
+    if champion.seal:
+        return is_own(record.name, champion.sha256, champion.seal)
+    return record.at_home and record.facts.host.processor in ("", processor())
 
 
 def _not_trusted(record: StudyRecord) -> StudyError:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from hpsearch.core.addresses import AnyUri, Uri, sqlite_address, sqlite_path
-from hpsearch.core.hardware import processor
 from hpsearch.core.trial import Champion
 from hpsearch.errors import SpecError
 from hpsearch.ledger.record import StudyRecord
@@ -42,7 +41,7 @@ def brought_here(record: StudyRecord, ledger_uri: AnyUri, home: str) -> StudyRec
     """
     if sqlite_path(ledger_uri) is None:
         return replace(record, at_home=Path(record.spec.folder).is_dir())
-    at_home = home == home_of(ledger_uri) and record.facts.host.processor in ("", processor())
+    at_home = home == home_of(ledger_uri)
     folder = _folder_now(Path(record.spec.folder), root_of(ledger_uri), home)
     champion = record.champion and _champion_now(record.champion, study_folder(ledger_uri, record.name))
     spec = record.spec.model_copy(update={"folder": str(folder)})

@@ -164,7 +164,11 @@ def test_a_model_of_keras_own_layers_runs_no_code_and_needs_no_trust(
 def test_a_champion_without_a_seal_counts_as_made_here_only_where_it_was_made(made: Path, tmp_path: Path) -> None:
     """As those of earlier versions, and of users without a home."""
     address = enter(made, "build", seal=False)
-    check_champion(read(address).record)
+    here = read(address).record
+    check_champion(here)
+    other = replace(here, facts=replace(here.facts, host=replace(here.facts.host, processor="another one")))
+    with pytest.raises(StudyError):
+        check_champion(other)
     assert is_refused(read(moved(made, "moved")), tmp_path)
 
 

@@ -59,7 +59,7 @@ def test_readers_wait_for_no_lock(ledger: Ledger, tmp_path: Path) -> None:
         writer.execute("BEGIN IMMEDIATE")  # as a driver that was suspended while it wrote
         for command in ("list", "show synthetic"):
             done = subprocess.run(
-                [sys.executable, "-m", "hpsearch", *command.split(), "--ledger", ledger.uri],
+                [sys.executable, "-m", "hpsearch", *command.split(), "--ledger", ledger.uri.reveal()],
                 cwd=tmp_path, capture_output=True, text=True, timeout=60,
             )  # fmt: skip
             assert "synthetic" in done.stdout, done.stderr
@@ -70,7 +70,7 @@ def test_readers_wait_for_no_lock(ledger: Ledger, tmp_path: Path) -> None:
 
 def test_a_writer_that_waited_in_vain_learns_for_whom(ledger: Ledger, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(connection, "_BUSY_TIMEOUT_S", 0.2)
-    with suspended(ledger.uri) as pid, contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as writer:
+    with suspended(ledger.uri.reveal()) as pid, contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as writer:
         writer.execute("BEGIN IMMEDIATE")
         with raises("ledger.locked") as caught:
             Ledger(ledger.uri).set_state("synthetic", StudyState.FAILED)

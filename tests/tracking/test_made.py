@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from hpsearch.core.addresses import Uri
 from hpsearch.core.trial import Failure, FailureKind, Trial, TrialState
 from hpsearch.errors import ModelError
 from hpsearch.ledger.record import StudyRecord, StudyState
@@ -45,7 +46,7 @@ def test_a_database_whose_maker_was_killed_is_made_anew(folder: Path) -> None:
     # As MLflow leaves it that is killed between two of its migrations; `make faults` kills it for real.
     edit(address.file, "DELETE FROM alembic_version", "DROP TABLE registered_model_aliases")
     with pytest.raises(Exception, match=r"already exists|duplicate column"):
-        SqlAlchemyStore(address.uri, str(folder))
+        SqlAlchemyStore(address.uri.reveal(), str(folder))
     assert connect(address).search_experiments()[0].name == "Default"
     assert address.file.with_name("mlflow.db.half-made").exists()
 
@@ -81,7 +82,7 @@ def test_a_study_that_fails_at_once_leaves_no_run_running(folder: Path, snapshot
         )
         state = tracker.close(replace(record, trials=(*ended, *running[1:]), state=StudyState.FAILED))
         assert state.caught_up
-        runs = snapshot(record.spec.tracking.uri, record.name)
+        runs = snapshot(record.spec.tracking.uri.reveal(), record.name)
         assert {name.partition(" ")[0]: run["status"] for name, run in runs.items()} == {
             record.name: "FAILED", "t000": "FAILED", "t001": "KILLED", "t002": "KILLED",
         }  # fmt: skip
@@ -98,18 +99,18 @@ def test_the_next_start_puts_right_what_a_dead_driver_has_left_running(folder: P
     uri = f"sqlite:///{folder}/ledger.db"
     ledger = Ledger(uri, create=True)
     dead, alive = (make_synthetic(make_spec(uri, name=name, trials=2)) for name in ("dead", "alive"))
-    tracking = dead.spec.tracking.model_copy(update={"uri": f"sqlite:///{folder}/mlflow.db"})
+    tracking = dead.spec.tracking.model_copy(update={"uri": Uri(f"sqlite:///{folder}/mlflow.db")})
     dead, alive = (replace(one, spec=one.spec.model_copy(update={"tracking": tracking})) for one in (dead, alive))
     for one in (dead, alive):
         ledger.create(one)
     config = {name: (one.values() or (0.02,))[0] for name, one in dead.space.items()}
     ledger.start_trial("dead", Trial(0, config, started=1.0), dead.space)
     sync(ledger.load("dead"))
-    assert {run["status"] for run in snapshot(tracking.uri, "dead").values()} == {"RUNNING"}
+    assert {run["status"] for run in snapshot(tracking.uri.reveal(), "dead").values()} == {"RUNNING"}
     with pytest.raises(ModelError):
         Session(ledger.load("alive"), ledger, Failing(), Observer()).run()
     assert ledger.load("dead").state is StudyState.INTERRUPTED
-    assert {run["status"] for run in snapshot(tracking.uri, "dead").values()} == {"KILLED"}
+    assert {run["status"] for run in snapshot(tracking.uri.reveal(), "dead").values()} == {"KILLED"}
 
 
 def test_a_study_that_mlflow_lacks_says_so_until_it_has_it(folder: Path) -> None:
@@ -132,7 +133,7 @@ def test_a_study_that_mlflow_lacks_says_so_until_it_has_it(folder: Path) -> None
     assert said[-1] == behind.lacking
     assert behind.lacking.startswith(f"MLflow lacks a part of study {record.name!r}: MLflow at http")
     there = record.spec.model_copy(
-        update={"tracking": record.spec.tracking.model_copy(update={"uri": f"sqlite:///{folder}/mlflow.db"})}
+        update={"tracking": record.spec.tracking.model_copy(update={"uri": Uri(f"sqlite:///{folder}/mlflow.db")})}
     )
     ledger.set_spec(record.name, there)
     study.sync(record.name, ledger=uri)

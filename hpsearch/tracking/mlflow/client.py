@@ -97,7 +97,7 @@ def _opened(address: Address) -> "MlflowClient":
     try:
         return _client(address)
     except Exception:  # MLflow raises its own errors and SQLAlchemy's
-        _forget_engines(address.uri)
+        _forget_engines(address.uri.reveal())
         set_aside(address.file, _is_half_made)
         if address.file.exists():
             raise

@@ -18,6 +18,9 @@ code  meaning
 ====  =============================================================
 """
 
+_LONGEST = 20_000
+"""Characters of a message: the last resort. What quotes a value cuts it to 80 already, see ``core.words.shown``."""
+
 
 class HpsearchError(Exception):
     """Base class of all errors that are shown without a traceback.
@@ -38,9 +41,9 @@ class HpsearchError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, code: str = "", hint: str = "", **values: object) -> None:
-        super().__init__(what)
-        self.what = what
-        self.hint = hint
+        super().__init__(what[:_LONGEST])
+        self.what = what if len(what) <= _LONGEST else f"{what[:_LONGEST]}…"
+        self.hint = hint if len(hint) <= _LONGEST else f"{hint[:_LONGEST]}…"
         self.values = values
         self.spoken = ""
         self._code = code

@@ -188,7 +188,8 @@ def _levels(dimension: Dimension) -> list[float] | None:
     if len(values) < 3 or any(isinstance(one, bool) or not isinstance(one, int | float) for one in values):
         return None
     order = sorted(range(len(values)), key=lambda i: float(values[i]))
-    return [order.index(i) / (len(values) - 1) for i in range(len(values))]
+    ranks = {i: rank for rank, i in enumerate(order)}
+    return [ranks[i] / (len(values) - 1) for i in range(len(values))]
 
 
 def _scaled(dimension: Dimension, number: float) -> float:

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import TypeAlias
 from hpsearch import given
 from hpsearch.analysis.toml import toml_document
 from hpsearch.core.foreign import errors_as
-from hpsearch.core.words import listed
+from hpsearch.core.words import listed, quoted
 from hpsearch.data.targets import is_one_hot
 from hpsearch.errors import HpsearchError, LedgerError, SpecError
 from hpsearch.ledger import workspace
 from hpsearch.spec import DEFAULT_LEDGER, StudySpec, load_spec, parse_spec
+from hpsearch.spec.limits import read_toml
 from hpsearch.spec.messages import problem_of
 
 Source: TypeAlias = str | Path | Mapping[str, object] | object
@@ -111,7 +111,7 @@ def _of_file(path: Path, parts: Mapping[str, object], arguments: dict[str, objec
     name = arguments.pop("name", None)
     spec, text = load_spec(path)
     if arguments:
-        text = _text(_merged(tomllib.loads(text.lstrip("\ufeff")), arguments))
+        text = _text(_merged(read_toml(text.lstrip("\ufeff"), str(path)), arguments))
         spec = parse_spec(text, origin=f"{path}, with {listed(arguments)}", folder=path.resolve().parent)
     return spec if name is None else _renamed(spec, name), text
 
@@ -131,7 +131,7 @@ def _check_names(arguments: Mapping[str, object]) -> None:
     for name in arguments:
         if name not in known:
             raise SpecError(
-                f"hpsearch.run() got an unknown argument {name!r}",
+                f"hpsearch.run() got an unknown argument {quoted(name)}",
                 code="unknown-argument",
                 hint=f"data are given as {listed(given.PARTS)}; others are {listed(known)}. Hyperparameters, such as "
                 "epochs, are given in space",
@@ -140,7 +140,7 @@ def _check_names(arguments: Mapping[str, object]) -> None:
     for name in _SECTIONS:
         if name in arguments and not isinstance(arguments[name], Mapping):
             raise SpecError(
-                f"{name} = {arguments[name]!r} is not a dict",
+                f"{name} = {quoted(arguments[name])} is not a dict",
                 code="not-a-section",
                 hint=f"it stands for the section [{name}] of a study file, such as {name}={{…}}",
                 argument=name,
@@ -204,7 +204,7 @@ def _space(value: object) -> dict[str, object]:
     """A space as a study file has it. ``(low, high)`` is a range."""
     if not isinstance(value, Mapping):
         raise SpecError(
-            f"space = {value!r} is not a dict of hyperparameters",
+            f"space = {quoted(value)} is not a dict of hyperparameters",
             code="not-a-section",
             hint='such as space={"units": [32, 64], "learning_rate": (0.001, 0.01)}',
             argument="space",

@@ -19,7 +19,7 @@ code  meaning
 """
 
 _LONGEST = 20_000
-"""Characters of a message: the last resort. What quotes a value cuts it to 80 already, see ``core.words.shown``."""
+"""Characters of a message: the last resort. What quotes a value cuts it to 80 already, see ``core.words.quoted``."""
 
 
 class HpsearchError(Exception):

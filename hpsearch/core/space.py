@@ -9,7 +9,7 @@ from hpsearch.core.counting import Counts
 from hpsearch.core.rules import RuleError
 from hpsearch.core.values import Steps, check_size, digits_for, is_finite, typed
 from hpsearch.core.values import Value as Value
-from hpsearch.core.words import closest, did_you_mean, listed, shown
+from hpsearch.core.words import closest, did_you_mean, listed, quoted
 
 Config = Mapping[str, Value]
 """The hyperparameter values of a trial: name → value for every *active* one, in the order of the space."""
@@ -97,9 +97,9 @@ class Int:
         for name in ("low", "high", "step"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
-                raise RuleError(f"{name} must be a whole number, but got {shown(value)}", "bad-range", received=value)
+                raise RuleError(f"{name} must be a whole number, but got {quoted(value)}", "bad-range", received=value)
             if abs(value) > _EXACT:
-                rule = f"the whole numbers of a range lie within ±2^53, but {name} = {shown(value)}"
+                rule = f"the whole numbers of a range lie within ±2^53, but {name} = {quoted(value)}"
                 raise RuleError(rule, "bad-range", received=value)
 
     def values(self) -> range:
@@ -136,7 +136,7 @@ class Choice:
         if len({typed(option) for option in self.options}) < len(self.options):
             options = list(self.options)
             raise RuleError(
-                f"the values of a choice must differ, but got {shown(options)}", "repeated-value", received=options
+                f"the values of a choice must differ, but got {quoted(options)}", "repeated-value", received=options
             )
 
     def values(self) -> tuple[Value, ...]:
@@ -303,13 +303,13 @@ def _is_in(value: Value, allowed: Sequence[Value]) -> bool:
 def _check_range(low: float, high: float, log: bool, step: float | None) -> None:
     for name, value in (("low", low), ("high", high)):
         if not is_finite(value):
-            raise RuleError(f"{name} must be a finite number, but got {shown(value)}", "bad-range", received=value)
+            raise RuleError(f"{name} must be a finite number, but got {quoted(value)}", "bad-range", received=value)
     if low > high:
         raise RuleError(f"low <= high must hold, but got low={low}, high={high}", "bad-range", received=(low, high))
     if log and low <= 0:
         raise RuleError(f"low > 0 must hold with log = true, but got low={low}", "bad-range", received=low)
     if step is not None and not (is_finite(step) and step > 0):
-        raise RuleError(f"step > 0 must hold, but got step={shown(step)}", "bad-range", received=step)
+        raise RuleError(f"step > 0 must hold, but got step={quoted(step)}", "bad-range", received=step)
     if log and step is not None:
         raise RuleError(f"log = true cannot be combined with a step, but got step={step}", "bad-range", received=step)
 
@@ -328,7 +328,7 @@ def _check_conditions(parameters: Mapping[str, Parameter]) -> None:
         for other, allowed in parameter.when.items():
             if other not in parameters:
                 raise RuleError(
-                    f"'when' names {shown(other)}, which is not in the space{did_you_mean(other, parameters)}; "
+                    f"'when' names {quoted(other)}, which is not in the space{did_you_mean(other, parameters)}; "
                     f"it has {listed(parameters)}",
                     "unknown-condition",
                     received=other,
@@ -340,7 +340,7 @@ def _check_conditions(parameters: Mapping[str, Parameter]) -> None:
             for value in allowed:
                 if not has[other](value):
                     raise RuleError(
-                        f"'when' requires {other} = {shown(value)}, which is not a possible value of {other}",
+                        f"'when' requires {other} = {quoted(value)}, which is not a possible value of {other}",
                         "impossible-condition",
                         received=value,
                         key=name,

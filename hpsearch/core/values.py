@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import overload
 
 from hpsearch.core.rules import RuleError
-from hpsearch.core.words import shown
+from hpsearch.core.words import quoted
 
 Value = bool | int | float | str
 """What a hyperparameter can be set to."""
@@ -43,7 +43,7 @@ def check_size(value: object) -> None:
         RuleError: `value` is one.
     """
     if isinstance(value, int) and not -_WHOLE <= value < _WHOLE:
-        raise RuleError(f"whole numbers have 64 bits, but got {shown(value)}", "out-of-range", received=value)
+        raise RuleError(f"whole numbers have 64 bits, but got {quoted(value)}", "out-of-range", received=value)
 
 
 class Steps(Sequence[float]):

@@ -13,7 +13,7 @@ _MOST_NAMES = 100
 """Names that a message lists at most, whatever it is about."""
 
 
-class _Shown(reprlib.Repr):
+class _Quoted(reprlib.Repr):
     """Values as Python writes them, without ever writing out all of a long one."""
 
     def __init__(self) -> None:
@@ -40,19 +40,19 @@ class _Shown(reprlib.Repr):
         return f"{{{', '.join(pairs)}{', …' * (len(x) > self.maxdict)}}}"
 
 
-_shown = _Shown()
+_quoted = _Quoted()
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """A value as messages show it: as Python writes it, cut to 80 characters. It may have any size and depth."""
-    text = _shown.repr(value)
+    text = _quoted.repr(value)
     return text if len(text) <= LONGEST + 2 else f"{text[: LONGEST - 1]}…"
 
 
-def cut(text: object) -> str:
-    """A text without quotes, such as a name in a list, cut to 80 characters."""
+def cut(text: object, most: int = LONGEST) -> str:
+    """A text without quotes, such as a name in a list, cut to 80 characters, or to `most`."""
     whole = str(text)
-    return whole if len(whole) <= LONGEST else f"{whole[: LONGEST - 1]}…"
+    return whole if len(whole) <= most else f"{whole[: most - 1]}…"
 
 
 def closest(name: object, legal: Iterable[object]) -> str | None:

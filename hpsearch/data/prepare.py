@@ -8,7 +8,7 @@ import numpy as np
 
 from hpsearch.core.facts import Schema
 from hpsearch.core.seeds import derive
-from hpsearch.core.words import listed
+from hpsearch.core.words import listed, quoted
 from hpsearch.data.dataset import Array, Dataset, Features, Part
 from hpsearch.data.equal_rows import joined, number_rows
 from hpsearch.data.inference import float32_offset
@@ -141,7 +141,7 @@ def _check_roles_found(loaded: Loaded, spec: "StudySpec") -> None:
     for role, name, found in (("group", data.group, loaded.groups), ("time", data.time, loaded.time)):
         if name is not None and found is None:
             raise DataError(
-                f"{data.source}: {role} names column {name!r}, but the source has arrays without named columns",
+                f"{data.source}: {role} names column {quoted(name)}, but the source has arrays without named columns",
                 code="role-without-columns",
                 hint="provide a table with this column (CSV, Parquet, DataFrame or dict of columns)",
                 source=data.source,
@@ -194,7 +194,8 @@ def _rows(source: str, x: Features, what: str, *, words: bool) -> Features:
         x = x.reshape(-1, 1)
     if x.dtype.kind not in "biuf":
         raise DataError(
-            f"{source}: {what} must be numbers, but have dtype {x.dtype}; the first value is {str(x.reshape(-1)[0])!r}",
+            f"{source}: {what} must be numbers, but have dtype {x.dtype}; the first value is "
+            f"{quoted(str(x.reshape(-1)[0]))}",
             code="not-numbers",
             hint="provide numbers, or a table (CSV, Parquet, DataFrame): its text columns become categories",
             source=source,

@@ -14,6 +14,7 @@ from hpsearch.core.facts import StudyFacts
 from hpsearch.core.space import Choice, Condition, Constant, Float, Int, Parameter, Space, Value
 from hpsearch.core.trial import Champion, Failure, FailureKind, FoldResult, Origin, Trial, TrialState
 from hpsearch.core.wire import Json, JsonObject, Wire
+from hpsearch.core.words import quoted
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.spec import READ_BACK, StudySpec
 
@@ -339,23 +340,23 @@ def _folds(attrs: Mapping[str, Json]) -> tuple[FoldResult, ...]:
 
 def _object(raw: Json) -> JsonObject:
     if not isinstance(raw, dict):
-        raise ValueError(f"must be an object, but got {raw!r}")
+        raise ValueError(f"must be an object, but got {quoted(raw)}")
     return raw
 
 
 def _number(raw: Json) -> int | float:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
-        raise ValueError(f"must be a number, but got {raw!r}")
+        raise ValueError(f"must be a number, but got {quoted(raw)}")
     return raw
 
 
 def _value(raw: Json) -> Value:
     if not isinstance(raw, bool | int | float | str):
-        raise ValueError(f"must be a number, a text or a boolean, but got {raw!r}")
+        raise ValueError(f"must be a number, a text or a boolean, but got {quoted(raw)}")
     return raw
 
 
 def _values(raw: Json) -> tuple[Value, ...]:
     if not isinstance(raw, list):
-        raise ValueError(f"must be a list, but got {raw!r}")
+        raise ValueError(f"must be a list, but got {quoted(raw)}")
     return tuple(_value(one) for one in raw)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from hpsearch.core.facts import StudyFacts
 from hpsearch.core.space import Config, Constant, Float, Parameter, Space, Value
 from hpsearch.core.values import Steps, place_near
-from hpsearch.core.words import closest, did_you_mean, listed, shown
+from hpsearch.core.words import closest, did_you_mean, listed, quoted
 from hpsearch.errors import SpecError
 from hpsearch.spec import StudySpec
 from hpsearch.spec.families import FAMILIES
@@ -67,7 +67,7 @@ def check_tries(spec: StudySpec, space: Space) -> None:
                 )
             if not space[name].contains(value):
                 raise SpecError(
-                    f"{key}: {shown(value)} is outside the space",
+                    f"{key}: {quoted(value)} is outside the space",
                     code="outside-space",
                     hint=f"widen {name} in [space], or try a value that it has",
                     key=key,

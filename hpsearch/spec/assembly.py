@@ -13,7 +13,7 @@ from hpsearch.core.hyperparameters import (
     rule_of,
 )
 from hpsearch.core.space import Constant, Float, Int, Parameter, Space, holder
-from hpsearch.core.words import closest, did_you_mean, listed, shown
+from hpsearch.core.words import closest, did_you_mean, listed, quoted
 from hpsearch.spec.families import FAMILIES, TRAINING
 from hpsearch.spec.messages import MOST_PROBLEMS, SpecProblem, broken_rules
 from hpsearch.spec.parameters import parse_parameter
@@ -197,7 +197,7 @@ def _illegal_values(key: str, name: str, parameter: Parameter) -> list[SpecProbl
         SpecProblem(
             key,
             "illegal-value",
-            f"must be {rule.words}, but got {shown(value)}{did_you_mean(value, rule.options)}",
+            f"must be {rule.words}, but got {quoted(value)}{did_you_mean(value, rule.options)}",
             value,
             closest(value, rule.options),
         )
@@ -211,7 +211,7 @@ def _unknown_conditions(key: str, parameter: Parameter, parameters: Mapping[str,
         SpecProblem(
             key,
             "unknown-condition",
-            f"'when' names {shown(other)}, which is not in the space{did_you_mean(other, parameters)}; "
+            f"'when' names {quoted(other)}, which is not in the space{did_you_mean(other, parameters)}; "
             f"it has {listed(parameters)}",
             other,
             closest(other, parameters),

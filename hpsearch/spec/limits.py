@@ -7,10 +7,11 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from hpsearch.core.rules import RuleError
 from hpsearch.core.values import MOST_VALUES, check_size
-from hpsearch.core.words import shown
+from hpsearch.core.words import quoted
 from hpsearch.errors import SpecError
 
 MOST_BYTES = 1_000_000
@@ -53,7 +54,7 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def read_toml(text: str, origin: str) -> dict[str, object]:
+def read_toml(text: str, origin: str) -> dict[str, Any]:
     """The content of a study file's text.
 
     Args:
@@ -84,7 +85,7 @@ def beyond_limits(raw: Mapping[str, object], key: str = "") -> Iterator[tuple[st
         return
     for name, value in raw.items():
         if len(name) > LONGEST_KEY:
-            rule = f"a key has at most {LONGEST_KEY} characters, not {len(name):,}: {shown(name)}"
+            rule = f"a key has at most {LONGEST_KEY} characters, not {len(name):,}: {quoted(name)}"
             yield key or "the file", RuleError(rule, "bad-length", received=name)
         else:
             yield from _of_value(value, f"{key}.{name}" if key else name)

@@ -9,7 +9,7 @@ from pydantic import AliasChoices, BaseModel
 
 from hpsearch.core.addresses import without_password
 from hpsearch.core.rules import RuleError
-from hpsearch.core.words import closest, cut, did_you_mean, listed, shown
+from hpsearch.core.words import closest, cut, did_you_mean, listed, quoted
 from hpsearch.errors import DataError, HpsearchError, ModelError, SpecError
 from hpsearch.spec.drafts import Draft
 from hpsearch.spec.other_words import equivalent_of, equivalent_value
@@ -91,7 +91,7 @@ def problem_of(error: "ErrorDetails") -> SpecProblem:
         return problem
     if problem.code == "not-one-of":
         return replace(problem, text=f"{problem.text}; {known}")
-    return replace(problem, code="other-word", text=f"is a section, but got {shown(error['input'])}; {known}")
+    return replace(problem, code="other-word", text=f"is a section, but got {quoted(error['input'])}; {known}")
 
 
 def _problem_of(error: "ErrorDetails") -> SpecProblem:
@@ -105,7 +105,7 @@ def _problem_of(error: "ErrorDetails") -> SpecProblem:
         return SpecProblem(key, "unknown-key", text, received, closest(location[-1], legal))
     if kind == "missing":
         return SpecProblem(key, "missing", f"is required{_wanted(location)}")
-    got = without_password(shown(received))
+    got = without_password(quoted(received))
     if kind == "literal_error":
         legal = [part.strip("'\" ") for part in re.split(r", | or ", error["ctx"]["expected"])]
         text = f"must be one of {listed(legal)}, but got {got}{did_you_mean(received, legal)}"

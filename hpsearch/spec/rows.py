@@ -7,6 +7,7 @@ from pydantic.config import JsonDict
 
 from hpsearch.core.registries import DATA_SOURCES
 from hpsearch.core.rules import RuleError
+from hpsearch.core.words import quoted
 from hpsearch.spec.section import READ_BACK, Section
 
 
@@ -131,8 +132,8 @@ def without_leaks(data: DataSection, value: ValidationSection) -> ValidationSect
         role, shared = ("group", "groups") if data.group is not None else ("time", "the future")
         raise RuleError(
             f"method {value.method!r} would share {shared} between training and validation, because "
-            f"data.{role} = {getattr(data, role)!r}: use {data.fold_method!r} or 'holdout', or name the column in "
-            "data.ignore instead",
+            f"data.{role} = {quoted(getattr(data, role))}: use {data.fold_method!r} or 'holdout', or name the column "
+            "in data.ignore instead",
             "leaking-folds",
             received=value.method,
         )

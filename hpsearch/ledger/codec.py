@@ -79,7 +79,8 @@ def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["Fro
     for one in frozen:
         space = space.extended(_parameters(_object(trial_attrs(one).get(FOUND, {}))))
     champion, notes = attrs.get("champion"), attrs.get("notes") or []
-    assert isinstance(notes, list)
+    if not isinstance(notes, list):
+        raise ValueError(f"must be a list, but got {quoted(notes)}")
     return StudyRecord(
         name=name,
         spec=spec_from_json(_object(head["spec"]), format),
@@ -281,7 +282,8 @@ def trial_from_optuna(frozen: "FrozenTrial", space: Space) -> Trial:
     values = {**frozen.params, **fixed}
     config = {name: values[name] for name in space if name in values}
     started, parameters = _number(attrs[STARTED]), attrs.get(PARAMETERS)
-    assert parameters is None or isinstance(parameters, int)
+    if parameters is not None and not isinstance(parameters, int):
+        raise ValueError(f"must be a whole number, but got {quoted(parameters)}")
     if OUTCOME in attrs:
         outcome = Outcome.from_json(_object(attrs[OUTCOME]))
     else:

@@ -32,6 +32,12 @@ _DAMAGED = "the ledger is damaged: move it away or restore a copy, then start th
 
 _REMEDIES = (
     (("not a database", "malformed", "could not decode to utf-8"), "damaged", _DAMAGED),
+    (("can't load plugin",), "bad-address", "write it as an address, such as sqlite:///mlruns/ledger.db"),
+    (
+        ("no longer compatible",),
+        "other-schema",
+        "another version of Optuna has made it: install that one, or copy the ledger and run `optuna storage upgrade`",
+    ),
     (("locked",), "locked", "another program holds the database: close it, then run `hpsearch resume`"),
     (
         ("full", "no space"),
@@ -68,6 +74,8 @@ def open_storage(uri: str, *, create: bool) -> "optuna.storages.RDBStorage":
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_is_ours(path)
+    elif not uri.startswith("sqlite"):
+        _check_address(uri)
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -119,7 +127,6 @@ def _for_sqlalchemy(uri: str) -> str:
         LedgerError: It cannot.
     """
     if (path := sqlite_path(uri)) is None:
-        _check_address(uri)
         return uri
     found = re.search(r"\?\w+=.*", uri)
     try:
@@ -221,7 +228,8 @@ def _failed(uri: str, error: BaseException, *, sound: bool) -> LedgerError:
     shown, path = without_password(uri), sqlite_path(uri)
     if code == "locked" and path is not None and (writers := holders(path.parent / "studies")):
         hint = f"{hint}. What runs studies here: {'; '.join(writers)}"
-    return LedgerError(f"the ledger {shown} failed: {text}", code=code, hint=hint, ledger=shown, reason=text)
+    what = f"the ledger {cut(shown, _MOST)} failed: {text}"
+    return LedgerError(what, code=code, hint=hint, ledger=shown, reason=text)
 
 
 def _needs(uri: str, module: str) -> LedgerError:

@@ -14,6 +14,7 @@ code  meaning
 6     MLflow cannot be reached or refuses what was asked
 7     a worker or device failed beyond ``max_retries``
 8     there is no result: no ranked trial, no champion, or too many failures
+9     standard output cannot be written, as on a full disk
 130   interrupted; ``hpsearch resume`` goes on
 ====  =============================================================
 """
@@ -111,6 +112,12 @@ class StudyError(HpsearchError):
     """The study ended without what was asked for, such as a ranked trial."""
 
     family, exit_code = "study", 8
+
+
+class OutputError(HpsearchError):
+    """What a command shows cannot be written."""
+
+    family, exit_code = "output", 9
 
 
 class Interrupted(HpsearchError):  # noqa: N818 - it is no error of anybody's

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.core.words import closest, cut, listed, quoted
-from hpsearch.data.csv_files import CSV_OPTIONS, CsvFile, lossy_columns
+from hpsearch.data.csv_files import CSV_OPTIONS, CsvFile, check_twice, lossy_columns
 from hpsearch.data.dataset import Array
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.reading import check_fits, reading
@@ -112,9 +112,10 @@ def read_parquet(path: Path) -> "pd.DataFrame":
         DataError: The file cannot be read.
     """
     import pandas as pd
-    from pyarrow.parquet import read_metadata
+    from pyarrow.parquet import read_metadata, read_schema
 
     with reading(path, "PARQUET"):
+        check_twice(path, read_schema(path).names)
         announced = read_metadata(path)
         rows, columns = announced.num_rows, announced.num_columns
         check_fits(path, rows * columns * _CELL_BYTES, f"{rows:,} rows of {columns:,} columns")
@@ -146,16 +147,20 @@ def _check_announced(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipIn
     with archive.open(member) as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             return  # no array: NumPy takes it for bytes
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        else:
-            shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    name = quoted(member.filename)
+    try:
+        with archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+    except Exception as error:  # a header is a Python literal, in which anything may be wrong
+        raise ValueError(f"the header of {name} is damaged") from error
+    if dtype.hasobject:
+        raise ValueError(f"{name} holds Python objects, which hpsearch does not unpickle")
     size = math.prod(shape) * dtype.itemsize
-    check_fits(path, size, f"an array {quoted(member.filename)} of shape {quoted(shape)}")
-    if not dtype.hasobject and size > min(member.file_size, _MOST_DEFLATED * path.stat().st_size):
-        raise ValueError(f"{quoted(member.filename)} of shape {quoted(shape)} is cut short")
+    check_fits(path, size, f"an array {name} of shape {quoted(shape)}")
+    if size > min(member.file_size, _MOST_DEFLATED * path.stat().st_size):
+        raise ValueError(f"{name} of shape {quoted(shape)} is cut short")
 
 
 def _arrays(path: Path, spec: "StudySpec") -> Loaded:

@@ -87,7 +87,7 @@ class Steps(Sequence[float]):
         if not is_finite(value):
             return False
         assert isinstance(value, int | float)
-        return math.isclose(value, self[place_near(self, value)], rel_tol=1e-9, abs_tol=1e-12)
+        return math.isclose(value, self[place_near(self, value)], rel_tol=1e-9, abs_tol=min(1e-12, self.step / 1_000))
 
 
 def digits_for(distance: float) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.core.files import likely_encoding
 from hpsearch.core.words import listed, quoted
-from hpsearch.data.reading import MOST_COLUMNS, reading
+from hpsearch.data.reading import check_columns, reading
 from hpsearch.errors import DataError
 from hpsearch.portable.columns import Column
 
@@ -24,6 +24,9 @@ CSV_OPTIONS = ("sep", "decimal", "thousands", "encoding", "na_values", "comment"
 ``pandas.read_csv``."""
 
 _SEPARATORS = ";\t|"
+
+_LONGEST_LINE = 10_000_000
+"""Bytes of the first row that are looked at before pandas reads it."""
 
 _HEAD = 1_000
 """Rows that are looked at for codes."""
@@ -126,6 +129,9 @@ class CsvFile:
         with _explained(self.path):
             import pandas as pd
 
+            with self.path.open("rb") as file:  # pandas would take minutes for a million cells of a row
+                line = file.readline(_LONGEST_LINE)
+            check_columns(self.path, 1 + line.count(str(self._given.get("sep", ",")).encode("utf-8", "replace")))
             given = {
                 name: self._given[name] for name in ("sep", "engine", "encoding", "comment") if name in self._given
             }
@@ -293,13 +299,7 @@ def _check_header(path: Path, header: Sequence[str], options: Mapping[str, objec
 
 def check_twice(source: str | Path, header: Sequence[str]) -> None:
     """Refuse two columns of one name; blank ones are another matter."""
-    if len(header) > MOST_COLUMNS:
-        raise DataError(
-            f"{source} has {len(header):,} columns; {MOST_COLUMNS:,} are allowed",
-            code="too-many-columns",
-            source=str(source),
-            columns=len(header),
-        )
+    check_columns(source, len(header))
     counts = Counter(name for name in header if name)
     if twice := next((name for name, count in counts.items() if count > 1), None):
         raise DataError(

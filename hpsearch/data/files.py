@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".npz")
 
+_TEXTS = {"sep": ";", "decimal": ",", "thousands": ".", "encoding": "cp1252", "comment": "#"}
+"""Options of CSV files that are texts, with an example."""
+
 _MAGIC = b"\x93NUMPY"
 
 _CELL_BYTES = 8
@@ -58,6 +61,8 @@ def find_file(source: str, folder: str | Path) -> Path:
         DataError: There is no such file, or it is a folder.
     """
     try:
+        if "\0" in source:
+            raise ValueError("it has a zero byte in its name")
         path = Path(folder) / Path(source).expanduser()
         if path.is_file():
             return path
@@ -220,4 +225,13 @@ def _check_options(path: Path, options: Mapping[str, object], legal: tuple[str, 
                 hint=f"legal options: {listed(known)}" if known else "NPZ files have no options",
                 source=path.name,
                 option=name,
+            )
+        if name in _TEXTS and not isinstance(options[name], str):
+            raise DataError(
+                f"{path.name}: option {name} must be a text, but got {quoted(options[name])}",
+                code="bad-option",
+                hint=f'such as options = {{ {name} = "{_TEXTS[name]}" }}',
+                source=path.name,
+                option=name,
+                value=options[name],
             )

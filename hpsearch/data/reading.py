@@ -43,6 +43,21 @@ def reading(path: Path, format: str, *, hint: str = "") -> Iterator[None]:
         yield
 
 
+def check_columns(source: str | Path, count: int) -> None:
+    """Refuse more columns than a table has.
+
+    Raises:
+        DataError: There are.
+    """
+    if count > MOST_COLUMNS:
+        raise DataError(
+            f"{source} has {count:,} columns; {MOST_COLUMNS:,} are allowed",
+            code="too-many-columns",
+            source=str(source),
+            columns=count,
+        )
+
+
 def check_fits(path: Path, size: int, what: str) -> None:
     """Refuse what a file announces, before anything is allocated for it.
 

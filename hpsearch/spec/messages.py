@@ -200,9 +200,9 @@ def broken_rules(origin: str, problems: Sequence[SpecProblem], *, draft: Draft |
 
 def _list_of(origin: str, problems: Sequence[SpecProblem]) -> str:
     count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-    lines = [f"  - {problem}" for problem in problems[:MOST_PROBLEMS]]
-    more = len(problems) - len(lines)
-    return "\n".join([f"{origin}: {count}:", *lines, *([f"  … and {more} more"] if more else [])])
+    if len(problems) >= MOST_PROBLEMS:  # nobody has looked for more
+        count = f"the first {MOST_PROBLEMS} problems"
+    return "\n".join([f"{origin}: {count}:", *(f"  - {problem}" for problem in problems[:MOST_PROBLEMS])])
 
 
 def together(origin: str, errors: Sequence[HpsearchError]) -> HpsearchError:

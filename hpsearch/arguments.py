@@ -11,7 +11,8 @@ from typing import TypeAlias
 from hpsearch import given
 from hpsearch.analysis.toml import toml_document
 from hpsearch.core.foreign import errors_as
-from hpsearch.core.words import listed, quoted
+from hpsearch.core.values import MOST_VALUES
+from hpsearch.core.words import cut, listed, quoted
 from hpsearch.data.targets import is_one_hot
 from hpsearch.errors import HpsearchError, LedgerError, SpecError
 from hpsearch.ledger import workspace
@@ -251,10 +252,11 @@ def _text(raw: Mapping[str, object]) -> str:
     """As TOML, with numbers of NumPy as Python's."""
 
     def explain(error: Exception) -> HpsearchError:
-        return SpecError(str(error), code="wrong-type", hint="give plain numbers, texts, lists and dicts")
+        said = f"{type(error).__name__}: {error}" if not isinstance(error, TypeError | ValueError) else str(error)
+        return SpecError(cut(said, 300), code="wrong-type", hint="give plain numbers, texts, lists and dicts")
 
-    plain = {name: _python(value) for name, value in raw.items()}
     with errors_as(explain):
+        plain = {name: _python(value) for name, value in raw.items()}
         rest = {name: value for name, value in plain.items() if isinstance(value, Mapping)}
         return toml_document({**{name: one for name, one in plain.items() if name not in rest}, **rest})
 
@@ -263,6 +265,8 @@ def _python(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(name): _python(one) for name, one in value.items()}
     if isinstance(value, list | tuple | range):
+        if len(value) > MOST_VALUES:
+            raise ValueError(f"a list of {len(value):,} values is too long; {MOST_VALUES:,} are allowed")
         return [_python(one) for one in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)

@@ -228,6 +228,7 @@ class CsvFile:
             return
         encoding = str(self._given.get("encoding", "utf-8-sig"))
         with reading(self.path, "CSV"), self.path.open(encoding=encoding, newline="") as file:
+            csv.field_size_limit(2**31 - 1)  # a cell may hold a whole document
             reader = csv.reader(file, delimiter=sep)
             for row in reader:
                 if row and len(row) != wanted and any(row[wanted:] or [True]):

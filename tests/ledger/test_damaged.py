@@ -14,7 +14,7 @@ from hpsearch.testing.synthetic import make_record, make_spec
 from tests.ledger.steps import enter
 from tests.raising import raises
 
-HEAD = "UPDATE study_user_attributes SET value_json = ? WHERE key = 'hpsearch'"
+HEAD = "UPDATE study_system_attributes SET value_json = ? WHERE key = 'hpsearch'"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def changed(sound: Path, tmp_path: Path, statement: str, *values: object) -> str
 
 def head_of(sound: Path) -> dict[str, object]:
     with closing(sqlite3.connect(sound)) as connection:
-        found = connection.execute("SELECT value_json FROM study_user_attributes WHERE key = 'hpsearch'").fetchone()
+        found = connection.execute("SELECT value_json FROM study_system_attributes WHERE key = 'hpsearch'").fetchone()
     head: dict[str, object] = json.loads(found[0])
     return head
 
@@ -59,7 +59,7 @@ def read(uri: str) -> None:
         (HEAD, '{"format": 4, "spec'),
         (HEAD, "[" * 100_000 + "]" * 100_000),
         (HEAD.replace("?", "CAST(x'fffe22' AS TEXT) || ?"), ""),
-        ("UPDATE trial_user_attributes SET value_json = ? WHERE key LIKE 'fold:%'", "{"),
+        ("UPDATE trial_system_attributes SET value_json = ? WHERE key LIKE 'fold:%'", "{"),
         ("UPDATE trial_params SET distribution_json = ?", '{"name": "NoSuch", "attributes": {}}'),
         ("UPDATE trial_params SET distribution_json = ?", "{"),
         ("UPDATE trial_params SET param_value = ?", "a text"),
@@ -106,10 +106,10 @@ def test_what_this_version_cannot_read_is_an_unreadable_study(sound: Path, tmp_p
 def test_later_entries_of_another_kind_make_a_study_unreadable(
     sound: Path, tmp_path: Path, key: str, value: str
 ) -> None:
-    uri = changed(sound, tmp_path, "DELETE FROM study_user_attributes WHERE key != 'hpsearch'")
+    uri = changed(sound, tmp_path, "DELETE FROM study_system_attributes WHERE key != 'hpsearch'")
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
         connection.execute(
-            "INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (1, ?, ?)", (key, value)
+            "INSERT INTO study_system_attributes (study_id, key, value_json) VALUES (1, ?, ?)", (key, value)
         )
         connection.commit()
     with raises("ledger.unreadable-study"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.arguments import study_file
 from hpsearch.core.space import Space
 from hpsearch.errors import HpsearchError, SpecError
 from hpsearch.search.preparation import smallest_config
@@ -205,3 +206,18 @@ def test_the_unexpected_is_an_error_of_the_study_file(monkeypatch: pytest.Monkey
         parse_spec(FAMILY)
     assert "RecursionError: too deep" in caught.value.what
     assert isinstance(caught.value, HpsearchError)
+
+
+def test_what_a_program_gives_is_refused_before_it_is_listed() -> None:
+    loop: dict[str, object] = {}
+    loop["again"] = loop
+    given: dict[str, tuple[dict[str, object], str]] = {
+        "loop": ({"data": loop}, "wrong-type"),
+        "number": ({"seed": 10**5_000}, "wrong-type"),
+        "range": ({"space": {"units": range(1, 10**9)}}, "wrong-type"),
+        "file": ({"space": {f"x{i}": list(range(9_000)) for i in range(30)}}, "too-large"),
+    }
+    for sections, code in given.values():
+        with raises(f"study-file.{code}") as caught:
+            study_file({"name": "given", **sections}, {}, {})
+        assert len(str(caught.value)) < 1_000

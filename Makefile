@@ -61,4 +61,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 clean:  ## remove environments and caches, but keep mlruns
-	rm -rf $(VENV) .venv-canary build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-canary build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
@@ -12,11 +11,13 @@ from typing import TypeAlias
 from hpsearch import given
 from hpsearch.analysis.toml import toml_document
 from hpsearch.core.foreign import errors_as
-from hpsearch.core.words import listed
+from hpsearch.core.values import MOST_VALUES
+from hpsearch.core.words import cut, listed, quoted
 from hpsearch.data.targets import is_one_hot
 from hpsearch.errors import HpsearchError, LedgerError, SpecError
 from hpsearch.ledger import workspace
 from hpsearch.spec import DEFAULT_LEDGER, StudySpec, load_spec, parse_spec
+from hpsearch.spec.limits import read_toml
 from hpsearch.spec.messages import problem_of
 
 Source: TypeAlias = str | Path | Mapping[str, object] | object
@@ -111,7 +112,7 @@ def _of_file(path: Path, parts: Mapping[str, object], arguments: dict[str, objec
     name = arguments.pop("name", None)
     spec, text = load_spec(path)
     if arguments:
-        text = _text(_merged(tomllib.loads(text.lstrip("\ufeff")), arguments))
+        text = _text(_merged(read_toml(text.lstrip("\ufeff"), str(path)), arguments))
         spec = parse_spec(text, origin=f"{path}, with {listed(arguments)}", folder=path.resolve().parent)
     return spec if name is None else _renamed(spec, name), text
 
@@ -131,7 +132,7 @@ def _check_names(arguments: Mapping[str, object]) -> None:
     for name in arguments:
         if name not in known:
             raise SpecError(
-                f"hpsearch.run() got an unknown argument {name!r}",
+                f"hpsearch.run() got an unknown argument {quoted(name)}",
                 code="unknown-argument",
                 hint=f"data are given as {listed(given.PARTS)}; others are {listed(known)}. Hyperparameters, such as "
                 "epochs, are given in space",
@@ -205,7 +206,7 @@ def _space(value: object) -> dict[str, object]:
     """A space as a study file has it. ``(low, high)`` is a range."""
     if not isinstance(value, Mapping):
         raise SpecError(
-            f"space = {value!r} is not a dict of hyperparameters",
+            f"space = {quoted(value)} is not a dict of hyperparameters",
             code="not-a-section",
             hint='such as space={"units": [32, 64], "learning_rate": (0.001, 0.01)}',
             argument="space",
@@ -252,10 +253,11 @@ def _text(raw: Mapping[str, object]) -> str:
     """As TOML, with numbers of NumPy as Python's."""
 
     def explain(error: Exception) -> HpsearchError:
-        return SpecError(str(error), code="wrong-type", hint="give plain numbers, texts, lists and dicts")
+        said = f"{type(error).__name__}: {error}" if not isinstance(error, TypeError | ValueError) else str(error)
+        return SpecError(cut(said, 300), code="wrong-type", hint="give plain numbers, texts, lists and dicts")
 
-    plain = {name: _python(value) for name, value in raw.items()}
     with errors_as(explain):
+        plain = {name: _python(value) for name, value in raw.items()}
         rest = {name: value for name, value in plain.items() if isinstance(value, Mapping)}
         return toml_document({**{name: one for name, one in plain.items() if name not in rest}, **rest})
 
@@ -264,6 +266,8 @@ def _python(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(name): _python(one) for name, one in value.items()}
     if isinstance(value, list | tuple | range):
+        if len(value) > MOST_VALUES:
+            raise ValueError(f"a list of {len(value):,} values is too long; {MOST_VALUES:,} are allowed")
         return [_python(one) for one in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)

@@ -14,9 +14,13 @@ code  meaning
 6     MLflow cannot be reached or refuses what was asked
 7     a worker or device failed beyond ``max_retries``
 8     there is no result: no ranked trial, no champion, or too many failures
+9     standard output cannot be written, as on a full disk
 130   interrupted; ``hpsearch resume`` goes on
 ====  =============================================================
 """
+
+_LONGEST = 20_000
+"""Characters of a message: the last resort. What quotes a value cuts it to 80 already, see ``core.words.quoted``."""
 
 
 class HpsearchError(Exception):
@@ -38,9 +42,9 @@ class HpsearchError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, code: str = "", hint: str = "", **values: object) -> None:
-        super().__init__(what)
-        self.what = what
-        self.hint = hint
+        super().__init__(what[:_LONGEST])
+        self.what = what if len(what) <= _LONGEST else f"{what[:_LONGEST]}…"
+        self.hint = hint if len(hint) <= _LONGEST else f"{hint[:_LONGEST]}…"
         self.values = values
         self.spoken = ""
         self._code = code
@@ -108,6 +112,12 @@ class StudyError(HpsearchError):
     """The study ended without what was asked for, such as a ranked trial."""
 
     family, exit_code = "study", 8
+
+
+class OutputError(HpsearchError):
+    """What a command shows cannot be written."""
+
+    family, exit_code = "output", 9
 
 
 class Interrupted(HpsearchError):  # noqa: N818 - it is no error of anybody's

@@ -1,7 +1,6 @@
 """The next study: ranges narrowed to the leading trials, and widened if the best trial is at an edge."""
 
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -78,7 +77,7 @@ def next_study_file(record: StudyRecord) -> str:
             hint=f"`{record.command('show')}` shows its trials; `hpsearch init` writes a new study file",
             study=record.name,
         )
-    raw = tomllib.loads(record.study_file)
+    raw = record.sections
     rows = {row.name: row for row in suggested_space(record)}
     changed = {**raw, "name": f"{record.name[:195]}-next", "space": {}}
     in_model = {name for name in raw.get("model", {}) if name in rows}

@@ -15,7 +15,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Search hyperparameters of Keras models on K folds. A ledger and MLflow record every trial.",
     epilog="Exit codes: 0 done · 2 command line or study file · 3 data · 4 model · 5 ledger · 6 MLflow · "
-    "7 worker · 8 no result · 130 interrupted (`hpsearch resume` continues).",
+    "7 worker · 8 no result · 9 output · 130 interrupted (`hpsearch resume` continues).",
 )
 
 LedgerOption = Annotated[

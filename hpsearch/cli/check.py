@@ -53,8 +53,12 @@ def render(prepared: PreparedStudy, cost: Forecast, *, as_json: bool, warnings: 
     console.print(_space_table(space))
     size = space.size()
     most = "" if space.is_exact else "at most "
-    total = "infinite (continuous ranges)" if size is None else f"{most}{size:,}"
-    console.print(f"size of the space: {total}; a grid has {most}{space.grid_size(spec.search.grid_points):,} configs")
+    continuous = any(one.values() is None for one in space.values())
+    uncounted = "infinite (continuous ranges)" if continuous else "too many to count"
+    total = uncounted if size is None else f"{most}{size:,}"
+    grid = space.grid_size(spec.search.grid_points)
+    in_grid = "too many" if grid is None else f"{most}{grid:,}"
+    console.print(f"size of the space: {total}; a grid has {in_grid} configs")
     console.print(_cost_table(cost))
     console.print(escape(cost.basis))
     if prepared.discovered:

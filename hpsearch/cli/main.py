@@ -12,8 +12,9 @@ from hpsearch.cli.printing import complain, complain_of_defect, say
 from hpsearch.cli import starting, results, housekeeping  # noqa: F401
 
 # isort: on
+from hpsearch.cli import streams
 from hpsearch.cli.app import app
-from hpsearch.errors import HpsearchError
+from hpsearch.errors import HpsearchError, OutputError
 
 
 @app.callback(invoke_without_command=True)
@@ -33,17 +34,36 @@ def _root(
 def main() -> None:
     """Run the command line. Turns errors into messages and exit codes."""
     sys.excepthook = complain_of_defect
+    streams.prepare()
     try:
-        app(standalone_mode=True)
-    except HpsearchError as error:
-        complain(f"error[{error.code}]: {error.written}")
-        sys.exit(error.exit_code)
-    except SystemExit as end:
-        # Typer and Rich exit with 1 when the reader of the output (head, less) has gone, which is no error.
-        sys.exit(0 if isinstance(end.__context__, BrokenPipeError) else end.code)
-    except KeyboardInterrupt:
-        complain("interrupted")
-        sys.exit(130)
+        code = _run()
+        try:
+            streams.finish()
+        except OutputError as error:
+            code = code or _said(error)
     finally:
         # Python collects garbage once more before it exits. With all of MLflow's modules, that would take a second.
         gc.freeze()
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
+    """The exit code of the command."""
+    try:
+        app(standalone_mode=True)
+    except HpsearchError as error:
+        return _said(error)
+    except SystemExit as end:
+        # Typer and Rich exit with 1 when the reader of the output (head, less) has gone, which is no error.
+        return 0 if isinstance(end.__context__, BrokenPipeError) else end.code
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
+    return 0
+
+
+def _said(error: HpsearchError) -> int:
+    complain(f"error[{error.code}]: {error.written}")
+    if isinstance(error, OutputError):
+        streams.abandon()
+    return error.exit_code

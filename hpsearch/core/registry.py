@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from hpsearch.core.foreign import errors_as
 from hpsearch.core.rules import RuleError
-from hpsearch.core.words import closest, did_you_mean, first_line, listed
+from hpsearch.core.words import closest, did_you_mean, first_line, listed, quoted
 from hpsearch.errors import SpecError
 
 T = TypeVar("T")
@@ -113,7 +113,7 @@ class Registry:
         if name not in self.entries:
             legal = self.names()
             raise SpecError(
-                f"there is no {self.what} {name!r}{did_you_mean(name, legal)}",
+                f"there is no {self.what} {quoted(name)}{did_you_mean(name, legal)}",
                 code="unknown-name",
                 hint=f"use one of {listed(legal)}",
                 group=self.group,
@@ -123,7 +123,7 @@ class Registry:
 
         def explain(error: Exception) -> SpecError:
             return SpecError(
-                f"{self.what} {name!r} of {entry.package} cannot be imported from {entry.address}: "
+                f"{self.what} {quoted(name)} of {entry.package} cannot be imported from {entry.address}: "
                 f"{type(error).__name__}: {first_line(error)}",
                 code="broken-plugin",
                 hint=f"repair or remove {entry.package}; `hpsearch doctor` shows what is installed",
@@ -140,7 +140,7 @@ class Registry:
     def _unfit(self, name: str, wanted: str) -> SpecError:
         entry = self.entries[name]
         return SpecError(
-            f"{self.what} {name!r} of {entry.package} ({entry.address}) is not {wanted}",
+            f"{self.what} {quoted(name)} of {entry.package} ({entry.address}) is not {wanted}",
             code="broken-plugin",
             hint=f"repair or remove {entry.package}; see the page 'Add your own' in the documentation",
             group=self.group,

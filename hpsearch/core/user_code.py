@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from hpsearch.core.foreign import errors_as
-from hpsearch.core.words import closest, first_line, listed
+from hpsearch.core.words import closest, first_line, listed, quoted
 from hpsearch.errors import HpsearchError
 
 
@@ -47,9 +47,10 @@ def load_object(address: str, folder: str | Path, error: type[HpsearchError]) ->
         public = [one for one in vars(module) if not one.startswith("_")]
         near = closest(name, public)
         raise error(
-            f"{address}: module {module_name!r} ({getattr(module, '__file__', 'built in')}) has no {name!r}",
+            f"{address}: module {quoted(module_name)} ({getattr(module, '__file__', 'built in')}) has no "
+            f"{quoted(name)}",
             code="no-such-name",
-            hint=f"did you mean {near!r}?" if near else f"it has {listed(public) or 'no public names'}",
+            hint=f"did you mean {quoted(near)}?" if near else f"it has {listed(public) or 'no public names'}",
             address=address,
             name=name,
             closest=near,
@@ -63,7 +64,7 @@ def _no_module(
     """The error for a module that is missing itself, or that imports another one that is missing."""
     if missing.name is not None and (module_name == missing.name or module_name.startswith(missing.name + ".")):
         return error(
-            f"{address}: there is no module {missing.name!r}",
+            f"{address}: there is no module {quoted(missing.name)}",
             code="no-module",
             hint=f"hpsearch looks in {Path(folder).resolve()}, the working directory and the installed packages",
             address=address,

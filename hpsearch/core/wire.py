@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar, cast
 
+from hpsearch.core.words import quoted
+
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
@@ -42,7 +44,7 @@ class Wire:
         """
         version = raw.get(_VERSION_KEY, 0)
         if not isinstance(version, int) or version > cls.VERSION:
-            raise ValueError(f"{cls.__name__} of version {version!r}: this hpsearch reads up to {cls.VERSION}")
+            raise ValueError(f"{cls.__name__} of version {quoted(version)}: this hpsearch reads up to {cls.VERSION}")
         fields = {name: value for name, value in raw.items() if name != _VERSION_KEY}
         if version < cls.VERSION:
             fields = cls.upgrade(fields, version)

@@ -1,15 +1,67 @@
 """Phrases that many messages share."""
 
 import difflib
+import itertools
 import re
+import reprlib
 from collections.abc import Iterable
 
 from hpsearch.core.safe_text import for_terminal
 
+LONGEST = 80
+"""Characters of a value that a message shows."""
+
+_MOST_NAMES = 100
+"""Names that a message lists at most, whatever it is about."""
+
+
+class _Quoted(reprlib.Repr):
+    """Values as Python writes them, without ever writing out all of a long one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.fillvalue = 4, "…"
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = LONGEST // 3
+
+    def repr_str(self, x: str, level: int) -> str:
+        whole = repr(x[: LONGEST + 1])
+        return whole if len(whole) <= LONGEST + 2 else repr(f"{x[: LONGEST - 1]}…")
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write numbers of more than 4,300 digits.
+        digits = int(x.bit_length() * 0.30103) + 1
+        return repr(x) if digits <= LONGEST else f"a whole number of about {digits} digits"
+
+    def repr_dict(self, x: dict[object, object], level: int) -> str:
+        if level <= 0:
+            return "{…}"
+        pairs = [
+            f"{self.repr1(key, level - 1)}: {self.repr1(value, level - 1)}"
+            for key, value in itertools.islice(x.items(), self.maxdict)
+        ]
+        return f"{{{', '.join(pairs)}{', …' * (len(x) > self.maxdict)}}}"
+
+
+_quoted = _Quoted()
+
+
+def quoted(value: object) -> str:
+    """A value as messages show it: as Python writes it, cut to 80 characters. It may have any size and depth."""
+    text = _quoted.repr(value)
+    return text if len(text) <= LONGEST + 2 else f"{text[: LONGEST - 1]}…"
+
+
+def cut(text: object, most: int = LONGEST) -> str:
+    """A text without quotes, such as a name in a list, cut to 80 characters, or to `most`."""
+    whole = str(text)
+    return whole if len(whole) <= most else f"{whole[: most - 1]}…"
+
 
 def closest(name: object, legal: Iterable[object]) -> str | None:
     """The legal name nearest to `name`; None if none is near."""
-    found = difflib.get_close_matches(str(name), [str(one) for one in legal], n=1)
+    if len(wanted := str(name)) > LONGEST:
+        return None
+    found = difflib.get_close_matches(wanted, [str(one) for one in legal], n=1)
     return found[0] if found else None
 
 
@@ -20,10 +72,11 @@ def did_you_mean(name: object, legal: Iterable[object]) -> str:
 
 
 def listed(names: Iterable[object], *, most: int | None = None) -> str:
-    """Names separated by commas; ``…`` replaces those after the first `most`."""
-    texts = [str(name) for name in names]
-    if most is not None and len(texts) > most:
-        texts = [*texts[:most], "…"]
+    """Names separated by commas, each cut to 80 characters; ``…`` replaces those after the first `most`."""
+    limit = _MOST_NAMES if most is None else most
+    texts = [cut(name) for name in itertools.islice(names, limit + 1)]
+    if len(texts) > limit:
+        texts = [*texts[:limit], "…"]
     return ", ".join(texts)
 
 

@@ -2,9 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from hpsearch.core.foreign import errors_as, said
+from hpsearch.core.words import cut
 from hpsearch.data.dataset import Dataset
 from hpsearch.data.prepare import prepare
 from hpsearch.data.sources import read_source
+from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
@@ -18,4 +21,14 @@ def load_dataset(spec: "StudySpec") -> Dataset:
     Raises:
         DataError: The source is unknown, missing, unreadable or unusable for the study.
     """
-    return prepare(read_source(spec), spec)
+
+    def explain(error: Exception) -> DataError:
+        return DataError(
+            f"{cut(spec.data.source)} cannot be used: {said(error)}",
+            code="unusable-data",
+            hint="hpsearch does not understand why; please report it, with some rows if you may",
+            source=spec.data.source,
+        )
+
+    with errors_as(explain):
+        return prepare(read_source(spec), spec)

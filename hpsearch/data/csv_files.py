@@ -3,6 +3,7 @@
 import csv
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.core.files import likely_encoding
-from hpsearch.core.words import first_line, listed
+from hpsearch.core.words import listed, quoted
+from hpsearch.data.reading import check_columns, reading
 from hpsearch.errors import DataError
 from hpsearch.portable.columns import Column
 
@@ -22,6 +24,9 @@ CSV_OPTIONS = ("sep", "decimal", "thousands", "encoding", "na_values", "comment"
 ``pandas.read_csv``."""
 
 _SEPARATORS = ";\t|"
+
+_LONGEST_LINE = 10_000_000
+"""Bytes of the first row that are looked at before pandas reads it."""
 
 _HEAD = 1_000
 """Rows that are looked at for codes."""
@@ -74,7 +79,8 @@ class CsvFile:
         head = self._parse(list(frame.columns), usecols=whole, dtype=str, keep_default_na=False, nrows=_HEAD)
         found = {name: head[name][head[name].str.match(r"\s*[+-]?0\d")] for name in whole}
         return [
-            f"column {name!r} is read as numbers, but has leading zeros, such as {texts.iloc[0]}. If these are codes: "
+            f"column {quoted(name)} is read as numbers, but has leading zeros, such as {texts.iloc[0]}. If these "
+            f"are codes: "
             f'options = {{ categories = ["{name}"] }}'
             for name, texts in found.items()
             if len(texts)
@@ -123,6 +129,9 @@ class CsvFile:
         with _explained(self.path):
             import pandas as pd
 
+            with self.path.open("rb") as file:  # pandas would take minutes for a million cells of a row
+                line = file.readline(_LONGEST_LINE)
+            check_columns(self.path, 1 + line.count(str(self._given.get("sep", ",")).encode("utf-8", "replace")))
             given = {
                 name: self._given[name] for name in ("sep", "engine", "encoding", "comment") if name in self._given
             }
@@ -196,10 +205,11 @@ class CsvFile:
                     'if it groups the digits: [data] options = { thousands = "." }' if grouped else "write all alike"
                 )
                 raise DataError(
-                    f"{self.path}: column {name!r} has numbers with a point, such as {cells[numbers].iloc[0]!r}, but "
-                    f"decimal = {self.options['decimal']!r}",
+                    f"{self.path}: column {quoted(name)} has numbers with a point, such as "
+                    f"{quoted(cells[numbers].iloc[0])}, but "
+                    f"decimal = {quoted(self.options['decimal'])}",
                     code="decimal-point",
-                    hint=f"{change}; if these are categories: options = {{ categories = [{name!r}] }}",
+                    hint=f"{change}; if these are categories: options = {{ categories = [{quoted(name)}] }}",
                     path=str(self.path),
                     column=str(name),
                     options={"thousands": "."} if grouped else {},
@@ -216,7 +226,9 @@ class CsvFile:
         sep = str(self._given.get("sep", ","))
         if len(sep) != 1 or "comment" in self._given:
             return
-        with self.path.open(encoding=str(self._given.get("encoding", "utf-8-sig")), newline="") as file:
+        encoding = str(self._given.get("encoding", "utf-8-sig"))
+        with reading(self.path, "CSV"), self.path.open(encoding=encoding, newline="") as file:
+            csv.field_size_limit(2**31 - 1)  # a cell may hold a whole document
             reader = csv.reader(file, delimiter=sep)
             for row in reader:
                 if row and len(row) != wanted and any(row[wanted:] or [True]):
@@ -258,7 +270,7 @@ def _counts(cells: Sequence[str]) -> bool:
 def _check_header(path: Path, header: Sequence[str], options: Mapping[str, object]) -> None:
     if options.get("header", True) not in (True, False):
         raise DataError(
-            f"{path}: option header must be true or false, but got {options['header']!r}",
+            f"{path}: option header must be true or false, but got {quoted(options['header'])}",
             code="bad-option",
             option="header",
             value=options["header"],
@@ -276,9 +288,9 @@ def _check_header(path: Path, header: Sequence[str], options: Mapping[str, objec
     others = _SEPARATORS if path.suffix.lower() != ".tsv" else _SEPARATORS + ","
     if len(header) == 1 and "sep" not in options and (found := [one for one in others if one in header[0]]):
         raise DataError(
-            f"{path} has one column only, {header[0]!r}",
+            f"{path} has one column only, {quoted(header[0])}",
             code="one-column",
-            hint=f"if {found[0]!r} separates the columns: [data] options = {{ sep = {found[0]!r} }}",
+            hint=f"if {quoted(found[0])} separates the columns: [data] options = {{ sep = {quoted(found[0])} }}",
             path=str(path),
             separator=found[0],
             options={"sep": found[0]},
@@ -288,10 +300,11 @@ def _check_header(path: Path, header: Sequence[str], options: Mapping[str, objec
 
 def check_twice(source: str | Path, header: Sequence[str]) -> None:
     """Refuse two columns of one name; blank ones are another matter."""
-    named = [name for name in header if name]
-    if twice := next((name for name in named if named.count(name) > 1), None):
+    check_columns(source, len(header))
+    counts = Counter(name for name in header if name)
+    if twice := next((name for name, count in counts.items() if count > 1), None):
         raise DataError(
-            f"{source}: two columns are called {twice!r}",
+            f"{source}: two columns are called {quoted(twice)}",
             code="duplicate-column",
             hint="rename one of them",
             source=str(source),
@@ -316,26 +329,21 @@ def _explained(path: Path) -> Iterator[None]:
     """Say what is wrong with a file that pandas cannot read."""
     import pandas as pd
 
-    _check_is_text(path)
-    try:
-        yield
-    except pd.errors.EmptyDataError:
-        raise DataError(
-            f"{path} is empty", code="empty-file", hint="a table needs a header row and data rows", path=str(path)
-        ) from None
-    except UnicodeDecodeError as error:
-        raise _not_decoded(path, error) from None
-    except (ValueError, TypeError, OSError, LookupError, pd.errors.ParserWarning) as error:  # parser and options
-        long = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
-        if long:
-            raise _ragged(path, int(long[2]), int(long[3]), int(long[1])) from None
-        raise DataError(
-            f"{path} cannot be read as CSV: {first_line(error) if str(error).strip() else type(error).__name__}",
-            code="unreadable-file",
-            hint=f"[data] options can set {listed(CSV_OPTIONS)}",
-            path=str(path),
-            format="CSV",
-        ) from None
+    with reading(path, "CSV", hint=f"[data] options can set {listed(CSV_OPTIONS)}"):
+        _check_is_text(path)
+        try:
+            yield
+        except pd.errors.EmptyDataError:
+            raise DataError(
+                f"{path} is empty", code="empty-file", hint="a table needs a header row and data rows", path=str(path)
+            ) from None
+        except UnicodeDecodeError as error:
+            raise _not_decoded(path, error) from None
+        except pd.errors.ParserError as error:
+            long = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+            if long:
+                raise _ragged(path, int(long[2]), int(long[3]), int(long[1])) from None
+            raise
 
 
 _FORMATS = {

@@ -1,5 +1,6 @@
 """Files: CSV and Parquet tables, NPZ arrays. Relative paths start from the study file's folder."""
 
+import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.core.addresses import hidden
-from hpsearch.core.words import closest, first_line, listed
-from hpsearch.data.csv_files import CSV_OPTIONS, CsvFile, lossy_columns
+from hpsearch.core.words import closest, cut, listed, quoted
+from hpsearch.data.csv_files import CSV_OPTIONS, CsvFile, check_twice, lossy_columns
 from hpsearch.data.dataset import Array
 from hpsearch.data.loaded import Loaded
+from hpsearch.data.reading import check_fits, reading
 from hpsearch.data.tables import from_frame
 from hpsearch.errors import DataError
 
@@ -21,6 +23,17 @@ if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".npz")
+
+_TEXTS = {"sep": ";", "decimal": ",", "thousands": ".", "encoding": "cp1252", "comment": "#"}
+"""Options of CSV files that are texts, with an example."""
+
+_MAGIC = b"\x93NUMPY"
+
+_CELL_BYTES = 8
+"""What a cell of a table needs at least."""
+
+_MOST_DEFLATED = 1_100
+"""Bytes that a compressed one can stand for: 1,032 with deflate, and a little for headers."""
 
 
 def read_file(spec: "StudySpec") -> Loaded:
@@ -48,9 +61,19 @@ def find_file(source: str, folder: str | Path) -> Path:
     Raises:
         DataError: There is no such file, or it is a folder.
     """
-    path = Path(folder) / Path(source).expanduser()
-    if path.is_file():
-        return path
+    try:
+        if "\0" in source:
+            raise ValueError("it has a zero byte in its name")
+        path = Path(folder) / Path(source).expanduser()
+        if path.is_file():
+            return path
+    except (OSError, ValueError, RuntimeError) as error:  # a name that is too long, a zero byte, a home of nobody
+        raise DataError(
+            f"there is no file {cut(source)}: {getattr(error, 'strerror', None) or error}",
+            code="no-file",
+            hint="check [data] source",
+            path=source,
+        ) from None
     if path.is_dir():
         raise DataError(
             f"{path.resolve()} is a folder",
@@ -102,20 +125,18 @@ def read_parquet(path: Path) -> "pd.DataFrame":
         DataError: The file cannot be read.
     """
     import pandas as pd
+    from pyarrow.parquet import read_metadata, read_schema
 
-    try:
+    with reading(path, "PARQUET"):
+        check_twice(path, read_schema(path).names)
+        announced = read_metadata(path)
+        rows, columns = announced.num_rows, announced.num_columns
+        check_fits(path, rows * columns * _CELL_BYTES, f"{rows:,} rows of {columns:,} columns")
         frame = pd.read_parquet(path)
         if lossy := lossy_columns(frame):
             exact = pd.read_parquet(path, columns=lossy, dtype_backend="numpy_nullable")
             frame = frame.assign(**{name: exact[name] for name in lossy})
         return frame
-    except (ValueError, TypeError, OSError, LookupError) as error:  # Arrow's errors are among these
-        raise DataError(
-            f"{path} cannot be read as Parquet: {_reason(error)}",
-            code="unreadable-file",
-            path=str(path),
-            format="PARQUET",
-        ) from None
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
@@ -124,17 +145,35 @@ def read_arrays(path: Path) -> dict[str, Array]:
     Raises:
         DataError: The file cannot be read, or contains Python objects.
     """
-    try:
+    hint = "write it with numpy.savez(path, x=…, y=…), with numbers or fixed-width texts only"
+    with reading(path, "NPZ", hint=hint):
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                _check_announced(path, archive, member)
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path} cannot be read as NPZ: {_reason(error)}",
-            code="unreadable-file",
-            hint="write it with numpy.savez(path, x=…, y=…), with numbers or fixed-width texts only",
-            path=str(path),
-            format="NPZ",
-        ) from None
+            found = {name: file[name] for name in file.files}
+    return {name: one for name, one in found.items() if isinstance(one, np.ndarray)}
+
+
+def _check_announced(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Refuse an array whose header announces more than the file can hold. NumPy allocates first and reads then."""
+    with archive.open(member) as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            return  # no array: NumPy takes it for bytes
+    name = quoted(member.filename)
+    try:
+        with archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+    except Exception as error:  # a header is a Python literal, in which anything may be wrong
+        raise ValueError(f"the header of {name} is damaged") from error
+    if dtype.hasobject:
+        raise ValueError(f"{name} holds Python objects, which hpsearch does not unpickle")
+    size = math.prod(shape) * dtype.itemsize
+    check_fits(path, size, f"an array {name} of shape {quoted(shape)}")
+    if size > min(member.file_size, _MOST_DEFLATED * path.stat().st_size):
+        raise ValueError(f"{name} of shape {quoted(shape)} is cut short")
 
 
 def _arrays(path: Path, spec: "StudySpec") -> Loaded:
@@ -189,13 +228,18 @@ def _check_options(path: Path, options: Mapping[str, object], legal: tuple[str, 
         if name not in (legal or ()) and (name != "categories" or legal is None):
             known = () if legal is None else (*legal, "categories")
             raise DataError(
-                f"{path.name} has no option {name!r}",
+                f"{path.name} has no option {quoted(name)}",
                 code="unknown-option",
                 hint=f"legal options: {listed(known)}" if known else "NPZ files have no options",
                 source=path.name,
                 option=name,
             )
-
-
-def _reason(error: BaseException) -> str:
-    return first_line(error) if str(error).strip() else type(error).__name__
+        if name in _TEXTS and not isinstance(options[name], str):
+            raise DataError(
+                f"{path.name}: option {name} must be a text, but got {quoted(options[name])}",
+                code="bad-option",
+                hint=f'such as options = {{ {name} = "{_TEXTS[name]}" }}',
+                source=path.name,
+                option=name,
+                value=options[name],
+            )

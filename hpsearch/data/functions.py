@@ -11,7 +11,7 @@ import numpy as np
 
 from hpsearch.core.foreign import errors_as, said
 from hpsearch.core.user_code import load_object
-from hpsearch.core.words import first_line
+from hpsearch.core.words import first_line, quoted
 from hpsearch.data.csv_files import lossy_columns
 from hpsearch.data.dataset import Array, Features
 from hpsearch.data.files import check_parts
@@ -55,7 +55,7 @@ def read_function(spec: "StudySpec") -> Loaded:
 
 def _call(address: str, function: Callable[..., object], options: Mapping[str, object]) -> object:
     def explain(error: Exception) -> DataError:
-        shown = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        shown = ", ".join(f"{name}={quoted(value)}" for name, value in options.items())
         return DataError(
             f"{address}({shown}) raised {said(error)}",
             code="function-raised",
@@ -142,7 +142,7 @@ def plain_array(name: str, value: object) -> Array:
         ) from None
     if array.ndim == 0:
         raise DataError(
-            f"{name} must be an array with one entry per row, but got {type(value).__name__} {str(value)[:40]!r}",
+            f"{name} must be an array with one entry per row, but got {type(value).__name__} {quoted(str(value))}",
             code="not-an-array",
             hint=_GIVEN,
             part=name,
@@ -272,10 +272,10 @@ def _frame(source: str, what: str, x: object) -> "pd.DataFrame":
             part=what,
             type=type(x).__name__,
         )
-    columns = {str(name): _one_column(source, f"{what}[{name!r}]", values) for name, values in x.items()}
+    columns = {str(name): _one_column(source, f"{what}[{quoted(name)}]", values) for name, values in x.items()}
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"{name!r} {length}" for name, length in lengths.items())
+        shown = ", ".join(f"{quoted(name)} {length}" for name, length in lengths.items())
         raise DataError(
             f"{source}: the columns of {what} have different lengths: {shown}",
             code="uneven-columns",
@@ -315,7 +315,7 @@ def _array(source: str, name: str, value: object) -> Array:
             part=name,
         ) from None
     if array.ndim == 0 or (array.dtype == object and name in ("x", "x_test")):
-        kind = "rows of different lengths or types" if array.ndim else f"{type(value).__name__} {str(value)[:40]!r}"
+        kind = "rows of different lengths or types" if array.ndim else f"{type(value).__name__} {quoted(str(value))}"
         raise DataError(
             f"{source}: {name} must be an array with one entry per row, but got {kind}",
             code="not-an-array",

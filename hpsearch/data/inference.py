@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.core.words import percent
+from hpsearch.core.words import percent, quoted
 from hpsearch.data.dataset import Array
 from hpsearch.errors import DataError
 from hpsearch.portable.cells import difference, to_numbers
@@ -58,7 +58,7 @@ def infer_column(source: str, values: "pd.Series[str]", *, forced: bool) -> Infe
     filled = values.dropna()
     if filled.empty:
         raise DataError(
-            f"{source}: column {name!r} is empty",
+            f"{source}: column {quoted(name)} is empty",
             code="empty-column",
             hint=f'leave it out: [data] ignore = ["{name}"]',
             source=source,
@@ -78,7 +78,7 @@ def infer_column(source: str, values: "pd.Series[str]", *, forced: bool) -> Infe
         return Inferred(Column(name, "category", "boolean"))
     if kind in ("datetime64", "datetime", "date", "period") or (kind == "string" and _are_dates(filled)):
         raise DataError(
-            f"{source}: column {name!r} has dates, which models cannot take",
+            f"{source}: column {quoted(name)} has dates, which models cannot take",
             code="date-column",
             hint=f'order the rows by it: [data] time = "{name}"; or leave it out: ignore = ["{name}"]',
             source=source,
@@ -94,7 +94,8 @@ def _nested(source: str, name: str, first: object) -> DataError:
     times = isinstance(first, time | timedelta | np.timedelta64)
     change = "convert it to numbers, such as hours" if times else "make one column per number"
     return DataError(
-        f"{source}: column {name!r} holds values of type {type(first).__name__}, but a cell must be a number or a text",
+        f"{source}: column {quoted(name)} holds values of type {type(first).__name__}, but a cell must be a number "
+        f"or a text",
         code="nested-column",
         hint=f'{change}; or leave it out: [data] ignore = ["{name}"]',
         source=source,
@@ -121,12 +122,14 @@ def _numbers_as_text(name: str, texts: "pd.Series[str]") -> Inferred:
     if codes or any(_has_leading_zero(one) for one in distinct):
         return Inferred(
             Column(name, "category", "text"),
-            (f"column {name!r} holds numbers as text, such as {distinct[0]!r}; they are categories. Convert the column "
+            (f"column {quoted(name)} holds numbers as text, such as {quoted(distinct[0])}; they are categories. "
+             f"Convert the column "
              "if they are amounts",),
         )  # fmt: skip
     return Inferred(
         Column(name, "number", "number"),
-        (f"column {name!r} holds numbers as text, such as {distinct[0]!r}; they are read as numbers. If they are "
+        (f"column {quoted(name)} holds numbers as text, such as {quoted(distinct[0])}; they are read as numbers. If "
+         f"they are "
          f'categories: options = {{ categories = ["{name}"] }}',),
     )  # fmt: skip
 
@@ -138,13 +141,14 @@ def _number(filled: "pd.Series[str]") -> Inferred:
     column = Column(name, "number", "number", offset)
     if lost:
         warning = (
-            f"column {name!r}: different numbers, such as {_shown(numbers.iloc[0])}, are equal in float32, which keeps "
+            f"column {quoted(name)}: different numbers, such as {_shown(numbers.iloc[0])}, are equal in float32, "
+            f"which keeps "
             f"7 digits; {percent(lost)} of them even after {offset:.17g} is subtracted. Split the column into parts"
         )
         return Inferred(column, (warning,))
     if offset:
         warning = (
-            f"column {name!r}: float32 keeps 7 digits, too few for numbers such as {_shown(numbers.iloc[0])}; "
+            f"column {quoted(name)}: float32 keeps 7 digits, too few for numbers such as {_shown(numbers.iloc[0])}; "
             f"{offset:.17g} is subtracted before they reach the model, in predictions too"
         )
         return Inferred(column, (warning,))
@@ -239,12 +243,12 @@ def text_in_numbers(source: str, name: str, row: int, text: str, count: int, row
     if mark:
         sep = mark[1] or mark[2]
         options = {"thousands": sep}
-        hint = f"if {sep!r} groups the digits: [data] options = {{ thousands = {_toml(sep)} }}"
+        hint = f"if {quoted(sep)} groups the digits: [data] options = {{ thousands = {_toml(sep)} }}"
     else:
         other = other or f"if these are categories: options = {{ categories = [{_toml(name)}] }}"
         hint = f"if it means an empty cell: [data] options = {{ na_values = [{_toml(text[:80])}] }}; {other}"
     return DataError(
-        f"{source}: column {name!r} needs numbers, but row {row} has {text[:80]!r} ({count} of {rows} rows "
+        f"{source}: column {quoted(name)} needs numbers, but row {row} has {quoted(text)} ({count} of {rows} rows "
         f"{'has' if count == 1 else 'have'} text)",
         code="text-in-numbers",
         hint=hint,
@@ -277,7 +281,8 @@ def check_commas(source: str, name: str, texts: "pd.Series[str]") -> None:
     grouped = few.str.fullmatch(r"\s*[+-]?\d{1,3}(\.\d{3})+,\d+\s*")
     if grouped.any() and (grouped | pd.to_numeric(few.str.replace(",", "."), errors="coerce").notna()).mean() > 0.9:
         raise DataError(
-            f"{source}: column {name!r} has numbers with points and commas, such as {few[grouped].iloc[0]!r}",
+            f"{source}: column {quoted(name)} has numbers with points and commas, such as "
+            f"{quoted(few[grouped].iloc[0])}",
             code="decimal-comma",
             hint='[data] options = { decimal = ",", thousands = "." }',
             source=source,
@@ -287,7 +292,8 @@ def check_commas(source: str, name: str, texts: "pd.Series[str]") -> None:
     grouped = few.str.fullmatch(r"\s*[+-]?\d{1,3}(,\d{3})+\.\d+\s*")
     if grouped.any() and (grouped | pd.to_numeric(few.str.replace(",", ""), errors="coerce").notna()).mean() > 0.9:
         raise DataError(
-            f"{source}: column {name!r} has numbers with commas and points, such as {few[grouped].iloc[0]!r}",
+            f"{source}: column {quoted(name)} has numbers with commas and points, such as "
+            f"{quoted(few[grouped].iloc[0])}",
             code="decimal-comma",
             hint='[data] options = { thousands = "," }',
             source=source,
@@ -302,7 +308,7 @@ def check_commas(source: str, name: str, texts: "pd.Series[str]") -> None:
         hint = '[data] options = { thousands = "," }; or { decimal = "," } if the comma comes before the fraction'
         options = {"thousands": ","}
     raise DataError(
-        f"{source}: column {name!r} has numbers with commas, such as {commas.iloc[0]!r}",
+        f"{source}: column {quoted(name)} has numbers with commas, such as {quoted(commas.iloc[0])}",
         code="decimal-comma",
         hint=hint,
         source=source,
@@ -318,7 +324,8 @@ def _decorated(name: str, texts: "pd.Series[str]") -> tuple[str, ...]:
     if len(distinct) <= 5 or numbers.mean() < 0.9:
         return ()
     return (
-        f"column {name!r} holds texts such as {distinct.iloc[0]!r}, numbers with a prefix or a unit; they are "
+        f"column {quoted(name)} holds texts such as {quoted(distinct.iloc[0])}, numbers with a prefix or a unit; "
+        f"they are "
         "categories. If they are amounts, write plain numbers",
     )
 
@@ -339,13 +346,15 @@ def _odd_texts(filled: "pd.Series[str]") -> tuple[str, ...]:
     found = []
     if what := _dated(texts):
         found.append(
-            f"column {name!r} holds {what}, such as {texts.iloc[0]!r}; each is a category of its own. Convert the "
+            f"column {quoted(name)} holds {what}, such as {quoted(texts.iloc[0])}; each is a category of its own. "
+            f"Convert the "
             "column to numbers, or leave it out"
         )
     blank = texts.str.strip() == ""
     if blank.any():
         found.append(
-            f"column {name!r}: {int(blank.sum())} of {len(texts)} texts are blank, such as {texts[blank].iloc[0]!r}; "
+            f"column {quoted(name)}: {int(blank.sum())} of {len(texts)} texts are blank, such as "
+            f"{quoted(texts[blank].iloc[0])}; "
             "they are a category of their own, distinct from empty cells"
         )
     return tuple(found)
@@ -356,14 +365,16 @@ def _check_categories(source: str, name: str, texts: "pd.Series[str]", rows: int
     if distinct > MAX_CATEGORIES or (distinct > 20 and distinct > rows / 2):
         if what := _dated(texts):
             raise DataError(
-                f"{source}: column {name!r} has {what}, such as {texts.iloc[0]!r}, which models cannot take",
+                f"{source}: column {quoted(name)} has {what}, such as {quoted(texts.iloc[0])}, which models cannot "
+                f"take",
                 code="date-column",
                 hint=f'convert it to numbers; or leave it out: [data] ignore = ["{name}"]',
                 source=source,
                 column=name,
             )
         raise DataError(
-            f"{source}: column {name!r} has {distinct} distinct texts in {rows} rows, such as {texts.iloc[0][:80]!r}. "
+            f"{source}: column {quoted(name)} has {distinct} distinct texts in {rows} rows, such as "
+            f"{quoted(texts.iloc[0])}. "
             "This looks like free text, not categories",
             code="free-text",
             hint=f'leave it out: [data] ignore = ["{name}"]; or force it: options = {{ categories = ["{name}"] }}',

@@ -8,6 +8,7 @@ import gzip
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.core.words import quoted
 from hpsearch.data.dataset import Array
 from hpsearch.data.keras_cache import cached
 from hpsearch.data.loaded import Loaded
@@ -122,7 +123,7 @@ def _check_words(source: str, words: object, sequences: object) -> None:
 
 def _bad_option(source: str, option: str, rule: str, received: object) -> DataError:
     return DataError(
-        f"{source}: option {option} must {rule}, but got {received!r}",
+        f"{source}: option {option} must {rule}, but got {quoted(received)}",
         code="bad-option",
         hint="`hpsearch data` lists the options of every source",
         source=source,

@@ -8,7 +8,7 @@ import numpy as np
 
 from hpsearch.core.facts import Schema
 from hpsearch.core.seeds import derive
-from hpsearch.core.words import listed
+from hpsearch.core.words import listed, quoted
 from hpsearch.data.dataset import Array, Dataset, Features, Part
 from hpsearch.data.equal_rows import joined, number_rows
 from hpsearch.data.inference import float32_offset
@@ -47,8 +47,10 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
     if x_test is not None and loaded.y_test is not None:
         _check_lengths(source, x_test, loaded.y_test)
         x_test = _rows(source, x_test, "test rows", words=words)
-        _check_same_shape(source, x, x_test)
-        test = Part(x=x_test, y=coded.y_test if coded.y_test is not None else loaded.y_test)
+        y_test = coded.y_test if coded.y_test is not None else loaded.y_test
+        _check_same_shape(source, "rows", x, x_test)
+        _check_same_shape(source, "targets", coded.y, y_test)
+        test = Part(x=x_test, y=y_test)
     schema = _schema(loaded, spec, x)
     if schema.packed:
         train, test = _packed(train, loaded.columns), None if test is None else _packed(test, loaded.columns)
@@ -141,7 +143,7 @@ def _check_roles_found(loaded: Loaded, spec: "StudySpec") -> None:
     for role, name, found in (("group", data.group, loaded.groups), ("time", data.time, loaded.time)):
         if name is not None and found is None:
             raise DataError(
-                f"{data.source}: {role} names column {name!r}, but the source has arrays without named columns",
+                f"{data.source}: {role} names column {quoted(name)}, but the source has arrays without named columns",
                 code="role-without-columns",
                 hint="provide a table with this column (CSV, Parquet, DataFrame or dict of columns)",
                 source=data.source,
@@ -151,11 +153,11 @@ def _check_roles_found(loaded: Loaded, spec: "StudySpec") -> None:
 
 
 def _check_lengths(source: str, x: Features, y: Array) -> None:
-    if isinstance(x, Mapping) and not x:
+    if (not x) if isinstance(x, Mapping) else (0 in x.shape[1:]):
         raise DataError(
             f"{source}: no input column is left",
             code="no-inputs",
-            hint="check [data] target and ignore",
+            hint="check the file, and [data] target and ignore",
             source=source,
         )
     lengths = {len(column) for column in x.values()} if isinstance(x, Mapping) else {len(x)}
@@ -172,14 +174,14 @@ def _check_lengths(source: str, x: Features, y: Array) -> None:
         )
 
 
-def _check_same_shape(source: str, x: Features, x_test: Features) -> None:
+def _check_same_shape(source: str, what: str, x: Features, x_test: Features) -> None:
     if isinstance(x, Mapping) or isinstance(x_test, Mapping):
         return
     if x.shape[1:] != x_test.shape[1:]:
         raise DataError(
-            f"{source}: rows have shape {x.shape[1:]}, but test rows have shape {x_test.shape[1:]}",
+            f"{source}: {what} have shape {x.shape[1:]}, but test {what} have shape {x_test.shape[1:]}",
             code="shape-mismatch",
-            hint="both parts need the same inputs",
+            hint="both parts need the same inputs and targets",
             source=source,
             shape=x.shape[1:],
             test_shape=x_test.shape[1:],
@@ -194,7 +196,8 @@ def _rows(source: str, x: Features, what: str, *, words: bool) -> Features:
         x = x.reshape(-1, 1)
     if x.dtype.kind not in "biuf":
         raise DataError(
-            f"{source}: {what} must be numbers, but have dtype {x.dtype}; the first value is {str(x.reshape(-1)[0])!r}",
+            f"{source}: {what} must be numbers, but have dtype {x.dtype}; the first value is "
+            f"{quoted(str(x.reshape(-1)[0]))}",
             code="not-numbers",
             hint="provide numbers, or a table (CSV, Parquet, DataFrame): its text columns become categories",
             source=source,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hpsearch.core.addresses import hidden
 from hpsearch.core.registries import DATA_SOURCES
 from hpsearch.core.registry import Objects
-from hpsearch.core.words import closest, did_you_mean, listed
+from hpsearch.core.words import closest, did_you_mean, listed, quoted
 from hpsearch.data.csv_files import CSV_OPTIONS
 from hpsearch.data.files import SUFFIXES, read_file
 from hpsearch.data.functions import read_function
@@ -44,7 +44,7 @@ def _read_named(source: Source, spec: "StudySpec") -> Loaded:
     for option in spec.data.options:
         if option not in source.options:
             raise DataError(
-                f"{source.name} has no option {option!r}{did_you_mean(option, source.options)}",
+                f"{source.name} has no option {quoted(option)}{did_you_mean(option, source.options)}",
                 code="unknown-option",
                 hint=f"its [data] options: {listed(source.options) or 'none'}",
                 source=source.name,
@@ -69,7 +69,7 @@ def unknown_source(name: str) -> DataError:
             source=name,
         )
     return DataError(
-        f"there is no data source {name!r}{did_you_mean(name, SOURCES)}",
+        f"there is no data source {quoted(name)}{did_you_mean(name, SOURCES)}",
         code="unknown-source",
         source=name,
         hint="`hpsearch data` lists all sources; relative paths start from the study file's folder",

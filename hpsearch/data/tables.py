@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.core.words import closest, did_you_mean, listed
+from hpsearch.core.words import closest, did_you_mean, listed, quoted
 from hpsearch.data.csv_files import check_twice
 from hpsearch.data.dataset import Array
 from hpsearch.data.inference import counts_rows, infer_column
@@ -126,7 +126,7 @@ class _Inputs:
         warnings = [text for one in found for text in one.warnings]
         warnings += [text for one in columns if (text := _looks_like_id(frame[one.name], one))]
         warnings += [
-            f"column {name!r}: {text}" for name, texts in categories.items() if (text := alike(texts)) is not None
+            f"column {quoted(name)}: {text}" for name, texts in categories.items() if (text := alike(texts)) is not None
         ]
         return cls(rows_of(source, frame, columns), columns, categories, tuple(warnings))
 
@@ -143,7 +143,8 @@ def _texts_of(values: "pd.Series[str]", column: Column) -> tuple[str, ...]:
         other = by_code.setdefault(category_code(text), text)
         if other != text:
             raise DataError(
-                f"column {column.name!r}: {other!r} and {text!r} have the same code, {category_code(text)}",
+                f"column {quoted(column.name)}: {quoted(other)} and {quoted(text)} have the same code, "
+                f"{category_code(text)}",
                 code="category-clash",
                 hint="rename one of the two",
                 column=column.name,
@@ -158,7 +159,8 @@ def _determined(values: "pd.Series[str]", target: "pd.Series[str]") -> str | Non
     if not determines(values, target):
         return None
     return (
-        f"column {values.name!r} determines {target.name!r} in every row. If it is not known at prediction time: "
+        f"column {quoted(values.name)} determines {quoted(target.name)} in every row. If it is not known at "
+        f"prediction time: "
         f'[data] ignore = ["{values.name}"]'
     )
 
@@ -194,14 +196,14 @@ def _looks_like_id(values: "pd.Series[str]", column: Column) -> str | None:
         what = "has a different number in every row, like an id"
     else:
         return None
-    return f'column {column.name!r} {what}. If it is only an identifier: [data] ignore = ["{column.name}"]'
+    return f'column {quoted(column.name)} {what}. If it is only an identifier: [data] ignore = ["{column.name}"]'
 
 
 def _categories(spec: "StudySpec") -> list[str]:
     names = spec.data.options.get("categories", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DataError(
-            f"{spec.data.source}: option categories must be a list of columns, but got {names!r}",
+            f"{spec.data.source}: option categories must be a list of columns, but got {quoted(names)}",
             code="bad-option",
             hint='write options = { categories = ["…"] }',
             source=spec.data.source,
@@ -241,7 +243,7 @@ def _without_nameless(source: str, frame: "pd.DataFrame", spec: "StudySpec") -> 
             reason = "numbers the rows, like the index of a DataFrame"
         else:
             raise DataError(
-                f"{source}: a column has no name (it is called {name!r} here)",
+                f"{source}: a column has no name (it is called {quoted(name)} here)",
                 code="nameless-column",
                 hint=f'name it in the file; or leave it out: [data] ignore = ["{name}"]',
                 source=source,
@@ -255,7 +257,7 @@ def _without_nameless(source: str, frame: "pd.DataFrame", spec: "StudySpec") -> 
 def _index_left_out(frame: "pd.DataFrame") -> list[str]:
     """A warning about an index that has a name and so may be data."""
     return [
-        f"the table's index {name!r} is not a column and is left out; reset_index() makes it one"
+        f"the table's index {quoted(name)} is not a column and is left out; reset_index() makes it one"
         for name in frame.index.names
         if name is not None
     ]
@@ -267,7 +269,7 @@ def _check_names(source: str, frame: "pd.DataFrame") -> None:
     for name in names:
         if not name.strip() or "/" in name:
             raise DataError(
-                f"{source}: {name!r} cannot be the name of a model's input",
+                f"{source}: {quoted(name)} cannot be the name of a model's input",
                 code="bad-column-name",
                 hint="rename the column: not blank, and without a slash",
                 source=source,
@@ -291,7 +293,7 @@ def _wrong_roles(source: str, frame: "pd.DataFrame", spec: "StudySpec", targets:
         for name in names:
             if name in targets:
                 yield DataError(
-                    f"{source}: column {name!r} is both target and {role}",
+                    f"{source}: column {quoted(name)} is both target and {role}",
                     code="two-roles",
                     hint="give it one role only",
                     source=source,
@@ -303,7 +305,7 @@ def _wrong_roles(source: str, frame: "pd.DataFrame", spec: "StudySpec", targets:
 def _unknown(source: str, role: str, name: str, frame: "pd.DataFrame") -> DataError:
     index = "; its index is not a column: reset_index() makes it one" if name in frame.index.names else ""
     return DataError(
-        f"{source}: {role} names column {name!r}, which does not exist{did_you_mean(name, frame.columns)}",
+        f"{source}: {role} names column {quoted(name)}, which does not exist{did_you_mean(name, frame.columns)}",
         code="unknown-column",
         hint=f"the table has {listed(frame.columns)}{index}",
         source=source,
@@ -318,7 +320,7 @@ def _without_gaps(source: str, frame: "pd.DataFrame", name: str) -> Array:
     if missing.any():
         count, first = int(missing.sum()), int(missing.argmax())
         raise DataError(
-            f"{source}: column {name!r} is empty in {count} row{'s' if count > 1 else ''}, first in row {first}",
+            f"{source}: column {quoted(name)} is empty in {count} row{'s' if count > 1 else ''}, first in row {first}",
             code="gaps-in-role",
             hint="it decides the folds: fill these cells or drop the rows",
             source=source,
@@ -343,8 +345,9 @@ def _time(source: str, frame: "pd.DataFrame", name: str) -> Array:
     if any(zoned) and not all(zoned):
         row = zoned.index(not zoned[0])
         raise DataError(
-            f"{source}: time column {name!r} has times with and without an offset from UTC: {values[0]!r} in row 0, "
-            f"{values[row]!r} in row {row}",
+            f"{source}: time column {quoted(name)} has times with and without an offset from UTC: "
+            f"{quoted(values[0])} in row 0, "
+            f"{quoted(values[row])} in row {row}",
             code="mixed-times",
             hint="give all of them an offset, or none",
             source=source,
@@ -355,7 +358,7 @@ def _time(source: str, frame: "pd.DataFrame", name: str) -> Array:
         times = pd.to_datetime(pd.Series(values), format="ISO8601", utc=any(zoned))
     except (ValueError, TypeError):
         raise DataError(
-            f"{source}: time column {name!r} has {values[0]!r}, which is neither a number nor an ISO date",
+            f"{source}: time column {quoted(name)} has {quoted(values[0])}, which is neither a number nor an ISO date",
             code="bad-time",
             hint="use numbers, or dates such as 2024-05-31 or 2024-05-31T12:30",
             source=source,

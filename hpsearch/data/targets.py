@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
-from hpsearch.core.words import listed
+from hpsearch.core.words import listed, quoted
 from hpsearch.data.dataset import Array
 from hpsearch.data.inference import check_commas, float32_offset, text_in_numbers
 from hpsearch.data.likeness import alike
@@ -68,7 +68,7 @@ def _plain(source: str, values: "pd.Series[str]") -> Array:
     filled = values[~gaps]
     kind = pd.api.types.infer_dtype(filled.astype(object), skipna=True)
     if len(filled) and not isinstance(filled.iloc[0], str | bool | np.bool_ | Real | Decimal):
-        raise _no_target(source, f"column {values.name!r} holds", type(filled.iloc[0]).__name__)
+        raise _no_target(source, f"column {quoted(values.name)} holds", type(filled.iloc[0]).__name__)
     if kind == "string":
         check_commas(source, str(values.name), filled.astype(str))
     if kind in _NUMBERS or (kind == "string" and _are_amounts(filled.astype(str))):
@@ -191,13 +191,15 @@ def _class_warnings(y: Array, values: Array, loaded: Loaded, spec: "StudySpec") 
     for value, name in zip(values, names, strict=True):
         if name.strip().lower() in _EMPTY_WORDS:
             yield (
-                f"class {name!r} has {int((y == value).sum())} rows. If it means that the target is unknown, drop "
+                f"class {quoted(name)} has {int((y == value).sum())} rows. If it means that the target is unknown, "
+                f"drop "
                 "these rows"
             )
     if loaded.columns and spec.data.task is None and y.dtype.kind in "iu" and len(values) > _MANY_CLASSES:
         yield f'the targets are {len(values)} whole numbers, read as classes. If they are amounts: task = "regression"'
     elif y.dtype.kind == "U" and len(values) > max(_MANY_CLASSES, len(y) / 3):
-        yield f"the targets are {len(values)} different texts in {len(y)} rows, such as {names[0][:80]!r}, each a class"
+        some = f"{len(values)} different texts in {len(y)} rows, such as {quoted(names[0])}"
+        yield f"the targets are {some}, each a class"
 
 
 _MANY_CLASSES = 20
@@ -206,7 +208,7 @@ _MANY_CLASSES = 20
 def _check_count(source: str, y: Array, values: Array, task: Task) -> None:
     if len(values) < 2:
         raise DataError(
-            f"{source}: all {len(y)} targets have the same class, {_name(y[0])!r}",
+            f"{source}: all {len(y)} targets have the same class, {quoted(_name(y[0]))}",
             code="one-class",
             hint='a classifier needs at least two classes: check [data] target, or set task = "regression"',
             source=source,
@@ -315,7 +317,7 @@ def _amounts(source: str, y: Array, unit: float | None) -> Array:
             amounts = (y.astype(np.float64) / unit if unit else y).astype(np.float32)
     except ValueError:
         raise DataError(
-            f"{source}: regression needs numbers as targets, but got {_name(y.reshape(-1)[0])!r}",
+            f"{source}: regression needs numbers as targets, but got {quoted(_name(y.reshape(-1)[0]))}",
             code="text-targets",
             hint='check [data] target, or use task = "multiclass"',
             source=source,
@@ -362,7 +364,7 @@ def _labels(loaded: Loaded, y: Array, y_test: Array | None, spec: "StudySpec") -
     given = target if isinstance(target, list) and loaded.columns else loaded.classes
     names = tuple(given) if len(given) == y.shape[1] else tuple(map(str, range(y.shape[1])))
     equal = [name for name, column in zip(names, y.T, strict=True) if len(np.unique(column)) == 1]
-    doubts = [f"label {name!r} is the same in all rows, so nothing can be learned about it" for name in equal]
+    doubts = [f"label {quoted(name)} is the same in all rows, so nothing can be learned about it" for name in equal]
     coded = None if y_test is None else y_test.astype(np.float32)
     return CodedTargets(y.astype(np.float32), coded, Task.MULTILABEL, names, tuple(doubts))
 

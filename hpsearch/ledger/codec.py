@@ -15,6 +15,7 @@ from hpsearch.core.facts import StudyFacts
 from hpsearch.core.space import Choice, Condition, Constant, Float, Int, Parameter, Space, Value
 from hpsearch.core.trial import Champion, Failure, FailureKind, FoldResult, Origin, Trial, TrialState
 from hpsearch.core.wire import Json, JsonObject, Wire
+from hpsearch.core.words import quoted
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.spec import READ_BACK, StudySpec
 
@@ -80,7 +81,8 @@ def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["Fro
         space = space.extended(_parameters(_object(trial_attrs(one).get(FOUND, {}))))
     spec = spec_from_json(_object(head["spec"]), format)
     champion, notes = attrs.get("champion"), attrs.get("notes") or []
-    assert isinstance(notes, list)
+    if not isinstance(notes, list):
+        raise ValueError(f"must be a list, but got {quoted(notes)}")
     return StudyRecord(
         name=name,
         spec=spec,
@@ -282,7 +284,8 @@ def trial_from_optuna(frozen: "FrozenTrial", space: Space) -> Trial:
     values = {**frozen.params, **fixed}
     config = {name: values[name] for name in space if name in values}
     started, parameters = _number(attrs[STARTED]), attrs.get(PARAMETERS)
-    assert parameters is None or isinstance(parameters, int)
+    if parameters is not None and not isinstance(parameters, int):
+        raise ValueError(f"must be a whole number, but got {quoted(parameters)}")
     if OUTCOME in attrs:
         outcome = Outcome.from_json(_object(attrs[OUTCOME]))
     else:
@@ -341,23 +344,23 @@ def _folds(attrs: Mapping[str, Json]) -> tuple[FoldResult, ...]:
 
 def _object(raw: Json) -> JsonObject:
     if not isinstance(raw, dict):
-        raise ValueError(f"must be an object, but got {raw!r}")
+        raise ValueError(f"must be an object, but got {quoted(raw)}")
     return raw
 
 
 def _number(raw: Json) -> int | float:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
-        raise ValueError(f"must be a number, but got {raw!r}")
+        raise ValueError(f"must be a number, but got {quoted(raw)}")
     return raw
 
 
 def _value(raw: Json) -> Value:
     if not isinstance(raw, bool | int | float | str):
-        raise ValueError(f"must be a number, a text or a boolean, but got {raw!r}")
+        raise ValueError(f"must be a number, a text or a boolean, but got {quoted(raw)}")
     return raw
 
 
 def _values(raw: Json) -> tuple[Value, ...]:
     if not isinstance(raw, list):
-        raise ValueError(f"must be a list, but got {raw!r}")
+        raise ValueError(f"must be a list, but got {quoted(raw)}")
     return tuple(_value(one) for one in raw)

@@ -1,8 +1,9 @@
 """Opening the ledger's database, and errors that say what to do when it fails."""
 
 import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from hpsearch.core.files import make_folder
 from hpsearch.core.locks import holders, taking_turns
 from hpsearch.core.rules import RuleError
 from hpsearch.core.sqlite_files import make_whole
-from hpsearch.errors import LedgerError
+from hpsearch.core.words import cut, listed
+from hpsearch.errors import HpsearchError, LedgerError
 
 if TYPE_CHECKING:
     import optuna
@@ -21,12 +23,21 @@ if TYPE_CHECKING:
 _BUSY_TIMEOUT_S = 30
 """How long SQLite waits for another program that writes."""
 
+_TABLES = frozenset({"studies", "study_directions", "trials", "version_info"})
+"""Some of Optuna's."""
+
+_MOST = 300
+"""Characters of a database's message. What follows may be the content of a cell."""
+
+_DAMAGED = "the ledger is damaged: move it away or restore a copy, then start the study again"
+
 _REMEDIES = (
-    (("could not parse",), "bad-address", "write it as an address, such as sqlite:///mlruns/ledger.db"),
+    (("not a database", "malformed", "could not decode to utf-8"), "damaged", _DAMAGED),
+    (("can't load plugin",), "bad-address", "write it as an address, such as sqlite:///mlruns/ledger.db"),
     (
-        ("not a database", "malformed"),
-        "damaged",
-        "the file is damaged: move it away or restore a copy, then start the study again",
+        ("no longer compatible",),
+        "other-schema",
+        "another version of Optuna has made it: install that one, or copy the ledger and run `optuna storage upgrade`",
     ),
     (("locked",), "locked", "another program holds the database: close it, then run `hpsearch resume`"),
     (
@@ -70,6 +81,9 @@ def open_storage(uri: Uri, *, create: bool, shared: bool = False) -> "optuna.sto
             )
         if create:
             make_folder(path.parent, shared=shared)
+        _check_is_ours(path)
+    elif uri.dialect != "sqlite":
+        _check_address(uri)
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -91,6 +105,29 @@ def _make_tables(path: Path) -> None:
     optuna.storages.RDBStorage(sqlite_address(path)).engine.dispose()
 
 
+def _check_is_ours(path: Path) -> None:
+    """Refuse another program's database: Optuna would make its tables in it.
+
+    Raises:
+        LedgerError: It is one, or no file at all.
+    """
+    if not path.exists() or (path.is_file() and not path.stat().st_size):
+        return
+    what = "is a folder" if path.is_dir() else "is no file"
+    if path.is_file():
+        with closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables or not tables.isdisjoint(_TABLES):
+            return
+        what = f"is another program's database, with the tables {listed(sorted(tables), most=5)}"
+    raise LedgerError(
+        f"{path} {what}",
+        code="not-a-ledger",
+        hint="name another file: --ledger sqlite:///…/ledger.db, or ledger in [tracking]",
+        path=str(path),
+    )
+
+
 def _for_sqlalchemy(uri: Uri) -> str:
     """The address as SQLAlchemy reads it, whatever characters the path has.
 
@@ -109,6 +146,32 @@ def _for_sqlalchemy(uri: Uri) -> str:
             hint="upgrade SQLAlchemy (pip install 'sqlalchemy>=2.1'), or rename the folder",
             ledger=str(uri),
         ) from None
+
+
+def _check_address(uri: Uri) -> None:
+    """Refuse what SQLAlchemy or a driver would stumble over only when it connects.
+
+    Raises:
+        LedgerError: The address cannot be read, or no port has such a number.
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        port = make_url(uri.reveal()).port
+        wrong = "" if port is None or 0 < port < 2**16 else "names a port that does not exist: 65535 is the last"
+    except ArgumentError:
+        wrong = "is no address of a database"
+    except ValueError:
+        wrong = "names a port that is no number"
+    if wrong:
+        shown = cut(uri)
+        raise LedgerError(
+            f"the ledger {shown} {wrong}",
+            code="bad-address",
+            hint="write it as an address, such as sqlite:///mlruns/ledger.db or postgresql://user@host:5432/name",
+            ledger=shown,
+        )
 
 
 def _prepare_sqlite(engine: "sqlalchemy.Engine") -> None:
@@ -145,21 +208,29 @@ def explained(uri: AnyUri) -> Iterator[None]:
 
     try:
         yield
-    except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError, RuntimeError, OSError) as error:
-        uri = Uri(uri)
-        # With its cause, Python also shows what the library says, and that may have the password in it.
-        raise _failed(uri, error) from (None if uri.has_secret else error)
+    except HpsearchError:
+        raise
     except ImportError as error:
         # Optuna wraps the error of the missing module in one without a name.
         raise _needs(Uri(uri), error.name or getattr(error.__cause__, "name", None) or str(error)) from None
+    except Exception as error:  # the boundary of the ledger: what a file holds may make any library raise anything
+        of_database = sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, StorageInternalError, RuntimeError, OSError
+        sound = isinstance(error, of_database) and not isinstance(error, RecursionError)
+        uri = Uri(uri)
+        # With its cause, Python also shows what the library says, and that may have the password in it.
+        raise _failed(uri, error, sound=sound) from (None if uri.has_secret else error)
 
 
-def _failed(uri: Uri, error: BaseException) -> LedgerError:
+def _failed(uri: Uri, error: BaseException, *, sound: bool) -> LedgerError:
+    """The error for what a database has raised, or for what reading its content has, if it is not `sound`."""
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
     text = uri.hide_in(" ".join(str(getattr(cause, "orig", None) or cause).split()))
+    text = cut(text, _MOST)
     code, hint = "unreachable", "check the address and that the database is up, then run `hpsearch resume`"
+    if not sound:
+        code, hint = "damaged", _DAMAGED
     for words, name, remedy in _REMEDIES:
         if any(word in text.lower() for word in words):
             code, hint = name, remedy
@@ -167,7 +238,8 @@ def _failed(uri: Uri, error: BaseException) -> LedgerError:
     shown, path = str(uri), sqlite_path(uri)
     if code == "locked" and path is not None and (writers := holders(path.parent / "studies")):
         hint = f"{hint}. What runs studies here: {'; '.join(writers)}"
-    return LedgerError(f"the ledger {shown} failed: {text}", code=code, hint=hint, ledger=shown, reason=text)
+    what = f"the ledger {cut(shown, _MOST)} failed: {text}"
+    return LedgerError(what, code=code, hint=hint, ledger=shown, reason=text)
 
 
 def _needs(uri: Uri, module: str) -> LedgerError:

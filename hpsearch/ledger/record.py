@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 from hpsearch.core.addresses import DEFAULT_LEDGER
 from hpsearch.core.facts import StudyFacts, Task
 from hpsearch.core.objective import Objective
 from hpsearch.core.space import Space
 from hpsearch.core.trial import Champion, Trial, TrialState
+from hpsearch.core.words import quoted
+from hpsearch.errors import LedgerError, SpecError
 from hpsearch.spec import StudySpec
+from hpsearch.spec.limits import read_toml
 
 
 class StudyState(StrEnum):
@@ -64,6 +68,23 @@ class StudyRecord:
         """The study file as workers take it: with the engine and the task that the study began with."""
         resources = self.spec.resources.model_copy(update={"engine": self.facts.plan.engine})
         return with_task_as_begun(self.spec.model_copy(update={"resources": resources}), self.facts)
+
+    @cached_property
+    def sections(self) -> dict[str, Any]:
+        """The study file's content as it was written.
+
+        Raises:
+            LedgerError: The ledger has another text than that of a study file.
+        """
+        try:
+            return read_toml(self.study_file, "the study file in the ledger")
+        except SpecError as error:
+            raise LedgerError(
+                f"study {quoted(self.name)} cannot be read: {error.what}",
+                code="unreadable-study",
+                hint="the ledger is damaged: restore a copy",
+                study=self.name,
+            ) from None
 
     @cached_property
     def objective(self) -> Objective:

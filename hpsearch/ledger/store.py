@@ -16,15 +16,17 @@ study user attributes       ``hpsearch`` (spec, space, facts), ``facts`` (later 
 """
 
 import weakref
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, AnyUri, Uri
 from hpsearch.core.facts import StudyFacts
+from hpsearch.core.foreign import errors_as
 from hpsearch.core.space import Space
 from hpsearch.core.trial import Champion, FoldResult, Trial
 from hpsearch.core.wire import Json, JsonObject
-from hpsearch.core.words import closest, listed
+from hpsearch.core.words import closest, cut, listed, quoted
 from hpsearch.errors import LedgerError
 from hpsearch.ledger import codec, places
 from hpsearch.ledger.connection import explained, open_storage
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 
 _HEAD, _STATE, _FACTS, _CHAMPION, _NOTES, _BEHIND = "hpsearch", "state", "facts", "champion", "notes", "behind"
 """User attributes of a study."""
+
+_MOST = 300
+"""Characters that are shown of what is wrong with an entry."""
 
 _METRIC_NAMES = "study:metric_names"
 """Optuna's own attribute."""
@@ -127,28 +132,9 @@ class Ledger:
             study_id = self._study_id(name)
             attrs = self._attrs(study_id)
             frozen = self._storage.get_all_trials(study_id, deepcopy=False)
-        try:
+        with errors_as(lambda error: _unreadable(name, attrs, error)):
             record = codec.record_from_json(name, attrs, frozen)
-        except codec.NewerFormatError as error:
-            raise LedgerError(
-                f"study {name!r} was written by a newer hpsearch: its format is {error.found}, and this hpsearch "
-                f"reads up to {codec.FORMAT}",
-                code="newer-format",
-                hint="upgrade hpsearch",
-                study=name,
-                format=error.found,
-            ) from None
-        except ValueError as error:
-            made_by, reason = codec.made_by(attrs), " ".join(str(error).split())
-            raise LedgerError(
-                f"study {name!r} breaks a rule of this hpsearch: {reason}",
-                code="unreadable-study",
-                hint=f"read it with the hpsearch that made it: {made_by}",
-                study=name,
-                made_by=made_by,
-                reason=reason,
-            ) from None
-        return places.brought_here(record, self.uri, codec.home_in(attrs))
+            return places.brought_here(record, self.uri, codec.home_in(attrs))
 
     def delete(self, name: str) -> None:
         """Remove a study with all its trials.
@@ -297,13 +283,36 @@ def _choose_writer(storage: "optuna.storages.RDBStorage") -> "tuple[TrialWriter,
     return public_writer.PublicWriter(storage), (remark,)
 
 
+def _unreadable(name: str, attrs: Mapping[str, Json], error: Exception) -> LedgerError:
+    """The error for a study whose entries this version cannot read."""
+    if isinstance(error, codec.NewerFormatError):
+        return LedgerError(
+            f"study {quoted(name)} was written by a newer hpsearch: its format is {error.found}, and this hpsearch "
+            f"reads up to {codec.FORMAT}",
+            code="newer-format",
+            hint="upgrade hpsearch",
+            study=name,
+            format=error.found,
+        )
+    made_by, text = cut(codec.made_by(attrs)), cut(" ".join(str(error).split()), _MOST)
+    reason = text if isinstance(error, ValueError) else f"{type(error).__name__}: {text or 'no message'}"
+    return LedgerError(
+        f"study {quoted(name)} breaks a rule of this hpsearch: {reason}",
+        code="unreadable-study",
+        hint=f"read it with the hpsearch that made it: {made_by}; or the ledger is damaged: restore a copy",
+        study=name,
+        made_by=made_by,
+        reason=reason,
+    )
+
+
 def unknown_study(name: str, known: list[str], uri: Uri) -> LedgerError:
     """The error for a study that is not there, with the closest name."""
     near, shown = closest(name, known), str(uri)
     return LedgerError(
-        f"no study {name!r} in the ledger {shown}; it has {listed(known, most=10) or 'no studies yet'}",
+        f"no study {quoted(name)} in the ledger {shown}; it has {listed(known, most=10) or 'no studies yet'}",
         code="unknown-study",
-        hint="`hpsearch list` shows what is there" if near is None else f"did you mean {near!r}?",
+        hint="`hpsearch list` shows what is there" if near is None else f"did you mean {quoted(near)}?",
         study=name,
         ledger=shown,
         known=known,
@@ -314,7 +323,7 @@ def _name_taken(record: StudyRecord, uri: Uri, *, ours: bool) -> LedgerError:
     shown = str(uri)
     way_on = f"`{record.command('resume')}` goes on with it" if ours else "hpsearch did not make it"
     return LedgerError(
-        f"the ledger {shown} already has a study {record.name!r}",
+        f"the ledger {shown} already has a study {quoted(record.name)}",
         code="name-taken",
         hint=f"change `name` in the study file; {way_on}",
         study=record.name,

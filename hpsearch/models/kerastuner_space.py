@@ -48,7 +48,7 @@ def values_to_try(parameter: Parameter) -> tuple[tuple[Value, ...], tuple[Value,
     """Some values to try first, and all values. Of a long range, the ends and the middle; a real range has no end."""
     every = parameter.values()
     if every is None:
-        return parameter.grid(3), ()
+        return tuple(parameter.grid(3)), ()
     if isinstance(parameter, Choice) or len(every) <= _TRY_AT_MOST:
         return tuple(every), tuple(every)
     sample = every[0], every[len(every) // 2], every[-1]

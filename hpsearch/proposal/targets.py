@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpsearch.core.words import closest, did_you_mean, listed
+from hpsearch.core.words import closest, did_you_mean, listed, quoted
 from hpsearch.data.targets import infer_task
 from hpsearch.errors import DataError
 from hpsearch.proposal.reading import Table
@@ -52,7 +52,7 @@ def target_of(table: Table, given: Sequence[str]) -> Target:
     for name in given:
         if name not in names:
             raise DataError(
-                f"--target names column {name!r}, which does not exist{did_you_mean(name, names)}",
+                f"--target names column {quoted(name)}, which does not exist{did_you_mean(name, names)}",
                 code="unknown-column",
                 hint=f"the table has {names_of(table)}",
                 role="target",

@@ -1,12 +1,12 @@
 """What may change in a study file between two starts of a study, and what may not."""
 
-import tomllib
 from collections.abc import Mapping
 
 from hpsearch.core.wire import Json
 from hpsearch.errors import LedgerError, SpecError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.spec import StudySpec
+from hpsearch.spec.limits import read_toml
 
 CHANGEABLE = (
     "champion.",
@@ -32,17 +32,14 @@ def with_defaults_as_begun(record: StudyRecord, spec: StudySpec, study_file: str
         spec: What its file says now.
         study_file: The file's text.
     """
+    sections = read_toml(study_file, "the study file")
     begun = record.spec.search
     if record.spec.data.task is None and spec.data.task == record.facts.data.task.value:
         spec = spec.model_copy(update={"data": spec.data.model_copy(update={"task": None})})
-    if _names_its_algorithm(record.study_file) or _names_its_algorithm(study_file):
+    if any(not {"tuner", "algorithm"}.isdisjoint(one.get("search", {})) for one in (record.sections, sections)):
         return spec
     search = spec.search.model_copy(update={"tuner": begun.tuner, "algorithm": begun.algorithm})
     return spec.model_copy(update={"search": search})
-
-
-def _names_its_algorithm(study_file: str) -> bool:
-    return not {"tuner", "algorithm"}.isdisjoint(tomllib.loads(study_file).get("search", {}))
 
 
 def check_unchanged(record: StudyRecord, spec: StudySpec) -> None:

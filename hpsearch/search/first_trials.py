@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from hpsearch.core.facts import StudyFacts
 from hpsearch.core.space import Config, Constant, Float, Parameter, Space, Value
-from hpsearch.core.words import closest, did_you_mean, listed
+from hpsearch.core.values import Steps, place_near
+from hpsearch.core.words import closest, did_you_mean, listed, quoted
 from hpsearch.errors import SpecError
 from hpsearch.spec import StudySpec
 from hpsearch.spec.families import FAMILIES
@@ -36,6 +37,8 @@ def nearest(parameter: Parameter, value: Value) -> Value:
     if isinstance(parameter, Float) and parameter.values() is None:
         return parameter.low if number is None else min(max(float(number), parameter.low), parameter.high)
     values: Sequence[Value] = parameter.values() or ()
+    if isinstance(values, range | Steps) and number is not None:
+        return values[place_near(values, number)]
     numbers = [one for one in values if not isinstance(one, bool | str)]
     if number is None or len(numbers) < len(values):
         return values[0]
@@ -64,7 +67,7 @@ def check_tries(spec: StudySpec, space: Space) -> None:
                 )
             if not space[name].contains(value):
                 raise SpecError(
-                    f"{key}: {value!r} is outside the space",
+                    f"{key}: {quoted(value)} is outside the space",
                     code="outside-space",
                     hint=f"widen {name} in [space], or try a value that it has",
                     key=key,

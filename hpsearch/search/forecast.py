@@ -201,7 +201,7 @@ def _narrower(space: Space, dynamic: Collection[str], defaults: Mapping[str, Val
 
 
 def _three(parameter: Int | Float) -> tuple[Value, ...]:
-    values: tuple[Value, ...] = Float(float(parameter.low), float(parameter.high), parameter.log).grid(3)
+    values = Float(float(parameter.low), float(parameter.high), parameter.log).grid(3)
     return tuple(dict.fromkeys(nearest(parameter, value) for value in values))
 
 

@@ -1,7 +1,6 @@
 """Starting a study, or going on with one: checks, lock, workers, session."""
 
 import time
-import tomllib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -117,7 +116,7 @@ def resume(
 def _with_trials_as_resumed(record: StudyRecord, spec: StudySpec, observer: Observer) -> StudySpec:
     """`resume --trials` has changed the number, and the file is as it was: the study's number counts."""
     now, asked = record.spec.search.trials, spec.search.trials
-    if now == asked or asked != _trials_in(record.study_file):
+    if now == asked or asked != _trials_in(record):
         return spec
     ways = f"; `{record.command('resume', f'--trials {asked}')}` changes it" * (asked >= len(record.trials))
     observer.note(f"trials: the study file says {asked}, but the study now has {now}{ways}")
@@ -146,10 +145,10 @@ def _asked_to_go_on(
     return ledger.load(record.name), True
 
 
-def _trials_in(study_file: str) -> int:
-    """The number of trials that the text of a study file asks for."""
+def _trials_in(record: StudyRecord) -> int:
+    """The number of trials that a study's file asks for."""
     default: int = SearchSection.model_fields["trials"].default
-    return int(tomllib.loads(study_file).get("search", {}).get("trials", default))
+    return int(record.sections.get("search", {}).get("trials", default))
 
 
 def _check_trials(record: StudyRecord, trials: int) -> None:

@@ -12,10 +12,10 @@ from hpsearch.core.hyperparameters import (
     is_real,
     rule_of,
 )
-from hpsearch.core.space import Constant, Float, Int, Parameter, Space
-from hpsearch.core.words import closest, did_you_mean, listed
+from hpsearch.core.space import Constant, Float, Int, Parameter, Space, holder
+from hpsearch.core.words import closest, did_you_mean, listed, quoted
 from hpsearch.spec.families import FAMILIES, TRAINING
-from hpsearch.spec.messages import SpecProblem, broken_rules
+from hpsearch.spec.messages import MOST_PROBLEMS, SpecProblem, broken_rules
 from hpsearch.spec.parameters import parse_parameter
 from hpsearch.spec.sections import StudySpec
 
@@ -34,9 +34,11 @@ def make_space(
         SpecError: Entries break rules; ``values["problems"]`` has all of them.
     """
     known = _known(spec, discovered)
-    parameters, problems = dict(known.defaults), []
+    parameters, problems = dict(known.defaults), list[SpecProblem]()
     sections = {name: section for section, name in _given(spec)}
     for (section, name), value in _given(spec).items():
+        if len(problems) >= MOST_PROBLEMS:
+            break
         if not known.allows(name):
             problems.append(known.unknown(f"{section}.{name}", name))
             continue
@@ -47,6 +49,8 @@ def make_space(
     if "learning_rate" not in sections:
         parameters = _with_own_rates(parameters)
     for name, parameter in parameters.items():
+        if len(problems) >= MOST_PROBLEMS:
+            break
         key = f"{sections.get(name, 'space')}.{name}"
         if spec.model.family or name in (*OF_EVERY_MODEL, "learning_rate"):
             problems += _illegal_values(key, name, parameter)
@@ -135,8 +139,8 @@ class _Known:
 
     def unknown(self, key: str, name: str) -> SpecProblem:
         legal = [*self.defaults, *sorted((self.optional or frozenset()) - self.defaults.keys())]
-        shown = [one for one in legal if one not in OWN_RATES or name.startswith("learning_rate")]
-        text = f"not a hyperparameter of {self.owner}{did_you_mean(name, legal)}; it has {listed(shown)}"
+        named = [one for one in legal if one not in OWN_RATES or name.startswith("learning_rate")]
+        text = f"not a hyperparameter of {self.owner}{did_you_mean(name, legal)}; it has {listed(named)}"
         return SpecProblem(key, "unknown-hyperparameter", text, name, closest(name, legal))
 
 
@@ -176,7 +180,7 @@ def _reachable(parameters: Mapping[str, Parameter], given: set[str]) -> dict[str
             continue
         when = {}
         for other, allowed in parameter.when.items():
-            held = parameters[other].contains if other in parameters else lambda _value: False
+            held = holder(parameters[other]) if other in parameters else lambda _value: False
             when[other] = tuple(value for value in allowed if held(value))
         if all(when.values()):
             kept[name] = replace(parameter, when=when)
@@ -193,7 +197,7 @@ def _illegal_values(key: str, name: str, parameter: Parameter) -> list[SpecProbl
         SpecProblem(
             key,
             "illegal-value",
-            f"must be {rule.words}, but got {value!r}{did_you_mean(value, rule.options)}",
+            f"must be {rule.words}, but got {quoted(value)}{did_you_mean(value, rule.options)}",
             value,
             closest(value, rule.options),
         )
@@ -207,7 +211,7 @@ def _unknown_conditions(key: str, parameter: Parameter, parameters: Mapping[str,
         SpecProblem(
             key,
             "unknown-condition",
-            f"'when' names {other!r}, which is not in the space{did_you_mean(other, parameters)}; "
+            f"'when' names {quoted(other)}, which is not in the space{did_you_mean(other, parameters)}; "
             f"it has {listed(parameters)}",
             other,
             closest(other, parameters),

@@ -1,19 +1,24 @@
 """Reading a study file: TOML in, frozen and fully checked values out. All mistakes are reported at once."""
 
-import tomllib
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from hpsearch.core.files import likely_encoding
-from hpsearch.core.words import closest
+from hpsearch.core.foreign import errors_as, said
+from hpsearch.core.words import closest, cut
 from hpsearch.errors import SpecError
 from hpsearch.spec.assembly import make_space
 from hpsearch.spec.drafts import Draft, draft_of
-from hpsearch.spec.messages import SpecProblem, broken_rules, one_per_key, problem_of
+from hpsearch.spec.limits import beyond_limits, read_bytes, read_toml
+from hpsearch.spec.messages import MOST_PROBLEMS, SpecProblem, broken_rules, one_per_key, problem_of
 from hpsearch.spec.parameters import parse_parameter
 from hpsearch.spec.sections import StudySpec
+
+_MOST_ERRORS = 4 * MOST_PROBLEMS
+"""pydantic has an error for each type that a value could have."""
 
 
 def load_spec(path: str | Path) -> tuple[StudySpec, str]:
@@ -27,13 +32,14 @@ def load_spec(path: str | Path) -> tuple[StudySpec, str]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
+        text = read_bytes(path).decode("utf-8-sig")  # editors on Windows write a byte order mark
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise _not_utf8(path, error) from None
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         near = _similar_file(path)
         raise SpecError(
-            f"{path} cannot be read: {error.strerror}",
+            f"{cut(path)} cannot be read: {getattr(error, 'strerror', None) or error}",
             code="unreadable-file",
             hint=f"did you mean {near}?" if near else "`hpsearch init` writes a new study file",
             path=str(path),
@@ -50,24 +56,36 @@ def parse_spec(text: str, *, origin: str = "study file", folder: str | Path = ".
         origin: Where it comes from, for messages.
         folder: The folder that relative data files start from.
     """
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{origin} is not valid TOML: {error}", code="bad-toml", origin=origin) from None
-    problems = []
+
+    def explain(error: Exception) -> SpecError:
+        return SpecError(
+            f"{origin} cannot be checked: {said(error)}",
+            code="unreadable-file",
+            hint="hpsearch does not understand why; please report it, with the file",
+            origin=origin,
+        )
+
+    with errors_as(explain):
+        return _checked(read_toml(text, origin), origin, str(folder))
+
+
+def _checked(raw: Mapping[str, object], origin: str, folder: str) -> StudySpec:
+    problems = [SpecProblem.of_rule(key, error) for key, error in islice(beyond_limits(raw), MOST_PROBLEMS)]
+    if problems:  # what is beyond the bounds is not checked further
+        raise broken_rules(origin, problems)
     if "folder" in raw:
         rule = "unknown key; relative paths start from the study file's folder"
         problems.append(SpecProblem("folder", "unknown-key", rule, raw["folder"]))
     unread = _space_problems(raw)
     try:
-        spec = StudySpec.model_validate({**raw, "folder": str(folder)})
+        spec = StudySpec.model_validate({**raw, "folder": folder})
     except ValidationError as error:
-        problems += one_per_key([problem_of(one) for one in error.errors()])
+        problems += one_per_key([problem_of(one) for one in islice(error.errors(include_url=False), _MOST_ERRORS)])
     else:
         if not problems and not unread:
             _check_space(spec, origin)
             return spec
-    draft = draft_of(raw, str(folder), tuple(unread))
+    draft = draft_of(raw, folder, tuple(unread))
     raise broken_rules(origin, [*problems, *unread.values(), *_more_of_space(draft)], draft=draft)
 
 

@@ -9,7 +9,7 @@ from pydantic import AliasChoices, BaseModel
 
 from hpsearch.core.addresses import addresses_in, hidden
 from hpsearch.core.rules import RuleError
-from hpsearch.core.words import closest, did_you_mean, listed
+from hpsearch.core.words import closest, cut, did_you_mean, listed, quoted
 from hpsearch.errors import DataError, HpsearchError, ModelError, SpecError
 from hpsearch.spec.drafts import Draft
 from hpsearch.spec.other_words import equivalent_of, equivalent_value
@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 _TAGS = {"str", "int", "float", "bool", "list", "dict"}
 """What pydantic adds to a key's path for the members of a union; the others have a bracket."""
+
+MOST_PROBLEMS = 50
+"""Mistakes of a study file that are looked for and listed in one round."""
 
 _CODES = {
     "greater_than": "out-of-range",
@@ -98,12 +101,12 @@ def problem_of(error: "ErrorDetails") -> SpecProblem:
         return problem
     if problem.code == "not-one-of":
         return replace(problem, text=f"{problem.text}; {known}")
-    return replace(problem, code="other-word", text=f"is a section, but got {hidden(error['input'])!r}; {known}")
+    return replace(problem, code="other-word", text=f"is a section, but got {quoted(hidden(error['input']))}; {known}")
 
 
 def _problem_of(error: "ErrorDetails") -> SpecProblem:
     location, kind, received = error["loc"], error["type"], error["input"]
-    key = ".".join(str(part) for part in location if not (isinstance(part, str) and ("[" in part or part in _TAGS)))
+    key = ".".join(cut(part) for part in location if not (isinstance(part, str) and ("[" in part or part in _TAGS)))
     if kind == "extra_forbidden":
         if (known := equivalent_of(str(location[0]) if len(location) > 1 else "", location[-1], received)) is not None:
             return SpecProblem(key, "other-word", f"unknown key; {known}", received)
@@ -112,21 +115,21 @@ def _problem_of(error: "ErrorDetails") -> SpecProblem:
         return SpecProblem(key, "unknown-key", text, received, closest(location[-1], legal))
     if kind == "missing":
         return SpecProblem(key, "missing", f"is required{_wanted(location)}")
-    shown = repr(hidden(received))
+    got = quoted(hidden(received))
     if kind == "literal_error":
         legal = [part.strip("'\" ") for part in re.split(r", | or ", error["ctx"]["expected"])]
-        text = f"must be one of {listed(legal)}, but got {shown}{did_you_mean(received, legal)}"
+        text = f"must be one of {listed(legal)}, but got {got}{did_you_mean(received, legal)}"
         return SpecProblem(key, "not-one-of", text, received, closest(received, legal))
     broken = error.get("ctx", {}).get("error")
     if isinstance(broken, RuleError):
-        return _with_value(SpecProblem.of_rule(key, broken, received), shown)
-    text = f"must be {_KINDS.get(kind) or error['msg'].removeprefix('Input should be ')}, but got {shown}"
+        return _with_value(SpecProblem.of_rule(key, broken, received), got)
+    text = f"must be {_KINDS.get(kind) or error['msg'].removeprefix('Input should be ')}, but got {got}"
     if key == "search.from":
-        text = f"must be the name of a study, {_KINDS['string_type']}, but got {shown}"
+        text = f"must be the name of a study, {_KINDS['string_type']}, but got {got}"
     if key == "search.try" and isinstance(received, dict):
         text += "; write [[search.try]], with two brackets, for each config"
     if key.startswith("search.try.") and isinstance(received, list):
-        text = f"must be one value, but got {shown}; a second [[search.try]] tries another"
+        text = f"must be one value, but got {got}; a second [[search.try]] tries another"
     return SpecProblem(key, _CODES.get(kind, "wrong-type"), text, received)
 
 
@@ -143,32 +146,37 @@ def one_per_key(problems: Iterable[SpecProblem]) -> list[SpecProblem]:
     return list(found.values())
 
 
-def _with_value(problem: SpecProblem, shown: str) -> SpecProblem:
+def _with_value(problem: SpecProblem, got: str) -> SpecProblem:
     """Add the value to a rule that says what the value must be."""
     if not problem.text.startswith("must"):
         return problem
     offer = "" if problem.closest is None else f" (did you mean {problem.closest!r}?)"
-    text = f"{problem.text}, but got {shown}{offer}"
+    text = f"{problem.text}, but got {got}{offer}"
     return SpecProblem(problem.key, problem.code, text, problem.received, problem.closest)
 
 
 def _wanted(location: Sequence[str | int]) -> str:
     """The legal values of the key at `location`; empty if any is legal."""
-    field = _section_at(location[:-1]).model_fields.get(str(location[-1]))
+    section = _section_at(location[:-1])
+    field = None if section is None else section.model_fields.get(str(location[-1]))
     if field is None or get_origin(field.annotation) is not Literal:
         return ""
     return f", one of {listed(get_args(field.annotation))}"
 
 
 def _legal_keys(location: Iterable[str | int]) -> list[str]:
-    """The keys of the section at `location`."""
-    return [_written(name, field) for name, field in _section_at(location).model_fields.items() if name != "folder"]
+    """The keys of the section at `location`; none if it is no section."""
+    section = _section_at(location)
+    fields = {} if section is None else section.model_fields
+    return [_written(name, field) for name, field in fields.items() if name != "folder"]
 
 
-def _section_at(location: Iterable[str | int]) -> type[BaseModel]:
-    section: type[BaseModel] = StudySpec
+def _section_at(location: Iterable[str | int]) -> type[BaseModel] | None:
+    """The section's class; None if there is none, as in a list or a table of anything."""
+    section: type[BaseModel] | None = StudySpec
     for part in location:
-        section = _section_in(section.model_fields[str(part)].annotation)
+        field = None if section is None else section.model_fields.get(str(part))
+        section = None if field is None else _section_in(field.annotation)
     return section
 
 
@@ -178,10 +186,10 @@ def _written(name: str, field: "FieldInfo") -> str:
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else name
 
 
-def _section_in(annotation: object) -> type[BaseModel]:
+def _section_in(annotation: object) -> type[BaseModel] | None:
     """The section's class, also of a section that may be None."""
     kinds = (annotation, *get_args(annotation))
-    return next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def broken_rules(origin: str, problems: Sequence[SpecProblem], *, draft: Draft | None = None) -> SpecError:
@@ -202,7 +210,9 @@ def broken_rules(origin: str, problems: Sequence[SpecProblem], *, draft: Draft |
 
 def _list_of(origin: str, problems: Sequence[SpecProblem]) -> str:
     count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-    return f"{origin}: {count}:\n" + "\n".join(f"  - {problem}" for problem in problems)
+    if len(problems) >= MOST_PROBLEMS:  # nobody has looked for more
+        count = f"the first {MOST_PROBLEMS} problems"
+    return "\n".join([f"{origin}: {count}:", *(f"  - {problem}" for problem in problems[:MOST_PROBLEMS])])
 
 
 def together(origin: str, errors: Sequence[HpsearchError]) -> HpsearchError:

@@ -8,7 +8,7 @@ from pydantic.json_schema import WithJsonSchema
 
 from hpsearch.core.rules import RuleError
 from hpsearch.core.space import Choice, Condition, Constant, Float, Int, Parameter, Value
-from hpsearch.core.words import closest, did_you_mean, listed
+from hpsearch.core.words import closest, did_you_mean, listed, quoted
 from hpsearch.spec.other_words import equivalent_of
 
 _RANGE_KEYS = {"low", "high", "step", "log", "when"}
@@ -76,11 +76,12 @@ def _real(value: Value) -> Value:
 
 def _parse(raw: object) -> Parameter:
     if isinstance(raw, bool | int | float | str):
+        _check_is_a_number(raw)
         return Constant(raw)
     if isinstance(raw, list):
         return Choice(_options(raw))
     if not isinstance(raw, dict):
-        raise RuleError(f"must be a constant, a list or a table, but got {raw!r}", "wrong-type", received=raw)
+        raise RuleError(f"must be a constant, a list or a table, but got {quoted(raw)}", "wrong-type", received=raw)
     when = _condition(raw.get("when", {}))
     if "values" in raw or "value" in raw:
         name = "values" if "values" in raw else "value"
@@ -88,11 +89,12 @@ def _parse(raw: object) -> Parameter:
         if name == "value":
             return Constant(_scalars([raw["value"]])[0], when=when)
         if not isinstance(raw["values"], list):
-            raise RuleError(f"values must be a list, but got {raw['values']!r}", "wrong-type", received=raw["values"])
+            rule = f"values must be a list, but got {quoted(raw['values'])}"
+            raise RuleError(rule, "wrong-type", received=raw["values"])
         return Choice(_options(raw["values"]), when=when)
     _only(raw, _RANGE_KEYS)
     if missing := [name for name in ("low", "high") if name not in raw]:
-        lacks = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing in {raw!r}"
+        lacks = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing in {quoted(raw)}"
         raise RuleError(f"a range needs low and high, but {lacks}", "missing", received=raw)
     return _range(raw, when)
 
@@ -100,7 +102,7 @@ def _parse(raw: object) -> Parameter:
 def _range(raw: Mapping[str, object], when: Condition) -> Float | Int:
     log = raw.get("log", False)
     if not isinstance(log, bool):
-        raise RuleError(f"log must be true or false, but got {log!r}", "wrong-type", received=log)
+        raise RuleError(f"log must be true or false, but got {quoted(log)}", "wrong-type", received=log)
     low, high = _number("low", raw["low"]), _number("high", raw["high"])
     step = None if raw.get("step") is None else _number("step", raw["step"])
     if isinstance(low, int) and isinstance(high, int) and (step is None or isinstance(step, int)):
@@ -110,7 +112,7 @@ def _range(raw: Mapping[str, object], when: Condition) -> Float | Int:
 
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RuleError(f"{name} must be a finite number, but got {value!r}", "bad-range", received=value)
+        raise RuleError(f"{name} must be a finite number, but got {quoted(value)}", "bad-range", received=value)
     return value
 
 
@@ -119,18 +121,24 @@ def _scalars(values: list[object]) -> tuple[Value, ...]:
     for value in values:
         if not isinstance(value, bool | int | float | str):
             raise RuleError(
-                f"values must be numbers, texts or booleans, but got {value!r}", "wrong-type", received=value
+                f"values must be numbers, texts or booleans, but got {quoted(value)}", "wrong-type", received=value
             )
+        _check_is_a_number(value)
         found.append(value)
     return tuple(found)
 
 
+def _check_is_a_number(value: Value) -> None:
+    if value != value:
+        raise RuleError("nan is no value of a hyperparameter", "out-of-range", received=value)
+
+
 def _options(values: list[object]) -> tuple[Value, ...]:
     """The values of a choice. Optuna, and so the ledger, cannot tell apart what is equal in Python."""
-    options = _scalars(values)
-    for index, one in enumerate(options):
-        equal = next((other for other in options[:index] if other == one and type(other) is not type(one)), None)
-        if equal is not None:
+    options, seen = _scalars(values), dict[Value, Value]()
+    for one in options:
+        equal = seen.setdefault(one, one)
+        if type(equal) is not type(one):
             raise RuleError(
                 f"the values of a choice must differ, but {equal!r} and {one!r} are equal in Python and in the ledger: "
                 'use texts, such as "on" and "one"',
@@ -142,7 +150,7 @@ def _options(values: list[object]) -> tuple[Value, ...]:
 
 def _condition(raw: object) -> dict[str, tuple[Value, ...]]:
     if not isinstance(raw, dict):
-        text = f'when must be a table such as {{ optimizer = ["sgd"] }}, but got {raw!r}'
+        text = f'when must be a table such as {{ optimizer = ["sgd"] }}, but got {quoted(raw)}'
         raise RuleError(text, "wrong-type", received=raw)
     return {name: _scalars(values if isinstance(values, list) else [values]) for name, values in raw.items()}
 
@@ -151,6 +159,6 @@ def _only(raw: Mapping[str, object], legal: set[str]) -> None:
     for name in raw:
         if name not in legal:
             if (known := equivalent_of("space", name, raw[name])) is not None:
-                raise RuleError(f"unknown key {name!r}: {known}", "other-word", received=name)
-            text = f"unknown key {name!r}{did_you_mean(name, legal)}; legal: {listed(sorted(legal))}"
+                raise RuleError(f"unknown key {quoted(name)}: {known}", "other-word", received=name)
+            text = f"unknown key {quoted(name)}{did_you_mean(name, legal)}; legal: {listed(sorted(legal))}"
             raise RuleError(text, "unknown-key", received=name, closest=closest(name, legal))

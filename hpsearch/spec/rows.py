@@ -7,6 +7,7 @@ from pydantic.config import JsonDict
 
 from hpsearch.core.registries import DATA_SOURCES
 from hpsearch.core.rules import RuleError
+from hpsearch.core.words import quoted
 from hpsearch.spec.section import READ_BACK, Section
 
 
@@ -43,7 +44,10 @@ class DataSection(Section):
     )
     labels: Literal["integer", "one-hot"] = Field("integer", description="form of the class labels in the loss")
     unit: float | None = Field(
-        None, gt=0, description="amounts to predict are divided by this; scores are in this unit, predictions are not"
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="amounts to predict are divided by this; scores are in this unit, predictions are not",
     )
     missing_targets: Literal["refuse", "drop"] = Field(
         "refuse", description="drop: leave out rows whose target is missing; nothing can be learned from them"
@@ -98,7 +102,7 @@ class ValidationSection(Section):
         "kfold for regression",
     )
     folds: int = Field(5, ge=2, description="folds per repeat; holdout has one")
-    repeats: int = Field(1, ge=1, description="number of different splits (kfold and stratified)")
+    repeats: int = Field(1, ge=1, le=1_000, description="number of different splits (kfold and stratified)")
     fraction: float = Field(0.3, gt=0, lt=1, description="share of rows that holdout validates on")
     outer: OuterSection | None = Field(None, description="set by `run --nested`: search on all but one outer fold")
     null: int | None = Field(None, ge=0, description="set by `run --null`: search with permuted targets; which ones")
@@ -128,8 +132,8 @@ def without_leaks(data: DataSection, value: ValidationSection) -> ValidationSect
         role, shared = ("group", "groups") if data.group is not None else ("time", "the future")
         raise RuleError(
             f"method {value.method!r} would share {shared} between training and validation, because "
-            f"data.{role} = {getattr(data, role)!r}: use {data.fold_method!r} or 'holdout', or name the column in "
-            "data.ignore instead",
+            f"data.{role} = {quoted(getattr(data, role))}: use {data.fold_method!r} or 'holdout', or name the column "
+            "in data.ignore instead",
             "leaking-folds",
             received=value.method,
         )

@@ -27,18 +27,23 @@ class SearchSection(Section):
         serialization_alias="from",
         description="a study of the same ledger to begin with: its best configs, and its results as a hint",
     )
-    trials: int = Field(20, ge=1, description="number of trials; a finite space may end sooner")
+    trials: int = Field(20, ge=1, le=1_000_000, description="number of trials; a finite space may end sooner")
     stop: Literal["none", "auto"] = Field(
         "none", description="auto: end the search once it can gain less than the folds' noise hides"
     )
     max_hours: float | None = Field(None, gt=0, description="start no new trial after this time")
     startup_trials: int | None = Field(
-        None, ge=1, description="first trials, suggested before the algorithm uses its model"
+        None, ge=1, le=1_000_000, description="first trials, suggested before the algorithm uses its model"
     )
     batch: int | None = Field(
-        None, ge=1, description="trials suggested together once results count; default: 4, with fused on a GPU 8"
+        None,
+        ge=1,
+        le=1_000,
+        description="trials suggested together once results count; default: 4, with fused on a GPU 8",
     )
-    grid_points: int = Field(6, ge=2, description="number of values that a grid takes from a continuous range")
+    grid_points: int = Field(
+        6, ge=2, le=1_000, description="number of values that a grid takes from a continuous range"
+    )
     max_failures: int = Field(3, ge=1, description="stop after this many failed trials in a row")
     tries: list[dict[str, bool | int | float | str]] = Field(
         [],

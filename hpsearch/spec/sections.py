@@ -24,6 +24,9 @@ from hpsearch.spec.rows import DataSection, ValidationSection, without_leaks
 from hpsearch.spec.search import SearchSection
 from hpsearch.spec.section import READ_BACK, Section, named
 
+_MOST = 1_000
+"""Workers, threads, or trials of a bundle."""
+
 _UNEQUAL_FOLDS = {
     "holdout": "there is only one",
     "time-series": "the first of them have seen only the oldest rows",
@@ -128,8 +131,8 @@ class ResourcesSection(Section):
     @field_validator("workers", "threads", "trials_per_bundle")
     @classmethod
     def _positive(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 1:
-            raise RuleError('must be at least 1, or "auto"', "out-of-range")
+        if isinstance(value, int) and not 1 <= value <= _MOST:
+            raise RuleError(f'must be from 1 to {_MOST:,}, or "auto"', "out-of-range")
         return value
 
 

@@ -1,7 +1,7 @@
 """Tuners: history in, suggestion out. Importing this package imports neither Optuna nor KerasTuner."""
 
 from hpsearch.core.registries import TUNERS
-from hpsearch.core.words import did_you_mean, listed
+from hpsearch.core.words import did_you_mean, listed, quoted
 from hpsearch.errors import SpecError
 from hpsearch.tuners.base import Tuner, TunerProvider, TunerSettings
 
@@ -29,7 +29,7 @@ def make_tuner(tuner: str, algorithm: str, settings: TunerSettings) -> Tuner:
 
 def _unknown(what: str, received: str, legal: tuple[str, ...]) -> SpecError:
     return SpecError(
-        f"{what} must be one of {listed(legal)}, but got {received!r}{did_you_mean(received, legal)}",
+        f"{what} must be one of {listed(legal)}, but got {quoted(received)}{did_you_mean(received, legal)}",
         code="unknown-name",
         name=received,
         legal=legal,

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hpsearch.core.space import Choice, Config, Constant, Float, Int, Parameter, Space, Value, config_key
+from hpsearch.core.space import Choice, Config, Constant, Float, Int, Parameter, Space, Value
+from hpsearch.core.values import place_in, typed
 
 Number = int | float
 
@@ -28,7 +29,7 @@ class Dimension:
         log: Whether the scale is logarithmic.
         step: Distance between whole numbers; 1 for other kinds.
         values: The value of each index ``0 … high``; None if the number is the value.
-        places: Index of each of `values`, by its :func:`hpsearch.core.space.config_key`.
+        places: Index of each of `values`, by its :func:`hpsearch.core.values.typed`. Ranges compute it.
     """
 
     name: str
@@ -44,7 +45,9 @@ class Dimension:
         """The number of `value`; None if it has none, because a grid leaves it out."""
         if self.values is None:
             return value if isinstance(value, int | float) else None
-        return self.places.get(config_key({"": value}))
+        if isinstance(self.values, tuple):
+            return self.places.get(typed(value))
+        return place_in(self.values, value)
 
     def decode(self, number: Number) -> Value:
         """The allowed value nearest to `number`, which may be out of range."""
@@ -118,7 +121,8 @@ def _dimension(name: str, parameter: Parameter, points: int | None) -> Dimension
     values = _values(parameter, points)
     if values is not None:
         kind: Literal["int", "choice", "fixed"] = "choice" if isinstance(parameter, Choice) else "int"
-        places: dict[object, int] = {config_key({"": value}): index for index, value in enumerate(values)}
+        listed = values if isinstance(values, tuple) else ()
+        places: dict[object, int] = {typed(value): index for index, value in enumerate(listed)}
         return Dimension(name, "fixed" if len(values) == 1 else kind, 0, len(values) - 1, values=values, places=places)
     if isinstance(parameter, Int):
         high = parameter.high - (parameter.high - parameter.low) % parameter.step

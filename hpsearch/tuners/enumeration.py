@@ -4,7 +4,8 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 
-from hpsearch.core.space import Int, Parameter, Space, Value
+from hpsearch.core.counting import State
+from hpsearch.core.space import Space, Value
 
 
 class Enumeration:
@@ -15,20 +16,13 @@ class Enumeration:
         points: None for all configs of the space; a number for those of ``space.grid(points)``.
 
     Attributes:
-        size: Number of configs; None if a continuous range makes it infinite.
+        size: Number of configs; None if they are infinite, or too many to count.
     """
 
     def __init__(self, space: Space, points: int | None = None) -> None:
-        self._space = space
-        self._names = tuple(space)
-        self._values = {name: _allowed(space[name], points) for name in self._names}
-        self._later = [
-            frozenset(other for name in self._names[position:] for other in space[name].when)
-            for position in range(len(self._names) + 1)
-        ]
-        self._counts: dict[object, int] = {}
-        finite = all(values is not None for values in self._values.values())
-        self.size: int | None = self._count(0, {}) if finite else None
+        self._values = {name: one.values() if points is None else one.grid(points) for name, one in space.items()}
+        self._counts = space.counts(points)
+        self.size: int | None = None if self._counts is None else self._counts.total
 
     def config(self, index: int) -> dict[str, Value]:
         """Config number `index`, from 0.
@@ -38,21 +32,23 @@ class Enumeration:
         """
         if self.size is None or not 0 <= index < self.size:
             raise IndexError(f"0 <= index < {self.size} must hold, but got {index}")
-        config: dict[str, Value] = {}
-        for position, name in enumerate(self._names):
-            if not self._space.is_active(name, config):
+        counts, config = self._counts, dict[str, Value]()
+        state: State = ()
+        assert counts is not None
+        for place, name in enumerate(counts.names):
+            after = counts.after(place, state, None)
+            if not counts.is_active(place, state):
+                state = after
                 continue
-            if name not in self._later[position + 1]:
-                # No later hyperparameter depends on this one, so all its values have the same number of configs.
-                place, index = divmod(index, self._count(position + 1, config))
-                config[name] = self._at(name)[place]
-                continue
-            for value in self._at(name):
-                count = self._count(position + 1, {**config, name: value})
-                if index < count:
-                    config[name] = value
+            start, each = 0, counts.ways(place + 1, after) if name not in counts.runs else 0
+            for run in counts.runs.get(name, ()):
+                after = counts.after(place, state, run.lets)
+                start, each = run.start, counts.ways(place + 1, after)
+                if index < each * run.length:
                     break
-                index -= count
+                index -= each * run.length
+            step, index = divmod(index, each)
+            config[name], state = self._at(name)[start + step], after
         return config
 
     def shuffled(self, seed: int) -> Iterator[dict[str, Value]]:
@@ -64,23 +60,6 @@ class Enumeration:
         values = self._values[name]
         assert values is not None, "only finite spaces are counted"
         return values
-
-    def _count(self, position: int, config: dict[str, Value]) -> int:
-        """Number of ways to set the hyperparameters from `position` on, after the earlier ones in `config`."""
-        if position == len(self._names):
-            return 1
-        decided = {name: value for name, value in config.items() if name in self._later[position]}
-        memo = (position, tuple((name, type(value), value) for name, value in decided.items()))
-        if memo not in self._counts:
-            name = self._names[position]
-            if not self._space.is_active(name, decided):
-                count = self._count(position + 1, decided)
-            elif name in self._later[position + 1]:
-                count = sum(self._count(position + 1, {**decided, name: value}) for value in self._at(name))
-            else:
-                count = len(self._at(name)) * self._count(position + 1, decided)
-            self._counts[memo] = count
-        return self._counts[memo]
 
 
 def shuffled_index(index: int, size: int, seed: int) -> int:
@@ -99,12 +78,3 @@ def shuffled_index(index: int, size: int, seed: int) -> int:
         index = left << half | right
         if index < size:
             return index
-
-
-def _allowed(parameter: Parameter, points: int | None) -> Sequence[Value] | None:
-    if points is not None:
-        return parameter.grid(points)
-    if isinstance(parameter, Int):
-        # A range, not a tuple: there may be a billion values.
-        return range(parameter.low, parameter.high + 1, parameter.step)
-    return parameter.values()

@@ -46,10 +46,17 @@ def make(algorithm: str, settings: TunerSettings) -> Tuner:
     grid that the budget cuts short still covers the whole space.
 
     Raises:
-        SpecError: ``gp`` needs PyTorch, which is not installed.
+        SpecError: ``gp`` needs PyTorch, which is not installed; or a grid has too many configs to count.
     """
     if algorithm == "grid":
         grid = Enumeration(settings.space, settings.grid_points)
+        if grid.size is None:
+            raise SpecError(
+                "search.algorithm: the conditions of the space make too many configs for a grid",
+                code="large-grid",
+                hint='use another algorithm, such as "random"',
+                key="search.algorithm",
+            )
         return GridTuner(settings.space, lambda: grid.shuffled(derive(settings.seed, "grid")))
     if algorithm == "cmaes":
         from hpsearch.tuners.optuna_cmaes import CmaEs

@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,13 +62,9 @@ class Surrogate:
         self._settings = settings
         self._dimensions = Dimensions(settings.space)
         self._coordinates = _Coordinates(self._dimensions)
-        enumeration = Enumeration(settings.space)
-        small = enumeration.size is not None and enumeration.size <= _MOST_CONFIGS
-        self._all = [enumeration.config(index) for index in range(enumeration.size or 0)] if small else []
         self._threads = ThreadpoolController()
         with self.one_thread():
             self._other = None if settings.taken is None else OtherStudy(settings.taken)
-            self._all_points = self.points(self._all)
         self._groups = self._coordinates.groups if self._other is None else np.append(self._coordinates.groups, TREND)
 
     @contextmanager
@@ -100,12 +97,21 @@ class Surrogate:
 
     def candidates(self, number: int, best: Sequence[Config]) -> tuple[Sequence[Config], Floats]:
         """Configs for trial `number` and their points: all, or some of the space and some near the best."""
-        if self._all:
-            return self._all, self._all_points
+        everything, points = self._everything
+        if everything:
+            return everything, points
         rng = np.random.default_rng(derive(self._settings.seed, "candidates", number))
         drawn = [self._dimensions.uniform(int(one)) for one in rng.integers(2**62, size=_DRAWN)]
         near = [self._neighbour(best[i % len(best)], rng) for i in range(_NEAR)]
         return [*drawn, *near], self.points([*drawn, *near])
+
+    @cached_property
+    def _everything(self) -> tuple[Sequence[Config], Floats]:
+        """All configs of a small space, and their points. A check of a study file makes a tuner and needs none."""
+        enumeration = Enumeration(self._settings.space)
+        small = enumeration.size is not None and enumeration.size <= _MOST_CONFIGS
+        configs = [enumeration.config(index) for index in range(enumeration.size or 0)] if small else []
+        return configs, self.points(configs)
 
     def _neighbour(self, config: Config, rng: np.random.Generator) -> Config:
         """A config that differs in one hyperparameter or a few, by a little if it is a number."""
@@ -188,7 +194,8 @@ def _levels(dimension: Dimension) -> list[float] | None:
     if len(values) < 3 or any(isinstance(one, bool) or not isinstance(one, int | float) for one in values):
         return None
     order = sorted(range(len(values)), key=lambda i: float(values[i]))
-    return [order.index(i) / (len(values) - 1) for i in range(len(values))]
+    ranks = {i: rank for rank, i in enumerate(order)}
+    return [ranks[i] / (len(values) - 1) for i in range(len(values))]
 
 
 def _scaled(dimension: Dimension, number: float) -> float:

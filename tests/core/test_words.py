@@ -50,3 +50,30 @@ def test_a_reader_is_not_shown_the_name_of_what_was_in_memory(address: str, told
 def test_the_first_line_of_an_error_is_safe_for_a_terminal() -> None:
     error = ValueError("\n \x1b[31mred\x1b[0m \x1b]0;owned\x07 \u202e\nmore")
     assert words.first_line(error) == "red \\u001b]0;owned\\u0007 \\u202e"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("plain", "'plain'"),
+        ({"low": 1, "high": None}, "{'low': 1, 'high': None}"),
+        ("x" * 100_000, f"'{'x' * 79}…'"),
+        (10**4_999, "a whole number of about 5000 digits"),
+        ([1.5] * 10**6, f"[{'1.5, ' * 15}1.5"),
+    ],
+    ids=["text", "table", "long text", "long number", "long list"],
+)
+def test_values_are_quoted_in_full_if_they_are_short(value: object, text: str) -> None:
+    found = words.quoted(value)
+    assert found.startswith(text)
+    assert len(found) <= 83
+
+
+def test_a_value_of_any_depth_can_be_quoted() -> None:
+    deep: object = "x"
+    for _ in range(50_000):
+        deep = [deep]
+    assert words.quoted(deep) == "[[[[[…]]]]]"
+    many = [str(number) for number in range(10**5)]
+    assert len(words.listed(["y" * 1_000, *many])) < 10_000
+    assert words.closest("z" * 10**6, many) is None

@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from hpsearch.ledger import workspace
 from hpsearch.ledger.store import Ledger
 from tests.faults import trainer
 from tests.faults.runs import LONGEST_S, Run, begin
+from tests.faults.server import MODES, proxy
 
 
 class HangError(Exception):
@@ -36,6 +38,8 @@ class Try:
         seconds: How long an undisturbed run takes.
         template: A ``mlruns`` with an empty MLflow database, so that not every study waits for MLflow's migrations.
         options: Of the study.
+        server: Port of a real MLflow server, which keeps all studies that use it.
+        stack: What the study needs until it has been looked at.
     """
 
     folder: Path
@@ -43,6 +47,8 @@ class Try:
     seconds: float
     template: Path
     options: dict[str, str] = field(default_factory=dict)
+    server: int | None = None
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def prepare(self) -> None:
         """Make the folder, with the databases of the template."""
@@ -263,6 +269,33 @@ def hold_the_folder(one: Try) -> None:
     ended(run)
 
 
+def _serving(mode: str) -> Callable[[Try], None]:
+    def fail(one: Try) -> None:
+        """MLflow's server behaves so for two seconds, from some moment of the study on."""
+        assert one.server is not None
+        one.folder.mkdir()
+        between = one.stack.enter_context(proxy(one.server, one.folder.parent / f"{one.folder.name}.mode"))
+        one.options = {"uri": between.uri, "name": one.folder.name}
+        run = one.begin()
+        time.sleep(one.moment())
+        between.set(mode)
+        time.sleep(2.0)
+        if one.rng.random() < 0.5:
+            run.send(signal.SIGKILL)
+        between.set("ok")
+        ended(run, 200)
+
+    return fail
+
+
+def catch_up(one: Try, name: str) -> None:
+    """``hpsearch sync``, where the study says that MLflow lacks a part of it."""
+    uri = f"sqlite:///{one.folder}/mlruns/ledger.db"
+    if Ledger(uri).load(name).lacking:
+        sync = f"import hpsearch; hpsearch.sync({name!r}, ledger={uri!r})"
+        subprocess.run([sys.executable, "-c", sync], check=True, cwd=one.folder, timeout=200, capture_output=True)
+
+
 KINDS: dict[str, tuple[Callable[[Try], None], int]] = {
     "kill -9": (kill, 110),
     "kill -9, and again in the resume": (kill_twice, 40),
@@ -280,6 +313,7 @@ KINDS: dict[str, tuple[Callable[[Try], None], int]] = {
     "disk full": (disk_full, 16),
     "databases locked for 2 s": (lock_databases, 6),
     "folder locked for 1 s": (hold_the_folder, 2),
+    **{f"MLflow's server {mode} for 2 s": (_serving(mode), 3) for mode in MODES},
     "twenty studies in a fresh folder": (twenty_at_once, 1),
 }
 """Name → what happens, and how often in a full run."""

@@ -53,12 +53,15 @@ class Run:
         return self.log.read_text(errors="replace")
 
 
-def begin(folder: Path, *, before: Callable[[], None] = lambda: None, **options: str) -> Run:
+def begin(
+    folder: Path, *, before: Callable[[], None] = lambda: None, after: Callable[[], None] = lambda: None, **options: str
+) -> Run:
     """Fork a process that runs the study in `folder`.
 
     Args:
         folder: Where ``mlruns`` is or will be.
         before: Called in the process before the study, to set limits or change the clock.
+        after: Called in the process at its end.
         options: See :func:`tests.faults.trainer.run`.
     """
     log = folder.parent / f"{folder.name}.log"
@@ -75,6 +78,7 @@ def begin(folder: Path, *, before: Callable[[], None] = lambda: None, **options:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         before()
         code = _guarded(folder, options)
+        after()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -8,11 +8,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from hpsearch import tracking
+from hpsearch import report, tracking
 from hpsearch.core.schedule import Schedule
 from hpsearch.core.trial import Champion, Failure, FailureKind
 from hpsearch.executors.base import P, T, WorkerCall
 from hpsearch.ledger import workspace
+from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.search import starting
 from hpsearch.search.observer import Observer
@@ -71,6 +72,7 @@ def fate(trial: int, fold: int) -> Failure | None:
 def run(folder: Path, *, name: str = NAME, uri: str = "sqlite:///mlruns/mlflow.db") -> None:
     """Begin the study in `folder`, or go on with it, as ``hpsearch run`` does."""
     os.chdir(folder)
+    report.write_artifacts = _write_report  # a real one takes as long as everything else; real studies write theirs
     spec = make_spec(LEDGER, name=name, trials=TRIALS, folds=FOLDS, epochs=EPOCHS, uri=uri, pruning="median")
     here = folder / "mlruns" / "ledger.db"
     if here.exists() and Ledger(LEDGER).has(name):
@@ -81,6 +83,12 @@ def run(folder: Path, *, name: str = NAME, uri: str = "sqlite:///mlruns/mlflow.d
         ledger = Ledger(LEDGER, create=True)
         ledger.create(make_record(spec, schedule=Schedule(startup=3, batch=1)))
         Session(ledger.load(name), ledger, Trainer(), Observer()).run()
+
+
+def _write_report(record: StudyRecord, folder: Path, *_: object) -> list[Path]:
+    path = folder / "report.html"
+    path.write_text(f"{record.best and record.best.score}\n" * 2_000)
+    return [path]
 
 
 @contextmanager

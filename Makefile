@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: study test test-fast check-estimator fuzz-engine canary check bench studies pictures ui clean
+.PHONY: study test test-fast faults check-estimator fuzz-engine canary check bench studies pictures ui clean
 
 study: $(INSTALLED)  ## search scikit-learn's digits and show the leaderboard
 	$(BIN)/hpsearch run studies/digits.toml
@@ -23,6 +23,10 @@ N ?= 300
 SEED ?= 0
 fuzz-engine: $(INSTALLED)  ## train N random models from SEED on with the fused engine and with fit, and compare them
 	$(BIN)/python -m tests.engines.fuzzing --cases $(N) --seed $(SEED)
+
+faults: $(INSTALLED)  ## hurt some 350 studies, and 12,000 study and data files, in every way we know (about 45 minutes)
+	$(BIN)/python -m tests.faults --write docs/reliability.md
+	$(BIN)/python -m tests.faults.loads --studies 10000 --data 1000
 
 canary:  ## test the newest Optuna, MLflow, Keras and JAX, beyond the bounds in pyproject.toml
 	$(PYTHON) -m venv .venv-canary

@@ -6,6 +6,7 @@ python -m tests.faults [--share 1.0] [--only KIND ...] [--write docs/reliability
 import argparse
 import importlib
 import multiprocessing
+import os
 import random
 import shutil
 import sys
@@ -235,6 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found: dict[str, Counter[str]] = {kind: Counter() for kind in counts}
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
+        os.environ["XDG_STATE_HOME"] = temporary  # the key that seals champions is not the developer's
         for one in run(counts, options.keep or Path(temporary), workers=options.workers):
             found[one.kind][one.verdict] += 1
             if one.verdict not in (GOOD, NOT_HERE):

@@ -14,6 +14,7 @@ from hpsearch.cli import starting, results, housekeeping  # noqa: F401
 # isort: on
 from hpsearch.cli import streams
 from hpsearch.cli.app import app
+from hpsearch.cli.interrupts import hear_again
 from hpsearch.errors import HpsearchError, OutputError
 
 
@@ -33,7 +34,7 @@ def _root(
 
 def main() -> None:
     """Run the command line. Turns errors into messages and exit codes."""
-    sys.excepthook = complain_of_defect
+    sys.excepthook, sys.unraisablehook = complain_of_defect, hear_again
     streams.prepare()
     try:
         code = _run()

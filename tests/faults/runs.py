@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpsearch.cli.interrupts import hear_again
 from hpsearch.errors import HpsearchError, Interrupted
 from tests.faults import trainer
 
@@ -77,6 +78,7 @@ def begin(
         sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))  # pytest has its own
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        sys.unraisablehook = hear_again  # as the command line has it
         before()
         code = _guarded(folder, options)
         after()

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hpsearch.core.asked import Asked
-from hpsearch.core.events import Bundle, BundleFinished, Event, LaneFailed, lane_of
+from hpsearch.core.events import Bundle, BundleFinished, BundleStarted, Event, LaneFailed, lane_of
 from hpsearch.core.facts import DataFacts, EnginePlan, FoldSize, MachineFacts
 from hpsearch.core.measured import Measured
 from hpsearch.core.rehearsed import Rehearsal
@@ -104,7 +104,9 @@ class Worker(WorkerProtocol):
         """Train a bundle. A lane's failure is an event, and so is whatever else goes wrong."""
         ended: set[tuple[int, int]] = set()
         try:
-            for event in self.engine.train(bundle, stopped):
+            engine = self.engine  # loads the data
+            yield BundleStarted(bundle.id)
+            for event in engine.train(bundle, stopped):
                 if (finished := lane_of(event)) is not None:
                     ended.add(finished)
                 yield event

@@ -253,7 +253,7 @@ class Driver:
                 self._on_lane(event)
             case LaneStopped():
                 live = self._live[event.trial]
-                live.partial[event.result.fold] = event.result
+                live.partial[event.result.fold] = self._results.curves_of(event.result)
                 self._lane_ended(event.trial, event.result.fold)
             case LaneFailed():
                 state = TrialState.DIVERGED if event.failure.kind is FailureKind.DIVERGED else TrialState.FAILED
@@ -270,31 +270,31 @@ class Driver:
         live = self._live.get(event.trial)
         if live is None:
             return
-        self._observer.epoch_finished(event)
         if (problem := self._results.problem_in_epoch(event)) is not None:
             self._fail(event.trial, problem)
             return
+        event = self._results.numbers_of(event)
+        self._observer.epoch_finished(event)
         epochs = epochs_of(self._trials[event.trial].config)
         reason = self._monitor.epoch(event, epochs)
         if reason is not None and live.ending is None and event.epoch + 1 < epochs:
             self._give_up(event.trial, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, epoch=event.epoch + 1))
 
     def _on_lane(self, event: LaneFinished) -> None:
-        live = self._live[event.trial]
-        trial = self._trials[event.trial]
-        if (problem := self._results.problem_in_fold(event.result)) is not None:
-            live.partial[event.result.fold] = event.result
+        live, trial = self._live[event.trial], self._trials[event.trial]
+        problem, result = self._results.problem_in_fold(event.result), self._results.curves_of(event.result)
+        if problem is not None:
+            live.partial[result.fold] = result
             self._fail(event.trial, problem)
-            self._lane_ended(event.trial, event.result.fold)
-            return
-        live.results[event.result.fold] = event.result
-        news = event.parameters if trial.parameters is None else None
-        if news is not None:
-            self._trials[event.trial] = trial = replace(trial, parameters=news)
-        self._ledger.add_fold(self._record.name, event.trial, event.result, news)
-        self._observer.fold_finished(trial, event.result)
-        self._judge(event.trial)
-        self._lane_ended(event.trial, event.result.fold)
+        else:
+            live.results[result.fold] = result
+            news = event.parameters if trial.parameters is None else None
+            if news is not None:
+                self._trials[event.trial] = trial = replace(trial, parameters=news)
+            self._ledger.add_fold(self._record.name, event.trial, result, news)
+            self._observer.fold_finished(trial, result)
+            self._judge(event.trial)
+        self._lane_ended(event.trial, result.fold)
 
     def _judge(self, number: int) -> None:
         """End a trial whose folds so far are too poor."""

@@ -81,8 +81,21 @@ class Results:
         curve, epochs = curves[metric], max(map(len, curves.values()))
         if len(curve) < epochs:
             return f"{metric!r} has a value in {len(curve)} of {epochs} epochs only"
-        other = next((one for one in curve if not isinstance(one, Real)), None)
-        return None if other is None else f"{metric!r} is {other!r:.80}, which is no number"
+        others = [one for one in curve if _number(one) is None]
+        return f"{metric!r} is {others[0]!r:.80}, which is no number" if others else None
+
+    @staticmethod
+    def numbers_of(event: EpochFinished) -> EpochFinished:
+        """An epoch without what is no number. The ledger and MLflow could not keep it."""
+        numbers = {name: number for name, one in event.metrics.items() if (number := _number(one)) is not None}
+        return replace(event, metrics=numbers)
+
+    @staticmethod
+    def curves_of(result: FoldResult) -> FoldResult:
+        """A fold likewise: without curves that have such a value."""
+        found = {name: tuple(map(_number, curve)) for name, curve in result.curves.items()}
+        curves = {name: tuple(one for one in curve if one is not None) for name, curve in found.items()}
+        return replace(result, curves={name: one for name, one in curves.items() if len(one) == len(found[name])})
 
     @staticmethod
     def _failure(message: str, fold: int, epoch: int | None) -> Failure:
@@ -107,3 +120,13 @@ class Results:
             failure = Failure(FailureKind.DIVERGED, f"{self._objective.metric} is {found.value} {where}")
             return replace(trial, state=TrialState.DIVERGED, failure=failure)
         return replace(trial, score=found.value, std=found.std, epoch=found.epoch, fold_scores=found.fold_scores)
+
+
+def _number(value: object) -> float | None:
+    """A value as a float, finite or not; None if it is none."""
+    if isinstance(value, float):
+        return float(value)
+    try:
+        return float(value) if isinstance(value, Real) else None
+    except (OverflowError, ValueError, TypeError):
+        return None

@@ -104,9 +104,9 @@ class Worker(WorkerProtocol):
         """Train a bundle. A lane's failure is an event, and so is whatever else goes wrong."""
         ended: set[tuple[int, int]] = set()
         try:
-            engine = self.engine  # loads the data
+            self._load()
             yield BundleStarted(bundle.id)
-            for event in engine.train(bundle, stopped):
+            for event in self.engine.train(bundle, stopped):
                 if (finished := lane_of(event)) is not None:
                     ended.add(finished)
                 yield event
@@ -119,6 +119,14 @@ class Worker(WorkerProtocol):
                     yield LaneFailed(lane.trial, lane.fold, failure)
         free_memory()
         yield BundleFinished(bundle.id, resident_bytes(), self.engine.take_compile_seconds(), self.engine.take_notes())
+
+    def _load(self) -> None:
+        """Load what the first bundle of a worker would have to wait for: Keras, the data and the user's code."""
+        import keras
+
+        assert keras.backend.backend()
+        assert self.problem.builder
+        assert self.engine
 
     def refit(self, order: RefitOrder) -> Champion:
         from hpsearch.training.mlflow_model import mlflow_imported_ahead

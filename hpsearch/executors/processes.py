@@ -31,6 +31,9 @@ SETTLED = 3
 _POLITE_S = 2.0
 """How long a worker that is told to end may take before it is killed."""
 
+_HEARS_S = 0.25
+"""How long a Ctrl-C may go unheard while a call is answered."""
+
 _STACK_S = 0.3
 """How long a worker may take to write down what it is doing."""
 
@@ -153,6 +156,10 @@ class ProcessesExecutor(Executor):
         process = self._process(slot)
         try:
             process.connection.send(Call(method.__name__, args, kwargs))
+            # Not by one wait: a library, such as Polars, may have a handler of its own for Ctrl-C, after which the
+            # system goes on waiting and Python hears nothing of it.
+            while not process.connection.poll(_HEARS_S):
+                pass
             answer = process.connection.recv()
         except (EOFError, OSError):
             reason = process.last_words()

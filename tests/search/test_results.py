@@ -13,6 +13,7 @@ from hpsearch.core.trial import FailureKind, FoldResult, TrialState
 from hpsearch.errors import ModelError, StudyError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
+from hpsearch.search.observer import Observer
 from hpsearch.testing.synthetic import SyntheticExecutor
 from tests.search.drive import drive
 
@@ -169,7 +170,15 @@ def test_a_fold_that_an_earlier_version_has_entered_without_the_metric_fails_its
 
 
 def test_another_metric_that_is_no_number_is_left_out(ledger: str) -> None:
-    record = drive(ledger, Altered({2}, lambda _fold, epoch, m: {**m, "aux": None if epoch else 1, "top": 3}), trials=4)
+    seen: list[object] = []
+
+    class Watching(Observer):
+        def epoch_finished(self, event: EpochFinished) -> None:
+            seen.extend(event.metrics.values())
+
+    executor = Altered({2}, lambda _fold, epoch, m: {**m, "aux": None if epoch else 1, "top": 3})
+    record = drive(ledger, executor, trials=4, observer=Watching())
     assert states(record) == ["complete"] * 4
     assert record.trials[2].folds[0].curves.keys() == {"loss", "accuracy", "val_loss", METRIC, "top"}
     assert states(Ledger(ledger).load("synthetic")) == ["complete"] * 4
+    assert {type(one) for one in seen} == {float}

@@ -378,7 +378,7 @@ class Driver:
                 live.waiting |= folds
             elif not live.training:
                 self._end(number)
-        which = trials_in_words(event.bundle.trials)
+        which = trials_in_words(tuple(lost) or event.bundle.trials)
         if not event.ended:
             self._note(f"{event.reason}; {which}: trained again, {most} times at most")
         elif len(lost) > 1:

@@ -70,5 +70,5 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         stop.no_more_patience()
         for number, handler in previous.items():
-            if stop.alarmed or number != signal.SIGALRM:
+            if handler is not None and (stop.alarmed or number != signal.SIGALRM):
                 signal.signal(number, handler)

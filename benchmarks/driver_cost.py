@@ -25,6 +25,7 @@ from hpsearch.search.driver import Driver
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer, Observers, TrackerObserver
 from hpsearch.search.suggesting import Suggester
+from hpsearch.search.watchdog import Watchdog
 from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
 from hpsearch.tracking.mlflow.client import import_mlflow
 from hpsearch.tracking.mlflow.tracker import MlflowTracker
@@ -111,6 +112,7 @@ def main() -> None:
         monitor=PruningMonitor(record),
         observer=Observers([TrackerObserver(tracker), gauge] if tracker else [gauge]),
         interrupted=lambda: False,
+        watchdog=Watchdog(spec.resources),
     )
     driver.search()
     if tracker:

@@ -39,6 +39,7 @@ from hpsearch.search.driver import Driver
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import make_suggester, prepare_study
+from hpsearch.search.watchdog import Watchdog
 from hpsearch.spec import StudySpec, parse_spec
 
 SEARCHES, ALPHAS = 9, (0.1, 0.2, 0.5)
@@ -91,6 +92,7 @@ def searched(spec: StudySpec, like: StudyFacts | None = None) -> StudyRecord:
                 monitor=PruningMonitor(record),
                 observer=Observer(),
                 interrupted=lambda: False,
+                watchdog=Watchdog(spec.resources),
             ).search()
         return ledger.load(spec.name)
 

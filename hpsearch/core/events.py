@@ -33,6 +33,13 @@ class Bundle:
 
 
 @dataclass(frozen=True, slots=True)
+class BundleStarted:
+    """The first event of a bundle: its worker has loaded the data and begins with it."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class EpochFinished:
     """One epoch of one lane. Pruning rules act between epochs."""
 
@@ -87,13 +94,22 @@ class BundleFinished:
 
 @dataclass(frozen=True, slots=True)
 class WorkerDied:
-    """The worker of this bundle died. Lanes without a final event are lost."""
+    """The worker of this bundle died. Lanes without a final event are lost.
+
+    Attributes:
+        bundle: The bundle.
+        reason: In words for the user.
+        ended: Whether it was ended on purpose: see :meth:`Executor.end`.
+        traceback: What it was doing; empty if unknown.
+    """
 
     bundle: Bundle
     reason: str
+    ended: bool = False
+    traceback: str = ""
 
 
-Event = EpochFinished | LaneFinished | LaneStopped | LaneFailed | BundleFinished | WorkerDied
+Event = BundleStarted | EpochFinished | LaneFinished | LaneStopped | LaneFailed | BundleFinished | WorkerDied
 
 
 def without(event: Event, left_out: Mapping[int, Collection[str]]) -> Event:

@@ -58,6 +58,8 @@ class FailureKind(StrEnum):
     OUT_OF_MEMORY = "out-of-memory"
     WORKER = "worker"
     """The worker process died."""
+    TIMEOUT = "timeout"
+    """It took longer than ``epoch_timeout`` or ``trial_timeout``."""
     PRUNED = "pruned"
     """A pruning rule stopped the trial."""
 

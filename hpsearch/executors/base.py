@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
 from hpsearch.core.events import Bundle, Event
 from hpsearch.spec import StudySpec
@@ -22,7 +22,12 @@ class Executor(ABC):
     Args:
         spec: The study file, which each worker gets.
         settings: One entry per slot.
+
+    Attributes:
+        ends_workers: Whether :meth:`end` works. ``epoch_timeout`` and ``trial_timeout`` need it.
     """
+
+    ends_workers: ClassVar[bool] = False
 
     @abstractmethod
     def __init__(self, spec: StudySpec, settings: Sequence[WorkerSettings]) -> None: ...
@@ -55,12 +60,24 @@ class Executor(ABC):
 
     @abstractmethod
     def submit(self, bundle: Bundle) -> None:
-        """Train a bundle in an idle slot. :meth:`events` then returns its events; the last one is ``BundleFinished`` or
-        ``WorkerDied``."""
+        """Train a bundle in an idle slot. :meth:`events` then returns its events: the first one is ``BundleStarted``,
+        the last one ``BundleFinished`` or ``WorkerDied``."""
 
     @abstractmethod
     def stop(self, trials: frozenset[int]) -> None:
         """End the lanes of these trials after the epoch that they are in."""
+
+    def end(self, bundle: int, reason: str) -> None:
+        """End the worker of a bundle now, even if it hangs. Only called if :attr:`ends_workers`.
+
+        :meth:`events` then returns what the worker had reported by then, and last a ``WorkerDied`` that is ``ended``;
+        nothing of the kind if the bundle had finished.
+
+        Args:
+            bundle: Its id.
+            reason: Of the ``WorkerDied``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} ends no workers")
 
     @abstractmethod
     def events(self, timeout_s: float) -> Sequence[Event]:

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -9,13 +10,15 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from typing import IO, cast
+from typing import IO, ClassVar, cast
 
 from hpsearch.core.events import Bundle, BundleFinished, Event, WorkerDied
 from hpsearch.errors import ExecutorError
 from hpsearch.executors.base import Executor, P, T, WorkerCall
 from hpsearch.executors.messages import Call, Hello, Raised, Returned, Stop, Train
+from hpsearch.executors.stacks import user_code_in
 from hpsearch.spec import StudySpec
 from hpsearch.training.environment import WorkerSettings
 
@@ -24,6 +27,15 @@ GROWTH_LIMIT = 1.25
 
 SETTLED = 3
 """Bundles after which a worker's memory counts as its normal size."""
+
+_POLITE_S = 2.0
+"""How long a worker that is told to end may take before it is killed."""
+
+_HEARS_S = 0.25
+"""How long a Ctrl-C may go unheard while a call is answered."""
+
+_STACK_S = 0.3
+"""How long a worker may take to write down what it is doing."""
 
 
 class _Process:
@@ -47,6 +59,8 @@ class _Process:
         self.bundle: Bundle | None = None
         self.finished = 0
         self.normal_bytes = 0
+        self.ended = ""
+        self.stack = ""
         self.connection.send(Hello(spec, settings))
 
     def last_words(self) -> str:
@@ -55,18 +69,44 @@ class _Process:
             code = self.popen.wait(timeout=5)
         except subprocess.TimeoutExpired:
             code = None
-        self.errors.seek(0, os.SEEK_END)
-        self.errors.seek(max(0, self.errors.tell() - 2000))
-        lines = self.errors.read().decode(errors="replace").strip().splitlines()
+        lines = self._written(2000).strip().splitlines()
         reason = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         hint = " (SIGKILL: often the system was out of memory)" if code == -9 else ""
         return f"worker process ended with {reason}{hint}" + (f": {lines[-1]}" if lines else "")
 
+    def _written(self, most: int) -> str:
+        """The end of what it has written to stdout and stderr."""
+        descriptor = self.errors.fileno()  # its position is the worker's, too
+        size = os.fstat(descriptor).st_size
+        return os.pread(descriptor, most, max(0, size - most)).decode(errors="replace")
+
+    def end(self, reason: str) -> None:
+        """End it, whatever it does: first politely, for the user's code may have something to clean up."""
+        self.ended = reason
+        self._signal(signal.SIGUSR1)  # see `serve`: it answers with its stack, even from within C code
+        time.sleep(_STACK_S)
+        self.stack = user_code_in(self._written(100_000))
+        self._signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self.popen.wait(_POLITE_S)
+        self._kill()
+
     def close(self) -> None:
         self.connection.close()
-        self.popen.kill()
-        self.popen.wait()
+        self._kill()
         self.errors.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.popen.poll() is None:
+            self.popen.send_signal(number)
+
+    def _kill(self) -> None:
+        """Kill it and all that its code has started: it leads a process group of its own."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        # A process that waits for a broken disk outlives even this. It must not keep the driver.
+        with suppress(subprocess.TimeoutExpired):
+            self.popen.wait(_POLITE_S)
 
 
 class ProcessesExecutor(Executor):
@@ -76,6 +116,8 @@ class ProcessesExecutor(Executor):
         spec: The study file, sent to each worker.
         settings: One per slot.
     """
+
+    ends_workers: ClassVar[bool] = True
 
     def __init__(self, spec: StudySpec, settings: Sequence[WorkerSettings]) -> None:
         self._spec = spec
@@ -114,6 +156,10 @@ class ProcessesExecutor(Executor):
         process = self._process(slot)
         try:
             process.connection.send(Call(method.__name__, args, kwargs))
+            # Not by one wait: a library, such as Polars, may have a handler of its own for Ctrl-C, after which the
+            # system goes on waiting and Python hears nothing of it.
+            while not process.connection.poll(_HEARS_S):
+                pass
             answer = process.connection.recv()
         except (EOFError, OSError):
             reason = process.last_words()
@@ -147,6 +193,15 @@ class ProcessesExecutor(Executor):
                     process.connection.send(Stop(trials))
                 except OSError:
                     continue  # it is dead; events() will say so
+
+    def end(self, bundle: int, reason: str) -> None:
+        for slot, process in enumerate(self._processes):
+            if process is None or process.bundle is None or process.bundle.id != bundle:
+                continue
+            process.end(reason)
+            self._receive(slot)  # what it had reported by then, and its end
+            if self._processes[slot] is process:
+                self._lost(slot)
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         busy = {p.connection: i for i, p in enumerate(self._processes) if p is not None and p.bundle is not None}
@@ -183,10 +238,10 @@ class ProcessesExecutor(Executor):
     def _lost(self, slot: int) -> None:
         process = self._process(slot)
         bundle = process.bundle
-        reason = process.last_words()
+        reason = process.ended or process.last_words()
         self._drop(slot)
         if bundle is not None:
-            self._events.append(WorkerDied(bundle, reason))
+            self._events.append(WorkerDied(bundle, reason, ended=bool(process.ended), traceback=process.stack))
 
     def _drop(self, slot: int) -> None:
         process, self._processes[slot] = self._processes[slot], None

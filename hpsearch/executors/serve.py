@@ -1,7 +1,10 @@
 """The main program of a worker process: answers the driver over one connection until that closes."""
 
+import ctypes
+import faulthandler
 import os
 import pickle
+import signal
 import sys
 import threading
 import traceback
@@ -14,9 +17,14 @@ from hpsearch.training.environment import set_up
 from hpsearch.training.protocol import WorkerProtocol
 from hpsearch.training.worker import Worker
 
+_PR_SET_PDEATHSIG = 1
+"""Of Linux' ``prctl``."""
+
 
 def serve(descriptor: int) -> None:
     """Answer requests until the driver closes the connection."""
+    faulthandler.register(signal.SIGUSR1)
+    _die_with_the_driver()
     connection = Connection(descriptor)
     hello: Hello = connection.recv()
     set_up(hello.settings)
@@ -31,6 +39,12 @@ def serve(descriptor: int) -> None:
                     connection.send(event)
             case Call() as call:
                 connection.send(answer(worker, call))
+
+
+def _die_with_the_driver() -> None:
+    """Have the system kill this process when the driver dies: C code that keeps the GIL also keeps :func:`listen`."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def answer(worker: WorkerProtocol, call: Call) -> Answer:

@@ -7,13 +7,13 @@ timing, and a resumed study goes on with it.
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from hpsearch.core.events import (
     Bundle,
     BundleFinished,
+    BundleStarted,
     EpochFinished,
     Event,
     Lane,
@@ -24,9 +24,8 @@ from hpsearch.core.events import (
     without,
 )
 from hpsearch.core.hyperparameters import epochs_of
-from hpsearch.core.objective import score
 from hpsearch.core.rehearsed import left_out_by_fold
-from hpsearch.core.trial import Failure, FailureKind, FoldResult, Origin, Trial, TrialState
+from hpsearch.core.trial import Failure, FailureKind, Origin, Trial, TrialState
 from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.executors.base import Executor
 from hpsearch.ledger.record import StudyRecord
@@ -34,35 +33,12 @@ from hpsearch.ledger.store import Ledger
 from hpsearch.search.entering import Entering
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
+from hpsearch.search.results import Live, Results
 from hpsearch.search.stopping import StopRule
 from hpsearch.search.suggesting import Suggester
+from hpsearch.search.watchdog import Watchdog, trials_in_words
 
 POLL_SECONDS = 0.25
-
-
-@dataclass
-class _Live:
-    """What the driver knows of a trial that is training.
-
-    Attributes:
-        waiting: Folds not yet sent to a worker.
-        training: Folds that a worker has.
-        results: Finished folds.
-        partial: Folds that were stopped early.
-        ending: The state that the trial will have once its last lane has ended, if not COMPLETE.
-        failure: Why, for DIVERGED and FAILED.
-        retries: How often a worker died with it.
-        judged: Whether the folds that it has make its score, because they ended it.
-    """
-
-    waiting: set[int]
-    training: set[int] = field(default_factory=set)
-    results: dict[int, FoldResult] = field(default_factory=dict)
-    partial: dict[int, FoldResult] = field(default_factory=dict)
-    ending: TrialState | None = None
-    failure: Failure | None = None
-    retries: int = 0
-    judged: bool = False
 
 
 class Driver:
@@ -76,6 +52,7 @@ class Driver:
         monitor: Says which running trials to stop.
         observer: Told of everything that happens.
         interrupted: Asked all the time; True ends the search after the epochs in flight.
+        watchdog: Knows which workers take too long.
     """
 
     def __init__(
@@ -88,6 +65,7 @@ class Driver:
         monitor: PruningMonitor,
         observer: Observer,
         interrupted: Callable[[], bool],
+        watchdog: Watchdog,
     ) -> None:
         self._record = record
         self._spec, self._objective = record.spec, record.objective
@@ -97,9 +75,11 @@ class Driver:
         self._interrupted = interrupted
         self._n_folds = record.facts.data.n_folds
         self._left_out = left_out_by_fold(record.facts.undefined)
+        self._results = Results(self._objective, self._n_folds, self._left_out)
+        self._watchdog = watchdog
         self._monitor = monitor
         self._trials: list[Trial] = list(record.trials)
-        self._live: dict[int, _Live] = {}
+        self._live: dict[int, Live] = {}
         self._first_unfinished = 0
         self._bundles = 0
         self.compile_seconds = 0.0
@@ -126,21 +106,38 @@ class Driver:
             self._begin(trial)
         while True:
             if self._interrupted() and not self._stopping:
-                self._stopping = True
-                self._observer.note("stopping after the epochs in flight; Ctrl-C again stops at once")
-                self._executor.stop(frozenset(self._live))
+                self._begin_to_stop()
             if not self._stopping:
                 self._suggest()
                 self._dispatch()
             if self._executor.idle == self._executor.slots and (self._stopping or not self._live):
                 return not self._stopping
             for event in self._executor.events(POLL_SECONDS):
+                self._watchdog.heard(event)
                 self._handle(without(event, self._left_out))
+            self._look_after_workers()
+            if self._watchdog.out_of_patience:
+                self._note(f"{self._watchdog.running} did not end an epoch in time: the search stops without")
+                return False
 
     @property
     def trials(self) -> Sequence[Trial]:
         """All trials so far, in order of their number."""
         return self._trials
+
+    def _begin_to_stop(self) -> None:
+        self._stopping = True
+        awaited = self._watchdog.stop()
+        waits = f"stopping: waiting for {awaited}; Ctrl-C again stops at once" if awaited else "stopping"
+        self._observer.note(waits)
+        self._executor.stop(frozenset(self._live))
+
+    def _look_after_workers(self) -> None:
+        """End those that take too long. Called when all that they have reported is known."""
+        for bundle, reason in self._watchdog.overdue():
+            self._executor.end(bundle, reason)
+        for remark in self._watchdog.silent():
+            self._note(remark)
 
     # Suggesting
 
@@ -201,10 +198,12 @@ class Driver:
     def _continue(self, trial: Trial) -> None:
         """Put a trial's missing folds in line."""
         done = {result.fold: result for result in trial.folds}
-        live = _Live(waiting=set(range(self._n_folds)) - done.keys(), results=done)
+        live = Live(waiting=set(range(self._n_folds)) - done.keys(), results=done)
         self._live[trial.number] = live
         self._monitor.start(trial)
         self._observer.trial_started(trial)
+        for result in trial.folds:
+            self._fail(trial.number, self._results.problem_in_fold(result))
         self._judge(trial.number)
         if not live.waiting:
             self._end(trial.number)
@@ -217,7 +216,10 @@ class Driver:
                 live = self._live[lane.trial]
                 live.waiting.discard(lane.fold)
                 live.training.add(lane.fold)
-            self._executor.submit(Bundle(self._bundles, tuple(lanes)))
+            bundle = Bundle(self._bundles, tuple(lanes))
+            trained = [result.seconds for one in bundle.trials for result in self._live[one].results.values()]
+            self._watchdog.submitted(bundle, sum(trained))
+            self._executor.submit(bundle)
             self._bundles += 1
 
     def _next_lanes(self) -> list[Lane]:
@@ -228,11 +230,10 @@ class Driver:
             for number, live in self._live.items()
             if live.waiting and live.ending is None and not (one and live.training)
         )
-        # A trial whose worker died goes alone, so that it cannot take others with it again.
-        if waiting and self._live[waiting[0]].retries:
+        if waiting and self._live[waiting[0]].goes_alone:
             chosen = waiting[:1]
         else:
-            fresh = [number for number in waiting if not self._live[number].retries]
+            fresh = [number for number in waiting if not self._live[number].goes_alone]
             chosen = fresh[: min(self._plan.trials_per_bundle, math.ceil(len(fresh) / self._executor.idle))]
         return [
             Lane(number, fold, self._trials[number].config)
@@ -244,13 +245,15 @@ class Driver:
 
     def _handle(self, event: Event) -> None:
         match event:
+            case BundleStarted():
+                pass
             case EpochFinished():
                 self._on_epoch(event)
             case LaneFinished():
                 self._on_lane(event)
             case LaneStopped():
                 live = self._live[event.trial]
-                live.partial[event.result.fold] = event.result
+                live.partial[event.result.fold] = self._results.curves_of(event.result)
                 self._lane_ended(event.trial, event.result.fold)
             case LaneFailed():
                 state = TrialState.DIVERGED if event.failure.kind is FailureKind.DIVERGED else TrialState.FAILED
@@ -267,6 +270,10 @@ class Driver:
         live = self._live.get(event.trial)
         if live is None:
             return
+        if (problem := self._results.problem_in_epoch(event)) is not None:
+            self._fail(event.trial, problem)
+            return
+        event = self._results.numbers_of(event)
         self._observer.epoch_finished(event)
         epochs = epochs_of(self._trials[event.trial].config)
         reason = self._monitor.epoch(event, epochs)
@@ -274,23 +281,20 @@ class Driver:
             self._give_up(event.trial, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, epoch=event.epoch + 1))
 
     def _on_lane(self, event: LaneFinished) -> None:
-        live = self._live[event.trial]
-        trial = self._trials[event.trial]
-        metric, fold = self._objective.metric, event.result.fold
-        if metric not in event.result.curves and metric not in self._left_out.get(fold, ()):
-            recorded = ", ".join(event.result.curves)
-            raise ModelError(
-                f"the model records no {metric!r}; it records {recorded}",
-                hint="set [objective] metric to one of these",
-            )
-        live.results[event.result.fold] = event.result
-        news = event.parameters if trial.parameters is None else None
-        if news is not None:
-            self._trials[event.trial] = trial = replace(trial, parameters=news)
-        self._ledger.add_fold(self._record.name, event.trial, event.result, news)
-        self._observer.fold_finished(trial, event.result)
-        self._judge(event.trial)
-        self._lane_ended(event.trial, event.result.fold)
+        live, trial = self._live[event.trial], self._trials[event.trial]
+        problem, result = self._results.problem_in_fold(event.result), self._results.curves_of(event.result)
+        if problem is not None:
+            live.partial[result.fold] = result
+            self._fail(event.trial, problem)
+        else:
+            live.results[result.fold] = result
+            news = event.parameters if trial.parameters is None else None
+            if news is not None:
+                self._trials[event.trial] = trial = replace(trial, parameters=news)
+            self._ledger.add_fold(self._record.name, event.trial, result, news)
+            self._observer.fold_finished(trial, result)
+            self._judge(event.trial)
+        self._lane_ended(event.trial, result.fold)
 
     def _judge(self, number: int) -> None:
         """End a trial whose folds so far are too poor."""
@@ -301,6 +305,10 @@ class Driver:
         if reason is not None and live.ending is None:
             live.judged = True
             self._give_up(number, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, fold=max(live.results)))
+
+    def _fail(self, number: int, failure: Failure | None) -> None:
+        if failure is not None:
+            self._give_up(number, TrialState.FAILED, failure)
 
     def _give_up(self, number: int, state: TrialState, failure: Failure) -> None:
         """Let the trial's other lanes end; the first reason counts."""
@@ -321,25 +329,7 @@ class Driver:
 
     def _end(self, number: int) -> None:
         live = self._live.pop(number)
-        folds = tuple(result for _, result in sorted({**live.partial, **live.results}.items()))
-        trial = replace(
-            self._trials[number],
-            state=live.ending or TrialState.COMPLETE,
-            folds=folds,
-            failure=live.failure,
-            finished=time.time(),
-        )
-        scored = live.judged or len(folds) == self._n_folds
-        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and scored:
-            result = score(self._objective, folds)
-            trial = replace(
-                trial, score=result.value, std=result.std, epoch=result.epoch, fold_scores=result.fold_scores
-            )
-            if not math.isfinite(result.value):
-                failure = Failure(FailureKind.DIVERGED, f"{self._objective.metric} is {result.value} in every epoch")
-                trial = replace(
-                    trial, state=TrialState.DIVERGED, score=None, std=None, epoch=None, fold_scores=(), failure=failure
-                )
+        trial = self._results.ended(self._trials[number], live)
         self._trials[number] = trial
         self._monitor.finish(trial)
         self._ledger.finish_trial(self._record.name, trial, self._objective.metric)
@@ -368,27 +358,37 @@ class Driver:
             )
 
     def _on_death(self, event: WorkerDied) -> None:
-        """Put the lost lanes in line again, or fail trials that were lost too often."""
-        lost = Counter(lane.trial for lane in event.bundle.lanes)
-        for number in lost:
-            live = self._live.get(number)
-            if live is None:
-                continue
-            folds = {lane.fold for lane in event.bundle.lanes if lane.trial == number} & live.training
-            if not folds:
-                continue
+        """Put the lost lanes in line again, or fail trials that were lost too often or took too long by themselves."""
+        lost = {number: folds for number in event.bundle.trials if (folds := self._lost(event.bundle, number))}
+        most = self._spec.resources.max_retries
+        for number, folds in lost.items():
+            live = self._live[number]
             live.training -= folds
             self._monitor.restart(number, folds)
-            live.retries += 1
-            if live.ending is None and live.retries > self._spec.resources.max_retries:
-                message = f"{event.reason} ({live.retries} times; max_retries = {self._spec.resources.max_retries})"
-                self._give_up(number, TrialState.FAILED, Failure(FailureKind.WORKER, message))
+            if event.ended:
+                live.suspect = True
+                if len(lost) == 1:
+                    self._fail(number, Failure(FailureKind.TIMEOUT, event.reason, traceback=event.traceback))
+            else:
+                live.retries += 1
+                if live.retries > most:
+                    message = f"{event.reason} ({live.retries} times; max_retries = {most})"
+                    self._fail(number, Failure(FailureKind.WORKER, message))
             if live.ending is None:
                 live.waiting |= folds
             elif not live.training:
                 self._end(number)
-        which = f"trial{'s' if len(lost) > 1 else ''} {', '.join(map(str, lost))}"
-        self._note(f"{event.reason}; {which}: trained again, {self._spec.resources.max_retries} times at most")
+        which = trials_in_words(tuple(lost) or event.bundle.trials)
+        if not event.ended:
+            self._note(f"{event.reason}; {which}: trained again, {most} times at most")
+        elif len(lost) > 1:
+            self._note(f"{event.reason}; {which}: trained again, each alone")
+
+    def _lost(self, bundle: Bundle, number: int) -> set[int]:
+        """The folds of a trial that end with the bundle's worker."""
+        live = self._live.get(number)
+        folds = {lane.fold for lane in bundle.lanes if lane.trial == number}
+        return set() if live is None else folds & live.training
 
     def _note(self, text: str) -> None:
         self._ledger.add_note(self._record.name, text)

@@ -22,6 +22,7 @@ from hpsearch.search.observer import Observer, Observers, TrackerObserver
 from hpsearch.search.preparation import make_suggester
 from hpsearch.search.refitting import to_refit
 from hpsearch.search.signals import StopRequest, stop_on_signals
+from hpsearch.search.watchdog import Watchdog
 from hpsearch.tracking import make_tracker
 from hpsearch.training.protocol import RefitOrder, WorkerProtocol
 
@@ -79,6 +80,8 @@ class Session:
         return self._ledger.load(self._record.name)
 
     def _search(self, stop: StopRequest) -> tuple[Trial, ...]:
+        watchdog = Watchdog(self._record.spec.resources, trains_inline=not self._executor.ends_workers)
+        stop.patience = lambda: watchdog.patience
         driver = Driver(
             self._record,
             self._ledger,
@@ -87,14 +90,14 @@ class Session:
             monitor=self._monitor,
             observer=self._observer,
             interrupted=stop.asked.is_set,
+            watchdog=watchdog,
         )
         try:
             finished = driver.search()
         finally:
+            stop.no_more_patience()
             self._suggester.close()
             self._add_compile_seconds(driver.compile_seconds)
-        # A refit is not continued but repeated, so there is nothing to wait for: one Ctrl-C is enough from here.
-        stop.at_once.set()
         if not finished or stop.asked.is_set():
             raise self._interrupted("was stopped")
         return tuple(driver.trials)

@@ -127,6 +127,18 @@ class ResourcesSection(Section):
     threads: int | Literal["auto"] = Field("auto", description="CPU threads per worker; auto: cores / workers")
     trials_per_bundle: int | Literal["auto"] = Field("auto", description="trials that train together (fused)")
     max_retries: int = Field(2, ge=0, description="how often to retry a bundle after its worker dies")
+    epoch_timeout: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds without a finished epoch after which a worker is ended; building and compiling count",
+    )
+    trial_timeout: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds that a trial may train, on all folds together, before its worker is ended",
+    )
 
     @field_validator("workers", "threads", "trials_per_bundle")
     @classmethod

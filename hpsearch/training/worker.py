@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hpsearch.core.asked import Asked
-from hpsearch.core.events import Bundle, BundleFinished, Event, LaneFailed, lane_of
+from hpsearch.core.events import Bundle, BundleFinished, BundleStarted, Event, LaneFailed, lane_of
 from hpsearch.core.facts import DataFacts, EnginePlan, FoldSize, MachineFacts
 from hpsearch.core.measured import Measured
 from hpsearch.core.rehearsed import Rehearsal
@@ -104,6 +104,8 @@ class Worker(WorkerProtocol):
         """Train a bundle. A lane's failure is an event, and so is whatever else goes wrong."""
         ended: set[tuple[int, int]] = set()
         try:
+            self._load()
+            yield BundleStarted(bundle.id)
             for event in self.engine.train(bundle, stopped):
                 if (finished := lane_of(event)) is not None:
                     ended.add(finished)
@@ -117,6 +119,14 @@ class Worker(WorkerProtocol):
                     yield LaneFailed(lane.trial, lane.fold, failure)
         free_memory()
         yield BundleFinished(bundle.id, resident_bytes(), self.engine.take_compile_seconds(), self.engine.take_notes())
+
+    def _load(self) -> None:
+        """Load what the first bundle of a worker would have to wait for: Keras, the data and the user's code."""
+        import keras
+
+        assert keras.backend.backend()
+        assert self.problem.builder
+        assert self.engine
 
     def refit(self, order: RefitOrder) -> Champion:
         from hpsearch.training.mlflow_model import mlflow_imported_ahead

@@ -87,7 +87,7 @@ def test_a_bundle_trains_and_its_events_come_live_and_in_order(executor: Process
     events = collect(executor, BundleFinished)
     assert executor.idle == 1
     kinds = [type(event).__name__ for event in events if getattr(event, "fold", 0) == 0]
-    assert kinds[:2] == ["EpochFinished", "EpochFinished"]
+    assert kinds[:3] == ["BundleStarted", "EpochFinished", "EpochFinished"]
     results = [event.result for event in events if isinstance(event, LaneFinished)]
     assert [result.fold for result in results] == [0, 1]
     assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= results[0].curves.keys()

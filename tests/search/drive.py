@@ -25,6 +25,7 @@ from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import tuner_settings
 from hpsearch.search.suggesting import Ask, Suggester
 from hpsearch.search.transfer import other_study, take
+from hpsearch.search.watchdog import Watchdog
 from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
 
 
@@ -38,6 +39,7 @@ def drive(
     observer: Observer | None = None,
     ask: Ask | None = None,
     first: Sequence[Config] = (),
+    watchdog: Watchdog | None = None,
     **changes: Any,
 ) -> StudyRecord:
     """Search to the end; returns the study as the ledger then has it."""
@@ -61,6 +63,7 @@ def drive(
             monitor=PruningMonitor(record),
             observer=observer or Observer(),
             interrupted=interrupted,
+            watchdog=watchdog or Watchdog(spec.resources, trains_inline=not executor.ends_workers),
         ).search()
     finally:
         suggester.close()

@@ -116,7 +116,8 @@ def test_the_first_ctrl_c_of_a_search_is_answered_and_waits_for_the_epochs_in_fl
     executor = SyntheticExecutor(on_epoch=lambda: None if said else os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted, match="was stopped; finished folds are kept"):
         Session(ledger.load("synthetic"), ledger, executor, Listening()).run()
-    assert said[0] == "stopping after the epochs in flight; Ctrl-C again stops at once"
+    awaited = "the running epochs of trial 0 to end, 30 s at most"
+    assert said[0] == f"stopping: waiting for {awaited}; Ctrl-C again stops at once"
     assert [trial.state for trial in ledger.load("synthetic").trials] == [TrialState.RUNNING]
 
 

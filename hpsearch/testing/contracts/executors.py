@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from hpsearch.core.events import BundleFinished, EpochFinished, Event, LaneFinished, LaneStopped
+from hpsearch.core.events import BundleFinished, EpochFinished, Event, LaneFinished, LaneStopped, WorkerDied
 from hpsearch.errors import ExecutorError, HpsearchError
 from hpsearch.executors.base import Executor
 from hpsearch.testing.contracts.lanes import UNKNOWN_OPTIMIZER, check_events, make_bundle, make_spec
@@ -85,12 +85,28 @@ def stops_trials(executor: Executor) -> None:
     executor.events(0.0)
 
 
+def ends_workers_that_it_says_it_can_end(executor: Executor) -> None:
+    """A bundle whose worker is ended comes back as lost, and the next one trains."""
+    if not executor.ends_workers:
+        return
+    bundle = make_bundle(epochs=5000, folds=(0,))
+    executor.submit(bundle)
+    _collect(executor, lambda event: isinstance(event, EpochFinished))
+    executor.end(bundle.id, "it took too long")
+    *_, died = _collect(executor, lambda event: isinstance(event, WorkerDied))
+    assert isinstance(died, WorkerDied), f"WorkerDied must be the last event, but got {died}"
+    found = died.bundle, died.reason, died.ended
+    assert found == (bundle, "it took too long", True), f"it must say which bundle was ended and why, but got {died}"
+    trains_a_bundle(executor)
+
+
 EXECUTOR_RULES: tuple[Callable[[Executor], None], ...] = (
     begins_idle,
     returns_what_the_worker_returns,
     raises_what_the_worker_raises,
     trains_a_bundle,
     stops_trials,
+    ends_workers_that_it_says_it_can_end,
 )
 """All rules for executors, in the order in which one executor is put through them."""
 

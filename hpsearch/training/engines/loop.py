@@ -13,6 +13,7 @@ from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Curves
 from hpsearch.data.dataset import Array, Features, Part
+from hpsearch.errors import ModelError
 
 if TYPE_CHECKING:
     import keras
@@ -113,7 +114,24 @@ def _fit(model: "keras.Model", rows: Part, *, validation: Part | None, batch: in
         validation_data=None if validation is None else (keras_inputs(validation.x), validation.y),
         verbose=0,
     )
-    return {name: float(values[-1]) for name, values in history.history.items()}
+    return {name: as_number(name, values[-1]) for name, values in history.history.items()}
+
+
+def as_number(name: str, value: Any) -> float:
+    """A metric's value after an epoch.
+
+    Raises:
+        ModelError: It is an array, such as a confusion matrix.
+    """
+    if shape := np.shape(value):
+        raise ModelError(
+            f"metric {name!r} is no number, but an array of shape {list(shape)}",
+            code="metric-no-number",
+            hint="let its result() return one number",
+            metric=name,
+            shape=list(shape),
+        )
+    return float(value)
 
 
 @contextmanager

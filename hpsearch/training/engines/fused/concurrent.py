@@ -41,6 +41,9 @@ def run_concurrently(streams: Sequence[Callable[[], Iterator[T]]], at_once: int)
         thread.start()
     try:
         yield from merge.events(count)
+    except KeyboardInterrupt:
+        threads.clear()  # one of them may hang in the user's code: nobody waits for it
+        raise
     finally:
         merge.abandoned.set()
         for thread in threads:

@@ -20,7 +20,7 @@ from hpsearch.training.engines.fused.data import DeviceData
 from hpsearch.training.engines.fused.epoch import State
 from hpsearch.training.engines.fused.program import Epoch, Program
 from hpsearch.training.engines.fused.pytree import Values
-from hpsearch.training.engines.loop import DivergedError, append, check_finite, freeze, order_of
+from hpsearch.training.engines.loop import DivergedError, append, as_number, check_finite, freeze, order_of
 from hpsearch.training.engines.watching import LaneWatch
 
 Dispatched = Future[Epoch]
@@ -141,7 +141,7 @@ class Training:
         for place, one in enumerate(group.lanes):
             if not one.running:
                 continue
-            mine = {name: float(value[place]) for name, value in values.items()}
+            mine = {name: as_number(name, value[place]) for name, value in values.items()}
             try:
                 check_finite(mine, epoch)
                 if outputs is not None and one.watch is not None:

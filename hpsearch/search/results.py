@@ -1,0 +1,132 @@
+"""What becomes of a trial that trains: which of its results can be used, and how it ends.
+
+Whatever a trial's code records, it can end the trial only, never the study.
+"""
+
+import math
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from numbers import Real
+
+from hpsearch.core.events import EpochFinished
+from hpsearch.core.objective import Objective, score
+from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState
+from hpsearch.core.words import listed
+
+_MOST_NAMES = 20
+"""Metrics that a message lists."""
+
+
+@dataclass
+class Live:
+    """What the driver knows of a trial that is training.
+
+    Attributes:
+        waiting: Folds not yet sent to a worker.
+        training: Folds that a worker has.
+        results: Finished folds.
+        partial: Folds that were stopped early, or cannot be used.
+        ending: The state that the trial will have once its last lane has ended, if not COMPLETE.
+        failure: Why, for DIVERGED and FAILED.
+        retries: How often a worker died with it.
+        suspect: Whether its worker was ended because one of several trials took too long.
+        judged: Whether the folds that it has make its score, because they ended it.
+    """
+
+    waiting: set[int]
+    training: set[int] = field(default_factory=set)
+    results: dict[int, FoldResult] = field(default_factory=dict)
+    partial: dict[int, FoldResult] = field(default_factory=dict)
+    ending: TrialState | None = None
+    failure: Failure | None = None
+    retries: int = 0
+    suspect: bool = False
+    judged: bool = False
+
+    @property
+    def goes_alone(self) -> bool:
+        """Whether it shares no bundle, so that it cannot take other trials with it again."""
+        return self.suspect or self.retries > 0
+
+
+class Results:
+    """Reads the objective's metric from what trials record.
+
+    Args:
+        objective: What the study optimises.
+        n_folds: How many folds a trial has.
+        left_out: Fold → metrics that have no value in it.
+    """
+
+    def __init__(self, objective: Objective, n_folds: int, left_out: Mapping[int, Collection[str]]) -> None:
+        self._objective, self._n_folds, self._left_out = objective, n_folds, left_out
+
+    def problem_in_epoch(self, event: EpochFinished) -> Failure | None:
+        """Why an epoch cannot be used; None if it can."""
+        message = self._problem(event.fold, {name: (value,) for name, value in event.metrics.items()})
+        return None if message is None else self._failure(message, event.fold, event.epoch + 1)
+
+    def problem_in_fold(self, result: FoldResult) -> Failure | None:
+        """Why a finished fold cannot be used; None if it can."""
+        message = self._problem(result.fold, result.curves)
+        return None if message is None else self._failure(message, result.fold, None)
+
+    def _problem(self, fold: int, curves: Mapping[str, Collection[object]]) -> str | None:
+        metric = self._objective.metric
+        if metric in self._left_out.get(fold, ()):
+            return None
+        if metric not in curves:
+            return f"the model records no {metric!r}; it records {listed(curves, most=_MOST_NAMES) or 'nothing'}"
+        curve, epochs = curves[metric], max(map(len, curves.values()))
+        if len(curve) < epochs:
+            return f"{metric!r} has a value in {len(curve)} of {epochs} epochs only"
+        others = [one for one in curve if _number(one) is None]
+        return f"{metric!r} is {others[0]!r:.80}, which is no number" if others else None
+
+    @staticmethod
+    def numbers_of(event: EpochFinished) -> EpochFinished:
+        """An epoch without what is no number. The ledger and MLflow could not keep it."""
+        numbers = {name: number for name, one in event.metrics.items() if (number := _number(one)) is not None}
+        return replace(event, metrics=numbers)
+
+    @staticmethod
+    def curves_of(result: FoldResult) -> FoldResult:
+        """A fold likewise: without curves that have such a value."""
+        found = {name: tuple(map(_number, curve)) for name, curve in result.curves.items()}
+        curves = {name: tuple(one for one in curve if one is not None) for name, curve in found.items()}
+        return replace(result, curves={name: one for name, one in curves.items() if len(one) == len(found[name])})
+
+    @staticmethod
+    def _failure(message: str, fold: int, epoch: int | None) -> Failure:
+        return Failure(FailureKind.ERROR, message, fold=fold, epoch=epoch)
+
+    def ended(self, trial: Trial, live: Live) -> Trial:
+        """A trial whose last lane has ended, with its state and score."""
+        folds = tuple(result for _, result in sorted({**live.partial, **live.results}.items()))
+        state = live.ending or TrialState.COMPLETE
+        trial = replace(trial, state=state, folds=folds, failure=live.failure, finished=time.time())
+        scored = live.judged or len(folds) == self._n_folds
+        if not scored or state not in (TrialState.COMPLETE, TrialState.PRUNED):
+            return trial
+        try:
+            found = score(self._objective, folds)
+        except ValueError as error:
+            if state is TrialState.PRUNED:
+                return trial
+            return replace(trial, state=TrialState.FAILED, failure=Failure(FailureKind.ERROR, str(error)))
+        if not math.isfinite(found.value):
+            where = "in every epoch" if self._objective.epoch == "best" else f"in epoch {found.epoch}, the last one"
+            failure = Failure(FailureKind.DIVERGED, f"{self._objective.metric} is {found.value} {where}")
+            return replace(trial, state=TrialState.DIVERGED, failure=failure)
+        return replace(trial, score=found.value, std=found.std, epoch=found.epoch, fold_scores=found.fold_scores)
+
+
+def _number(value: object) -> float | None:
+    """A value as a float, finite or not; None if it is none."""
+    if isinstance(value, float):
+        return float(value)
+    try:
+        return float(value) if isinstance(value, Real) else None
+    except (OverflowError, ValueError, TypeError):
+        return None

@@ -57,13 +57,19 @@ def _interrupt(*_: object) -> None:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn SIGINT and SIGTERM into a :class:`StopRequest` while the block runs. In other threads nothing is caught."""
+    """Turn SIGINT, SIGTERM and a closed terminal into a :class:`StopRequest` while the block runs.
+
+    What is ignored stays so: a closed terminal does not end what ``nohup`` has started. In other threads nothing is
+    caught.
+    """
     stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
-    for number in (signal.SIGINT, signal.SIGTERM):
+    heard = [signal.SIGINT, signal.SIGTERM]
+    heard += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []
+    previous = {number: signal.getsignal(number) for number in (*heard, signal.SIGALRM)}
+    for number in heard:
         signal.signal(number, lambda *_: stop.heard())
     try:
         yield stop

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +120,27 @@ def test_the_first_ctrl_c_of_a_search_is_answered_and_waits_for_the_epochs_in_fl
     awaited = "the running epochs of trial 0 to end, 30 s at most"
     assert said[0] == f"stopping: waiting for {awaited}; Ctrl-C again stops at once"
     assert [trial.state for trial in ledger.load("synthetic").trials] == [TrialState.RUNNING]
+
+
+@pytest.mark.parametrize("nohup", [False, True])
+def test_a_closed_terminal_stops_the_search_unless_nohup_has_started_it(ledger: Ledger, nohup: bool) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
+    sent: list[int] = []
+
+    def close_terminal() -> None:
+        if not sent:
+            sent.append(1)
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    executor = Refitting(Path("champion.keras"))
+    executor._on_epoch = close_terminal
+    try:
+        with nullcontext() if nohup else pytest.raises(Interrupted):
+            Session(ledger.load("synthetic"), ledger, executor, Observer()).run()
+        assert signal.getsignal(signal.SIGHUP) is (signal.SIG_IGN if nohup else signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert ledger.load("synthetic").state is (StudyState.FINISHED if nohup else StudyState.INTERRUPTED)
 
 
 def test_facts_that_others_add_during_a_session_are_kept(ledger: Ledger) -> None:

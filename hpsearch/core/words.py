@@ -11,6 +11,9 @@ from hpsearch.core.safe_text import for_terminal
 LONGEST = 80
 """Characters of a value that a message shows."""
 
+LONGEST_PATH = 1_000
+"""Characters of a file's path that a message shows: what is cut from it cannot be found again."""
+
 _MOST_NAMES = 100
 """Names that a message lists at most, whatever it is about."""
 

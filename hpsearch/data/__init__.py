@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from hpsearch.core.foreign import errors_as, said
-from hpsearch.core.words import cut
+from hpsearch.core.words import LONGEST_PATH, cut
 from hpsearch.data.dataset import Dataset
 from hpsearch.data.prepare import prepare
 from hpsearch.data.sources import read_source
@@ -24,7 +24,7 @@ def load_dataset(spec: "StudySpec") -> Dataset:
 
     def explain(error: Exception) -> DataError:
         return DataError(
-            f"{cut(spec.data.source)} cannot be used: {said(error)}",
+            f"{cut(spec.data.source, LONGEST_PATH)} cannot be used: {said(error)}",
             code="unusable-data",
             hint="hpsearch does not understand why; please report it, with some rows if you may",
             source=spec.data.source,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.core.addresses import hidden
-from hpsearch.core.words import closest, cut, listed, quoted
+from hpsearch.core.words import LONGEST_PATH, closest, cut, listed, quoted
 from hpsearch.data.csv_files import CSV_OPTIONS, CsvFile, check_twice, lossy_columns
 from hpsearch.data.dataset import Array
 from hpsearch.data.loaded import Loaded
@@ -69,7 +69,7 @@ def find_file(source: str, folder: str | Path) -> Path:
             return path
     except (OSError, ValueError, RuntimeError) as error:  # a name that is too long, a zero byte, a home of nobody
         raise DataError(
-            f"there is no file {cut(source)}: {getattr(error, 'strerror', None) or error}",
+            f"there is no file {cut(source, LONGEST_PATH)}: {getattr(error, 'strerror', None) or error}",
             code="no-file",
             hint="check [data] source",
             path=source,

@@ -165,7 +165,7 @@ def _check_address(uri: Uri) -> None:
     except ValueError:
         wrong = "names a port that is no number"
     if wrong:
-        shown = cut(uri)
+        shown = cut(uri, _MOST)
         raise LedgerError(
             f"the ledger {shown} {wrong}",
             code="bad-address",

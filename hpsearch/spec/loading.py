@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from hpsearch.core.files import likely_encoding
 from hpsearch.core.foreign import errors_as, said
-from hpsearch.core.words import closest, cut
+from hpsearch.core.words import LONGEST_PATH, closest, cut
 from hpsearch.errors import SpecError
 from hpsearch.spec.assembly import make_space
 from hpsearch.spec.drafts import Draft, draft_of
@@ -39,7 +39,7 @@ def load_spec(path: str | Path) -> tuple[StudySpec, str]:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         near = _similar_file(path)
         raise SpecError(
-            f"{cut(path)} cannot be read: {getattr(error, 'strerror', None) or error}",
+            f"{cut(path, LONGEST_PATH)} cannot be read: {getattr(error, 'strerror', None) or error}",
             code="unreadable-file",
             hint=f"did you mean {near}?" if near else "`hpsearch init` writes a new study file",
             path=str(path),

@@ -148,7 +148,7 @@ def test_another_programs_database_and_a_folder_are_no_ledgers(tmp_path: Path) -
     ("uri", "words"),
     [
         ("postgresql://host:99999999/x", "port that does not exist"),
-        ("postgresql://host:-1/x", "port that does not exist"),
+        ("postgresql://host:-1/x", "port that is no number"),
         ("postgresql://host:port/x", "port that is no number"),
         ("postgresql://user:pass@host:1:2/x", "port that is no number"),
         ("mysql://host:99999999/x", "port that does not exist"),

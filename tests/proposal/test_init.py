@@ -206,8 +206,8 @@ def test_sgd_is_left_out_where_its_rates_diverge(proposed) -> None:
     assert space["optimizer"] == Choice(("adam", "rmsprop"))
     assert not {"learning_rate_sgd", "momentum"} & set(space)
     assert large.searched.remarks["optimizer"] == "sgd diverges on targets around 48, which [data] unit could divide"
-    assert "sgd" in make_space(spec_of(proposed({"target": 3 * X[:, 0]}), Path()))["optimizer"].values
-    assert "sgd" in make_space(spec_of(proposed({"target": 9e5 + 2e5 * X[:, 0]}), Path()))["optimizer"].values
+    assert "sgd" in make_space(spec_of(proposed({"target": 3 * X[:, 0]}), Path()))["optimizer"].values()
+    assert "sgd" in make_space(spec_of(proposed({"target": 9e5 + 2e5 * X[:, 0]}), Path()))["optimizer"].values()
 
 
 def test_arrays_are_judged_by_their_shape(tmp_path: Path, monkeypatch) -> None:

@@ -30,7 +30,7 @@ def refused(text: str) -> SpecError:
     begun = time.process_time()
     with pytest.raises(SpecError) as caught:
         make_space(parse_spec(text))
-    assert time.process_time() - begun < 2
+    assert time.process_time() - begun < 10  # it would be minutes or for ever
     assert len(str(caught.value)) < 25_000
     return caught.value
 
@@ -49,7 +49,7 @@ def space_of(text: str) -> Space:
     smallest_config(space)
     space.size()
     space.grid_size(6)
-    assert time.process_time() - begun < 2
+    assert time.process_time() - begun < 10
     return space
 
 

@@ -76,7 +76,9 @@ def settle_dead(ledger: Ledger) -> list[StudyRecord]:
     Returns:
         These studies.
     """
-    settled = []
+    settled: list[StudyRecord] = []
+    if not _shows_drivers(ledger.uri):
+        return settled
     for name in ledger.running():
         with suppress(LedgerError), driving(ledger.uri, name):  # another driver has it, or it cannot be read
             record = ledger.load(name)
@@ -87,10 +89,15 @@ def settle_dead(ledger: Ledger) -> list[StudyRecord]:
 
 
 def _is_driven(ledger_uri: AnyUri, name: str) -> bool:
-    if sqlite_path(ledger_uri) is None and Uri(ledger_uri).dialect != "postgresql":
-        return True  # other databases have no locks that drivers on other machines would hold: believe the ledger
+    if not _shows_drivers(ledger_uri):
+        return True  # believe the ledger
     with explained(ledger_uri):
         return is_file_held(_lock_path(ledger_uri, name)) or is_study_held(Uri(ledger_uri).reveal(), name)
+
+
+def _shows_drivers(ledger_uri: AnyUri) -> bool:
+    """Whether locks tell who drives a study: other databases have none that drivers on other machines would hold."""
+    return sqlite_path(ledger_uri) is not None or Uri(ledger_uri).dialect == "postgresql"
 
 
 def _lock_path(ledger_uri: AnyUri, name: str) -> Path:

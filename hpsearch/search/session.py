@@ -67,10 +67,8 @@ class Session:
         for remark in self._ledger.remarks:
             self._ledger.add_note(self._record.name, remark)
             self._observer.note(remark)
-        for other in workspace.settle_dead(self._ledger):
-            if not other.spec.is_null and other.spec.tracking.uri == self._record.spec.tracking.uri:
-                self._tracker.settle(other)
         with self._entering_the_end(), stop_on_signals() as stop:
+            self._settle_others()
             searched = replace(self._record, trials=self._search(stop))
             best = _winner(searched)
             if not searched.spec.is_null:
@@ -78,6 +76,11 @@ class Session:
                 record = self._ledger.load(searched.name)
                 self._report(replace(record, champion=champion, state=StudyState.FINISHED))
         return self._ledger.load(self._record.name)
+
+    def _settle_others(self) -> None:
+        for other in workspace.settle_dead(self._ledger):
+            if not other.spec.is_null and other.spec.tracking.uri == self._record.spec.tracking.uri:
+                self._tracker.settle(other)
 
     def _search(self, stop: StopRequest) -> tuple[Trial, ...]:
         watchdog = Watchdog(self._record.spec.resources, trains_inline=not self._executor.ends_workers)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.core.addresses import Uri
 from hpsearch.core.locks import holders, lock_file
 from hpsearch.ledger import connection, workspace
 from hpsearch.ledger.record import StudyState
@@ -89,3 +90,11 @@ def test_a_folder_tells_who_holds_its_studies(tmp_path: Path) -> None:
         found = holders(tmp_path)
     assert [one.partition(",")[0] for one in found] == [f"process {os.getpid()} on {socket.gethostname()}"] * 2
     assert [one[-3:] for one in found] == ["(a)", "(b)"]
+
+
+def test_on_a_database_without_locks_nobody_is_taken_for_dead(ledger: Ledger, monkeypatch) -> None:
+    monkeypatch.setattr(ledger, "uri", Uri("mysql://somewhere/else"))
+    assert workspace.settle_dead(ledger) == []
+    monkeypatch.undo()
+    assert [one.name for one in workspace.settle_dead(ledger)] == ["synthetic"]
+    assert ledger.load("synthetic").state is StudyState.INTERRUPTED

@@ -284,8 +284,10 @@ def sync(name: str, *, ledger: AnyUri = DEFAULT_LEDGER, trust: bool = False) -> 
         LedgerError: There is no such study.
         TrackingError: MLflow cannot be reached.
     """
-    with speaking_python(), workspace.driving(ledger, name):
+    with speaking_python(), ExitStack() as stack:
         store = Ledger(ledger)
+        store.load(name)  # before anything is made for a study that is not here
+        stack.enter_context(workspace.driving(ledger, name))
         record = store.load(name).undriven()
         with tracking.environment(record.spec):
             done, record = _sync(record, ledger, trust)
@@ -320,7 +322,7 @@ def _with_mlflow_model(record: StudyRecord, ledger: AnyUri, trust: bool) -> Cham
     champion = record.champion
     assert champion is not None
     has_one = workspace.has_mlflow_model(champion)
-    path = check_champion(record, trust=trust or has_one)  # files are handed on, but nothing is loaded
+    path = check_champion(record, trust=trust or has_one, runs_study=not has_one)  # files are handed on as they are
     if has_one:
         return champion
     with open_executor(record.worker_spec, record.facts.backend, ledger=ledger) as executor:

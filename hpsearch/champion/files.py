@@ -16,12 +16,13 @@ from hpsearch.ledger.seals import is_own
 from hpsearch.models.saved_file import custom_names, holds_code
 
 
-def check_champion(record: StudyRecord, *, trust: bool = False) -> Path:
+def check_champion(record: StudyRecord, *, trust: bool = False, runs_study: bool = False) -> Path:
     """The champion's file, checked to be the one that was saved, and to run no code of strangers.
 
     Args:
         record: The study.
         trust: Whether code may run although the study was made elsewhere, or by somebody else.
+        runs_study: Whether a worker will load the study's data and metric, too, which may be code.
 
     Raises:
         StudyError: There is none, it is gone or was changed, or it would run code of a study that is not trusted.
@@ -50,7 +51,8 @@ def check_champion(record: StudyRecord, *, trust: bool = False) -> Path:
             hint="delete it, then " + _other_way(record, champion),
             path=str(path),
         )
-    if not trust and _runs_code(record, path) and not _made_here(record, champion):
+    runs_code = _runs_code(record, path) or (runs_study and _names_code(record))
+    if not trust and runs_code and not _made_here(record, champion):
         raise _not_trusted(record)
     return path
 
@@ -60,6 +62,14 @@ def _runs_code(record: StudyRecord, path: Path) -> bool:
     if record.spec.model.build is None:
         return False
     return str(path).endswith(WEIGHTS_SUFFIX) or holds_code(path) or bool(custom_names(path))
+
+
+def _names_code(record: StudyRecord) -> bool:
+    """Whether a worker of the study imports a module that the study names."""
+    spec = record.spec
+    addresses = (spec.data.source, spec.objective.metric)
+    own = [one for one in addresses if ":" in one and one.partition(":")[0] not in ("sklearn", "keras")]
+    return spec.model.build is not None or bool(own)
 
 
 def _made_here(record: StudyRecord, champion: Champion) -> bool:

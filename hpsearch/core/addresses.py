@@ -172,7 +172,8 @@ def _read(text: str) -> tuple[str, tuple[str, ...]]:
     """An address as it may be shown, and what is secret in it. What can be read in two ways is not shown."""
     scheme, separator, rest = text.partition("://")
     if not separator:  # a folder, `databricks`, or no address at all
-        return (HIDDEN, (text,)) if re.search(r"[@=]", text) else (text, ())
+        looks_secret = re.search(r":[^/]*@|(?i:passw\w*|pwd|secret|token|key)\s*=", text)
+        return (HIDDEN, (text,)) if looks_secret else (text, ())
     if not re.fullmatch(r"[A-Za-z][\w.+-]*", scheme):
         return HIDDEN, (text,)
     dialect, _, driver = scheme.lower().partition("+")

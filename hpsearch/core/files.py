@@ -73,9 +73,9 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, shared: boo
     try:
         temporary.unlink(missing_ok=True)
         make_file(temporary, shared=shared)
-        mode = temporary.stat().st_mode
+        mode = (path if path.exists() else temporary).stat().st_mode  # what is there keeps its mode
         write(temporary)
-        if not shared:
+        if not shared or path.exists():
             temporary.chmod(mode)  # some libraries do not fill a file, but replace it
         os.replace(temporary, path)
     finally:

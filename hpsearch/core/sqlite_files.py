@@ -7,6 +7,7 @@ would leave a file that neither of them can use.
 import contextlib
 import fcntl
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -45,7 +46,8 @@ def make_whole(
         if _is_there(path):
             return
         _remove_drafts(path)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+        # In containers, process numbers repeat.
+        draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.draft")
         try:
             make_file(draft, shared=shared)  # SQLite gives its logs the same mode
             make(draft)

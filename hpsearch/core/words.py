@@ -23,7 +23,7 @@ class _Quoted(reprlib.Repr):
 
     def __init__(self) -> None:
         super().__init__()
-        self.maxlevel, self.fillvalue = 4, "…"
+        self.maxlevel, self.maxother, self.fillvalue = 4, LONGEST, "…"
         self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = LONGEST // 3
 
     def repr_str(self, x: str, level: int) -> str:

@@ -19,6 +19,7 @@ from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from hpsearch.spec import StudySpec
 
@@ -28,9 +29,6 @@ _TEXTS = {"sep": ";", "decimal": ",", "thousands": ".", "encoding": "cp1252", "c
 """Options of CSV files that are texts, with an example."""
 
 _MAGIC = b"\x93NUMPY"
-
-_CELL_BYTES = 8
-"""What a cell of a table needs at least."""
 
 _MOST_DEFLATED = 1_100
 """Bytes that a compressed one can stand for: 1,032 with deflate, and a little for headers."""
@@ -131,12 +129,21 @@ def read_parquet(path: Path) -> "pd.DataFrame":
         check_twice(path, read_schema(path).names)
         announced = read_metadata(path)
         rows, columns = announced.num_rows, announced.num_columns
-        check_fits(path, rows * columns * _CELL_BYTES, f"{rows:,} rows of {columns:,} columns")
+        size = rows * sum(_bytes_of(one) for one in read_schema(path).types)
+        check_fits(path, size, f"{rows:,} rows of {columns:,} columns")
         frame = pd.read_parquet(path)
         if lossy := lossy_columns(frame):
             exact = pd.read_parquet(path, columns=lossy, dtype_backend="numpy_nullable")
             frame = frame.assign(**{name: exact[name] for name in lossy})
         return frame
+
+
+def _bytes_of(kind: "pa.DataType") -> int:
+    """What a cell of an Arrow type needs at least."""
+    try:
+        return max(1, int(kind.bit_width) // 8)
+    except ValueError:  # a text, a list
+        return 1
 
 
 def read_arrays(path: Path) -> dict[str, Array]:

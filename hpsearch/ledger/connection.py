@@ -208,7 +208,7 @@ def explained(uri: AnyUri) -> Iterator[None]:
 
     try:
         yield
-    except HpsearchError:
+    except (HpsearchError, MemoryError):
         raise
     except ImportError as error:
         # Optuna wraps the error of the missing module in one without a name.

@@ -84,6 +84,9 @@ class FastWriter(TrialWriter):
                 stored, kind = _stored(end.value)
                 row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
                 connection.execute(insert(VALUES), row)
+            # Whoever has enqueued the trial may have given it attributes of these names.
+            theirs = REMARKS.c.trial_id == trial_id, REMARKS.c.key.in_(list(end.remarks))
+            connection.execute(delete(REMARKS).where(*theirs))
             _insert_attrs(connection, trial_id, end.remarks, REMARKS)
             _insert_attrs(connection, trial_id, {OUTCOME: end.outcome})
 

@@ -18,6 +18,9 @@ from hpsearch.errors import LedgerError, SpecError
 from hpsearch.spec import StudySpec
 from hpsearch.spec.limits import read_toml
 
+DRIVER_DIED = "its driver died"
+"""Why the tracker lacks a part of a study that nobody has ended."""
+
 
 class StudyState(StrEnum):
     """Where a study stands. In the ledger, RUNNING is only a claim: a killed driver leaves it behind.

@@ -3,13 +3,14 @@
 Where things are in it, for readers of ``optuna.load_study``:
 
 ==========================  ==========================================================================
-trial params                the config, with Optuna distributions of the space
+trial params                what is searched of the config, with Optuna distributions of the space
 trial value                 the score of a complete or pruned trial
 trial intermediate values   the mean curve of the objective's metric, one step per epoch
-trial user attributes       ``fold:0`` … (curves, seconds), ``outcome`` (state, score, failure), ``parameters``,
-                            ``found`` (what KerasTuner code has added to the space with this trial)
+trial system attributes     ``fold:0`` … (curves, seconds), ``outcome`` (state, score, failure), ``parameters``,
+                            ``found`` (what KerasTuner code has added to the space with this trial), ``fixed``
+trial user attributes       ``std``, ``epoch``, ``seconds``, ``weights``, ``failure``: for readers only
 trial state                 COMPLETE; PRUNED; FAIL for failed and diverged trials; RUNNING
-study user attributes       ``hpsearch`` (spec, space, facts), ``facts`` (later ones), ``champion``, …
+study system attributes     ``hpsearch`` (spec, space, facts), ``facts`` (later ones), ``champion``, …
 ==========================  ==========================================================================
 
 :mod:`~hpsearch.ledger.codec` has the JSON of the attributes.
@@ -30,7 +31,7 @@ from hpsearch.core.words import closest, cut, listed, quoted
 from hpsearch.errors import LedgerError
 from hpsearch.ledger import codec, places
 from hpsearch.ledger.connection import explained, open_storage
-from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.ledger.record import DRIVER_DIED, StudyRecord, StudyState
 from hpsearch.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from hpsearch.ledger.trial_writer import TrialWriter
 
 _HEAD, _STATE, _FACTS, _CHAMPION, _NOTES, _BEHIND = "hpsearch", "state", "facts", "champion", "notes", "behind"
-"""User attributes of a study."""
+"""System attributes of a study. Before format 5, they were user attributes."""
 
 _MOST = 300
 """Characters that are shown of what is wrong with an entry."""
@@ -86,12 +87,16 @@ class Ledger:
         """Whether there is a study of that name."""
         return name in self.names()
 
-    def running(self) -> list[str]:
-        """Names of the studies that claim to be running: their drivers do, or have been killed."""
+    def unsettled(self) -> list[str]:
+        """Names of the studies that claim to be running, and of those whose dead drivers' runs are not ended yet."""
         with explained(self.uri):
             studies = self._storage.get_all_studies()
         attrs = {one.study_name: {**one.user_attrs, **one.system_attrs} for one in studies}
-        return [name for name, one in attrs.items() if _HEAD in one and one.get(_STATE) == StudyState.RUNNING]
+        return [
+            name
+            for name, one in attrs.items()
+            if _HEAD in one and (one.get(_STATE) == StudyState.RUNNING or one.get(_BEHIND) == DRIVER_DIED)
+        ]
 
     def create(self, record: StudyRecord) -> None:
         """Enter a new study.
@@ -109,7 +114,7 @@ class Ledger:
             except optuna.exceptions.DuplicatedStudyError:
                 raise _name_taken(record, self.uri, ours=self.has(record.name)) from None
             self._ids[record.name] = study_id
-            self._storage.set_study_system_attr(study_id, _HEAD, self._head(record))
+            self._enter_head(study_id, record)
             self._storage.set_study_system_attr(study_id, _STATE, record.state.value)
             self._storage.set_study_user_attr(study_id, "show it", record.command("show"))
             # As Optuna's `set_metric_names`, which is experimental: its dashboard then names the score.
@@ -160,7 +165,8 @@ class Ledger:
         record = replace(self.load(name), spec=spec)
         # The facts come first, because they win over the head's: the study stays readable if the driver is killed here.
         self.set_facts(name, record.facts)
-        self._set_attr(name, _HEAD, self._head(record))
+        with explained(self.uri):
+            self._enter_head(self._study_id(name), record)
         return self.load(name)
 
     def set_champion(self, name: str, champion: Champion) -> None:
@@ -236,6 +242,8 @@ class Ledger:
         from hpsearch.ledger.trial_writer import TrialEnd
 
         record = self.load(name)
+        if self._written_format(name) < codec.FORMAT:
+            self.set_spec(name, record.spec)  # what is entered from here on, an older hpsearch could not read
         ended = {trial.number: trial for trial in record.trials if trial.state.finished}
         with explained(self.uri):
             running = self._storage.get_all_trials(self._study_id(name), states=(TrialState.RUNNING,))
@@ -246,8 +254,19 @@ class Ledger:
                 PublicWriter(self._storage).settle(self._trial_id(name, number), end)
         return numbers
 
-    def _head(self, record: StudyRecord) -> JsonObject:
-        return codec.head_to_json(record, home=places.home_of(self.uri))
+    def _enter_head(self, study_id: int, record: StudyRecord) -> None:
+        head = codec.head_to_json(record, home=places.home_of(self.uri))
+        self._storage.set_study_system_attr(study_id, _HEAD, head)
+        # Where older versions have looked for the head: they ask for an upgrade.
+        self._storage.set_study_user_attr(study_id, _HEAD, {"format": codec.FORMAT})
+
+    def _written_format(self, name: str) -> int:
+        with explained(self.uri):
+            head = self._attrs(self._study_id(name))[_HEAD]
+        assert isinstance(head, dict)
+        found = head["format"]
+        assert isinstance(found, int)
+        return found
 
     def _set_attr(self, name: str, key: str, value: Json) -> None:
         with explained(self.uri):

@@ -4,7 +4,7 @@
 (compiled programs) and ``studies/<name>/`` (the champion, its predictions, the report).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -14,16 +14,17 @@ from hpsearch.core.trial import Champion
 from hpsearch.errors import LedgerError
 from hpsearch.ledger.connection import explained
 from hpsearch.ledger.places import root_of, study_folder, tracking_here
-from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.ledger.record import DRIVER_DIED, StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
 
 __all__ = [
     "cache_folder",
     "driving",
+    "enter_dead",
     "has_mlflow_model",
     "read",
     "root_of",
-    "settle_dead",
+    "settle",
     "study_folder",
     "tracking_here",
 ]
@@ -70,22 +71,39 @@ def read(ledger: Ledger, name: str) -> StudyRecord:
     return record
 
 
-def settle_dead(ledger: Ledger) -> list[StudyRecord]:
+def enter_dead(ledger: Ledger) -> list[StudyRecord]:
     """Enter as interrupted the studies that claim to be running although their drivers have died.
 
     Returns:
-        These studies.
+        These studies, and those that were entered so before and are not :func:`settle`-d yet.
     """
-    settled: list[StudyRecord] = []
+    found: list[StudyRecord] = []
     if not _shows_drivers(ledger.uri):
-        return settled
-    for name in ledger.running():
+        return found
+    for name in ledger.unsettled():
         with suppress(LedgerError), driving(ledger.uri, name):  # another driver has it, or it cannot be read
             record = ledger.load(name)
             if record.state is StudyState.RUNNING:
+                if not record.spec.is_null:  # which no tracker shows
+                    ledger.set_behind(name, DRIVER_DIED)
                 ledger.set_state(name, StudyState.INTERRUPTED)
-                settled.append(record.undriven())
-    return settled
+            found.append(record.undriven())
+    return found
+
+
+def settle(ledger_uri: AnyUri, name: str, write: Callable[[StudyRecord], bool]) -> None:
+    """Let a tracker end the runs of a study whose driver has died, unless somebody drives it by now.
+
+    Args:
+        ledger_uri: Its ledger.
+        name: The study.
+        write: Gets the study as it is then, while no driver can take it; whether everything has been written.
+    """
+    with suppress(LedgerError), driving(ledger_uri, name):
+        ledger = Ledger(ledger_uri)
+        record = ledger.load(name)
+        if record.behind == DRIVER_DIED and record.state is StudyState.INTERRUPTED and write(record):
+            ledger.set_behind(name, "")
 
 
 def _is_driven(ledger_uri: AnyUri, name: str) -> bool:

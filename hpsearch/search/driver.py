@@ -117,7 +117,7 @@ class Driver:
                 self._handle(without(event, self._left_out))
             self._look_after_workers()
             if self._watchdog.out_of_patience:
-                self._note(f"{self._watchdog.running} did not end an epoch in time: the search stops without")
+                self._note(f"{self._watchdog.running} did not end an epoch in time: the search stops at once")
                 return False
 
     @property

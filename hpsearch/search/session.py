@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from hpsearch import analysis, report
@@ -78,9 +79,9 @@ class Session:
         return self._ledger.load(self._record.name)
 
     def _settle_others(self) -> None:
-        for other in workspace.settle_dead(self._ledger):
+        for other in workspace.enter_dead(self._ledger):
             if not other.spec.is_null and other.spec.tracking.uri == self._record.spec.tracking.uri:
-                self._tracker.settle(other)
+                self._tracker.settle(partial(workspace.settle, self._ledger.uri, other.name))
 
     def _search(self, stop: StopRequest) -> tuple[Trial, ...]:
         watchdog = Watchdog(self._record.spec.resources, trains_inline=not self._executor.ends_workers)

@@ -166,6 +166,8 @@ class Watchdog:
             limit = self._epoch_limit or self._trial_limit
             name = "trial_timeout" if self._trial_limit and not self._epoch_limit else "epoch_timeout"
             ends = f"[resources] {name} {'would end it' if limit is None else f'= {limit:g} will end it'}"
+            if watched.began is None:
+                ends = "it has not begun to train, so no limit counts yet; Ctrl-C stops the study"
             yield f"the worker of {watched.trials} has reported nothing for {duration(silent)}{watched.since}; {ends}"
 
     # Stopping

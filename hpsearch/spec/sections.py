@@ -12,6 +12,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.config import JsonDict
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING, Uri
 from hpsearch.core.metrics import direction_of
@@ -52,8 +53,15 @@ class ModelSection(BaseModel):
         return value
 
 
+def _without_direction(schema: JsonDict) -> None:
+    """A known metric has its direction, which no schema can say."""
+    schema["required"] = ["metric"]
+
+
 class ObjectiveSection(Section):
     """What the search optimises."""
+
+    model_config = ConfigDict(json_schema_extra=_without_direction)
 
     metric: str = Field(
         description='name of a curve, such as "val_accuracy", or of a metric of the task, such as "val_auc"; '

@@ -1,6 +1,7 @@
 """What any tracker can do. The record of truth is the ledger; a tracker shows it elsewhere."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,10 @@ class SyncReport:
     notes: tuple[str, ...] = ()
 
 
+Settle = Callable[[Callable[[StudyRecord], bool]], None]
+"""Hands a study to a function that writes it, if its driver is still dead."""
+
+
 class Tracker(ABC):
     """Shows a study elsewhere while it is searched, such as in MLflow.
 
@@ -63,8 +68,12 @@ class Tracker(ABC):
         """A study starts or goes on. Trials that are missing are caught up."""
 
     @abstractmethod
-    def settle(self, record: StudyRecord) -> None:
-        """Another study's driver has died: what it has left running is put right, after this study's own."""
+    def settle(self, other: "Settle") -> None:
+        """Another study's driver has died: what it has left running is ended, after this study's own.
+
+        Args:
+            other: Called with a function that writes a study and says whether it is complete. It may call it or not.
+        """
 
     @abstractmethod
     def trial_changed(self, trial: Trial) -> None:
@@ -99,7 +108,7 @@ class Untracked(Tracker):
     def open(self, record: StudyRecord) -> None:
         """Nothing to do."""
 
-    def settle(self, record: StudyRecord) -> None:
+    def settle(self, other: "Settle") -> None:
         """Nothing to do."""
 
     def trial_changed(self, trial: Trial) -> None:

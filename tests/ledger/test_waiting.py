@@ -94,7 +94,22 @@ def test_a_folder_tells_who_holds_its_studies(tmp_path: Path) -> None:
 
 def test_on_a_database_without_locks_nobody_is_taken_for_dead(ledger: Ledger, monkeypatch) -> None:
     monkeypatch.setattr(ledger, "uri", Uri("mysql://somewhere/else"))
-    assert workspace.settle_dead(ledger) == []
+    assert workspace.enter_dead(ledger) == []
     monkeypatch.undo()
-    assert [one.name for one in workspace.settle_dead(ledger)] == ["synthetic"]
+    assert [one.name for one in workspace.enter_dead(ledger)] == ["synthetic"]
     assert ledger.load("synthetic").state is StudyState.INTERRUPTED
+
+
+def test_a_dead_study_is_settled_once_and_not_while_somebody_drives_it(ledger: Ledger) -> None:
+    for _ in range(2):  # the first one could not write
+        assert [one.name for one in workspace.enter_dead(ledger)] == ["synthetic"]
+        assert ledger.load("synthetic").lacking.startswith("MLflow lacks a part of study 'synthetic': its driver died")
+        workspace.settle(ledger.uri, "synthetic", lambda record: False)
+    with workspace.driving(ledger.uri, "synthetic"):
+        assert workspace.enter_dead(ledger) == []
+        workspace.settle(ledger.uri, "synthetic", lambda record: pytest.fail("it is driven"))
+    written = []
+    workspace.settle(ledger.uri, "synthetic", lambda record: written.append(record.state) is None)
+    assert written == [StudyState.INTERRUPTED]
+    assert ledger.load("synthetic").lacking == ""
+    assert workspace.enter_dead(ledger) == []

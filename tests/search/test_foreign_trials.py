@@ -31,7 +31,7 @@ def theirs(ledger: str) -> optuna.Study:
 
 def test_an_enqueued_trial_is_trained_as_queued_and_completed_by_the_tuner(ledger: str) -> None:
     drive(ledger, SyntheticExecutor(), trials=2)
-    theirs(ledger).enqueue_trial({"learning_rate": 0.02, "units": 40, "dropout": 0})
+    theirs(ledger).enqueue_trial({"learning_rate": 0.02, "units": 40, "dropout": 0}, user_attrs={"epoch": "mine"})
     waiting = Ledger(ledger).load("synthetic").trials[2]
     assert (waiting.origin, waiting.state) == (Origin.QUEUED, TrialState.RUNNING)
     record = drive(ledger, SyntheticExecutor())

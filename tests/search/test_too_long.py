@@ -123,7 +123,7 @@ def test_a_stop_does_not_wait_for_ever_and_resume_trains_the_trial(ledger: str) 
     halfway = search(ledger, executor, interrupted=lambda: executor.clock() > 60, observer=Listening())
     assert said == [
         "stopping: waiting for the running epochs of trial 2 to end, 30 s at most; Ctrl-C again stops at once",
-        "trial 2 did not end an epoch in time: the search stops without",
+        "trial 2 did not end an epoch in time: the search stops at once",
     ]
     assert executor.clock() < 100
     assert halfway.trials[-1].state is TrialState.RUNNING

@@ -1,5 +1,6 @@
 """Catches MLflow up with the ledger, all at once: what ``hpsearch sync`` does."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from hpsearch.errors import TrackingError
@@ -17,7 +18,10 @@ def sync(record: StudyRecord) -> SyncReport:
     address = resolve_address(record.spec.tracking)
     with mlflow_settings(), quiet():
         try:
-            projection, written = _with_trials(record, address, restore=True)
+            projection = Projection(record, address, restore=True)
+            open_status = "RUNNING" if record.state is StudyState.RUNNING else "KILLED"
+            written = sum(projection.write_trial(trial, open_status=open_status) for trial in record.trials)
+            projection.write_trajectory(record.trials)
             record, refused = _with_registered_champion(projection, record)
             projection.write_study(record)
             if refused is not None and refused.code != NO_MODEL:
@@ -29,23 +33,28 @@ def sync(record: StudyRecord) -> SyncReport:
     return SyncReport(written, projection.url, projection.parent_id, uri, tuple(notes))
 
 
-def catch_up(record: StudyRecord, address: Address) -> None:
+def catch_up(record: StudyRecord, address: Address, has_to_end: Callable[[], bool]) -> bool:
     """Bring runs and their statuses to what the ledger has; champions and what was deleted are for :func:`sync`.
+
+    Args:
+        record: A study that nobody drives.
+        address: Where MLflow is.
+        has_to_end: Asked between two trials.
+
+    Returns:
+        Whether everything has been written.
 
     Raises:
         Exception: Whatever MLflow raises.
     """
-    projection, _ = _with_trials(record, address, restore=False)
-    projection.write_study(record)
-
-
-def _with_trials(record: StudyRecord, address: Address, *, restore: bool) -> tuple[Projection, int]:
-    """A projection that has written all trials, and how many were missing or stale. Children end before the parent."""
-    projection = Projection(record, address, restore=restore)
-    open_status = "RUNNING" if record.state is StudyState.RUNNING else "KILLED"
-    written = sum(projection.write_trial(trial, open_status=open_status) for trial in record.trials)
+    projection = Projection(record, address)
+    for trial in record.trials:
+        if has_to_end():
+            return False
+        projection.write_trial(trial, open_status="KILLED")
     projection.write_trajectory(record.trials)
-    return projection, written
+    projection.write_study(record)  # last: children end before the parent
+    return True
 
 
 def _with_registered_champion(projection: Projection, record: StudyRecord) -> tuple[StudyRecord, TrackingError | None]:

@@ -4,7 +4,9 @@ The driver's thread only leaves each trial's latest value in a table; the backgr
 has and writes the difference. Nothing that MLflow does reaches the driver: an outage is told once, and caught up later.
 """
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +18,7 @@ from hpsearch.core.trial import Trial
 from hpsearch.errors import HpsearchError, TrackingError
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.spec import TrackingSection
-from hpsearch.tracking.base import Tracker, TrackingState
+from hpsearch.tracking.base import Settle, Tracker, TrackingState
 from hpsearch.tracking.mlflow.address import resolve_address
 from hpsearch.tracking.mlflow.catching_up import catch_up
 from hpsearch.tracking.mlflow.champion import champion_uri, register_champion
@@ -26,6 +28,9 @@ from hpsearch.tracking.mlflow.system_metrics import SystemMetrics
 
 GATHER_SECONDS = 0.2
 """Waited before writing: the folds of a bundle often end together, and go into one call."""
+
+OTHERS_SECONDS = 10.0
+"""For which a study that has ended still writes what dead drivers of others have left."""
 
 LONGEST_WAIT_SECONDS = 60.0
 """Between two tries to reach MLflow."""
@@ -62,9 +67,10 @@ class MlflowTracker(Tracker):
         self._crowned: StudyRecord | None = None
         self._model_uri = ""
         self._files: dict[tuple[Path, str | None], None] = {}
-        self._others: list[StudyRecord] = []
+        self._others: list[Settle] = []
         self._closing = False
         self._abandoned = False
+        self._last_moment = math.inf
         self._idle = False
         self._notes: list[str] = []
         self._problem: TrackingError | None = None
@@ -88,9 +94,9 @@ class MlflowTracker(Tracker):
         self._thread = threading.Thread(target=self._serve, name="hpsearch-tracking", daemon=True)
         self._thread.start()
 
-    def settle(self, record: StudyRecord) -> None:
+    def settle(self, other: Settle) -> None:
         with self._changed:
-            self._others.append(record)
+            self._others.append(other)
             self._touch(())
 
     def trial_changed(self, trial: Trial) -> None:
@@ -121,6 +127,7 @@ class MlflowTracker(Tracker):
             self._record = record
             self._trials.update((trial.number, trial) for trial in record.trials)
             self._closing = True
+            self._last_moment = time.monotonic() + OTHERS_SECONDS
             self._touch(self._trials)
         self._thread.join(self._patience_s)
         with self._changed:
@@ -209,7 +216,7 @@ class MlflowTracker(Tracker):
             self._described = True
         self._settle_others()
         with self._changed:
-            waiting = self._dirty or self._files or self._crowned or self._others
+            waiting = self._dirty or self._files or self._crowned
             self._idle = not waiting and closing == self._closing
             self._changed.notify_all()
 
@@ -238,12 +245,16 @@ class MlflowTracker(Tracker):
         projection.write_trajectory(trials)
 
     def _settle_others(self) -> None:
-        """End the runs of studies whose drivers have died. What fails here is put right by the next start."""
-        while self._others and not self._abandoned:
+        """End the runs of studies whose drivers have died. What is not done here is left to the next start."""
+        while self._others and not self._has_to_end():
             with suppress(Exception):  # MLflow raises its own errors, SQLAlchemy's and the artifact store's
-                catch_up(self._others[0], self._address)
+                self._others[0](lambda record: catch_up(record, self._address, self._has_to_end))
             with self._changed:
                 del self._others[0]
+
+    def _has_to_end(self) -> bool:
+        """Whether this study's end would have to wait for what is written of others."""
+        return self._abandoned or time.monotonic() > self._last_moment
 
     def _write_champion(self, projection: Projection) -> None:
         with self._changed:

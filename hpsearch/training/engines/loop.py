@@ -123,7 +123,8 @@ def as_number(name: str, value: Any) -> float:
     Raises:
         ModelError: It is an array, such as a confusion matrix.
     """
-    if shape := np.shape(value):
+    shape = np.shape(value)
+    if math.prod(shape) != 1:
         raise ModelError(
             f"metric {name!r} is no number, but an array of shape {list(shape)}",
             code="metric-no-number",
@@ -131,7 +132,7 @@ def as_number(name: str, value: Any) -> float:
             metric=name,
             shape=list(shape),
         )
-    return float(value)
+    return float(np.reshape(value, ()))
 
 
 @contextmanager

@@ -62,7 +62,7 @@ class TrialEnd:
 
 def _remarks(trial: Trial) -> JsonObject:
     """User attributes of a trial that has ended: what a reader of Optuna's dashboard wants beside the score."""
-    said: JsonObject = {"std": trial.std, "epoch": trial.epoch, "seconds": round(trial.seconds, 3)}
+    said: JsonObject = {"std": trial.std, "epoch": trial.epoch, "seconds": round(trial.seconds, 3) or None}
     said |= {"failure": trial.failure.message[:200] if trial.failure else None, "weights": trial.parameters}
     return {name: value for name, value in said.items() if value is not None}
 

@@ -45,23 +45,19 @@ PARAMS = Table(
     Column("distribution_json", Text()),
 )
 
-ATTRIBUTES = Table(
-    "trial_system_attributes",
-    _METADATA,
-    Column("trial_system_attribute_id", Integer, primary_key=True),
-    Column("trial_id", Integer),
-    Column("key", String(512)),
-    Column("value_json", Text()),
-)
 
-REMARKS = Table(
-    "trial_user_attributes",
-    _METADATA,
-    Column("trial_user_attribute_id", Integer, primary_key=True),
-    Column("trial_id", Integer),
-    Column("key", String(512)),
-    Column("value_json", Text()),
-)
+def _attributes(whose: str) -> Table:
+    return Table(
+        f"trial_{whose}_attributes",
+        _METADATA,
+        Column(f"trial_{whose}_attribute_id", Integer, primary_key=True),
+        Column("trial_id", Integer),
+        Column("key", String(512)),
+        Column("value_json", Text()),
+    )
+
+
+ATTRIBUTES, REMARKS = _attributes("system"), _attributes("user")
 
 STEPS = Table(
     "trial_intermediate_values",

@@ -116,7 +116,7 @@ class Ledger:
             self._ids[record.name] = study_id
             self._enter_head(study_id, record)
             self._storage.set_study_system_attr(study_id, _STATE, record.state.value)
-            self._storage.set_study_user_attr(study_id, "show it", record.command("show"))
+            self._storage.set_study_user_attr(study_id, "command", record.command("show"))
             # As Optuna's `set_metric_names`, which is experimental: its dashboard then names the score.
             self._storage.set_study_system_attr(study_id, _METRIC_NAMES, [record.objective.metric])
 
@@ -242,7 +242,7 @@ class Ledger:
         from hpsearch.ledger.trial_writer import TrialEnd
 
         record = self.load(name)
-        if self._written_format(name) < codec.FORMAT:
+        if self._told_format(name) < codec.FORMAT:
             self.set_spec(name, record.spec)  # what is entered from here on, an older hpsearch could not read
         ended = {trial.number: trial for trial in record.trials if trial.state.finished}
         with explained(self.uri):
@@ -260,13 +260,12 @@ class Ledger:
         # Where older versions have looked for the head: they ask for an upgrade.
         self._storage.set_study_user_attr(study_id, _HEAD, {"format": codec.FORMAT})
 
-    def _written_format(self, name: str) -> int:
+    def _told_format(self, name: str) -> int:
+        """The format that an older hpsearch finds; 0 if a driver was killed before it told one."""
         with explained(self.uri):
-            head = self._attrs(self._study_id(name))[_HEAD]
-        assert isinstance(head, dict)
-        found = head["format"]
-        assert isinstance(found, int)
-        return found
+            told = self._storage.get_study_user_attrs(self._study_id(name)).get(_HEAD, {})
+        found = told.get("format") if isinstance(told, dict) else None
+        return found if isinstance(found, int) else 0
 
     def _set_attr(self, name: str, key: str, value: Json) -> None:
         with explained(self.uri):

@@ -51,6 +51,17 @@ def test_a_database_whose_maker_was_killed_is_made_anew(folder: Path) -> None:
     assert address.file.with_name("mlflow.db.half-made").exists()
 
 
+def test_a_database_that_somebody_writes_is_not_set_aside(folder: Path) -> None:
+    address = resolve_address(make_record(folder=folder).spec.tracking)
+    assert address.file is not None
+    edit(address.file, "DELETE FROM alembic_version", "DROP TABLE registered_model_aliases")
+    with contextlib.closing(sqlite3.connect(address.file, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Exception, match=r"locked|already exists|duplicate column"):
+            connect(address)
+    assert not address.file.with_name("mlflow.db.half-made").exists()
+
+
 def test_a_database_of_an_older_mlflow_stays_where_it_is(folder: Path) -> None:
     address = resolve_address(make_record(folder=folder).spec.tracking)
     assert address.file is not None

@@ -19,9 +19,7 @@ def sync(record: StudyRecord) -> SyncReport:
     with mlflow_settings(), quiet():
         try:
             projection = Projection(record, address, restore=True)
-            open_status = "RUNNING" if record.state is StudyState.RUNNING else "KILLED"
-            written = sum(projection.write_trial(trial, open_status=open_status) for trial in record.trials)
-            projection.write_trajectory(record.trials)
+            written = _write_trials(projection, record)
             record, refused = _with_registered_champion(projection, record)
             projection.write_study(record)
             if refused is not None and refused.code != NO_MODEL:
@@ -30,7 +28,7 @@ def sync(record: StudyRecord) -> SyncReport:
             raise as_tracking_error(error, address) from address.cause(error)
     uri = record.champion.model_uri if record.champion and refused is None else ""
     notes = [*projection.notes, *([] if refused is None else [f"the champion was not registered: {refused.what}"])]
-    return SyncReport(written, projection.url, projection.parent_id, uri, tuple(notes))
+    return SyncReport(written or 0, projection.url, projection.parent_id, uri, tuple(notes))
 
 
 def catch_up(record: StudyRecord, address: Address, has_to_end: Callable[[], bool]) -> bool:
@@ -48,13 +46,23 @@ def catch_up(record: StudyRecord, address: Address, has_to_end: Callable[[], boo
         Exception: Whatever MLflow raises.
     """
     projection = Projection(record, address)
-    for trial in record.trials:
-        if has_to_end():
-            return False
-        projection.write_trial(trial, open_status="KILLED")
-    projection.write_trajectory(record.trials)
+    if _write_trials(projection, record, has_to_end) is None:
+        return False
     projection.write_study(record)  # last: children end before the parent
     return True
+
+
+def _write_trials(
+    projection: Projection, record: StudyRecord, has_to_end: Callable[[], bool] = lambda: False
+) -> int | None:
+    """Write what MLflow lacks; returns how many trials were missing or stale, or None if it had to end before."""
+    open_status, written = "RUNNING" if record.state is StudyState.RUNNING else "KILLED", 0
+    for trial in record.trials:
+        if has_to_end():
+            return None
+        written += projection.write_trial(trial, open_status=open_status)
+    projection.write_trajectory(record.trials)
+    return written
 
 
 def _with_registered_champion(projection: Projection, record: StudyRecord) -> tuple[StudyRecord, TrackingError | None]:

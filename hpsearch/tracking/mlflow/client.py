@@ -5,7 +5,6 @@ import logging
 import sqlite3
 import threading
 import weakref
-from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,10 +24,8 @@ if TYPE_CHECKING:
 _LOGGERS = ("mlflow", "mlflow.store.db.utils", "mlflow.tracking", "alembic", "urllib3.connectionpool")
 _REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
 
-_SEEDS: defaultdict[str, str | None] = defaultdict(
-    str, {"alembic_version": None, "workspaces": None, "experiments": "WHERE experiment_id <> 0"}
-)
-"""Tables that MLflow itself puts rows into → which rows are somebody's; None for none."""
+_SOMEBODYS = {"alembic_version": "WHERE 0", "workspaces": "WHERE 0", "experiments": "WHERE experiment_id <> 0"}
+"""Tables that MLflow itself puts rows into → which rows are somebody's."""
 
 _lock = threading.Lock()
 _users = 0
@@ -126,16 +123,16 @@ def _forget_engines(uri: str) -> None:
 
 
 def _is_half_made(file: Path) -> bool:
-    """Whether a database that MLflow cannot open holds nothing of anybody: then its maker was killed."""
+    """Whether a database that MLflow cannot open holds nothing of anybody and nobody writes it: its maker died."""
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(file))}?mode=rw", uri=True)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
             names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
             return not any(
-                connection.execute(f'SELECT 1 FROM "{name}" {_SEEDS[name]} LIMIT 1').fetchone()
+                connection.execute(f'SELECT 1 FROM "{name}" {_SOMEBODYS.get(name, "")} LIMIT 1').fetchone()
                 for (name,) in names
-                if _SEEDS[name] is not None
             )
-    except sqlite3.Error:  # damaged, or no database
+    except sqlite3.Error:  # locked, damaged, or no database
         return False
 
 

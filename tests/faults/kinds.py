@@ -288,12 +288,14 @@ def _serving(mode: str) -> Callable[[Try], None]:
     return fail
 
 
-def catch_up(one: Try, name: str) -> None:
-    """``hpsearch sync``, where the study says that MLflow lacks a part of it."""
+def catch_up(one: Try, name: str) -> bool:
+    """``hpsearch sync``, where the study says that MLflow lacks a part of it; whether it did."""
     uri = f"sqlite:///{one.folder}/mlruns/ledger.db"
-    if Ledger(uri).load(name).lacking:
-        sync = f"import hpsearch; hpsearch.sync({name!r}, ledger={uri!r})"
-        subprocess.run([sys.executable, "-c", sync], check=True, cwd=one.folder, timeout=200, capture_output=True)
+    if not Ledger(uri).load(name).lacking:
+        return False
+    sync = f"import hpsearch; hpsearch.sync({name!r}, ledger={uri!r})"
+    subprocess.run([sys.executable, "-c", sync], check=True, cwd=one.folder, timeout=200, capture_output=True)
+    return True
 
 
 KINDS: dict[str, tuple[Callable[[Try], None], int]] = {

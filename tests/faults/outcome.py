@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import math
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,42 +96,47 @@ def _of_mlflow(file: Path, name: str) -> tuple[dict[str, Any], Any, list[str]]:
         return runs, (versions.fetchall(), aliases.fetchall()), wrong
 
 
-def differences(found: Outcome, expected: Outcome) -> list[str]:
-    """What `found` has lost, doubled or otherwise, in words; empty if nothing."""
+def differences(found: Outcome, expected: Outcome, tolerance: float = 0.0) -> list[str]:
+    """What `found` has lost, doubled or otherwise, in words; empty if nothing.
+
+    Args:
+        found: Of the study that was hurt.
+        expected: Of the one that was left alone.
+        tolerance: Relative, for real numbers.
+    """
+    same = partial(_same, tolerance=tolerance)
     said = list(found.wrong)
     for what in ("trials", "runs"):
         ours, theirs = getattr(found, what), getattr(expected, what)
         said += [f"{what}: {key} is lost" for key in theirs.keys() - ours.keys()]
         said += [f"{what}: {key} is too many" for key in ours.keys() - theirs.keys()]
         said += [
-            f"{what}: {key} differs: {_first_difference(ours[key], theirs[key])}"
+            f"{what}: {key} differs: {_first_difference(ours[key], theirs[key], same)}"
             for key in ours.keys() & theirs.keys()
-            if not _same(ours[key], theirs[key])
+            if not same(ours[key], theirs[key])
         ]
     said += [f"champion: {found.champion} != {expected.champion}"] if found.champion != expected.champion else []
     said += [f"models: {found.models} != {expected.models}"] if found.models != expected.models else []
     return said
 
 
-def _same(ours: Any, theirs: Any) -> bool:
-    """Equal, real numbers to five digits: a lane that is trained alone may differ in the sixth."""
+def _same(ours: Any, theirs: Any, tolerance: float) -> bool:
     if isinstance(ours, float) and isinstance(theirs, float):
-        return abs(ours - theirs) <= 1e-5 * max(1.0, abs(theirs)) or (ours != ours and theirs != theirs)
+        close = abs(ours - theirs) <= tolerance * max(1.0, abs(theirs))
+        return ours == theirs or close or (math.isnan(ours) and math.isnan(theirs))
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        return ours.keys() == theirs.keys() and all(_same(ours[key], theirs[key]) for key in ours)
+        return ours.keys() == theirs.keys() and all(_same(ours[key], theirs[key], tolerance) for key in ours)
     if isinstance(ours, tuple) and isinstance(theirs, tuple):
-        return len(ours) == len(theirs) and all(map(_same, ours, theirs))
+        return len(ours) == len(theirs) and all(map(partial(_same, tolerance=tolerance), ours, theirs))
     return bool(ours == theirs)
 
 
-def _first_difference(ours: Any, theirs: Any) -> str:
+def _first_difference(ours: Any, theirs: Any, same: Callable[[Any, Any], bool]) -> str:
     if isinstance(ours, tuple) and isinstance(theirs, tuple) and len(ours) == len(theirs):
         for one, other in zip(ours, theirs, strict=True):
-            if not _same(one, other):
-                return _first_difference(one, other)
-    if isinstance(ours, frozenset) and isinstance(theirs, frozenset):
-        return f"lost {sorted(theirs - ours)[:3]}, too many {sorted(ours - theirs)[:3]}"
+            if not same(one, other):
+                return _first_difference(one, other, same)
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        keys = [key for key in ours.keys() | theirs.keys() if not _same(ours.get(key), theirs.get(key))]
-        return f"{keys[0]}: {_first_difference(ours.get(keys[0]), theirs.get(keys[0]))}"
+        key = next(key for key in ours.keys() | theirs.keys() if not same(ours.get(key), theirs.get(key)))
+        return f"{key}: {_first_difference(ours.get(key), theirs.get(key), same)}"
     return f"{json.dumps(ours, default=str)[:80]} != {json.dumps(theirs, default=str)[:80]}"

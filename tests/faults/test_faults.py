@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults import __main__ as faults
 from tests.faults import kinds
-from tests.faults.__main__ import GOOD, NOT_HERE, Bed, main, run
+from tests.faults.__main__ import Bed, main, run
 from tests.faults.outcome import Outcome, differences
 
 COUNTS = {
@@ -23,7 +23,7 @@ def test_hurt_studies_end_as_if_nothing_had_happened(tmp_path: Path, monkeypatch
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     found = list(run(COUNTS, tmp_path / "faults", workers=1))
     assert len(found) == sum(COUNTS.values())
-    assert [one for one in found if one.verdict not in (GOOD, NOT_HERE)] == []
+    assert [one for one in found if not one.is_good] == []
 
 
 def test_what_is_lost_doubled_or_otherwise_is_told() -> None:
@@ -47,6 +47,13 @@ def test_what_is_lost_doubled_or_otherwise_is_told() -> None:
     ]  # fmt: skip
 
 
+def test_real_numbers_may_differ_by_the_tolerance_and_no_more() -> None:
+    whole = Outcome({0: (0.5, float("nan"))}, None, {}, None, ())
+    near = Outcome({0: (0.5 + 4e-6, float("nan"))}, None, {}, None, ())
+    assert differences(near, whole, 1e-5) == []
+    assert differences(near, whole) == ["trials: 0 differs: 0.500004 != 0.5"]
+
+
 def _refused(_: kinds.Try) -> int:
     return 5
 
@@ -57,7 +64,7 @@ def test_a_study_that_is_not_as_the_undisturbed_one_ends_the_command_with_an_err
     def say(one: kinds.Try) -> None:
         (one.folder.parent / f"{one.folder.name}.log").write_text("error: it is gone")
 
-    bed = Bed(tmp_path, Outcome({}, None, {}, None, ()), 0.0, start=_refused)
+    bed = Bed(tmp_path, Outcome({}, None, {}, None, ()), 0.0, 0.0, start=_refused)
     monkeypatch.setattr(faults, "_make_template", lambda _: None)
     monkeypatch.setattr(faults, "_synthetic_bed", lambda *_: bed)
     monkeypatch.setenv("XDG_STATE_HOME", "")  # put back at the end

@@ -33,8 +33,11 @@ class Searched:
 
 
 _SGD_DIVERGES = 10.0
-"""On amounts of this size, SGD with the documented rates diverges. ``python -m benchmarks.sgd_rates``: none of 12 trials
-for a standard deviation of 3 around 0 or 9, 4 for one of 10 around 0, 11 around 30 (diabetes, mean squared error)."""
+"""On amounts of this size, SGD with the documented rates diverges.
+
+``python -m benchmarks.sgd_rates``: none of 12 trials for a standard deviation of 3 around 0 or 9; 4 of 12 for one of 10
+around 0, 11 of 12 around 30 (scikit-learn's diabetes, mean squared error).
+"""
 
 
 def space_for(family: str, defaults: Mapping[str, Parameter], rows: int, *, amount: float = 0.0) -> Searched:

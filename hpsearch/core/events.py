@@ -94,7 +94,7 @@ class BundleFinished:
 
 @dataclass(frozen=True, slots=True)
 class WorkerDied:
-    """The worker of this bundle died. Lanes without a final event are lost.
+    """The worker of this bundle died, or was out of memory and has been replaced. Lanes without a final event are lost.
 
     Attributes:
         bundle: The bundle.

@@ -1,5 +1,6 @@
 """The one interface of all executors: bundles in, events out; typed calls answered by any idle worker."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
@@ -25,9 +26,11 @@ class Executor(ABC):
 
     Attributes:
         ends_workers: Whether :meth:`end` works. ``epoch_timeout`` and ``trial_timeout`` need it.
+        patience_s: Seconds after which the worker of a :meth:`call` is ended. Only heeded if `ends_workers`.
     """
 
     ends_workers: ClassVar[bool] = False
+    patience_s: float = math.inf
 
     @abstractmethod
     def __init__(self, spec: StudySpec, settings: Sequence[WorkerSettings]) -> None: ...

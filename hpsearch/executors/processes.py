@@ -14,7 +14,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import IO, ClassVar, cast
 
-from hpsearch.core.events import Bundle, BundleFinished, Event, WorkerDied
+from hpsearch.core.events import Bundle, BundleFinished, Event, LaneFailed, WorkerDied
+from hpsearch.core.trial import Failure, FailureKind
 from hpsearch.errors import ExecutorError
 from hpsearch.executors.base import Executor, P, T, WorkerCall
 from hpsearch.executors.messages import Call, Hello, Raised, Returned, Stop, Train
@@ -61,6 +62,7 @@ class _Process:
         self.normal_bytes = 0
         self.ended = ""
         self.stack = ""
+        self.starved: Failure | None = None
         self.connection.send(Hello(spec, settings))
 
     def last_words(self) -> str:
@@ -158,11 +160,13 @@ class ProcessesExecutor(Executor):
             process.connection.send(Call(method.__name__, args, kwargs))
             # Not by one wait: a library, such as Polars, may have a handler of its own for Ctrl-C, after which the
             # system goes on waiting and Python hears nothing of it.
+            until = time.monotonic() + self.patience_s
             while not process.connection.poll(_HEARS_S):
-                pass
+                if time.monotonic() > until and not process.ended:
+                    process.end(f"the worker was ended after {self.patience_s:g} s")
             answer = process.connection.recv()
         except (EOFError, OSError):
-            reason = process.last_words()
+            reason = process.ended or process.last_words()
             self._drop(slot)
             raise ExecutorError(
                 f"{reason} during {method.__name__!r}",
@@ -219,8 +223,14 @@ class ProcessesExecutor(Executor):
         try:
             while process.connection.poll():
                 event = process.connection.recv()
+                if isinstance(event, LaneFailed) and event.failure.kind is FailureKind.OUT_OF_MEMORY:
+                    process.starved = event.failure  # no verdict on the trial: a fresh worker may have the memory
+                    continue
                 self._events.append(event)
                 if isinstance(event, BundleFinished):
+                    if process.starved is not None:
+                        self._lost(slot)
+                        return
                     process.bundle = None
                     process.finished += 1
                     self._watch_memory(slot, event.rss_bytes)
@@ -238,10 +248,12 @@ class ProcessesExecutor(Executor):
     def _lost(self, slot: int) -> None:
         process = self._process(slot)
         bundle = process.bundle
-        reason = process.ended or process.last_words()
+        starved = process.starved
+        reason = process.ended or (f"out of memory: {starved.message}" if starved else process.last_words())
         self._drop(slot)
         if bundle is not None:
-            self._events.append(WorkerDied(bundle, reason, ended=bool(process.ended), traceback=process.stack))
+            traceback = process.stack or (starved.traceback if starved else "")
+            self._events.append(WorkerDied(bundle, reason, ended=bool(process.ended), traceback=traceback))
 
     def _drop(self, slot: int) -> None:
         process, self._processes[slot] = self._processes[slot], None

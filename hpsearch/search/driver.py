@@ -283,7 +283,7 @@ class Driver:
     def _on_lane(self, event: LaneFinished) -> None:
         live, trial = self._live[event.trial], self._trials[event.trial]
         problem, result = self._results.problem_in_fold(event.result), self._results.curves_of(event.result)
-        if problem is not None:
+        if problem is not None or live.ending is TrialState.PRUNED:
             live.partial[result.fold] = result
             self._fail(event.trial, problem)
         else:
@@ -373,7 +373,7 @@ class Driver:
                 live.retries += 1
                 if live.retries > most:
                     message = f"{event.reason} ({live.retries} times; max_retries = {most})"
-                    self._fail(number, Failure(FailureKind.WORKER, message))
+                    self._fail(number, Failure(FailureKind.WORKER, message, traceback=event.traceback))
             if live.ending is None:
                 live.waiting |= folds
             elif not live.training:

@@ -103,7 +103,10 @@ class Results:
 
     def ended(self, trial: Trial, live: Live) -> Trial:
         """A trial whose last lane has ended, with its state and score."""
-        folds = tuple(result for _, result in sorted({**live.partial, **live.results}.items()))
+        # How many epochs pass until a stop is heard depends on timing. A pruned trial's score must not.
+        last = live.failure.epoch if live.ending is TrialState.PRUNED and live.failure else None
+        partial = {fold: _cut(result, last) for fold, result in live.partial.items()}
+        folds = tuple(result for _, result in sorted({**partial, **live.results}.items()))
         state = live.ending or TrialState.COMPLETE
         trial = replace(trial, state=state, folds=folds, failure=live.failure, finished=time.time())
         scored = live.judged or len(folds) == self._n_folds
@@ -120,6 +123,11 @@ class Results:
             failure = Failure(FailureKind.DIVERGED, f"{self._objective.metric} is {found.value} {where}")
             return replace(trial, state=TrialState.DIVERGED, failure=failure)
         return replace(trial, score=found.value, std=found.std, epoch=found.epoch, fold_scores=found.fold_scores)
+
+
+def _cut(result: FoldResult, epochs: int | None) -> FoldResult:
+    """A fold's first epochs; None is all of them."""
+    return replace(result, curves={name: curve[:epochs] for name, curve in result.curves.items()})
 
 
 def _number(value: object) -> float | None:

@@ -1,5 +1,6 @@
 """One start of a study, from its first suggestion to its end: search, refit, report, and whatever interrupts them."""
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -125,8 +126,7 @@ class Session:
             report.preload()
             ranked = record.ranked[: max(_trials_in(kind) for kind in record.spec.champion_kinds)]
             trials = tuple(to_refit(one) for one in ranked)
-            order = RefitOrder(trials, self._folder)
-            made = self._executor.call(WorkerProtocol.refit, order)
+            made = self._made(RefitOrder(trials, self._folder))
             seen = analysis.out_of_fold_info(record, report.load_artifacts(record, self._folder).out_of_fold)
             validation = {one.name: one.value for one in seen.metrics}
             seal = seal_of(record.name, made.sha256)
@@ -138,6 +138,15 @@ class Session:
         if champion.weights_only:
             return champion
         return replace(champion, model_uri=self._tracker.champion_ready(replace(record, champion=champion)))
+
+    def _made(self, order: RefitOrder) -> Champion:
+        """The champion, made within ``trial_timeout`` for each model that it is made of."""
+        if (limit := self._record.spec.resources.trial_timeout) is not None:
+            self._executor.patience_s = limit * sum(map(_trials_in, self._record.spec.champion_kinds))
+        try:
+            return self._executor.call(WorkerProtocol.refit, order)
+        finally:
+            self._executor.patience_s = math.inf
 
     def _with_mlflow_model(self, champion: Champion) -> Champion:
         """The champion with the folder that MLflow registers, or as it is if that cannot be written."""

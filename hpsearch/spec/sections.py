@@ -145,7 +145,7 @@ class ResourcesSection(Section):
         None,
         gt=0,
         allow_inf_nan=False,
-        description="seconds that a trial may train, on all folds together, before its worker is ended",
+        description="seconds that a trial may train, on all folds together, before its worker is ended; of the refit, each model",
     )
 
     @field_validator("workers", "threads", "trials_per_bundle")

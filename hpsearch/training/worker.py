@@ -3,23 +3,22 @@
 Every failure of a lane comes back as an event, every failure of a call as an :class:`~hpsearch.errors.HpsearchError`.
 """
 
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from hpsearch.core.asked import Asked
-from hpsearch.core.events import Bundle, BundleFinished, BundleStarted, Event, LaneFailed, lane_of
+from hpsearch.core.events import Bundle, BundleFinished, BundleStarted, Event, lane_of
 from hpsearch.core.facts import DataFacts, EnginePlan, FoldSize, MachineFacts
 from hpsearch.core.measured import Measured
 from hpsearch.core.rehearsed import Rehearsal
 from hpsearch.core.space import Config, Parameter
-from hpsearch.core.trial import Champion, Failure, FailureKind
-from hpsearch.core.words import first_line
+from hpsearch.core.trial import Champion
 from hpsearch.data.equal_rows import count_equal_rows, warnings_of
 from hpsearch.spec import StudySpec
 from hpsearch.training.engines import make_engine
 from hpsearch.training.engines.base import Engine, Stopped
+from hpsearch.training.engines.failures import failed
 from hpsearch.training.environment import describe_machine, free_memory, resident_bytes
 from hpsearch.training.problem import Problem, find_builder
 from hpsearch.training.protocol import Exported, RefitOrder, WorkerProtocol
@@ -111,12 +110,9 @@ class Worker(WorkerProtocol):
                     ended.add(finished)
                 yield event
         except Exception as error:  # a defect of an engine must not end the worker: other bundles may still train
-            failure = Failure(
-                FailureKind.ERROR, f"{type(error).__name__}: {first_line(error)}", traceback=traceback.format_exc()
-            )
             for lane in bundle.lanes:
                 if (lane.trial, lane.fold) not in ended:
-                    yield LaneFailed(lane.trial, lane.fold, failure)
+                    yield failed(lane, error)
         free_memory()
         yield BundleFinished(bundle.id, resident_bytes(), self.engine.take_compile_seconds(), self.engine.take_notes())
 

@@ -36,6 +36,8 @@ direction = "minimize"
 [search]
 trials = 4
 batch = 2
+[resources]
+trial_timeout = 60
 """
 LONGEST_S = 240.0
 

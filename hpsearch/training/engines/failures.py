@@ -9,11 +9,20 @@ from hpsearch.core.trial import Failure, FailureKind
 if TYPE_CHECKING:
     from hpsearch.training.engines.loop import DivergedError
 
-_OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "OOM when allocating", "failed to allocate")
+_OUT_OF_MEMORY = (
+    "RESOURCE_EXHAUSTED",
+    "out of memory",
+    "OOM when allocating",
+    "failed to allocate",
+    "can't start new thread",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether host or device memory ran out. TensorFlow, JAX and Python each have words of their own for it."""
+    """Whether host or device memory ran out. TensorFlow, JAX and Python each have words of their own for it.
+
+    A thread that cannot start has no memory for its stack, or the system has no more threads.
+    """
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return True
     text = str(error).lower()

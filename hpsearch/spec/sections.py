@@ -145,7 +145,8 @@ class ResourcesSection(Section):
         None,
         gt=0,
         allow_inf_nan=False,
-        description="seconds that a trial may train, on all folds together, before its worker is ended; of the refit, each model",
+        description="seconds that a trial may train, on all folds together, before its worker is ended; in a refit, "
+        "seconds for each model",
     )
 
     @field_validator("workers", "threads", "trials_per_bundle")

@@ -149,10 +149,11 @@ def test_a_worker_that_is_out_of_memory_is_replaced_and_its_bundle_lost(executor
     # What the worker would say; to have the system refuse memory at a chosen moment cannot be had.
     failure = Failure(FailureKind.OUT_OF_MEMORY, "RuntimeError: can't start new thread", fold=0, traceback="File x")
     said = iter([LaneFailed(0, 0, failure), BundleFinished(0)])
-    real, slot.connection = slot.connection, SimpleNamespace(poll=lambda *_: True, recv=lambda: next(said), close=int)
+    real = slot.connection
+    slot.connection = SimpleNamespace(poll=lambda *_: True, recv=lambda: next(said), close=int)  # type: ignore[assignment]
     executor._receive(0)
     real.close()
-    (died,) = executor.events(0)
+    *_, died = executor.events(0)
     assert died == WorkerDied(
         bundle(epochs=5000, folds=1), "out of memory: RuntimeError: can't start new thread", traceback="File x"
     )

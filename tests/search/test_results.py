@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from hpsearch.core.events import EpochFinished, Event, LaneFinished, LaneStopped
-from hpsearch.core.trial import FailureKind, FoldResult, TrialState
+from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState
 from hpsearch.errors import ModelError, StudyError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.observer import Observer
-from hpsearch.testing.synthetic import SyntheticExecutor
+from hpsearch.search.results import Live, Results
+from hpsearch.testing.synthetic import SyntheticExecutor, make_spec
 from tests.search.drive import drive
 
 METRIC = "val_accuracy"
@@ -182,3 +183,17 @@ def test_another_metric_that_is_no_number_is_left_out(ledger: str) -> None:
     assert record.trials[2].folds[0].curves.keys() == {"loss", "accuracy", "val_loss", METRIC, "top"}
     assert states(Ledger(ledger).load("synthetic")) == ["complete"] * 4
     assert {type(one) for one in seen} == {float}
+
+
+def test_a_pruned_trial_ends_where_it_was_decided_however_late_its_lanes_hear_of_it() -> None:
+    objective = make_spec("sqlite:///ledger.db").make_objective()
+    failure = Failure(FailureKind.PRUNED, "in the worse half at epoch 2", epoch=2)
+
+    def ended(*epochs: int) -> Trial:
+        curve = (0.5, 0.6, 0.9, 0.95)
+        partial = {fold: FoldResult(fold, {objective.metric: curve[:n]}, 0.0, 1.0) for fold, n in enumerate(epochs)}
+        live = Live(waiting=set(), partial=partial, ending=TrialState.PRUNED, failure=failure)
+        return replace(Results(objective, 2, {}).ended(Trial(0, {}), live), finished=0.0)
+
+    assert ended(2, 2) == ended(3, 2) == ended(4, 3)
+    assert ended(4, 4).score == 0.6

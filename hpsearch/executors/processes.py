@@ -166,12 +166,14 @@ class ProcessesExecutor(Executor):
                     process.end(f"the worker was ended after {self.patience_s:g} s")
             answer = process.connection.recv()
         except (EOFError, OSError):
-            reason = process.ended or process.last_words()
+            reason, again = process.ended or process.last_words(), "give it more memory or lower data.max_rows"
+            if process.ended:
+                again = "raise [resources] trial_timeout"
             self._drop(slot)
             raise ExecutorError(
                 f"{reason} during {method.__name__!r}",
                 code="worker-died",
-                hint="run the same command again; if the worker dies again, give it more memory or lower data.max_rows",
+                hint=f"run the same command again; if the worker ends again, {again}",
                 method=method.__name__,
             ) from None
         match answer:

@@ -24,7 +24,7 @@ SEED ?= 0
 fuzz-engine: $(INSTALLED)  ## train N random models from SEED on with the fused engine and with fit, and compare them
 	$(BIN)/python -m tests.engines.fuzzing --cases $(N) --seed $(SEED)
 
-faults: $(INSTALLED)  ## hurt some 350 studies, and 12,000 study and data files, in every way we know (about 20 minutes on 2 cores)
+faults: $(INSTALLED)  ## hurt some 340 studies, and 11,000 study and data files, in every way we know (about 20 minutes on 2 cores)
 	$(BIN)/python -m tests.faults --write docs/reliability.md
 	$(BIN)/python -m tests.faults.loads --studies 10000 --data 1000
 

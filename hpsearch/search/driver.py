@@ -283,7 +283,7 @@ class Driver:
     def _on_lane(self, event: LaneFinished) -> None:
         live, trial = self._live[event.trial], self._trials[event.trial]
         problem, result = self._results.problem_in_fold(event.result), self._results.curves_of(event.result)
-        if problem is not None or live.ending is TrialState.PRUNED:
+        if problem is not None or live.ending is not None:
             live.partial[result.fold] = result
             self._fail(event.trial, problem)
         else:

@@ -103,8 +103,8 @@ class Results:
 
     def ended(self, trial: Trial, live: Live) -> Trial:
         """A trial whose last lane has ended, with its state and score."""
-        # How many epochs pass until a stop is heard depends on timing. A pruned trial's score must not.
-        last = live.failure.epoch if live.ending is TrialState.PRUNED and live.failure else None
+        # How many epochs pass until the other lanes hear of it depends on timing. What is kept of a trial must not.
+        last = live.failure.epoch if live.failure else None
         partial = {fold: _cut(result, last) for fold, result in live.partial.items()}
         folds = tuple(result for _, result in sorted({**partial, **live.results}.items()))
         state = live.ending or TrialState.COMPLETE

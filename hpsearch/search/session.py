@@ -140,7 +140,7 @@ class Session:
         return replace(champion, model_uri=self._tracker.champion_ready(replace(record, champion=champion)))
 
     def _made(self, order: RefitOrder) -> Champion:
-        """The champion, made within ``trial_timeout`` for each model that it is made of."""
+        """The champion, made within ``trial_timeout`` for each trial that is trained for it."""
         if (limit := self._record.spec.resources.trial_timeout) is not None:
             self._executor.patience_s = limit * sum(map(_trials_in, self._record.spec.champion_kinds))
         try:

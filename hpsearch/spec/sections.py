@@ -145,8 +145,8 @@ class ResourcesSection(Section):
         None,
         gt=0,
         allow_inf_nan=False,
-        description="seconds that a trial may train, on all folds together, before its worker is ended; in a refit, "
-        "seconds for each model",
+        description="seconds that a trial may train, on all folds together, before its worker is ended; a "
+        "refit has as long for each trial that it trains",
     )
 
     @field_validator("workers", "threads", "trials_per_bundle")

@@ -18,12 +18,10 @@ from hpsearch.core.events import (
     EpochFinished,
     Event,
     Lane,
-    LaneFailed,
     LaneFinished,
     LaneStopped,
     WorkerDied,
 )
-from hpsearch.core.trial import Failure, FailureKind
 from hpsearch.errors import DataError, ExecutorError
 from hpsearch.executors.messages import Stop, Train
 from hpsearch.executors.processes import ProcessesExecutor
@@ -137,28 +135,6 @@ def test_a_call_does_not_meet_a_worker_that_died_idle(executor: ProcessesExecuto
     os.kill(pid, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert executor.call(WorkerProtocol.describe_data).rows == 120
-    assert executor.pids[0] != pid
-
-
-def test_a_worker_that_is_out_of_memory_is_replaced_and_its_bundle_lost(executor: ProcessesExecutor) -> None:
-    executor.submit(bundle(epochs=5000, folds=1))
-    collect(executor, EpochFinished)
-    pid = executor.pids[0]
-    slot = executor._processes[0]
-    assert slot is not None
-    # What the worker would say; to have the system refuse memory at a chosen moment cannot be had.
-    failure = Failure(FailureKind.OUT_OF_MEMORY, "RuntimeError: can't start new thread", fold=0, traceback="File x")
-    said = iter([LaneFailed(0, 0, failure), BundleFinished(0)])
-    real = slot.connection
-    slot.connection = SimpleNamespace(poll=lambda *_: True, recv=lambda: next(said), close=int)  # type: ignore[assignment]
-    executor._receive(0)
-    real.close()
-    *_, died = executor.events(0)
-    assert died == WorkerDied(
-        bundle(epochs=5000, folds=1), "out of memory: RuntimeError: can't start new thread", traceback="File x"
-    )
-    executor.submit(bundle(epochs=1, folds=1))
-    assert any(isinstance(event, LaneFinished) for event in collect(executor, BundleFinished))
     assert executor.pids[0] != pid
 
 

@@ -48,10 +48,7 @@ def outcome_of(folder: Path, name: str, mlflow: Path | None = None) -> Outcome:
             dict(one.config),
             one.score,
             one.epoch,
-            # When the other folds of a trial that fails hear of it is no promise, and its curves are nobody's score.
-            {fold.fold: {key: tuple(curve) for key, curve in fold.curves.items()} for fold in one.folds}
-            if one.score is not None
-            else {},
+            {fold.fold: {key: tuple(curve) for key, curve in fold.curves.items()} for fold in one.folds},
             one.failure.message if one.failure else "",
         )
         for one in record.trials

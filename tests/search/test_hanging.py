@@ -36,6 +36,9 @@ def build(config, data):
     if place == "rehearsal" or (place == "refit" and is_refit) or (place == kind == "asleep"):
         Path("hangs").touch()
         time.sleep(1000)
+    if kind == "starved" and (place == "always" or not Path("starved").exists()):
+        Path("starved").touch()
+        raise RuntimeError("can't start new thread")  # as Python says it; no memory limit can be timed to come here
     if place == "limits" and kind == "asleep":
         time.sleep(1000)
     if place == "limits" and kind == "busy":
@@ -177,6 +180,40 @@ def test_a_trial_has_its_limit_and_the_study_file_may_add_one(monkeypatch: pytes
     with raises("study.no-complete-trial"):  # and not that the study file has changed
         hpsearch.run("study.toml", verbose=0)
     assert no_worker_is_left()
+
+
+def test_a_refit_that_hangs_has_its_limit_and_resume_refits_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_study("fine", resources="trial_timeout = 15")
+    monkeypatch.setenv("HANG", "refit")
+    with raises("executor.worker-died", method="refit") as error:
+        hpsearch.run("study.toml", verbose=0)
+    assert str(error.value).startswith("the worker was ended after 15 s during 'refit'\n")
+    assert "raise [resources] trial_timeout" in str(error.value)
+    assert record().state is StudyState.FAILED
+    assert [trial.state for trial in record().trials] == [TrialState.COMPLETE]
+    assert no_worker_is_left()
+    monkeypatch.delenv("HANG")
+    assert hpsearch.resume("hanging").record.champion.trial == 0
+
+
+def test_a_trial_out_of_memory_gets_a_fresh_worker_and_fails_only_after_its_retries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_study("fine", "starved", resources="max_retries = 1")
+    before = hpsearch.run("study.toml", verbose=0).record
+    assert [trial.state for trial in before.trials] == [TrialState.COMPLETE, TrialState.COMPLETE]
+    said = "out of memory: ModelError: hanging_model:build: build raised RuntimeError: can't start new thread"
+    (retried,) = [note for note in before.notes if note.startswith(said)]
+    assert retried.endswith("; trial 1: trained again, 1 times at most")
+    assert len(workers()) == 2
+    Path("study.toml").write_text(Path("study.toml").read_text().replace("hanging", "always", 1))
+    monkeypatch.setenv("HANG", "always")
+    _, failed = hpsearch.run("study.toml", verbose=0).record.trials
+    assert failed.state is TrialState.FAILED
+    assert failed.failure.kind is FailureKind.WORKER
+    assert failed.failure.message.startswith(said)
+    assert failed.failure.message.endswith(" (2 times; max_retries = 1)")
+    assert "in build" in failed.failure.traceback
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

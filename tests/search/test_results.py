@@ -185,15 +185,16 @@ def test_another_metric_that_is_no_number_is_left_out(ledger: str) -> None:
     assert {type(one) for one in seen} == {float}
 
 
-def test_a_pruned_trial_ends_where_it_was_decided_however_late_its_lanes_hear_of_it() -> None:
+@pytest.mark.parametrize(("state", "kind"), [("PRUNED", "PRUNED"), ("FAILED", "ERROR"), ("DIVERGED", "DIVERGED")])
+def test_a_trial_ends_where_it_was_decided_however_late_its_lanes_hear_of_it(state: str, kind: str) -> None:
     objective = make_spec("sqlite:///ledger.db").make_objective()
-    failure = Failure(FailureKind.PRUNED, "in the worse half at epoch 2", epoch=2)
+    failure = Failure(FailureKind[kind], "in the worse half at epoch 2", epoch=2)
 
     def ended(*epochs: int) -> Trial:
         curve = (0.5, 0.6, 0.9, 0.95)
         partial = {fold: FoldResult(fold, {objective.metric: curve[:n]}, 0.0, 1.0) for fold, n in enumerate(epochs)}
-        live = Live(waiting=set(), partial=partial, ending=TrialState.PRUNED, failure=failure)
+        live = Live(waiting=set(), partial=partial, ending=TrialState[state], failure=failure)
         return replace(Results(objective, 2, {}).ended(Trial(0, {}), live), finished=0.0)
 
     assert ended(2, 2) == ended(3, 2) == ended(4, 3)
-    assert ended(4, 4).score == 0.6
+    assert ended(4, 4).score == (0.6 if state == "PRUNED" else None)

@@ -397,5 +397,4 @@ def test_only_the_drivers_thread_changes_the_environment(
     watch("__delitem__")
     before = dict(os.environ)
     track(crowned(models, "digits", {"folder": folder}))
-    assert strangers == []
-    assert dict(os.environ) == before
+    assert (strangers, dict(os.environ)) == ([], before)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.core.events import Lane, LaneFailed
 from hpsearch.core.trial import Failure, FailureKind
+from hpsearch.core.words import first_line
 
 if TYPE_CHECKING:
     from hpsearch.training.engines.loop import DivergedError
@@ -34,8 +35,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def failed(lane: Lane, error: Exception, *, epoch: int | None = None) -> LaneFailed:
     """The event for an exception that ended a lane, with the first line of its text and the traceback."""
     kind = FailureKind.OUT_OF_MEMORY if is_out_of_memory(error) else FailureKind.ERROR
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    message = f"{type(error).__name__}: {first}" if first else type(error).__name__
+    message = f"{type(error).__name__}: {first_line(error)}" if str(error).strip() else type(error).__name__
     text = "".join(traceback.format_exception(error))
     return LaneFailed(lane.trial, lane.fold, Failure(kind, message, fold=lane.fold, epoch=epoch, traceback=text))
 

@@ -9,7 +9,7 @@ benchmark does not.
 import argparse
 
 from hpsearch.core.events import Bundle, BundleFinished, Lane, LaneFailed, WorkerDied
-from hpsearch.executors import processes
+from hpsearch.executors import pool
 from hpsearch.executors.processes import ProcessesExecutor
 from hpsearch.spec import parse_spec
 from hpsearch.training.environment import WorkerSettings
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--backend", default="tensorflow")
     parser.add_argument("--trials", type=int, default=200)
     options = parser.parse_args()
-    processes.GROWTH_LIMIT = float("inf")
+    pool.GROWTH_LIMIT = float("inf")
     executor = ProcessesExecutor(parse_spec(STUDY.format(engine=options.engine)), [WorkerSettings(options.backend)])
     settled = last = 0
     print(f"{'trials':>7} {'resident MB':>12}  ({options.engine} on {options.backend})")

@@ -1,9 +1,9 @@
-"""What a driver and a worker process say to each other over their connection."""
+"""What a driver and a worker process say to each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hpsearch.core.events import Bundle
+from hpsearch.core.events import Bundle, Event
 from hpsearch.errors import HpsearchError
 from hpsearch.spec import StudySpec
 from hpsearch.training.environment import WorkerSettings
@@ -54,5 +54,23 @@ class Raised:
     error: HpsearchError
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker's process has ended: the last that is heard of it.
+
+    Attributes:
+        reason: Why, as far as can be told, in words for the user.
+        ended: Whether it was ended on purpose.
+        stack: What it was doing then; empty if unknown.
+        gone: Whether its place has gone with it, so that no process can be started there.
+    """
+
+    reason: str
+    ended: bool = False
+    stack: str = ""
+    gone: bool = False
+
+
 Request = Call | Train | Stop
 Answer = Returned | Raised
+FromWorker = Event | Answer | Lost

@@ -9,7 +9,7 @@ import typer
 # Each adds its commands, in the order in which the help lists them.
 # isort: off
 from hpsearch.cli.printing import complain, complain_of_defect, say
-from hpsearch.cli import starting, results, housekeeping  # noqa: F401
+from hpsearch.cli import starting, results, housekeeping, worker  # noqa: F401
 
 # isort: on
 from hpsearch.cli import streams

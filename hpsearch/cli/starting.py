@@ -76,7 +76,7 @@ def check(
     from hpsearch.search.mistakes import check as check_file
 
     try:
-        prepared, cost = check_file(file, measure=measure)
+        prepared, cost = check_file(file, measure=measure, note=lambda text: complain(f"note: {text}"))
     except HpsearchError as error:
         if as_json:
             render_mistakes(error)

@@ -45,6 +45,9 @@ EXECUTORS = Registry(
     {
         "inline": "hpsearch.executors.inline:InlineExecutor",
         "processes": "hpsearch.executors.processes:ProcessesExecutor",
+        "ray": "hpsearch.executors.ray_cluster:RayExecutor",
+        "remote": "hpsearch.executors.remote:RemoteExecutor",
+        "slurm": "hpsearch.executors.slurm:SlurmExecutor",
     },
 )
 """``[resources] executor`` → subclass of :class:`hpsearch.executors.base.Executor`."""

@@ -1,13 +1,23 @@
 """Executors: where the workers run. The driver sees only :class:`~hpsearch.executors.base.Executor`."""
 
+from collections.abc import Callable
+
 from hpsearch.core.registries import EXECUTORS
 from hpsearch.errors import SpecError
 from hpsearch.executors.base import Executor
 from hpsearch.executors.devices import plan_slots
 from hpsearch.spec import StudySpec
+from hpsearch.training.environment import WorkerSettings
 
 
-def make_executor(spec: StudySpec, *, backend: str, cache: str | None, predictions: str = "") -> Executor:
+def make_executor(
+    spec: StudySpec,
+    *,
+    backend: str,
+    cache: str | None,
+    predictions: str = "",
+    note: Callable[[str], object] | None = None,
+) -> Executor:
     """The executor that ``[resources] executor`` names.
 
     Args:
@@ -15,6 +25,7 @@ def make_executor(spec: StudySpec, *, backend: str, cache: str | None, predictio
         backend: Keras backend of the workers.
         cache: Folder of compiled programs.
         predictions: Folder for predictions of validation rows; empty to keep none.
+        note: Told what the user should know.
 
     Raises:
         SpecError: A GPU is asked for that is not there, the executor cannot be imported, or it cannot end what takes
@@ -22,8 +33,31 @@ def make_executor(spec: StudySpec, *, backend: str, cache: str | None, predictio
     """
     kind = EXECUTORS.load_class(spec.resources.executor, Executor)
     _check_limits(spec, kind)
-    slots = plan_slots(spec.resources, backend=backend, cache=cache, predictions=predictions)
-    return kind(spec, slots)
+    if kind.local:
+        settings = plan_slots(spec.resources, backend=backend, cache=cache, predictions=predictions)
+    else:
+        _check_gpus(spec)
+        threads = spec.resources.threads if isinstance(spec.resources.threads, int) else None
+        settings = [WorkerSettings(backend, None, threads, None, predictions)]
+    made = kind(spec, settings)
+    if note is not None:
+        made.note = note
+    return made
+
+
+def _check_gpus(spec: StudySpec) -> None:
+    """Workers elsewhere have the GPUs that they are started with."""
+    gpus, name = spec.resources.gpus, spec.resources.executor
+    if gpus == "auto" or not gpus:
+        return
+    remedies = {"ray": "`[resources.ray] gpus = 1`: Ray chooses them", "slurm": '`[resources.slurm] gres = "gpu:1"`'}
+    raise SpecError(
+        f"resources.gpus: executor = {name!r} cannot take GPUs of this machine, but got {gpus}",
+        code="gpus-elsewhere",
+        hint=f"say what each worker has: {remedies.get(name, '`hpsearch worker --gpu 0`')}",
+        key="resources.gpus",
+        executor=name,
+    )
 
 
 def _check_limits(spec: StudySpec, kind: type[Executor]) -> None:

@@ -17,6 +17,10 @@ WorkerCall = Callable[Concatenate[WorkerProtocol, P], T]
 """A method of :class:`WorkerProtocol`, such as ``WorkerProtocol.describe_data``."""
 
 
+def _nobody_hears(text: str) -> None:
+    del text
+
+
 class Executor(ABC):
     """Workers and the way to them. Used by one thread only.
 
@@ -26,11 +30,15 @@ class Executor(ABC):
 
     Attributes:
         ends_workers: Whether :meth:`end` works. ``epoch_timeout`` and ``trial_timeout`` need it.
+        local: Whether the workers run on this machine. Elsewhere, `settings` has one entry, for all.
         patience_s: Seconds after which the worker of a :meth:`call` is ended. Only heeded if `ends_workers`.
+        note: Told what the user should know, such as that a worker is awaited.
     """
 
     ends_workers: ClassVar[bool] = False
+    local: ClassVar[bool] = True
     patience_s: float = math.inf
+    note: Callable[[str], object] = staticmethod(_nobody_hears)
 
     @abstractmethod
     def __init__(self, spec: StudySpec, settings: Sequence[WorkerSettings]) -> None: ...
@@ -38,7 +46,12 @@ class Executor(ABC):
     @property
     @abstractmethod
     def slots(self) -> int:
-        """How many bundles can train at the same time."""
+        """How many bundles can train at the same time. It may change: workers elsewhere come and leave."""
+
+    @property
+    def width(self) -> int:
+        """How many slots to plan a new study for; by default those that there are."""
+        return self.slots
 
     @property
     @abstractmethod

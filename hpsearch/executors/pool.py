@@ -54,7 +54,7 @@ class Seat(ABC):
 
     @abstractmethod
     def end(self, reason: str) -> None:
-        """End the process now, whatever it does. What it had reported follows, and then a ``Lost`` that is ``ended``."""
+        """End the process now, whatever it does. What it had reported follows, then a ``Lost`` that is ``ended``."""
 
     @abstractmethod
     def renew(self) -> None:

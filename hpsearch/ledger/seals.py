@@ -7,11 +7,9 @@ so nobody who hands on a folder can seal what is in it.
 
 import hashlib
 import hmac
-import os
-import secrets
 from pathlib import Path
 
-_KEY_BYTES = 32
+from hpsearch.core.own_keys import KEY_BYTES, read_or_make, state_folder
 
 
 def seal_of(study: str, sha256: str) -> str:
@@ -36,33 +34,15 @@ def _sealed(key: bytes, study: str, sha256: str) -> str:
 
 
 def key_file() -> Path:
-    """Where this user's key is: ``~/.local/state/hpsearch/key``, or below ``$XDG_STATE_HOME``."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()) / "hpsearch" / "key"
+    """Where this user's key is."""
+    return state_folder() / "key"
 
 
 def _key(*, make: bool) -> bytes | None:
     """The key; None if there is none, or no place to keep one."""
     try:
         path = key_file()
-        if make and not path.exists():
-            _make(path)
-        found = path.read_bytes()
+        found = read_or_make(path) if make else path.read_bytes()
     except (OSError, RuntimeError):  # no home at all is a RuntimeError
         return None
-    return found if len(found) == _KEY_BYTES else None
-
-
-def _make(path: Path) -> None:
-    """Write a new key, unless another process does so first."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_name(f".key-{os.getpid()}")
-    try:
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
-        os.link(new, path)  # fails if there is one
-    except FileExistsError:
-        pass
-    finally:
-        new.unlink(missing_ok=True)
+    return found if len(found) == KEY_BYTES else None

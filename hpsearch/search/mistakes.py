@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hpsearch.errors import SpecError
 from hpsearch.search.forecast import Forecast, forecast
-from hpsearch.search.preparation import PreparedStudy, open_executor, prepare_study
+from hpsearch.search.preparation import Note, PreparedStudy, open_executor, prepare_study
 from hpsearch.spec import load_spec
 from hpsearch.spec.drafts import Draft
 from hpsearch.spec.messages import Mistakes, SpecProblem, broken_rules, problems_of
@@ -45,12 +45,13 @@ def every_mistake() -> Iterator[None]:
         raise broken_rules(str(error.values["origin"]), [*problems_of(error), *further]) from None
 
 
-def check(file: str | Path, *, measure: bool) -> tuple[PreparedStudy, Forecast]:
+def check(file: str | Path, *, measure: bool, note: Note | None = None) -> tuple[PreparedStudy, Forecast]:
     """What ``hpsearch check`` finds out about a study file. The executor of the prepared study is closed.
 
     Args:
         file: The study file.
         measure: Whether to compile and train for a moment, to estimate what the study costs.
+        note: Told what the user should know, such as that workers are awaited.
 
     Raises:
         HpsearchError: The file, its data or its model have mistakes.
@@ -58,7 +59,7 @@ def check(file: str | Path, *, measure: bool) -> tuple[PreparedStudy, Forecast]:
     with every_mistake():
         spec, _ = load_spec(file)
     with ExitStack() as stack:
-        prepared = prepare_study(spec, stack)
+        prepared = prepare_study(spec, stack, note=note)
         return prepared, forecast(prepared, measure=measure)
 
 
@@ -73,7 +74,8 @@ def _further(draft: Draft) -> list[SpecProblem]:
 
 
 def _look(draft: Draft, mistakes: Mistakes) -> None:
-    with open_executor(draft.spec, "jax") as executor:
+    resources = draft.spec.resources.model_copy(update={"executor": "processes"})  # whoever corrects it awaits nobody
+    with open_executor(draft.spec.model_copy(update={"resources": resources}), "jax") as executor:
         if not draft.is_broken("data.source", "data.options"):
             mistakes.of(executor.call, WorkerProtocol.describe_data)
         if draft.spec.model.build is not None and not draft.is_broken("model.family", "model.build"):

@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -37,6 +37,9 @@ from hpsearch.spec.messages import Mistakes
 from hpsearch.training.protocol import WorkerProtocol
 from hpsearch.tuners import make_tuner
 from hpsearch.tuners.base import TunerProvider, TunerSettings
+
+Note = Callable[[str], object]
+"""Told what the user should know."""
 
 _AHEAD = 4
 """Bundles to suggest ahead per slot if suggestions do not depend on results."""
@@ -72,7 +75,9 @@ class PreparedStudy:
         return tuple(chain(*found, doubts_about_space(self.spec, self.space), self.spec.tracking.doubts()))
 
 
-def prepare_study(spec: StudySpec, stack: ExitStack, like: StudyFacts | None = None) -> PreparedStudy:
+def prepare_study(
+    spec: StudySpec, stack: ExitStack, like: StudyFacts | None = None, note: Note | None = None
+) -> PreparedStudy:
     """Load the data, find the space, rehearse the model and choose the engine.
 
     Args:
@@ -80,20 +85,23 @@ def prepare_study(spec: StudySpec, stack: ExitStack, like: StudyFacts | None = N
         stack: Closes the executor that is returned.
         like: Facts of a study that differs in its targets only: task, engine, bundles, schedule and what it has taken
             of another study are the same.
+        note: Told what the user should know, such as that workers are awaited.
 
     Raises:
         HpsearchError: The data, the model or the space cannot be used. Nothing has been written.
     """
     if like is not None:
         return _try_backend(
-            with_engine(with_task_as_begun(spec, like), like.plan.engine), like.backend, stack, None, like
+            with_engine(with_task_as_begun(spec, like), like.plan.engine), like.backend, stack, None, like, note
         )
     resources, other = spec.resources, other_study(spec)
     if resources.engine == "fit" or resources.backend == "tensorflow":
-        return _try_backend(spec, "tensorflow" if resources.backend == "auto" else resources.backend, stack, other)
+        return _try_backend(
+            spec, "tensorflow" if resources.backend == "auto" else resources.backend, stack, other, note=note
+        )
     with ExitStack() as attempt:
         try:
-            prepared = _try_backend(spec, "jax", attempt, other)
+            prepared = _try_backend(spec, "jax", attempt, other, note=note)
         except ModelError as error:
             if resources.engine != "auto":
                 raise
@@ -105,7 +113,7 @@ def prepare_study(spec: StudySpec, stack: ExitStack, like: StudyFacts | None = N
             reason = prepared.facts.plan.reason
     # The model may need TensorFlow itself, or only some configs may fail. If all do, the same mistake shows again.
     backend = "tensorflow" if resources.backend == "auto" else "jax"
-    prepared = _try_backend(with_engine(spec, "fit"), backend, stack, other)
+    prepared = _try_backend(with_engine(spec, "fit"), backend, stack, other, note=note)
     return replace(prepared, facts=replace(prepared.facts, plan=replace(prepared.facts.plan, reason=reason)))
 
 
@@ -116,9 +124,14 @@ def _in_one_line(error: ModelError) -> str:
 
 
 def _try_backend(
-    spec: StudySpec, backend: str, stack: ExitStack, other: StudyRecord | None, like: StudyFacts | None = None
+    spec: StudySpec,
+    backend: str,
+    stack: ExitStack,
+    other: StudyRecord | None,
+    like: StudyFacts | None = None,
+    note: Note | None = None,
 ) -> PreparedStudy:
-    executor = stack.enter_context(open_executor(spec, backend))
+    executor = stack.enter_context(open_executor(spec, backend, note=note))
     data, space, discovered = _checked(spec, executor)
     taken = None if other is None else take(other, spec, space)
     with suppress(OSError):  # JAX would make it for everybody to read, and does without
@@ -192,7 +205,7 @@ def _checked(spec: StudySpec, executor: Executor) -> tuple[DataFacts, Space, Map
 
 def _schedule(spec: StudySpec, space: Space, plan: EnginePlan, executor: Executor, machine: MachineFacts) -> Schedule:
     on_gpu = machine.device.startswith("gpu")
-    return new_schedule(spec, tuner_settings(spec, space), plan, executor.slots, on_gpu=on_gpu)
+    return new_schedule(spec, tuner_settings(spec, space), plan, executor.width, on_gpu=on_gpu)
 
 
 def _default(spec: StudySpec, space: Space, executor: Executor) -> Config:
@@ -249,19 +262,22 @@ def smallest_config(space: Space) -> Config:
 
 
 @contextmanager
-def open_executor(spec: StudySpec, backend: str, *, ledger: AnyUri | None = None) -> Iterator[Executor]:
+def open_executor(
+    spec: StudySpec, backend: str, *, ledger: AnyUri | None = None, note: Note | None = None
+) -> Iterator[Executor]:
     """The study's executor; the end of the block closes it.
 
     Args:
         spec: The study file.
         backend: The Keras backend.
         ledger: Address of the ledger, if it is another than the study file's; the compiled programs are beside it.
+        note: Told what the user should know, such as that workers are awaited.
     """
     uri = ledger or spec.tracking.resolved().ledger
     cache = str(workspace.cache_folder(uri).resolve())
     keeps = spec.tracking.predictions != "none" and not spec.is_null
     predictions = str(predictions_folder(workspace.study_folder(uri, spec.name)).resolve()) if keeps else ""
-    executor = make_executor(spec, backend=backend, cache=cache, predictions=predictions)
+    executor = make_executor(spec, backend=backend, cache=cache, predictions=predictions, note=note)
     try:
         yield executor
     finally:

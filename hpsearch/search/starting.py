@@ -49,7 +49,7 @@ def start(spec: StudySpec, text: str, observer: Observer, like: StudyFacts | Non
             return resume(spec.name, uri, observer=observer, trials=more, changed=spec)
     shared = spec.tracking.shared
     with workspace.driving(uri, spec.name, shared=shared), tracking.environment(spec), ExitStack() as stack:
-        prepared = prepare_study(spec, stack, like)
+        prepared = prepare_study(spec, stack, like, observer.note)
         ledger = Ledger(uri, create=True, shared=shared)
         ledger.create(
             StudyRecord(
@@ -105,7 +105,7 @@ def resume(
             return record
         spec = record.worker_spec
         stack.enter_context(tracking.environment(spec))
-        executor = stack.enter_context(open_executor(spec, record.facts.backend, ledger=uri))
+        executor = stack.enter_context(open_executor(spec, record.facts.backend, ledger=uri, note=observer.note))
         check_data(record, executor.call(WorkerProtocol.describe_data).fingerprint)
         if record.facts.machine.settings:
             _check_settings(record, executor.call(WorkerProtocol.describe_machine).settings)

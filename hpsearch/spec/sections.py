@@ -20,6 +20,7 @@ from hpsearch.core.objective import Objective
 from hpsearch.core.registries import ENGINES, EXECUTORS, MODEL_FAMILIES, PRUNERS
 from hpsearch.core.rules import RuleError
 from hpsearch.errors import SpecError
+from hpsearch.spec.elsewhere import RaySection, RemoteSection, SlurmSection
 from hpsearch.spec.parameters import RawParameter
 from hpsearch.spec.rows import DataSection, ValidationSection, without_leaks
 from hpsearch.spec.search import SearchSection
@@ -134,6 +135,10 @@ class ResourcesSection(Section):
     gpus: list[int] | Literal["auto"] = Field("auto", description="GPU numbers to use; [] for none")
     threads: int | Literal["auto"] = Field("auto", description="CPU threads per worker; auto: cores / workers")
     trials_per_bundle: int | Literal["auto"] = Field("auto", description="trials that train together (fused)")
+    files: list[str] = Field([], description="further files that workers elsewhere need, such as data/*.npy")
+    remote: RemoteSection = Field(RemoteSection(), description='executor = "remote": workers that come to the driver')
+    ray: RaySection = Field(RaySection(), description='executor = "ray": actors of a Ray cluster')
+    slurm: SlurmSection = Field(SlurmSection(), description='executor = "slurm": jobs of Slurm')
     max_retries: int = Field(2, ge=0, description="how often to retry a bundle after its worker dies")
     epoch_timeout: float | None = Field(
         None,

@@ -1,0 +1,282 @@
+"""What all executors with workers on other machines have in common: places come and go, and files travel.
+
+A place becomes a slot when it has the study's files and finds the same data as the first one.
+"""
+
+import os
+import shutil
+import time
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import ClassVar
+
+from hpsearch.core.files import make_file, make_folder
+from hpsearch.core.words import listed
+from hpsearch.errors import HpsearchError
+from hpsearch.executors.base import P, T, WorkerCall
+from hpsearch.executors.far_messages import (
+    VERSION,
+    FromPlace,
+    Greeting,
+    Open,
+    Part,
+    Ready,
+    Refused,
+    Renew,
+    ToPlace,
+    Wants,
+)
+from hpsearch.executors.far_messages import End as EndProcess
+from hpsearch.executors.file_cache import inside
+from hpsearch.executors.messages import Call, FromWorker, Lost, Raised, Request, Returned
+from hpsearch.executors.place import folder_of
+from hpsearch.executors.pool import PoolExecutor, Seat
+from hpsearch.executors.study_files import StudyFiles
+from hpsearch.executors.wire import without_addresses
+from hpsearch.spec import StudySpec
+from hpsearch.training.environment import WorkerSettings
+from hpsearch.training.protocol import WorkerProtocol
+
+_SAYS_S = 2.0
+"""How long nobody is told that there is no worker yet."""
+
+_ALIKE = ("keras", "tensorflow", "jax", "numpy", "scikit-learn")
+"""Packages whose versions may change results."""
+
+_ALSO_READ = ("champion*", "inputs.npz")
+"""Files of a study's folder that a call with that folder may read."""
+
+
+class FarSeat(Seat):
+    """A place on another machine.
+
+    Attributes:
+        name: What it calls itself; its address until it has said so.
+        checking: Whether it has been asked what data it finds.
+        folder: The folder here that its call writes.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.checking = False
+        self.folder: Path | None = None
+
+    @abstractmethod
+    def tell(self, message: ToPlace) -> None:
+        """Send a message, in order. Raises nothing: the loss of the place is heard of."""
+
+    @abstractmethod
+    def tell_file(self, place: str, file: Path, path: str) -> None:
+        """Send a file in parts, in order with the messages."""
+
+    def send(self, request: Request) -> None:
+        if isinstance(request, Call):
+            self.folder = folder_of(request)
+            if self.folder is not None and request.method not in _ONLY_WRITE:
+                for file in (one for pattern in _ALSO_READ for one in sorted(self.folder.glob(pattern))):
+                    if file.is_file():
+                        self.tell_file("folder", file, file.name)
+        self.tell(request)
+
+    def end(self, reason: str) -> None:
+        self.tell(EndProcess(reason))
+
+    def renew(self) -> None:
+        self.tell(Renew())
+
+
+_ONLY_WRITE = ("refit", "refit_model")
+
+
+class FarExecutor(PoolExecutor):
+    """Workers on other machines.
+
+    Args:
+        spec: The study file.
+        settings: One entry: what is asked of every worker.
+
+    Raises:
+        HpsearchError: A file that the study needs is not there.
+    """
+
+    local: ClassVar[bool] = False
+
+    def __init__(self, spec: StudySpec, settings: Sequence[WorkerSettings]) -> None:
+        super().__init__()
+        self._settings = settings[0]
+        self._files = StudyFiles(spec)
+        self._open = Open(
+            without_addresses(spec).model_copy(update={"folder": str(Path(spec.folder).resolve())}),
+            self._settings.backend,
+            self._settings.threads,
+            bool(self._settings.predictions),
+            self._files.files,
+        )
+        self._shared = spec.tracking.shared
+        self._fingerprint: str | None = None
+        self._waiting: list[FarSeat] = []
+        self._noted: set[str] = set()
+        self._alone_since: float | None = None
+
+    @abstractmethod
+    def _incoming(self, timeout_s: float) -> Iterable[tuple[FarSeat, FromPlace]]:
+        """What has come from the places, in order; last from one that is lost a ``Lost`` that is ``gone``."""
+
+    @abstractmethod
+    def _how_to_join(self) -> str:
+        """What is awaited while there is no worker, and what the user can do for it."""
+
+    def call(self, method: WorkerCall[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        answer = super().call(method, *args, **kwargs)
+        if method.__name__ == WorkerProtocol.describe_data.__name__:
+            self._fingerprint = answer.fingerprint  # type: ignore[attr-defined]
+            for seat in self._waiting:
+                self._check(seat)
+            self._waiting.clear()
+        return answer
+
+    def _idle_seat(self) -> Seat:
+        while not self.idle:
+            self._listen(0.25)
+        return super()._idle_seat()
+
+    def _listen(self, timeout_s: float) -> None:
+        super()._listen(timeout_s)
+        if self._seats:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = time.monotonic()
+        elif time.monotonic() - self._alone_since > _SAYS_S:
+            self._alone_since = float("inf")  # once
+            self.note(self._how_to_join())
+
+    def _arrivals(self, timeout_s: float) -> Iterator[tuple[Seat, FromWorker]]:
+        for seat, message in self._incoming(timeout_s):
+            match message:
+                case Greeting():
+                    self._greet(seat, message)
+                case Wants():
+                    for path in message.paths:
+                        seat.tell_file("study", self._files.path(path), path)
+                case Ready():
+                    self._make_ready(seat)
+                case Part():
+                    self._take(seat, message)
+                case Returned() | Raised() if seat.checking:
+                    self._checked(seat, message)
+                case Lost() if seat not in self._seats:
+                    self._forget(seat, message)
+                case _:
+                    if isinstance(message, Returned | Raised):
+                        self._settle(seat)
+                    yield seat, message  # type: ignore[misc]  # all that only concerns the place is above
+
+    # Places that come
+
+    def _greet(self, seat: FarSeat, greeting: Greeting) -> None:
+        seat.name = greeting.name
+        ours, theirs = version("hpsearch"), greeting.packages.get("hpsearch")
+        if greeting.version != VERSION or ours != theirs:
+            self._refuse(seat, f"it has hpsearch {theirs}, the driver has {ours}: install the same version on both")
+            return
+        others = [
+            f"{name} {greeting.packages[name]} (here {here})"
+            for name in _ALIKE
+            if name in greeting.packages and (here := _version(name)) != greeting.packages[name]
+        ]
+        if others:
+            self._note_once(f"a worker on {_machine(seat.name)} has other versions: {listed(others)}")
+        seat.tell(self._open)
+
+    def _make_ready(self, seat: FarSeat) -> None:
+        if self._fingerprint is None and self._seats:
+            self._waiting.append(seat)
+        elif self._fingerprint is None:
+            self._seats.append(seat)
+        else:
+            self._check(seat)
+
+    def _check(self, seat: FarSeat) -> None:
+        seat.checking = True
+        seat.send(Call(WorkerProtocol.describe_data.__name__, (), {}))
+
+    def _checked(self, seat: FarSeat, answer: Returned | Raised) -> None:
+        seat.checking = False
+        if isinstance(answer, Raised):
+            self._refuse(seat, f"it cannot read the study's data: {answer.error.what}")
+        elif (found := answer.value.fingerprint) != self._fingerprint:  # type: ignore[attr-defined]
+            self._refuse(seat, f"it finds other data: their fingerprint is {found}, the study's is {self._fingerprint}")
+        else:
+            self._seats.append(seat)
+
+    def _refuse(self, seat: FarSeat, reason: str) -> None:
+        self._note_once(f"a worker on {_machine(seat.name)} is refused: {reason}")
+        seat.tell(Refused(reason))
+        seat.close()
+
+    def _forget(self, seat: FarSeat, lost: Lost) -> None:
+        if seat in self._waiting:
+            self._waiting.remove(seat)
+        if seat.checking and not lost.gone:
+            self._refuse(seat, f"its process ended while it read the study's data: {lost.reason}")
+        seat.checking = False
+
+    def _note_once(self, text: str) -> None:
+        if text not in self._noted:
+            self._noted.add(text)
+            self.note(text)
+
+    # Files that come
+
+    def _take(self, seat: FarSeat, part: Part) -> None:
+        """Write a part of a file that a worker has made. It gets its name when it is complete."""
+        target = self._target(seat, part)
+        if target is None:
+            return  # nobody asked for it
+        try:
+            make_folder(target.parent, shared=self._shared)
+            arriving = target.with_name(f".{target.name}.arriving")
+            make_file(arriving, shared=self._shared)
+            with arriving.open("ab") as file:
+                file.write(part.data)
+            if part.last:
+                os.replace(arriving, target)
+        except OSError as error:
+            self._note_once(f"what a worker has made cannot be written: {target}: {error.strerror or error}")
+
+    def _target(self, seat: FarSeat, part: Part) -> Path | None:
+        path = inside(part.path)
+        if part.place == "predictions":
+            return Path(self._settings.predictions, path) if self._settings.predictions else None
+        if part.place != "folder" or seat.folder is None:
+            return None
+        # A folder, such as a model in MLflow's format, is put in place as a whole.
+        return seat.folder / path if len(path.parts) == 1 else seat.folder / _beside(path)
+
+    def _settle(self, seat: FarSeat) -> None:
+        """Put the folders in place that a call has made."""
+        folder, seat.folder = seat.folder, None
+        if folder is None:
+            return
+        for new in sorted(folder.glob(".arriving-*")):
+            target = folder / new.name.removeprefix(".arriving-")
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(new, target)
+
+
+def _beside(path: Path) -> Path:
+    return Path(f".arriving-{path.parts[0]}", *path.parts[1:])
+
+
+def _machine(name: str) -> str:
+    return name.rpartition(":")[0] or name
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except (ImportError, HpsearchError):
+        return None

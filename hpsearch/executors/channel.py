@@ -137,6 +137,7 @@ class Connections:
         self._key, self._heard = key, heard
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, name="connections", daemon=True)
         self._thread.start()
 
@@ -165,7 +166,7 @@ class Connections:
             await self._take(reader, writer, der)
 
         try:
-            server = self._do(_server(take, host, port, context))
+            self._server = self._do(_server(take, host, port, context))
         except (OSError, OverflowError) as error:
             raise SpecError(
                 f"workers cannot be awaited at {host}:{port}: {getattr(error, 'strerror', None) or error}",
@@ -173,7 +174,7 @@ class Connections:
                 hint="another study may wait there: give `bind` in [resources.remote] another port of this machine",
                 bind=f"{host}:{port}",
             ) from None
-        return int(server.sockets[0].getsockname()[1])
+        return int(self._server.sockets[0].getsockname()[1])
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, certificate: bytes) -> None:
         try:
@@ -254,13 +255,18 @@ class Connections:
             asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(2 * SIGN_OF_LIFE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(SIGN_OF_LIFE_S)
+        if not self._thread.is_alive():
+            self._loop.close()
 
     async def _end(self) -> None:
+        if self._server is not None:
+            self._server.close()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         if tasks:
             await asyncio.wait(tasks, timeout=1)
-        for one in asyncio.all_tasks() - {asyncio.current_task()}:
+        for one in tasks:
             one.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _server(take: Any, host: str, port: int, context: ssl.SSLContext) -> asyncio.Server:

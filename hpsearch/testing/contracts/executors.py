@@ -1,11 +1,12 @@
 """What every executor must promise. Trains a few small models."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hpsearch.core.events import BundleFinished, EpochFinished, Event, LaneFinished, LaneStopped, WorkerDied
 from hpsearch.errors import ExecutorError, HpsearchError
 from hpsearch.executors.base import Executor
+from hpsearch.spec import StudySpec
 from hpsearch.testing.contracts.lanes import UNKNOWN_OPTIMIZER, check_events, make_bundle, make_spec
 from hpsearch.training.environment import WorkerSettings
 from hpsearch.training.protocol import WorkerProtocol
@@ -14,11 +15,13 @@ LIMIT_S = 300
 """How long a bundle may take."""
 
 
-def check_executor(executor: type[Executor], *, backend: str = "jax") -> None:
+def check_executor(
+    executor: Callable[[StudySpec, Sequence[WorkerSettings]], Executor], *, backend: str = "jax"
+) -> None:
     """Check an executor against all of :data:`EXECUTOR_RULES`.
 
     Args:
-        executor: The class that the entry point names.
+        executor: The class that the entry point names, or a function that makes one with what it needs around it.
         backend: Keras backend of the workers.
 
     Raises:
@@ -33,8 +36,9 @@ def check_executor(executor: type[Executor], *, backend: str = "jax") -> None:
 
 
 def begins_idle(executor: Executor) -> None:
-    """All slots wait, and nothing has happened."""
-    assert executor.slots >= 1, f"an executor must have a slot, but has {executor.slots}"
+    """All slots wait, and nothing has happened. Workers elsewhere may still have to come."""
+    assert executor.slots >= executor.local, f"an executor must have a slot, but has {executor.slots}"
+    assert executor.width >= 1, f"an executor must plan for a slot, but plans for {executor.width}"
     assert executor.idle == executor.slots, f"all {executor.slots} slots must be idle, but {executor.idle} are"
     assert not executor.events(0.0), "there must be no event before a bundle is submitted"
 

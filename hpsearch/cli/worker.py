@@ -47,6 +47,7 @@ def worker(
         raise SpecError(
             f"--gpu {gpu}: there is no such GPU; this machine has {', '.join(gpus) or 'none'}",
             code="no-such-gpu",
+            hint="`hpsearch doctor` lists them; --gpu none uses the CPU",
             gpu=gpu,
             found=tuple(gpus),
         )

@@ -6,6 +6,7 @@ never restarted or retried by Ray: what to do about a lost bundle is the driver'
 """
 
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,9 @@ from hpsearch.executors.place import Place, cache_folder, greeting
 from hpsearch.spec import StudySpec
 from hpsearch.spec.elsewhere import RaySection
 from hpsearch.training.environment import WorkerSettings
+
+_CONNECTS_S = 10.0
+"""How long connecting to a cluster may take."""
 
 _ASKS_S = 5.0
 """How often to look whether the cluster has room for more workers."""
@@ -256,6 +260,7 @@ def _connect(ray: Any, section: RaySection) -> None:
     local = section.address == "local"
     options = {"include_dashboard": False} if local else {}
     try:
+        _check_reachable(section.address)
         ray.init(address=section.address, log_to_driver=False, logging_level="ERROR", **options)
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         raise ExecutorError(
@@ -264,6 +269,17 @@ def _connect(ray: Any, section: RaySection) -> None:
             hint='`ray start --head` starts one here, `ray status` shows it; address = "local" needs none',
             address=section.address,
         ) from None
+
+
+def _check_reachable(address: str) -> None:
+    """Without a cluster there, Ray would not raise, but end this process.
+
+    Raises:
+        OSError: Nobody listens at the address.
+    """
+    if address not in ("auto", "local"):
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECTS_S).close()
 
 
 def _first_line(error: Exception) -> str:

@@ -51,7 +51,8 @@ open(f"{{home}}/{{job}}/script", "w").write(script)
 for task in range(int(array.removeprefix("--array=0-")) + 1):
     log = open(f"{{home}}/{{job}}/{{task}}.out", "w")
     env = {{**os.environ, "SLURM_ARRAY_TASK_ID": str(task)}}
-    started = subprocess.Popen(["sh", f"{{home}}/{{job}}/script"], stdout=log, stderr=log, env=env, start_new_session=True)
+    command = ["sh", f"{{home}}/{{job}}/script"]
+    started = subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
     open(f"{{home}}/{{job}}/{{task}}.pid", "w").write(str(started.pid))
 print(f"{{job}};cluster")
 """

@@ -7,10 +7,9 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import pytest
@@ -67,7 +66,8 @@ def network(config, data):
     inputs, x = encode(data)
     x = keras.layers.Dense(config["units"], activation="relu")(x)
     model = keras.Model(inputs, keras.layers.Dense(data.n_classes, activation="softmax")(x))
-    model.compile(keras.optimizers.Adam(config["learning_rate"]), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    adam = keras.optimizers.Adam(config["learning_rate"])
+    model.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 """
 
@@ -75,10 +75,17 @@ def network(config, data):
 class World(ABC):
     """Where workers run."""
 
+    executor: ClassVar[str]
+
     @property
     @abstractmethod
     def sections(self) -> str:
         """What the study file says of it, after [resources]."""
+
+    @property
+    @abstractmethod
+    def roots(self) -> list[int]:
+        """The processes below which workers run."""
 
     @abstractmethod
     def open(self, folder: Path) -> None:
@@ -90,15 +97,17 @@ class World(ABC):
 
     def kill_process(self) -> None:
         """Kill a worker process, and leave its place."""
-        _kill(_inner()[0])
+        _kill(_inner(self.roots)[0])
 
     @abstractmethod
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """After all, or after a study that shall leave nothing."""
 
 
-def _inner() -> list[psutil.Process]:
-    """The worker processes that run."""
-    found = [one for one in psutil.process_iter(["cmdline"]) if "hpsearch.executors.serve" in (one.info["cmdline"] or [])]
+def _inner(roots: Iterable[int]) -> list[psutil.Process]:
+    """The worker processes below some others."""
+    below = [one for root in roots for one in psutil.Process(root).children(recursive=True)]
+    found = [one for one in below if "hpsearch.executors.serve" in one.cmdline()]
     assert found, "no worker process runs"
     return found
 
@@ -126,6 +135,10 @@ class Remote(World):
         for _ in range(2):
             self._start()
 
+    @property
+    def roots(self) -> list[int]:
+        return [one.pid for one in self._started if one.poll() is None]
+
     def _start(self) -> None:
         command = [*WORKER, "--connect", f"127.0.0.1:{PORT}", "--wait", "60"]
         env = {**os.environ, "XDG_CACHE_HOME": str(self._folder / "cache")}
@@ -133,7 +146,7 @@ class Remote(World):
         self._started.append(subprocess.Popen(command, cwd=self._folder, env=env, stdout=output, stderr=output))
 
     def kill_place(self) -> None:
-        busy = _inner()[0].parent()
+        busy = _inner(self.roots)[0].parent()
         assert busy is not None
         _kill(busy)
         self._start()
@@ -148,7 +161,7 @@ PORT = 20_000 + os.getpid() % 20_000
 
 
 class Ray(World):
-    """A cluster of nodes on this machine: a head without CPUs, and two nodes with one each."""
+    """A cluster of nodes on this machine: a head without CPUs, and three nodes with one each."""
 
     executor = "ray"
 
@@ -156,27 +169,29 @@ class Ray(World):
         from ray.cluster_utils import Cluster
 
         self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        self._nodes = [self._cluster.add_node(num_cpus=1) for _ in range(2)]
+        self._nodes: list[Any] = []
 
     @property
     def sections(self) -> str:
         return f'[resources.ray]\naddress = "{self._cluster.address}"\n'
 
+    @property
+    def roots(self) -> list[int]:
+        return [one.all_processes["raylet"][0].process.pid for one in self._nodes]
+
     def open(self, folder: Path) -> None:
-        pass
+        while len(self._nodes) < 3:  # one to spare
+            self._nodes.append(self._cluster.add_node(num_cpus=1))
 
     def kill_place(self) -> None:
-        from ray.util import state
-
-        busy = {one.pid for one in _ancestors(_inner()[0])}
-        del state
+        busy = {one.pid for one in _inner(self.roots)[0].parents()}
         node = next(one for one in self._nodes if one.all_processes["raylet"][0].process.pid in busy)
         self._nodes.remove(node)
-        self._nodes.append(self._cluster.add_node(num_cpus=1))
         self._cluster.remove_node(node, allow_graceful=False)
 
     def kill_actor(self) -> None:
-        actor = _inner()[0].parent()
+        """Kill what Ray has started, and leave its node."""
+        actor = _inner(self.roots)[0].parent()
         assert actor is not None
         _kill(actor)
 
@@ -185,10 +200,6 @@ class Ray(World):
 
         ray.shutdown()
         self._cluster.shutdown()
-
-
-def _ancestors(process: psutil.Process) -> list[psutil.Process]:
-    return process.parents()
 
 
 @pytest.fixture(scope="module", params=[Remote, Ray])
@@ -265,10 +276,6 @@ def test_a_machine_goes_down(world: World, moment: str, undisturbed: Outcome, tm
     if moment != "after the last fold":
         assert any("lost" in note and "trained again" in note for note in observer.notes), observer.notes
     _compare(file.parent, undisturbed)
-    world_close(world)
-
-
-def world_close(world: World) -> None:
     if isinstance(world, Remote):
         world.close()
 
@@ -283,7 +290,8 @@ def test_a_process_dies(world: World, victim: str, undisturbed: Outcome, tmp_pat
     _run(file, observer)
     assert observer.acted
     _compare(file.parent, undisturbed)
-    world_close(world)
+    if isinstance(world, Remote):
+        world.close()
 
 
 def test_the_driver_dies_and_goes_on(world: World, undisturbed: Outcome, tmp_path: Path) -> None:
@@ -301,10 +309,12 @@ def test_the_driver_dies_and_goes_on(world: World, undisturbed: Outcome, tmp_pat
     if isinstance(world, Ray):  # on another cluster
         world.close()
         world.__init__()  # type: ignore[misc]
+        world.open(tmp_path)
         file = _written(file.parent, world.executor, world.sections)
     _run(file)
     _compare(file.parent, undisturbed)
-    world_close(world)
+    if isinstance(world, Remote):
+        world.close()
 
 
 def _has_trials(folder: Path, count: int) -> bool:

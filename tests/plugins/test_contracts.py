@@ -14,6 +14,7 @@ from hpsearch.core.registries import ENGINES, EXECUTORS
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.source import Source
 from hpsearch.data.sources import SOURCES
+from hpsearch.executors.base import Executor
 from hpsearch.pruning.base import Pruner
 from hpsearch.spec.families import FAMILIES
 from hpsearch.testing.contracts import (

@@ -1,0 +1,213 @@
+"""Connections between machines: whoever lacks the key hears nothing and is not heard."""
+
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from hpsearch.errors import ExecutorError, SpecError
+from hpsearch.executors import channel, keys
+from hpsearch.executors.channel import Connections
+from hpsearch.executors.far_messages import Part, Refused
+
+KEY, OTHER = b"k" * 32, b"o" * 32
+
+
+class Side:
+    def __init__(self, key: bytes = KEY) -> None:
+        self.heard: SimpleQueue[Any] = SimpleQueue()
+        self.connections = Connections(key, lambda peer, message: self.heard.put((peer, message)))
+
+
+@pytest.fixture
+def driver() -> Iterator[Side]:
+    side = Side()
+    side.port = side.connections.listen("127.0.0.1", 0)  # type: ignore[attr-defined]
+    yield side
+    side.connections.close()
+
+
+@pytest.fixture
+def worker() -> Iterator[Side]:
+    side = Side()
+    yield side
+    side.connections.close()
+
+
+def test_messages_and_files_arrive_in_order(driver: Any, worker: Side, tmp_path: Path) -> None:
+    content = os.urandom(2 * channel.PART_BYTES + 17)
+    (tmp_path / "file").write_bytes(content)
+    peer = worker.connections.connect("127.0.0.1", driver.port)
+    peer.send(Refused("first"))
+    peer.send_file("study", tmp_path / "file", "a/b")
+    peer.send(Refused("last"))
+    found = [driver.heard.get(timeout=10)[1] for _ in range(5)]
+    assert (found[0], found[-1]) == (Refused("first"), Refused("last"))
+    parts = found[1:-1]
+    assert all(isinstance(one, Part) and one.path == "a/b" for one in parts)
+    assert b"".join(one.data for one in parts) == content
+    assert [one.last for one in parts] == [False, False, True]
+
+
+def test_the_end_of_a_connection_is_heard_after_what_was_sent(driver: Any, worker: Side) -> None:
+    peer = worker.connections.connect("127.0.0.1", driver.port)
+    peer.send(Refused("bye"))
+    peer.close()
+    assert driver.heard.get(timeout=10)[1] == Refused("bye")
+    assert driver.heard.get(timeout=10)[1] is None
+    assert worker.heard.get(timeout=10)[1] is None
+
+
+def test_another_key_is_refused_on_both_sides(driver: Any) -> None:
+    stranger = Side(OTHER)
+    with pytest.raises(ExecutorError, match="has another key") as raised:
+        stranger.connections.connect("127.0.0.1", driver.port)
+    assert "--key-file" in raised.value.hint
+    assert driver.heard.empty()
+    stranger.connections.close()
+
+
+def test_a_driver_without_the_key_is_refused(worker: Side) -> None:
+    impostor = Side(OTHER)
+    port = impostor.connections.listen("127.0.0.1", 0)
+    with pytest.raises(ExecutorError, match="has another key"):
+        worker.connections.connect("127.0.0.1", port)
+    impostor.connections.close()
+
+
+def test_somebody_in_between_is_refused(driver: Any, worker: Side) -> None:
+    """He passes all bytes on, but has to show a certificate of his own: the proofs do not fit it."""
+    between = Side(OTHER)
+    certificate, private = keys.made_certificate()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    folder = Path(os.environ["XDG_STATE_HOME"])
+    (folder / "c").write_bytes(certificate)
+    (folder / "p").write_bytes(private)
+    context.load_cert_chain(folder / "c", folder / "p")
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def pass_on() -> None:
+        theirs = context.wrap_socket(listening.accept()[0], server_side=True)
+        plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        plain.check_hostname, plain.verify_mode = False, ssl.CERT_NONE
+        ours = plain.wrap_socket(socket.create_connection(("127.0.0.1", driver.port)))
+        theirs.sendall(ours.recv(32))
+        ours.sendall(theirs.recv(64))
+        theirs.sendall(ours.recv(32))
+
+    threading.Thread(target=pass_on, daemon=True).start()
+    with pytest.raises(ExecutorError, match="has another key"):
+        worker.connections.connect("127.0.0.1", listening.getsockname()[1])
+    assert driver.heard.empty()
+    between.connections.close()
+    listening.close()
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n\r\n", os.urandom(4096)])
+def test_bytes_of_others_are_not_looked_at(driver: Any, worker: Side, said: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", driver.port)) as plain:
+        plain.sendall(said)
+        plain.settimeout(0.2)
+        with suppress(OSError):
+            plain.recv(4096)
+        peer = worker.connections.connect("127.0.0.1", driver.port)  # others are served meanwhile
+        peer.send(Refused("here"))
+        assert driver.heard.get(timeout=10)[1] == Refused("here")
+
+
+def test_no_message_is_read_before_the_proof(driver: Any) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with context.wrap_socket(socket.create_connection(("127.0.0.1", driver.port))) as stranger:
+        assert len(stranger.recv(32)) == 32
+        stranger.sendall(bytes(64) + channel.to_bytes(Refused("let me in")))
+        assert stranger.recv(32) == bytes(32)
+        assert stranger.recv(1) == b""
+    assert driver.heard.empty()
+
+
+def test_something_else_at_the_address(worker: Side) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            listening.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(
+            ExecutorError, match=r"there is no driver of hpsearch at 127.0.0.1:\d+: it does not speak TLS"
+        ):
+            worker.connections.connect("127.0.0.1", listening.getsockname()[1])
+
+
+def test_nobody_at_the_address(worker: Side) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    with pytest.raises(OSError):
+        worker.connections.connect("127.0.0.1", port)
+
+
+def test_an_address_that_is_taken(driver: Any, worker: Side) -> None:
+    with pytest.raises(SpecError, match=f"workers cannot be awaited at 127.0.0.1:{driver.port}") as raised:
+        worker.connections.listen("127.0.0.1", driver.port)
+    assert "[resources.remote]" in raised.value.hint
+
+
+def test_a_side_that_falls_silent_counts_as_gone(monkeypatch: pytest.MonkeyPatch, driver: Any) -> None:
+    monkeypatch.setattr(channel, "SILENCE_S", 1.0)
+    code = f"""
+import os, signal
+from hpsearch.executors.channel import Connections
+connections = Connections({KEY!r}, lambda peer, message: None)
+connections.connect("127.0.0.1", {driver.port})
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+    suspended = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        begun = time.monotonic()
+        assert driver.heard.get(timeout=20)[1] is None
+        assert time.monotonic() - begun < 20
+    finally:
+        suspended.kill()
+        suspended.wait()
+
+
+# Keys
+
+
+def test_a_user_s_own_key_is_made_once_and_closed_to_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    first = keys.worker_key(None)
+    assert keys.worker_key(None) == first
+    path = tmp_path / "hpsearch" / "worker.key"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert keys.worker_key(str(path)) == first
+
+
+def test_keys_that_do_not_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    with pytest.raises(SpecError, match=r"the key of the workers cannot be read: .*No such file"):
+        keys.worker_key(str(path))
+    path.write_bytes(b"k" * 32)
+    path.chmod(0o644)
+    with pytest.raises(SpecError, match=r"others can read the key of the workers: .* has mode 644") as raised:
+        keys.worker_key(str(path))
+    assert raised.value.hint == f"`chmod 600 {path}`"
+    path.chmod(0o600)
+    path.write_bytes(b"short")
+    with pytest.raises(SpecError, match="has only 5 bytes"):
+        keys.worker_key(str(path))
+    monkeypatch.setenv(keys.VARIABLE, "short")
+    with pytest.raises(SpecError, match="HPSEARCH_WORKER_KEY has only 5 characters"):
+        keys.worker_key(None)
+    monkeypatch.setenv(keys.VARIABLE, "x" * 64)
+    assert len(keys.worker_key(None)) == 32

@@ -1,0 +1,229 @@
+"""Workers that come, leave, are refused or not found: what users are told."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from hpsearch.core.events import BundleFinished, EpochFinished, Event, WorkerDied
+from hpsearch.errors import ExecutorError, SpecError
+from hpsearch.executors import make_executor
+from hpsearch.executors.far_messages import Greeting
+from hpsearch.executors.remote import RemoteExecutor
+from hpsearch.executors.slurm import script_of
+from hpsearch.spec import StudySpec, parse_spec
+from hpsearch.testing.contracts.lanes import make_bundle, make_spec
+from hpsearch.training.environment import WorkerSettings
+from hpsearch.training.protocol import WorkerProtocol
+from tests.executors.elsewhere import WORKER, fake_slurm, placed, worker
+
+SETTINGS = [WorkerSettings("jax")]
+
+
+def remote(spec: StudySpec | None = None, **changes: object) -> RemoteExecutor:
+    executor = RemoteExecutor(
+        placed(spec or make_spec(), "remote", remote={"bind": "127.0.0.1:0", **changes}), SETTINGS
+    )
+    executor.notes = []  # type: ignore[attr-defined]
+    executor.note = executor.notes.append  # type: ignore[attr-defined]
+    return executor
+
+
+def until(executor: RemoteExecutor, what, limit_s: float = 60) -> list[Event]:
+    events: list[Event] = []
+    end = time.monotonic() + limit_s
+    while not what(events):
+        assert time.monotonic() < end, (events, executor.notes)  # type: ignore[attr-defined]
+        events += executor.events(0.1)
+    return events
+
+
+def test_the_user_is_told_how_workers_join() -> None:
+    executor = remote()
+    until(executor, lambda events: executor.notes, 10)  # type: ignore[attr-defined]
+    (note,) = executor.notes  # type: ignore[attr-defined]
+    assert note.startswith("waiting for workers: `")
+    assert note.endswith(f"hpsearch worker --connect 127.0.0.1:{executor.port}`")
+    assert (executor.slots, executor.idle, executor.width) == (0, 0, 4)
+    executor.close()
+
+
+@pytest.mark.slow
+def test_workers_join_and_leave_while_a_study_runs() -> None:
+    executor = remote()
+    with ExitStack() as stack:
+        first = stack.enter_context(worker(executor.port))
+        assert executor.call(WorkerProtocol.describe_data).rows == 120
+        executor.submit(make_bundle(epochs=5000, folds=(0,)))
+        until(executor, lambda events: any(isinstance(one, EpochFinished) for one in events))
+        stack.enter_context(worker(executor.port))
+        until(executor, lambda events: executor.slots == 2)
+        assert executor.idle == 1
+        first.kill()
+        events = until(executor, lambda events: any(isinstance(one, WorkerDied) for one in events))
+        died = next(one for one in events if isinstance(one, WorkerDied))
+        assert died.reason.startswith("the connection to the worker ")
+        assert died.reason.endswith(" was lost")
+        assert executor.slots == 1
+        executor.submit(make_bundle(epochs=2, folds=(0,)))
+        until(executor, lambda events: any(isinstance(one, BundleFinished) for one in events))
+    executor.close()
+
+
+@pytest.mark.slow
+def test_a_worker_with_other_data_is_refused(tmp_path: Path) -> None:
+    """Its folder has the study's code, but the code reads what differs from machine to machine."""
+    (tmp_path / "mine.py").write_text(
+        "import os\nimport numpy as np\n\n\ndef load():\n"
+        "    x = np.random.default_rng(int(os.environ.get('ROWS', 0))).normal(size=(90, 3))\n"
+        "    return x, np.arange(90) % 3\n"
+    )
+    text = '[data]\nsource = "mine:load"\n[model]\nfamily = "mlp"\n[objective]\nmetric = "val_loss"\n'
+    spec = parse_spec(f'name = "other"\n{text}').model_copy(update={"folder": str(tmp_path)})
+    executor = remote(spec)
+    with worker(executor.port), ExitStack() as stack:
+        executor.call(WorkerProtocol.describe_data)
+        other = stack.enter_context(worker(executor.port, env={"ROWS": "1"}))
+        until(executor, lambda events: executor.notes)  # type: ignore[attr-defined]
+        (note,) = executor.notes  # type: ignore[attr-defined]
+        assert "is refused: it finds other data: their fingerprint is " in note
+        said, _ = other.communicate(timeout=20)
+        assert other.returncode == 7
+        assert f"the driver at 127.0.0.1:{executor.port} refuses this worker: it finds other data" in said
+        assert executor.slots == 1
+    executor.close()
+
+
+def test_a_worker_with_another_version_is_refused() -> None:
+    executor = remote()
+    with worker(executor.port, wait=1) as process:
+        original = executor._greet
+
+        def greet(seat, greeting: Greeting) -> None:
+            original(seat, Greeting(greeting.name, greeting.version, {**greeting.packages, "hpsearch": "0.0.1"}))
+
+        executor._greet = greet  # type: ignore[method-assign]
+        until(executor, lambda events: any("refused" in one for one in executor.notes))  # type: ignore[attr-defined]
+        note = next(one for one in executor.notes if "refused" in one)  # type: ignore[attr-defined]
+        assert "it has hpsearch 0.0.1, the driver has " in note
+        assert note.endswith(": install the same version on both")
+        process.communicate(timeout=20)
+    executor.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--connect", "head"], 2, "error[study-file.bad-address]: --connect 'head' is no address"),
+        (["--connect", "127.0.0.1:1", "--gpu", "7"], 2, "--gpu 7: there is no such GPU; this machine has none"),
+        (["--connect", "127.0.0.1:1", "--wait", "0"], 7, "there is no driver at 127.0.0.1:1: "),
+        (["--connect", "127.0.0.1:1", "--key-file", "none"], 2, "the key of the workers cannot be read: none"),
+    ],
+)
+def test_what_a_worker_that_cannot_join_says(options: list[str], code: int, said: str) -> None:
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([*WORKER, *options], capture_output=True, text=True, timeout=60, env=env, check=False)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "hint: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("executor", "remedy"),
+    [("ray", "`[resources.ray] gpus = 1`"), ("remote", "`hpsearch worker --gpu 0`"), ("slurm", 'gres = "gpu:1"')],
+)
+def test_numbers_of_gpus_mean_nothing_elsewhere(executor: str, remedy: str) -> None:
+    spec = placed(make_spec(), executor, gpus=[0, 1])
+    with pytest.raises(SpecError, match=r"cannot take GPUs of this machine, but got \[0, 1\]") as raised:
+        make_executor(spec, backend="jax", cache=None)
+    assert remedy in raised.value.hint
+
+
+# Slurm
+
+
+def test_slurm_needs_a_number_and_its_commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match='executor = "slurm" needs the number of jobs to submit, but got "auto"'):
+        make_executor(placed(make_spec(), "slurm"), backend="jax", cache=None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ExecutorError, match="there is no `sbatch` on the path"):
+        make_executor(placed(make_spec(), "slurm", workers=2), backend="jax", cache=None)
+
+
+def test_slurm_refuses_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sbatch = tmp_path / "sbatch"
+    sbatch.write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: nowhere' >&2\nexit 1\n")
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    spec = placed(make_spec(), "slurm", workers=2, slurm={"bind": "127.0.0.1:0", "partition": "nowhere"})
+    with pytest.raises(ExecutorError, match=r"refuses the jobs of the workers: .*invalid partition specified: nowhere"):
+        make_executor(spec, backend="jax", cache=None)
+
+
+def test_the_script_of_a_job() -> None:
+    slurm = {"partition": "gpu", "gres": "gpu:1", "cpus": 4, "memory": "8G", "options": ["--constraint=a100"]}
+    spec = placed(make_spec(), "slurm", slurm={**slurm, "setup": ["module load cuda"]})
+    script = script_of(spec, host="head", port=1234, key_file=Path("/home/me/key"))
+    lines = script.splitlines()
+    assert lines[0] == "#!/bin/sh"
+    for line in ("--partition=gpu", "--gres=gpu:1", "--cpus-per-task=4", "--mem=8G", "--constraint=a100", "--requeue"):
+        assert f"#SBATCH {line}" in lines
+    assert lines[-2] == "module load cuda"
+    worker_line = f"exec {sys.executable} -m hpsearch worker --connect head:1234 --threads 4 --wait 300"
+    assert lines[-1] == f"{worker_line} --key-file /home/me/key"
+    assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_job_that_has_ended_is_submitted_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in fake_slurm(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("hpsearch.executors.slurm._LOOKS_S", 0.5)
+    slurm = {"bind": "127.0.0.1:0", "host": "127.0.0.1"}
+    executor = make_executor(placed(make_spec(), "slurm", workers=1, slurm=slurm), backend="jax", cache=None)
+    notes: list[str] = []
+    executor.note = notes.append
+    assert executor.call(WorkerProtocol.describe_data).rows == 120
+    pid = next(tmp_path.glob("jobs/*/0.pid")).read_text()
+    os.killpg(int(pid), 9)
+    until(executor, lambda events: executor.slots == 0)  # type: ignore[arg-type]
+    until(executor, lambda events: executor.slots == 1)  # type: ignore[arg-type]
+    assert "1 jobs of workers have ended: submitted again" in notes
+    executor.close()
+    time.sleep(0.5)
+    scripts = {one.parent for one in tmp_path.glob("jobs/*/*.pid")}
+    assert len(scripts) == 2
+    for file in tmp_path.glob("jobs/*/*.pid"):
+        stat = Path(f"/proc/{file.read_text()}/stat")
+        assert not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+# Ray
+
+
+def test_ray_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ExecutorError, match="Ray is not installed") as raised:
+        make_executor(placed(make_spec(), "ray"), backend="jax", cache=None)
+    assert raised.value.hint == "`pip install 'hpsearch[ray]'`"
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_not_there() -> None:
+    pytest.importorskip("ray", reason="Ray has no wheel for this Python and machine")
+    code = (
+        "from hpsearch.executors import make_executor\n"
+        "from hpsearch.testing.contracts.lanes import make_spec\n"
+        "from tests.executors.elsewhere import placed\n"
+        "make_executor(placed(make_spec(), 'ray', ray={'address': 'ADDRESS'}), backend='jax', cache=None)\n"
+    )
+    for address in ("auto", "127.0.0.1:9", "ray://127.0.0.1:9"):
+        command = [sys.executable, "-c", code.replace("ADDRESS", address)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert f"resources.ray.address: there is no Ray cluster at '{address}'" in done.stderr, done.stderr[-3000:]
+        assert "`ray start --head` starts one here" in done.stderr

@@ -323,3 +323,17 @@ def test_a_worker_that_cannot_keep_files(tmp_path: Path) -> None:
     assert "XDG_CACHE_HOME" in said
     assert "Traceback" not in said
     executor.close()
+
+
+@pytest.mark.slow
+def test_a_check_awaits_nobody_and_submits_nothing(tmp_path: Path) -> None:
+    text = '[data]\nsource = "sklearn:iris"\n[model]\nfamily = "mlp"\n[objective]\nmetric = "val_loss"\n'
+    (tmp_path / "s.toml").write_text(f'name = "far"\n{text}[resources]\nexecutor = "slurm"\nworkers = 3\n')
+    command = [sys.executable, "-m", "hpsearch", "check", "s.toml", "--no-measure"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "checked on this machine" in done.stderr
+    (tmp_path / "s.toml").write_text((tmp_path / "s.toml").read_text() + 'files = ["*.npy"]\n')
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "resources.files: '*.npy' fits no file" in done.stderr

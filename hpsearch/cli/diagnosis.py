@@ -69,10 +69,10 @@ def examine(*, ledger: str, keras: bool, storage: bool) -> Findings:
         keras: Whether to import Keras, in a child process, to look at its private parts and to try the engines.
         storage: Whether to import Optuna and MLflow, to see whether their tables are the tested ones.
     """
-    from hpsearch.executors.devices import list_gpus
+    from hpsearch.executors.gpus import list_gpus
 
     gpus = list_gpus()
-    devices = Finding("GPUs", Health.OK if gpus else Health.ABSENT, ", ".join(gpus) or "none")
+    devices = Finding("GPUs", Health.OK if gpus else Health.ABSENT, ", ".join(map(str, gpus)) or "none")
     on_keras = _in_child() if keras else {}
     tried: dict[str, tuple[Finding, ...]] = {}
     for registry, load in loaders():

@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks.machine import describe
 from hpsearch.core.events import Bundle, BundleFinished, EpochFinished, Lane, LaneFailed, WorkerDied
 from hpsearch.core.hardware import usable_cores
+from hpsearch.core.space import Config
 from hpsearch.executors.processes import ProcessesExecutor
 from hpsearch.spec import StudySpec, parse_spec
 from hpsearch.training.environment import WorkerSettings
@@ -58,7 +59,7 @@ def bundles(engine: str, trials: int, workers: int) -> Iterator[Bundle]:
         workers: No worker goes without a bundle because another one has a large one.
     """
     random = np.random.default_rng(7)
-    configs = [
+    configs: list[Config] = [
         {
             "learning_rate": float(10 ** random.uniform(-3, -1.4)),
             "batch_size": int(random.choice([32, 64])),

@@ -80,7 +80,7 @@ class Outside:
 
     def environment(self, service: str) -> dict[str, str]:
         scripts = Path(sys.executable).parent
-        own = {name: str(value) for name, value in SERVICES[service].get("environment", {}).items()}
+        own = {name: self.moved(str(value)) for name, value in SERVICES[service].get("environment", {}).items()}
         return {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", **own}
 
     @contextmanager
@@ -136,6 +136,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
     folder = tmp_path_factory.mktemp("compose")
     (folder / "secrets").mkdir()
     (folder / "secrets" / "postgres_password").write_text(f"{PASSWORD}\n")
+    (folder / "secrets" / "ray_token").write_text("0123456789abcdef" * 4)
     with postgresql.serve(PASSWORD) as uri:
         ports = {"5432": int(uri.rpartition(":")[2]), "5000": free_port(), "6379": free_port(), "10001": free_port()}
         address = uri.replace("+psycopg", "").replace("hpsearch@", f"hpsearch:{PASSWORD}@")

@@ -184,3 +184,46 @@ def test_the_nodes_of_the_ray_cluster_train_a_study(outside: Outside) -> None:
     with outside.running("ray-head"), outside.running("ray-worker"), outside.running("mlflow"):
         done = outside.study("run", "on-ray.toml")
         assert done.returncode == 0, done.stderr
+
+
+def without_containers() -> list[str]:
+    """The commands that docs/scale.md gives for a machine without a container engine."""
+    page = (ROOT / "docs" / "scale.md").read_text()
+    (block,) = [one for one in re.findall(r"^```bash\n(.*?)^```$", page, re.M | re.S) if "createuser" in one]
+    return [line.partition(" #")[0] for line in block.splitlines()]
+
+
+@pytest.mark.slow
+def test_the_same_without_containers(tmp_path: Path) -> None:
+    _, ledger, mlflow, install, password, server = without_containers()  # the user is made with the server below
+    assert install == "pip install 'hpsearch[postgresql]'"
+    programs, port = postgresql.find_programs(), str(free_port())
+    with postgresql.serve(PASSWORD) as uri:
+        assert programs is not None
+        database = uri.rpartition(":")[2]
+        scripts = f"{Path(sys.executable).parent}{os.pathsep}{programs}{os.pathsep}{os.environ['PATH']}"
+        name, _, _ = password.removeprefix("export ").partition("=")
+        settings = {"PGUSER": "hpsearch", "PGHOST": "127.0.0.1", "PGPORT": database, name.strip(): PASSWORD}
+        env = {**os.environ, "PATH": scripts, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **settings}
+        for command in (ledger, mlflow):
+            words = shlex.split(command.removeprefix("sudo -u postgres "))
+            subprocess.run(words, env=env, check=True)
+        moved = server.replace("localhost:5432", f"127.0.0.1:{database}").replace("--port 5000", f"--port {port}")
+        with (tmp_path / "server.log").open("wb") as said:
+            process = subprocess.Popen(shlex.split(moved), env=env, cwd=tmp_path, stdout=said, stderr=said)
+        try:
+            study = write_study(tmp_path, "plain", trials=2, epochs=1)
+            uris = f'uri = "http://127.0.0.1:{port}"\nledger = "{uri}/ledger"\n'
+            study.write_text(f"{study.read_text()}[tracking]\n{uris}")
+            command = [sys.executable, "-m", "hpsearch", "doctor", "plain.toml", "--no-measure"]
+            deadline = time.monotonic() + 180
+            while subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, check=False).returncode:
+                assert time.monotonic() < deadline, (tmp_path / "server.log").read_text()
+                time.sleep(1)
+            command = [sys.executable, "-m", "hpsearch", "run", "plain.toml"]
+            done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+        finally:
+            process.terminate()
+            process.wait(60)
+    assert any((tmp_path / "artifacts").rglob("*"))

@@ -9,9 +9,11 @@ from hpsearch.core.hardware import usable_cores
 from hpsearch.errors import SpecError
 from hpsearch.executors.devices import no_slot_left, plan_slots, why_closed
 from hpsearch.executors.gpus import is_gone, list_gpus
-from hpsearch.spec import ResourcesSection
+from hpsearch.spec import ResourcesSection, parse_spec
 from hpsearch.training.environment import WorkerSettings
 from tests.executors.fake_gpus import DIVIDED, FIRST, PARTS, SECOND, FakeGpus, install
+
+SMALL = 'name = "s"\n[data]\nsource = "sklearn:iris"\n[model]\nfamily = "mlp"\n[objective]\nmetric = "val_loss"\n'
 
 
 @pytest.fixture
@@ -163,3 +165,18 @@ def test_a_slot_is_closed_once_its_gpu_has_left(gpus: FakeGpus) -> None:
 def test_where_nobody_can_tell_a_gpu_is_not_gone() -> None:
     assert not is_gone(FIRST)
     assert os.environ["PATH"] == "/nonexistent"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('gpus = ["0"]', "a GPU is a number, or a UUID such as"),
+        ("gpus = [-1]", "GPUs are counted from 0, so none is -1"),
+        ("workers = 4\ngpu_share = 2", "workers = 4 and gpu_share = 2 both say how many workers there are"),
+        ("gpu_share = 0", "resources.gpu_share: must be from 1 to"),
+    ],
+)
+def test_mistakes_about_gpus_are_told_with_the_value(lines: str, said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_spec(f"{SMALL}[resources]\n{lines}\n")
+    assert said in str(caught.value)

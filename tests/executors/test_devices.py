@@ -173,7 +173,7 @@ def test_where_nobody_can_tell_a_gpu_is_not_gone() -> None:
         ('gpus = ["0"]', "a GPU is a number, or a UUID such as"),
         ("gpus = [-1]", "GPUs are counted from 0, so none is -1"),
         ("workers = 4\ngpu_share = 2", "workers = 4 and gpu_share = 2 both say how many workers there are"),
-        ("gpu_share = 0", "resources.gpu_share: must be from 1 to"),
+        ("gpu_share = 0", "resources.gpu_share: must be greater than or equal to 1"),
     ],
 )
 def test_mistakes_about_gpus_are_told_with_the_value(lines: str, said: str) -> None:

@@ -95,7 +95,9 @@ def _export_model(record: StudyRecord, champion: Path, target: Path) -> Sequence
     """For other runtimes. They are made in a worker with the TensorFlow backend."""
     assert record.champion is not None
     spec = record.worker_spec
-    cpu = spec.model_copy(update={"resources": spec.resources.model_copy(update={"executor": "processes", "gpus": []})})
+    cpu = spec.model_copy(
+        update={"resources": spec.resources.model_copy(update={"executor": "processes", "gpus": [], "gpu_share": 1})}
+    )
     executor = make_executor(cpu, backend="tensorflow", cache=None)
     try:
         return executor.call(

@@ -3,17 +3,27 @@
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.cli.diagnosis import Finding, Findings, Health, is_broken, write_json
+from hpsearch.cli.printing import say
+from hpsearch.doctor import Finding, Findings, Health, as_json, is_broken
 from hpsearch.report.console import make_console
 
 _STYLES = {Health.OK: "green", Health.REDUCED: "yellow", Health.HIDDEN: "yellow", Health.BROKEN: "bold red"}
-_TITLES = {"versions": "Versions", "devices": "Devices", "storage": "Storage in this folder", "keras": "Private Keras"}
+_TITLES = {
+    "versions": "Versions",
+    "devices": "Devices",
+    "machine": "Machine",
+    "study": "Study file",
+    "choices": "What [resources] comes to here",
+    "throughput": "Throughput",
+    "storage": "Storage",
+    "keras": "Private Keras",
+}
 
 
-def render(findings: Findings, *, as_json: bool) -> None:
+def render(findings: Findings, *, json: bool) -> None:
     """Print all sections, then what is broken."""
-    if as_json:
-        write_json(findings, indent=2)
+    if json:
+        say(as_json(findings, indent=2))
         return
     console = make_console()
     for section, found in findings.items():

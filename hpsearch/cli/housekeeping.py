@@ -1,5 +1,6 @@
 """Commands about MLflow's pages, deletion, what there is to choose from, and this installation."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -80,16 +81,23 @@ def data(as_json: JsonOption = False) -> None:
 
 @app.command()
 def doctor(
+    file: Annotated[
+        Path | None, typer.Argument(help="Study file: also looks at its resources, ledger, MLflow and Ray.")
+    ] = None,
     keras: Annotated[bool, typer.Option("--keras", help="Also import Keras: engines and private parts.")] = False,
     storage: Annotated[bool, typer.Option("--storage", help="Also import Optuna and MLflow: fast paths.")] = False,
+    no_measure: Annotated[bool, typer.Option("--no-measure", help="Leave out the 5 seconds of training.")] = False,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
-    """Show versions, devices, plugins and storage. The exit code is 2 if something is broken."""
-    from hpsearch.cli.diagnosis import examine, is_broken
-    from hpsearch.cli.doctor import render
+    """Show versions, devices, plugins and storage, what `auto` comes to, and how fast this machine trains.
 
-    findings = examine(ledger=ledger, keras=keras, storage=storage)
-    render(findings, as_json=as_json)
+    The exit code is 2 if something is broken.
+    """
+    from hpsearch.cli.doctor import render
+    from hpsearch.doctor import examine, is_broken
+
+    findings = examine(ledger=ledger, file=file, keras=keras, storage=storage, measure=not no_measure)
+    render(findings, json=as_json)
     if is_broken(findings):
         raise typer.Exit(2)

@@ -19,13 +19,13 @@ def worker(
     ] = None,
     gpu: Annotated[
         str | None,
-        typer.Option(help='GPU, as in CUDA_VISIBLE_DEVICES, or "none". The first by default.'),
+        typer.Option(help='GPU: its number, UUID or MIG device, or "none". The first by default.'),
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores by default.")] = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for a driver, and for the next one.")] = 600,
 ) -> None:
     """Work for a driver on another machine whose study has executor = "remote". May come and leave at any time."""
-    from hpsearch.executors.devices import list_gpus
+    from hpsearch.executors.gpus import find, list_gpus
     from hpsearch.executors.joining import work
     from hpsearch.executors.keys import worker_key
     from hpsearch.executors.place import cache_folder
@@ -39,23 +39,21 @@ def worker(
             received=connect,
         )
     gpus = list_gpus()
-    if gpu is None:
-        gpu = gpus[0] if gpus else None
-    elif gpu == "none":
-        gpu = None
-    elif gpu not in gpus:
+    chosen = gpus if gpu is None else [] if gpu == "none" else find(gpu, gpus)
+    if gpu not in (None, "none") and not chosen:
+        found_here = tuple(map(str, gpus))
         raise SpecError(
-            f"--gpu {gpu}: there is no such GPU; this machine has {', '.join(gpus) or 'none'}",
+            f"--gpu {gpu}: there is no such GPU; this machine has {', '.join(found_here) or 'none'}",
             code="no-such-gpu",
             hint="`hpsearch doctor` lists them; --gpu none uses the CPU",
             gpu=gpu,
-            found=tuple(gpus),
+            found=found_here,
         )
     work(
         found.group(1),
         int(found.group(2)),
         worker_key(key_file),
-        gpu=gpu,
+        gpu=chosen[0].name if chosen else None,
         threads=threads,
         cache=cache_folder(),
         wait_s=wait,

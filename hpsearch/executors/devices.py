@@ -1,54 +1,92 @@
-"""Which GPUs this machine has, without importing a framework, and how slots share the machine."""
+"""How slots share the machine: its GPUs, or its cores."""
 
-import os
-import subprocess
+from collections import Counter
 
-from hpsearch.errors import SpecError
+from hpsearch.core.hardware import usable_cores
+from hpsearch.errors import ExecutorError, SpecError
+from hpsearch.executors.gpus import Gpu, find, is_gone, list_gpus
 from hpsearch.spec import ResourcesSection
 from hpsearch.training.environment import WorkerSettings
-
-
-def list_gpus() -> list[str]:
-    """Names for ``CUDA_VISIBLE_DEVICES``, one per NVIDIA GPU that this process may use; empty on CPU machines."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name and name != "-1"]
-    try:
-        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [str(number) for number in range(sum(line.startswith("GPU ") for line in listing.splitlines()))]
 
 
 def plan_slots(
     resources: ResourcesSection, *, backend: str, cache: str | None, predictions: str = ""
 ) -> list[WorkerSettings]:
-    """One entry per slot: a slot per GPU, or on a CPU machine one slot with all cores.
+    """One entry per slot: `gpu_share` slots per GPU, or on a CPU machine one slot with all cores.
 
     On a CPU one worker uses all cores: XLA and TensorFlow spread a bundle's lanes over them, while several workers
     would each pay for imports, data and compilation.
 
+    Neighbours in the list are on different GPUs, and the GPU with the most memory comes first: the first worker says
+    how many trials a bundle may have. A worker with less memory trains such a bundle in parts.
+
     Raises:
-        SpecError: A GPU is asked for that is not there.
+        SpecError: A GPU is asked for that is not there, or there is none to share.
     """
-    found = list_gpus()
-    if resources.gpus == "auto":
-        gpus = found
-    else:
-        gpus = [str(number) for number in resources.gpus]
-        if missing := [name for name in gpus if name not in found]:
-            raise SpecError(
-                f"resources.gpus: there is no GPU {missing[0]}; this machine has {', '.join(found) or 'none'}",
-                code="no-such-gpu",
-                hint='use gpus = "auto", or [] for the CPU',
-                gpu=missing[0],
-                found=tuple(found),
-            )
-    count = resources.workers if isinstance(resources.workers, int) else max(len(gpus), 1)
+    gpus = sorted(_chosen(resources), key=lambda gpu: -(gpu.memory_bytes or 0))
+    if resources.gpu_share > 1 and not gpus:
+        raise SpecError(
+            f"resources.gpu_share: {resources.gpu_share} workers are to share a GPU, but there is none to use",
+            code="no-gpu-to-share",
+            hint="leave gpu_share out: on a CPU one worker uses all cores",
+            gpu_share=resources.gpu_share,
+        )
+    count = resources.workers if isinstance(resources.workers, int) else max(len(gpus) * resources.gpu_share, 1)
     threads = resources.threads if isinstance(resources.threads, int) else None
     if threads is None and count > 1:
-        threads = max(1, (os.cpu_count() or 1) // count)
+        threads = max(1, usable_cores() // count)
+    places = [gpus[i % len(gpus)].name if gpus else None for i in range(count)]
+    sharing = Counter(places)
     return [
-        WorkerSettings(backend, gpus[i % len(gpus)] if gpus else None, threads, cache, predictions)
-        for i in range(count)
+        WorkerSettings(
+            backend, name, threads, cache, predictions, gpu_workers=sharing[name] if name is not None else 1, place=i
+        )
+        for i, name in enumerate(places)
     ]
+
+
+def _chosen(resources: ResourcesSection) -> list[Gpu]:
+    if not resources.gpus:
+        return []
+    found = list_gpus()
+    if resources.gpus == "auto":
+        return found
+    chosen: list[Gpu] = []
+    for name in map(str, resources.gpus):
+        meant = find(name, found)
+        if not meant:
+            raise SpecError(
+                f"resources.gpus: there is no GPU {name}; this machine has {', '.join(map(str, found)) or 'none'}",
+                code="no-such-gpu",
+                hint='use gpus = "auto", or [] for the CPU',
+                gpu=name,
+                found=tuple(map(str, found)),
+            )
+        chosen += meant
+    return chosen
+
+
+def why_closed(settings: WorkerSettings) -> str:
+    """Why a slot whose worker has died gets no other: its GPU has left the machine.
+
+    Returns:
+        In words for the user; empty if the slot goes on.
+    """
+    if settings.gpu is None or not is_gone(settings.gpu):
+        return ""
+    return f"GPU {settings.gpu} is gone"
+
+
+def no_slot_left(reason: str) -> ExecutorError:
+    """The error of an executor whose last slot has been closed.
+
+    Args:
+        reason: Why, as :func:`why_closed` says it.
+    """
+    return ExecutorError(
+        f"{reason}, and it was the last one of the study",
+        code="no-device-left",
+        hint="see `nvidia-smi`; most often the machine must be restarted. Then resume the study: finished folds are "
+        "kept. Or resume it on another machine or with [resources] gpus = []",
+        reason=reason,
+    )

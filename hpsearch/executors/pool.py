@@ -18,6 +18,9 @@ GROWTH_LIMIT = 1.25
 SETTLED = 3
 """Bundles after which a worker's memory counts as its normal size."""
 
+_NO_VERDICT = {FailureKind.OUT_OF_MEMORY: "out of memory", FailureKind.WORKER: "its device failed"}
+"""Failures of a lane that say nothing about its trial: a fresh worker may have the memory, or another device."""
+
 _HEARS_S = 0.25
 """How long a Ctrl-C may go unheard while a call is answered."""
 
@@ -33,7 +36,7 @@ class Seat(ABC):
         asked: Whether it is answering a call.
         finished: Bundles that its process has trained.
         normal_bytes: Memory of its process after the first of them.
-        starved: A failure of its bundle for lack of memory.
+        starved: A failure of its bundle for lack of memory, or of its device.
     """
 
     def __init__(self) -> None:
@@ -59,6 +62,10 @@ class Seat(ABC):
     @abstractmethod
     def renew(self) -> None:
         """Let the next request find a fresh process. No ``Lost`` follows."""
+
+    def last(self, lost: Lost) -> Lost:
+        """The end of its process, as it is to be told: the place may have gone with it."""
+        return lost
 
     @abstractmethod
     def close(self) -> None:
@@ -161,14 +168,15 @@ class PoolExecutor(Executor):
                 self._answers[seat] = message
             case Lost():
                 self._lose(seat, message)
-            case LaneFailed() if message.failure.kind is FailureKind.OUT_OF_MEMORY:
-                seat.starved = message.failure  # no verdict on the trial: a fresh worker may have the memory
+            case LaneFailed() if message.failure.kind in _NO_VERDICT:
+                seat.starved = message.failure
             case BundleFinished():
                 self._events.append(message)
                 if seat.starved is not None:
                     starved = seat.starved
                     seat.renew()
-                    self._lose(seat, Lost(f"out of memory: {starved.message}", stack=starved.traceback))
+                    reason = f"{_NO_VERDICT[starved.kind]}: {starved.message}"
+                    self._lose(seat, seat.last(Lost(reason, stack=starved.traceback)))
                 else:
                     seat.bundle = None
                     seat.finished += 1

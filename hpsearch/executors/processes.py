@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from multiprocessing.connection import wait
 
+from hpsearch.executors.devices import no_slot_left, why_closed
 from hpsearch.executors.messages import FromWorker, Hello, Lost, Request, Stop
 from hpsearch.executors.pool import PoolExecutor, Seat
 from hpsearch.executors.process import WorkerProcess
@@ -30,7 +32,7 @@ class LocalSeat(Seat):
             if self.process is not None:
                 self.process.send(request)
             return
-        if self.process is not None and self.process.dead:
+        if self.process is not None and self.process.dead and not why_closed(self._hello.settings):
             self.renew()  # it died while idle, which is no fault of this request
         self.start().send(request)
 
@@ -38,9 +40,14 @@ class LocalSeat(Seat):
         """What the process has sent."""
         assert self.process is not None
         messages = self.process.received()
-        if messages and isinstance(messages[-1], Lost):
+        if messages and isinstance(lost := messages[-1], Lost):
             self.renew()
+            return [*messages[:-1], self.last(lost)]
         return messages
+
+    def last(self, lost: Lost) -> Lost:
+        gone = why_closed(self._hello.settings)
+        return replace(lost, reason=f"{lost.reason}; {gone}", gone=True) if gone else lost
 
     def end(self, reason: str) -> None:
         if self.process is not None:
@@ -68,6 +75,13 @@ class ProcessesExecutor(PoolExecutor):
         self._local = [LocalSeat(Hello(spec, one)) for one in settings]
         self._seats += self._local
         self._local[0].start()  # the others when there is a bundle for them
+
+    def _lose(self, seat: Seat, lost: Lost) -> None:
+        if lost.gone and seat in self._seats:
+            if not (left := self.slots - 1):
+                raise no_slot_left(lost.reason)
+            lost = replace(lost, reason=f"{lost.reason}, which leaves {left} worker{'s' * (left > 1)}")
+        super()._lose(seat, lost)
 
     @property
     def pids(self) -> list[int | None]:

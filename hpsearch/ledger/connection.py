@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _BUSY_TIMEOUT_S = 30
 """How long SQLite waits for another program that writes."""
 
+_ANSWER_S = 5
+"""How long a server may take to answer one who only looks."""
+
 _TABLES = frozenset({"studies", "study_directions", "trials", "version_info"})
 """Some of Optuna's."""
 
@@ -253,3 +256,28 @@ def _needs(uri: Uri, module: str) -> LedgerError:
         ledger=shown,
         module=module,
     )
+
+
+def count_studies(uri: Uri) -> int | None:
+    """How many studies a ledger on a server has; None if it has no tables yet. Makes nothing.
+
+    Raises:
+        LedgerError: It cannot be reached or read.
+    """
+    import sqlalchemy
+
+    try:
+        uri.check()
+    except RuleError as error:
+        raise LedgerError(f"the ledger {uri} {error}", code=error.code, ledger=str(uri)) from None
+    _check_address(uri)
+    arguments = {"connect_timeout": _ANSWER_S} if uri.dialect == "postgresql" else {}
+    with explained(uri):
+        engine = sqlalchemy.create_engine(_for_sqlalchemy(uri), connect_args=arguments)
+        try:
+            with engine.connect() as connection:
+                if not sqlalchemy.inspect(connection).has_table("studies"):
+                    return None
+                return int(connection.execute(sqlalchemy.text("SELECT count(*) FROM studies")).scalar_one())
+        finally:
+            engine.dispose()

@@ -13,7 +13,7 @@ CHANGEABLE = (
     "tracking.",
     "search.max_",
     "search.stop",
-    *(f"resources.{name}" for name in ("executor", "workers", "gpus", "threads", "max_retries")),
+    *(f"resources.{name}" for name in ("executor", "workers", "gpus", "gpu_share", "threads", "max_retries")),
     *(f"resources.{name}" for name in ("epoch_timeout", "trial_timeout", "files", "remote", "ray", "slurm")),
 )
 """Keys that the search does not depend on, as prefixes: a study file may change them between two starts."""

@@ -9,7 +9,7 @@ from hpsearch import tracking
 from hpsearch.core.facts import StudyFacts
 from hpsearch.core.trial import Origin
 from hpsearch.core.user_code import source_digest
-from hpsearch.errors import LedgerError, SpecError
+from hpsearch.errors import LedgerError, SpecError, TrackingError
 from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
@@ -19,6 +19,9 @@ from hpsearch.search.preparation import open_executor, prepare_study
 from hpsearch.search.session import Session, has_wanted_champion
 from hpsearch.spec import AnyUri, SearchSection, StudySpec, sqlite_path
 from hpsearch.training.protocol import WorkerProtocol
+
+_ANSWER_S = 5.0
+"""How long MLflow's server may take to answer before a study begins without it."""
 
 
 def start(spec: StudySpec, text: str, observer: Observer, like: StudyFacts | None = None) -> StudyRecord:
@@ -50,6 +53,7 @@ def start(spec: StudySpec, text: str, observer: Observer, like: StudyFacts | Non
     shared = spec.tracking.shared
     with workspace.driving(uri, spec.name, shared=shared), tracking.environment(spec), ExitStack() as stack:
         prepared = prepare_study(spec, stack, like, observer.note)
+        _check_tracking(spec)
         ledger = Ledger(uri, create=True, shared=shared)
         ledger.create(
             StudyRecord(
@@ -110,7 +114,25 @@ def resume(
         if record.facts.machine.settings:
             _check_settings(record, executor.call(WorkerProtocol.describe_machine).settings)
         record = _with_present_code(record, ledger, observer)
+        _check_tracking(spec)
         return Session(record, ledger, executor, observer).run()
+
+
+def _check_tracking(spec: StudySpec) -> None:
+    """Ask MLflow's server whether it lets us in. If it does not, it will not by itself while the study trains.
+
+    A server that cannot be reached is another matter: it may come back, and is caught up then.
+
+    Raises:
+        TrackingError: It does not.
+    """
+    if spec.is_null or not spec.tracking.resolved().uri.is_http:
+        return
+    try:
+        tracking.check_access(spec.tracking, timeout_s=_ANSWER_S)
+    except TrackingError as error:
+        if error.code == "tracking.not-allowed":
+            raise
 
 
 def _with_trials_as_resumed(record: StudyRecord, spec: StudySpec, observer: Observer) -> StudySpec:

@@ -4,6 +4,7 @@ from hpsearch.core.addresses import DEFAULT_LEDGER, AnyUri, Uri, sqlite_path
 from hpsearch.spec.assembly import doubts, make_space
 from hpsearch.spec.loading import load_spec, parse_spec
 from hpsearch.spec.parameters import parse_parameter
+from hpsearch.spec.resources import ResourcesSection
 from hpsearch.spec.rows import DataSection, OuterSection
 from hpsearch.spec.search import SearchSection
 from hpsearch.spec.section import READ_BACK
@@ -11,7 +12,6 @@ from hpsearch.spec.sections import (
     ChampionSection,
     ModelSection,
     PruningSection,
-    ResourcesSection,
     StudySpec,
     TrackingSection,
 )

@@ -17,17 +17,14 @@ from pydantic.config import JsonDict
 from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING, Uri
 from hpsearch.core.metrics import direction_of
 from hpsearch.core.objective import Objective
-from hpsearch.core.registries import ENGINES, EXECUTORS, MODEL_FAMILIES, PRUNERS
+from hpsearch.core.registries import MODEL_FAMILIES, PRUNERS
 from hpsearch.core.rules import RuleError
 from hpsearch.errors import SpecError
-from hpsearch.spec.elsewhere import RaySection, RemoteSection, SlurmSection
 from hpsearch.spec.parameters import RawParameter
+from hpsearch.spec.resources import ResourcesSection
 from hpsearch.spec.rows import DataSection, ValidationSection, without_leaks
 from hpsearch.spec.search import SearchSection
 from hpsearch.spec.section import READ_BACK, Section, named
-
-_MOST = 1_000
-"""Workers, threads, or trials of a bundle."""
 
 _UNEQUAL_FOLDS = {
     "holdout": "there is only one",
@@ -122,43 +119,6 @@ class PruningSection(Section):
                 "conflicting-keys",
                 received=value,
             )
-        return value
-
-
-class ResourcesSection(Section):
-    """What trains, and on which hardware."""
-
-    engine: Annotated[str, *named(ENGINES, "auto")] = Field("auto", description="auto: fused if the model allows it")
-    backend: Literal["auto", "tensorflow", "jax"] = Field("auto", description="Keras backend of the fit engine")
-    executor: Annotated[str, *named(EXECUTORS)] = Field("processes", description="where the workers run")
-    workers: int | Literal["auto"] = Field("auto", description="number of processes; auto: one per GPU, else one")
-    gpus: list[int] | Literal["auto"] = Field("auto", description="GPU numbers to use; [] for none")
-    threads: int | Literal["auto"] = Field("auto", description="CPU threads per worker; auto: cores / workers")
-    trials_per_bundle: int | Literal["auto"] = Field("auto", description="trials that train together (fused)")
-    files: list[str] = Field([], description="further files that workers elsewhere need, such as data/*.npy")
-    remote: RemoteSection = Field(RemoteSection(), description='executor = "remote": workers that come to the driver')
-    ray: RaySection = Field(RaySection(), description='executor = "ray": actors of a Ray cluster')
-    slurm: SlurmSection = Field(SlurmSection(), description='executor = "slurm": jobs of Slurm')
-    max_retries: int = Field(2, ge=0, description="how often to retry a bundle after its worker dies")
-    epoch_timeout: float | None = Field(
-        None,
-        gt=0,
-        allow_inf_nan=False,
-        description="seconds without a finished epoch after which a worker is ended; building and compiling count",
-    )
-    trial_timeout: float | None = Field(
-        None,
-        gt=0,
-        allow_inf_nan=False,
-        description="seconds that a trial may train, on all folds together, before its worker is ended; a "
-        "refit has as long for each trial that it trains",
-    )
-
-    @field_validator("workers", "threads", "trials_per_bundle")
-    @classmethod
-    def _positive(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and not 1 <= value <= _MOST:
-            raise RuleError(f'must be from 1 to {_MOST:,}, or "auto"', "out-of-range")
         return value
 
 

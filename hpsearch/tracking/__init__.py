@@ -10,7 +10,7 @@ from hpsearch.spec import TrackingSection
 from hpsearch.tracking.base import SyncReport, Tracker, TrackingState, Untracked
 from hpsearch.tracking.settings import environment
 
-__all__ = ["SyncReport", "Tracker", "TrackingState", "environment", "make_tracker", "serve_ui", "sync"]
+__all__ = ["SyncReport", "Tracker", "TrackingState", "check_access", "environment", "make_tracker", "serve_ui", "sync"]
 
 
 def make_tracker(section: TrackingSection, *, is_null: bool = False) -> Tracker:
@@ -24,6 +24,21 @@ def make_tracker(section: TrackingSection, *, is_null: bool = False) -> Tracker:
     from hpsearch.tracking.mlflow.tracker import MlflowTracker
 
     return MlflowTracker(section)
+
+
+def check_access(section: TrackingSection, *, timeout_s: float = 20.0) -> None:
+    """Ask the tracker's server or database for something small. A file is not looked at.
+
+    Args:
+        section: Where it is.
+        timeout_s: How long it may take to answer.
+
+    Raises:
+        TrackingError: It cannot be reached, or does not let us in (``tracking.not-allowed``).
+    """
+    from hpsearch.tracking.mlflow.access import check_access
+
+    check_access(section, timeout_s=timeout_s)
 
 
 def sync(record: StudyRecord) -> SyncReport:

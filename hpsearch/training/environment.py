@@ -22,6 +22,9 @@ PACKAGES = ("hpsearch", "keras", "tensorflow", "jax", "optuna", "keras-tuner", "
 _KERAS_SETTINGS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 """Keras' own defaults. ``~/.keras/keras.json`` may say otherwise, and differs from machine to machine."""
 
+_XLA_FRACTION = 0.75
+"""What XLA takes of a GPU's memory at most if nobody says otherwise."""
+
 _keras_pending = False
 """Whether this process was set up for Keras, which has not been given its defaults yet."""
 
@@ -32,10 +35,12 @@ class WorkerSettings:
 
     Attributes:
         backend: Keras backend, ``"tensorflow"`` or ``"jax"``.
-        gpu: The one GPU to see, as in ``CUDA_VISIBLE_DEVICES``; None for CPU only.
+        gpu: The one GPU to see, as in ``CUDA_VISIBLE_DEVICES``: a number, a UUID or a MIG device; None for CPU only.
         threads: CPU threads to use; None for all cores.
         cache: Folder of compiled programs, kept between studies.
         predictions: Folder for every trial's predictions of its validation rows; empty to keep none.
+        gpu_workers: How many workers share the GPU, this one included.
+        place: The slot's number among its driver's, which decides which of the cores are its own.
     """
 
     backend: str
@@ -43,6 +48,8 @@ class WorkerSettings:
     threads: int | None = None
     cache: str | None = None
     predictions: str = ""
+    gpu_workers: int = 1
+    place: int = 0
 
 
 def set_up(settings: WorkerSettings) -> None:
@@ -52,7 +59,11 @@ def set_up(settings: WorkerSettings) -> None:
     env = os.environ
     env["KERAS_BACKEND"] = settings.backend
     env["CUDA_VISIBLE_DEVICES"] = settings.gpu if settings.gpu is not None else "-1"
+    env.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # a GPU's number is the one that nvidia-smi shows
     env["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    if settings.gpu_workers > 1:  # TensorFlow takes what it needs as it grows; XLA is told its part
+        whole = _as_fraction(env.get("XLA_PYTHON_CLIENT_MEM_FRACTION"))
+        env["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{whole / settings.gpu_workers:.4f}"
     env.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     env.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     env.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its rounding depends on the thread count
@@ -70,11 +81,20 @@ def set_up(settings: WorkerSettings) -> None:
         if hasattr(os, "sched_setaffinity") and settings.threads < (os.cpu_count() or 1):
             # XLA's CPU client sizes its pool by the CPUs it may use, and takes no other hint.
             allowed = sorted(os.sched_getaffinity(0))
-            os.sched_setaffinity(0, _share(allowed, settings.threads))
+            os.sched_setaffinity(0, _share(allowed, settings.threads, settings.place))
 
 
-def _share(allowed: list[int], threads: int) -> list[int]:
-    start = os.getpid() * threads % max(len(allowed), 1)
+def _as_fraction(said: str | None) -> float:
+    """The part of a GPU's memory that XLA may take, if all of it were one worker's."""
+    try:
+        return float(said or _XLA_FRACTION)
+    except ValueError:
+        return _XLA_FRACTION
+
+
+def _share(allowed: list[int], threads: int, place: int) -> list[int]:
+    """The worker's own cores. Workers of one driver get different ones, as far as there are; so do other drivers'."""
+    start = (os.getppid() + place * threads) % max(len(allowed), 1)
     return [allowed[(start + i) % len(allowed)] for i in range(min(threads, len(allowed)))]
 
 

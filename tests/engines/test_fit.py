@@ -65,6 +65,8 @@ def test_diverged_lane_names_value_and_epoch(engine):
         (ValueError("no such layer"), "error", "ValueError: no such layer"),
         (MemoryError("8 GB"), "out-of-memory", "MemoryError: 8 GB"),
         (RuntimeError("RESOURCE_EXHAUSTED: 8 GB"), "out-of-memory", "RuntimeError: RESOURCE_EXHAUSTED: 8 GB"),
+        (RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: out of memory"), "out-of-memory", "CUDA_ERROR_OUT_OF_MEMORY"),
+        (RuntimeError("INTERNAL: CUDA_ERROR_LAUNCH_FAILED: unspecified"), "worker", "CUDA_ERROR_LAUNCH_FAILED"),
     ],
 )
 def test_what_the_code_raises_is_an_event(error, kind, message):

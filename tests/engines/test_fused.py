@@ -276,7 +276,8 @@ def test_program_that_needs_too_much_memory_is_made_narrower(mlp, monkeypatch):
     engine.plan()
     lanes = [Lane(0, fold, {**MLP, "dropout": 0.2}) for fold in range(3)]
     expected = results(engine, lanes)
-    cramped = FusedEngine(mlp, memory_bytes=1)
+    state = engine.recipes.first().lane_bytes
+    cramped = FusedEngine(mlp, memory_bytes=9 * state)  # enough for the state of three lanes
     cramped.plan()
     run, widths = Program.run, []
 
@@ -291,6 +292,29 @@ def test_program_that_needs_too_much_memory_is_made_narrower(mlp, monkeypatch):
     assert set(widths) == {1}
     [note] = cramped.take_notes()
     assert re.fullmatch(r"a step of 3 lanes needs [\d,]+ MB: at most 1 at once", note)
+
+
+@pytest.mark.parametrize("place", ["cpu", "gpu"])
+def test_a_bundle_for_a_larger_device_is_trained_in_parts_with_the_same_results(mlp, monkeypatch, place):
+    """The first worker's memory decides how many trials a bundle has; another worker's device may have less."""
+    monkeypatch.setattr(jax, "default_backend", lambda: place)
+    lanes = [Lane(trial, fold, {**MLP, "dropout": 0.1 * (1 + trial)}) for trial in range(3) for fold in range(3)]
+    large = FusedEngine(mlp)
+    expected = results(large, lanes)
+    small = FusedEngine(mlp, memory_bytes=12 * large.recipes.first().lane_bytes)
+    run, widths = Program.run, []
+
+    def watched(self, *arguments):
+        widths.append(self.width)
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Program, "run", watched)
+    found = results(small, lanes)
+    for lane in found:
+        assert_same(found[lane].curves, expected[lane].curves, tolerance=1e-5)
+    assert max(widths) <= 4
+    assert "9 lanes trained 4 at a time: that is what the memory holds" in small.take_notes()
+    assert small.plan().trials_per_bundle == 1
 
 
 @pytest.mark.parametrize("family", ["mlp", "cnn"])

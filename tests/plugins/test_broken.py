@@ -34,7 +34,7 @@ def site(tmp_path_factory) -> Path:
 
 
 def test_doctor_says_what_is_broken_and_why(hpsearch: Run, site: Path, tmp_path: Path) -> None:
-    done = hpsearch("doctor", "--json", folder=tmp_path, site=site)
+    done = hpsearch("doctor", "--json", "--no-measure", folder=tmp_path, site=site)
     assert done.returncode == 2, done.stderr
     found = {(group, one["name"]): one for group, section in json.loads(done.stdout).items() for one in section}
     for group, name in (
@@ -54,7 +54,7 @@ def test_doctor_says_what_is_broken_and_why(hpsearch: Run, site: Path, tmp_path:
 
 
 def test_doctor_shows_a_plugin_whose_name_is_built_in(hpsearch: Run, site: Path, tmp_path: Path) -> None:
-    done = hpsearch("doctor", "--json", folder=tmp_path, site=site)
+    done = hpsearch("doctor", "--json", "--no-measure", folder=tmp_path, site=site)
     medians = [one for one in json.loads(done.stdout)["hpsearch.pruners"] if one["name"] == "median"]
     assert [(one["health"], one["detail"]) for one in medians] == [("ok", "hpsearch"), ("hidden", "broken-plugin 2.0")]
 

@@ -9,11 +9,11 @@ import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
-from hpsearch.cli.diagnosis import loaders
 from hpsearch.core import registry as registry_module
 from hpsearch.core.facts import EnginePlan
 from hpsearch.core.registries import ALL, ENGINES
 from hpsearch.core.registry import Entry, Registry
+from hpsearch.doctor.plugins import loaders
 from hpsearch.errors import ModelError, SpecError
 from hpsearch.pruning.base import Pruner
 from hpsearch.spec import READ_BACK, PruningSection, SearchSection, StudySpec

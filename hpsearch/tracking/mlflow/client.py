@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import sqlite3
 import threading
 import weakref
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _LOGGERS = ("mlflow", "mlflow.store.db.utils", "mlflow.tracking", "alembic", "urllib3.connectionpool")
+_NOT_ALLOWED = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
 _REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
 
 _SOMEBODYS = {"alembic_version": "WHERE 0", "workspaces": "WHERE 0", "experiments": "WHERE experiment_id <> 0"}
@@ -182,6 +184,8 @@ def as_tracking_error(error: BaseException, address: Address) -> TrackingError:
     """The error of an MLflow call as one of ours: what, where, and what to do."""
     if isinstance(error, TrackingError):
         return error
+    if error_code(error) in _NOT_ALLOWED:
+        return not_allowed(address.written, known=error_code(error) == "PERMISSION_DENIED")
     values = {"address": address.written, "reason": address.uri.hide_in(_reason(error))[:300]}
     if is_refusal(error) or is_gone(error):
         return TrackingError(
@@ -197,6 +201,37 @@ def as_tracking_error(error: BaseException, address: Address) -> TrackingError:
         hint=f"{mend}, then `hpsearch sync`; the ledger has everything",
         **values,
     )
+
+
+def not_allowed(address: str, *, known: bool) -> TrackingError:
+    """The error of a server with users of its own.
+
+    Args:
+        address: The server, without secrets.
+        known: Whether it knows who asks, who then may not do what was asked.
+    """
+    if known:
+        return TrackingError(
+            f"MLflow at {address} knows you, but you may not do this there",
+            code="not-allowed",
+            hint="ask whoever looks after it for the permission EDIT on the experiment, or use another study name",
+            address=address,
+        )
+    given = _credentials_given()
+    why = f"{given} is wrong" if given else "it wants a user and a password"
+    return TrackingError(
+        f"MLflow at {address} does not let you in: {why}",
+        code="not-allowed",
+        hint="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, in the environment",
+        address=address,
+    )
+
+
+def _credentials_given() -> str:
+    """What MLflow has sent, as far as the environment says. In this order MLflow looks for it."""
+    if os.environ.get("MLFLOW_TRACKING_USERNAME") and os.environ.get("MLFLOW_TRACKING_PASSWORD"):
+        return "the user or password in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    return "the token in MLFLOW_TRACKING_TOKEN" if os.environ.get("MLFLOW_TRACKING_TOKEN") else ""
 
 
 def _reason(error: BaseException) -> str:

@@ -155,11 +155,21 @@ def study_page(server: AnyUri, study: str | None) -> str:
     server = Uri(server)
     if study is not None:
         query = urllib.parse.urlencode({"experiment_name": study})
-        with contextlib.suppress(TrackingError):
+        with _unless_refused():
             found = _get(server, f"/api/2.0/mlflow/experiments/get-by-name?{query}")
             experiment = json.loads(found)["experiment"]
             return study_page_url(server.page, experiment["experiment_id"])
     return f"{server.page}/#/experiments"
+
+
+@contextlib.contextmanager
+def _unless_refused() -> Iterator[None]:
+    """Suppress all errors of the server's but that it lets nobody in: its pages would not, either."""
+    try:
+        yield
+    except TrackingError as error:
+        if error.code == "tracking.not-allowed":
+            raise
 
 
 def _command(port: int) -> tuple[str, ...]:
@@ -219,11 +229,15 @@ def _is_free(port: int) -> bool:
 def _get(server: Uri, path: str) -> str:
     try:
         request = urllib.request.Request(f"{server.page}{path}")
-        if info := server.user_info:
-            request.add_header("Authorization", f"Basic {b64encode(info.encode()).decode()}")
+        if credentials := _credentials(server):
+            request.add_header("Authorization", credentials)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return str(answer.read().decode())
     except (OSError, ValueError) as error:
+        if (status := getattr(error, "code", 0)) in (401, 403):
+            from hpsearch.tracking.mlflow.client import not_allowed
+
+            raise not_allowed(str(server), known=status == 403) from None
         reason = str(getattr(error, "reason", error))  # the request has no password in its address
         raise TrackingError(
             f"MLflow at {server} cannot be reached: {reason}",
@@ -232,6 +246,16 @@ def _get(server: Uri, path: str) -> str:
             address=str(server),
             reason=reason,
         ) from None
+
+
+def _credentials(server: Uri) -> str:
+    """What MLflow itself would send: from the address, else from the environment; empty without any."""
+    user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD"))
+    info = server.user_info or (f"{user}:{password}" if user and password else "")
+    if info:
+        return f"Basic {b64encode(info.encode()).decode()}"
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    return f"Bearer {token}" if token else ""
 
 
 def _wait_until_up(process: "subprocess.Popen[bytes]", server: Uri, said: TextIO, store: Address) -> None:

@@ -18,6 +18,15 @@ _OUT_OF_MEMORY = (
     "can't start new thread",
 )
 
+_DEVICE = (
+    "CUDA_ERROR_",
+    "cudaError",
+    "CUDA error:",
+    "GPU is lost",
+    "fallen off the bus",
+    "device is lost",
+)
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether host or device memory ran out. TensorFlow, JAX and Python each have words of their own for it.
@@ -32,9 +41,23 @@ def is_out_of_memory(error: BaseException) -> bool:
     return error.__cause__ is not None and is_out_of_memory(error.__cause__)
 
 
+def is_device_error(error: BaseException) -> bool:
+    """Whether the device itself failed, and not what it was given. No program runs in such a process any more."""
+    text = str(error).lower()
+    if any(mark.lower() in text for mark in _DEVICE):
+        return True
+    return error.__cause__ is not None and is_device_error(error.__cause__)
+
+
+def _kind(error: BaseException) -> FailureKind:
+    if is_out_of_memory(error):  # CUDA has a CUDA_ERROR_ of its own for it
+        return FailureKind.OUT_OF_MEMORY
+    return FailureKind.WORKER if is_device_error(error) else FailureKind.ERROR
+
+
 def failed(lane: Lane, error: Exception, *, epoch: int | None = None) -> LaneFailed:
     """The event for an exception that ended a lane, with the first line of its text and the traceback."""
-    kind = FailureKind.OUT_OF_MEMORY if is_out_of_memory(error) else FailureKind.ERROR
+    kind = _kind(error)
     message = f"{type(error).__name__}: {first_line(error)}" if str(error).strip() else type(error).__name__
     text = "".join(traceback.format_exception(error))
     return LaneFailed(lane.trial, lane.fold, Failure(kind, message, fold=lane.fold, epoch=epoch, traceback=text))

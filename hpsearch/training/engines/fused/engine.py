@@ -84,7 +84,7 @@ class FusedEngine(Engine):
         """
         recipe = self.recipes.first()
         wanted = self._problem.spec.resources.trials_per_bundle
-        most = max(1, self.programs.memory_bytes // max(1, 3 * recipe.lane_bytes * len(self._problem.folds)))
+        most = max(1, self.programs.lanes_at_once(recipe) // len(self._problem.folds))
         auto = min(TRIALS_PER_BUNDLE.get(jax.default_backend(), 32), most)
         inputs = f"; trials that differ only in {listed(sorted(self.dynamic))} share it" if self.dynamic else ""
         return EnginePlan(
@@ -123,7 +123,12 @@ class FusedEngine(Engine):
             return
         yield from (failed(lane, error) for lane, error in parts.failed)
         for recipe, part in parts.programs:
-            yield from self._train(recipe, part, stopped, {})
+            most = self.programs.lanes_at_once(recipe)
+            if len(part.lanes) > most:
+                self._journal.note(f"{len(part.lanes)} lanes trained {most} at a time: that is what the memory holds")
+            for start in range(0, len(part.lanes), most):
+                few = Job(part.signature, part.lanes[start : start + most], part.dynamic)
+                yield from self._train(recipe, few, stopped, {})
 
     def _train(
         self, recipe: Recipe, job: Job, stopped: Stopped, reported: dict[tuple[int, int], int]

@@ -75,7 +75,14 @@ class Programs:
             width = folds
             while width < lanes:
                 width *= 2
-        return min(width, self._most_lanes or width)
+        return min(width, self._most_lanes or width, self.lanes_at_once(recipe))
+
+    def lanes_at_once(self, recipe: Recipe) -> int:
+        """Lanes whose state leaves two thirds of the memory that this worker's device has to everything else.
+
+        The bundle was made for the first worker's device; this one's may have less.
+        """
+        return max(1, self.memory_bytes // max(1, 3 * recipe.lane_bytes))
 
     def limit_width(self, lanes: int) -> None:
         """Dispatch at most this many lanes from now on. All programs are compiled anew."""

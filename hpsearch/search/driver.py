@@ -36,6 +36,7 @@ from hpsearch.search.observer import Observer
 from hpsearch.search.results import Live, Results
 from hpsearch.search.stopping import StopRule
 from hpsearch.search.suggesting import Suggester
+from hpsearch.search.visible import Visible
 from hpsearch.search.watchdog import Watchdog, trials_in_words
 
 POLL_SECONDS = 0.25
@@ -71,6 +72,7 @@ class Driver:
         self._spec, self._objective = record.spec, record.objective
         self._ledger, self._executor, self._suggester = ledger, executor, suggester
         self._plan, self._schedule, self._observer = record.facts.plan, record.facts.schedule, observer
+        self._visible = Visible(self._schedule)
         self._entering = Entering(record, ledger, suggester, self._note)
         self._interrupted = interrupted
         self._n_folds = record.facts.data.n_folds
@@ -144,7 +146,7 @@ class Driver:
     def _suggest(self) -> None:
         while self._may_suggest() and not self._must_wait():
             number = len(self._trials)
-            entered = self._entering.next(self._visible(number))
+            entered = self._entering.next(self._visible.to(number, self._trials))
             if not entered:
                 self._exhausted = True
                 self._note(f"space exhausted: all {number} configs have been tried")
@@ -157,7 +159,8 @@ class Driver:
     def _begin(self, trial: Trial) -> None:
         """Train a trial that has been entered, unless it has ended."""
         if trial.origin is Origin.QUEUED:
-            trial = self._trials[trial.number] = self._entering.adopt(trial, self._visible(trial.number))
+            visible = self._visible.to(trial.number, self._trials)
+            trial = self._trials[trial.number] = self._entering.adopt(trial, visible)
         if not trial.state.finished:
             self._continue(trial)
 
@@ -187,13 +190,6 @@ class Driver:
             self._exhausted = True
             self._entering.end(stopped)
         return self._exhausted
-
-    def _visible(self, number: int) -> list[Trial]:
-        known = self._schedule.known(number)
-        return [
-            trial if trial.number < known or not trial.state.finished else Trial(trial.number, trial.config)
-            for trial in self._trials
-        ]
 
     def _continue(self, trial: Trial) -> None:
         """Put a trial's missing folds in line."""

@@ -13,7 +13,7 @@ Trials whose config is not in the space are left out.
 
 import importlib.util
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -32,6 +32,7 @@ from hpsearch.tuners.base import Tuner, TunerSettings
 from hpsearch.tuners.dimensions import Dimension, Dimensions, Number
 from hpsearch.tuners.distinct import Algorithm, DistinctTuner, GridTuner, Seen
 from hpsearch.tuners.enumeration import Enumeration
+from hpsearch.tuners.history import replaced
 from hpsearch.tuners.outcome import has_diverged, penalty, score_of
 
 STARTUP_TRIALS: Mapping[str, int] = {"tpe": 10, "gp": 10, "cmaes": 1}
@@ -188,33 +189,35 @@ class Mirror:
         self._distributions = distributions(dimensions)
         self._direction = direction
         self._trials: list[Trial] = []
+        self._penalty = 0.0
         self._restart()
 
     def follow(self, history: Sequence[Trial]) -> optuna.Study:
         """The study with the trials of `history`. Rebuilt if `history` does not continue the last one."""
-        bad = penalty((score for trial in history if (score := score_of(trial)) is not None), self._direction)
-        if not self._is_continued_by(history, bad):
-            self._restart()
-        self._penalty = bad
         known = self._trials
-        for number, trial in enumerate(history):
-            if number == len(self._ids):
-                self._ids.append(self._add(trial))
-            elif trial is known[number] or known[number].state.finished:
-                continue
-            if trial.state.finished:
-                self._finish(self._ids[number], trial)
-        self._trials = list(history)
-        return self._study
-
-    def _is_continued_by(self, history: Sequence[Trial], bad: float) -> bool:
+        changed = replaced(known, history)
+        if len(known) > len(history) or not all(_is_continued(known[i], history[i]) for i in changed):
+            self._restart()
+            known, changed = [], []
+        news: Sequence[int] = [*changed, *range(len(known), len(history))]
+        self._scores.add(history[place] for place in news)
         # Finished Optuna trials cannot change, so a new penalty for old trials needs a new study. This is rare, because
         # it takes a new worst or best score.
-        if bad != self._penalty and any(has_diverged(trial) for trial in self._trials):
-            return False
-        return len(self._trials) <= len(history) and all(
-            old is new or _is_continued(old, new) for old, new in zip(self._trials, history, strict=False)
-        )
+        if self._scores.penalty != self._penalty and any(map(has_diverged, known)):
+            self._restart()
+            known, news = [], range(len(history))
+            self._scores.add(history)
+        self._penalty = self._scores.penalty
+        for place in news:
+            trial = history[place]
+            if place == len(self._ids):
+                self._ids.append(self._add(trial))
+            elif known[place].state.finished:
+                continue
+            if trial.state.finished:
+                self._finish(self._ids[place], trial)
+        self._trials = list(history)
+        return self._study
 
     def _restart(self) -> None:
         self._storage = InMemoryStorage()
@@ -222,6 +225,7 @@ class Mirror:
         self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
         self._trials = []
         self._ids: list[int | None] = []
+        self._scores = _Scores(self._direction)
         self._penalty = 0.0
 
     def _add(self, trial: Trial) -> int | None:
@@ -245,6 +249,22 @@ class Mirror:
             self._storage.set_trial_state_values(trial_id, OptunaState.PRUNED, [score])
         else:
             self._storage.set_trial_state_values(trial_id, OptunaState.COMPLETE, [score])
+
+
+class _Scores:
+    """The range of the scores so far, which says what a diverged trial gets."""
+
+    def __init__(self, direction: str) -> None:
+        self._direction = direction
+        self._ends: tuple[float, ...] = ()
+        self.penalty = penalty((), direction)
+
+    def add(self, trials: Iterable[Trial]) -> None:
+        found = [score for trial in trials if (score := score_of(trial)) is not None]
+        if found:
+            known = (*self._ends, *found)
+            self._ends = min(known), max(known)
+            self.penalty = penalty(self._ends, self._direction)
 
 
 def _is_continued(old: Trial, new: Trial) -> bool:

@@ -26,11 +26,12 @@ from hpsearch.core.events import (
 from hpsearch.core.hyperparameters import epochs_of
 from hpsearch.core.rehearsed import left_out_by_fold
 from hpsearch.core.trial import Failure, FailureKind, Origin, Trial, TrialState
-from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.executors.base import Executor
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.entering import Entering
+from hpsearch.search.failing import FailuresInARow
+from hpsearch.search.lining_up import next_lanes
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
 from hpsearch.search.results import Live, Results
@@ -72,7 +73,8 @@ class Driver:
         self._spec, self._objective = record.spec, record.objective
         self._ledger, self._executor, self._suggester = ledger, executor, suggester
         self._plan, self._schedule, self._observer = record.facts.plan, record.facts.schedule, observer
-        self._visible = Visible(self._schedule)
+        self._shown = Visible()
+        self._one_by_one = self._plan.trials_per_bundle == 1
         self._entering = Entering(record, ledger, suggester, self._note)
         self._interrupted = interrupted
         self._n_folds = record.facts.data.n_folds
@@ -88,7 +90,7 @@ class Driver:
         self._stop = StopRule(record)
         self._exhausted = self._stop.has_stopped
         self._stopping = False
-        self._failures_in_a_row = 0
+        self._failures = FailuresInARow(record)
         self._deadline = math.inf if self._spec.search.max_hours is None else _hours(self._spec.search.max_hours)
 
     def search(self) -> bool:
@@ -109,14 +111,14 @@ class Driver:
         while True:
             if self._interrupted() and not self._stopping:
                 self._begin_to_stop()
-            if not self._stopping:
-                self._suggest()
-                self._dispatch()
+            more = self._fill()
             if self._executor.idle == self._executor.slots and (self._stopping or not self._live):
                 return not self._stopping
-            for event in self._executor.events(POLL_SECONDS):
+            for event in self._events(0.0 if more else POLL_SECONDS):
                 self._watchdog.heard(event)
                 self._handle(without(event, self._left_out))
+                if self._one_by_one and isinstance(event, BundleFinished):
+                    self._fill()
             self._look_after_workers()
             if self._watchdog.out_of_patience:
                 self._note(f"{self._watchdog.running} did not end an epoch in time: the search stops at once")
@@ -143,24 +145,48 @@ class Driver:
 
     # Suggesting
 
-    def _suggest(self) -> None:
-        while self._may_suggest() and not self._must_wait():
+    def _fill(self) -> bool:
+        """Suggest trials and give idle slots something to train.
+
+        Returns:
+            Whether more trials could be suggested at once. Where a bundle is one trial, no slot waits for suggestions
+            that others will train: those are made one by one, between events.
+        """
+        if self._stopping:
+            return False
+        if not self._one_by_one:
+            self._suggest()
+            self._dispatch()
+            return False
+        self._dispatch()
+        while more := self._suggest(most=1):
+            self._dispatch()
+            if not self._executor.idle:
+                break
+        self._dispatch()
+        return more
+
+    def _suggest(self, most: float = math.inf) -> bool:
+        """Suggest so many trials at most; returns whether that many have been."""
+        made = 0
+        while made < most and self._may_suggest() and not self._must_wait():
+            made += 1
             number = len(self._trials)
-            entered = self._entering.next(self._visible.to(number, self._trials))
+            entered = self._entering.next(self._visible(number))
             if not entered:
                 self._exhausted = True
                 self._note(f"space exhausted: all {number} configs have been tried")
-                return
+                return False
             self._trials += entered
             self._entering.check(entered)
             for trial in entered:
                 self._begin(trial)
+        return made >= most
 
     def _begin(self, trial: Trial) -> None:
         """Train a trial that has been entered, unless it has ended."""
         if trial.origin is Origin.QUEUED:
-            visible = self._visible.to(trial.number, self._trials)
-            trial = self._trials[trial.number] = self._entering.adopt(trial, visible)
+            trial = self._trials[trial.number] = self._entering.adopt(trial, self._visible(trial.number))
         if not trial.state.finished:
             self._continue(trial)
 
@@ -191,6 +217,9 @@ class Driver:
             self._entering.end(stopped)
         return self._exhausted
 
+    def _visible(self, number: int) -> list[Trial]:
+        return self._shown.to(self._schedule.known(number), self._trials)
+
     def _continue(self, trial: Trial) -> None:
         """Put a trial's missing folds in line."""
         done = {result.fold: result for result in trial.folds}
@@ -219,25 +248,16 @@ class Driver:
             self._bundles += 1
 
     def _next_lanes(self) -> list[Lane]:
-        """Missing lanes of the oldest trials: any lanes may share a bundle, and the engine sorts them by program."""
-        one = self._monitor.fold_by_fold
-        waiting = sorted(
-            number
-            for number, live in self._live.items()
-            if live.waiting and live.ending is None and not (one and live.training)
-        )
-        if waiting and self._live[waiting[0]].goes_alone:
-            chosen = waiting[:1]
-        else:
-            fresh = [number for number in waiting if not self._live[number].goes_alone]
-            chosen = fresh[: min(self._plan.trials_per_bundle, math.ceil(len(fresh) / self._executor.idle))]
-        return [
-            Lane(number, fold, self._trials[number].config)
-            for number in chosen
-            for fold in sorted(self._live[number].waiting)[: 1 if one else None]
-        ]
+        most, one = self._plan.trials_per_bundle, self._monitor.fold_by_fold
+        return next_lanes(self._live, self._trials, idle=self._executor.idle, most=most, fold_by_fold=one)
 
     # Collecting
+
+    def _events(self, timeout_s: float) -> Sequence[Event]:
+        begun = time.monotonic()
+        events = self._executor.events(timeout_s)
+        self._observer.driver_waited(time.monotonic() - begun)
+        return events
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -330,28 +350,7 @@ class Driver:
         self._monitor.finish(trial)
         self._ledger.finish_trial(self._record.name, trial, self._objective.metric)
         self._observer.trial_finished(trial)
-        self._count_failures(trial)
-
-    def _count_failures(self, trial: Trial) -> None:
-        if trial.state is not TrialState.FAILED:
-            self._failures_in_a_row = 0
-            return
-        assert trial.failure is not None
-        self._failures_in_a_row += 1
-        reason = f"{trial.failure.message}\n{trial.failure.traceback}".rstrip()
-        if trial.number == 0 and trial.failure.kind is FailureKind.ERROR:
-            raise ModelError(
-                f"the first trial failed: {reason}",
-                hint=f"mend the cause, then `{self._record.command('resume')}`",
-            )
-        if self._failures_in_a_row >= self._spec.search.max_failures:
-            # Where workers die, the machine is to blame; else the model or the data.
-            kind = ExecutorError if trial.failure.kind is FailureKind.WORKER else StudyError
-            raise kind(
-                f"{self._failures_in_a_row} trials failed in a row (max_failures = {self._spec.search.max_failures}); "
-                f"the last, trial {trial.number}: {reason}",
-                hint=f"mend the cause, then `{self._record.command('resume')}`",
-            )
+        self._failures.add(trial)
 
     def _on_death(self, event: WorkerDied) -> None:
         """Put the lost lanes in line again, or fail trials that were lost too often or took too long by themselves."""

@@ -27,6 +27,9 @@ class Observer:
     def trial_finished(self, trial: Trial) -> None:
         """A trial has ended, whatever its fate, and is in the ledger."""
 
+    def driver_waited(self, seconds: float) -> None:
+        """The driver had nothing to do for so long but to wait for its workers."""
+
     def note(self, text: str) -> None:
         """Something the user should know."""
 
@@ -62,6 +65,10 @@ class Observers(Observer):
     def trial_finished(self, trial: Trial) -> None:
         for observer in self._observers:
             observer.trial_finished(trial)
+
+    def driver_waited(self, seconds: float) -> None:
+        for observer in self._observers:
+            observer.driver_waited(seconds)
 
     def note(self, text: str) -> None:
         for observer in self._observers:
@@ -102,3 +109,6 @@ class TrackerObserver(Observer):
     def trial_finished(self, trial: Trial) -> None:
         self._folds.pop(trial.number, None)
         self._tracker.trial_changed(trial)
+
+    def driver_waited(self, seconds: float) -> None:
+        self._tracker.driver_waited(seconds)

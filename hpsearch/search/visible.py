@@ -1,8 +1,7 @@
-"""What a suggestion may know of the trials so far: the results that the study's schedule gives its number."""
+"""What a suggestion may know of the trials so far."""
 
 from collections.abc import Sequence
 
-from hpsearch.core.schedule import Schedule
 from hpsearch.core.trial import Trial
 
 
@@ -10,25 +9,20 @@ class Visible:
     """Trials as a suggestion sees them. Those whose results it may not know count as running.
 
     A trial is the same object each time, until its result becomes known: tuners need not read again what they know.
-
-    Args:
-        schedule: The study's.
     """
 
-    def __init__(self, schedule: Schedule) -> None:
-        self._schedule = schedule
+    def __init__(self) -> None:
         self._shown: list[Trial] = []
         self._final = 0  # so many of the first trials have ended and are shown as they are
         self._masks: dict[int, Trial] = {}
 
-    def to(self, number: int, trials: Sequence[Trial]) -> list[Trial]:
-        """All trials as suggestion `number` may see them.
+    def to(self, known: int, trials: Sequence[Trial]) -> list[Trial]:
+        """All trials, as far as a suggestion may know them.
 
         Args:
-            number: Of the suggestion.
+            known: Of so many of the first trials it may know the results.
             trials: All so far, in order of their numbers. One that has ended never changes.
         """
-        known = self._schedule.known(number)
         final = min(self._final, known)
         while final < min(known, len(trials)) and trials[final].state.finished:
             self._show(final, trials[final])

@@ -34,6 +34,7 @@ from hpsearch.tuners.distinct import Algorithm, DistinctTuner, GridTuner, Seen
 from hpsearch.tuners.enumeration import Enumeration
 from hpsearch.tuners.history import replaced
 from hpsearch.tuners.outcome import has_diverged, penalty, score_of
+from hpsearch.tuners.window import Window
 
 STARTUP_TRIALS: Mapping[str, int] = {"tpe": 10, "gp": 10, "cmaes": 1}
 """Random trials at the beginning of a study: Optuna's defaults."""
@@ -67,9 +68,16 @@ def make(algorithm: str, settings: TunerSettings) -> Tuner:
         return DistinctTuner(settings, QuasiRandom(settings))
     startup = settings.startup_trials or STARTUP_TRIALS.get(algorithm, 0)
     if algorithm == "random":
-        return DistinctTuner(settings, Sampled(settings, lambda seed: RandomSampler(seed=seed)))
+        return DistinctTuner(settings, Sampled(settings, lambda seed: RandomSampler(seed=seed), reads=lambda _: ()))
     if algorithm == "tpe":
-        return DistinctTuner(settings, Sampled(settings, lambda seed: TPESampler(seed=seed, n_startup_trials=startup)))
+        return DistinctTuner(
+            settings,
+            Sampled(
+                settings,
+                lambda seed: TPESampler(seed=seed, n_startup_trials=startup),
+                reads=Window(settings.direction).of,
+            ),
+        )
     if importlib.util.find_spec("torch") is None:
         raise SpecError(
             "algorithm 'gp' needs PyTorch, which is not installed",
@@ -89,15 +97,31 @@ def make(algorithm: str, settings: TunerSettings) -> Tuner:
     )
 
 
+_MOST_DROPPED = 1000
+"""Trials that were asked for only: a mirror with more of them is made anew, because a sampler goes through them."""
+
+
 class Sampled(Algorithm):
     """A sampler without state: a fresh one for each proposal, seeded by the trial's number.
 
     Hyperparameters without a condition are sampled jointly. One with a condition is sampled only if it is active, and
     separately: TPE uses the trials that had it, GP draws it at random. So is one that code may ask for.
+
+    Args:
+        settings: The study's.
+        sampler: Makes a sampler from a seed.
+        redraws: See :class:`~hpsearch.tuners.distinct.Algorithm`.
+        reads: The part of a history that the sampler gets.
     """
 
-    def __init__(self, settings: TunerSettings, sampler: Callable[[int], BaseSampler], redraws: int = 5) -> None:
-        self.redraws = redraws
+    def __init__(
+        self,
+        settings: TunerSettings,
+        sampler: Callable[[int], BaseSampler],
+        redraws: int = 5,
+        reads: Callable[[Sequence[Trial]], Sequence[Trial]] = lambda history: history,
+    ) -> None:
+        self.redraws, self._reads = redraws, reads
         self._seed = settings.seed
         self._sampler = sampler
         self._dimensions = Dimensions(settings.space)
@@ -108,13 +132,11 @@ class Sampled(Algorithm):
 
     def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
         """The sampler's suggestion after the whole history."""
-        study = self._mirror.follow(history)
+        study = self._mirror.follow(self._reads(history))
         study.sampler = Joint(self._sampler(derive(self._seed, "suggest", len(history), attempt)), self._joint)
         trial = study.ask()
         config = self._dimensions.build(lambda dimension: _suggest(trial, dimension))
-        # Drop the asked trial: it comes back with the next history. So a mirror that was kept and one that was rebuilt
-        # are the same.
-        study.tell(trial, state=OptunaState.FAIL)
+        self._mirror.drop(trial)
         return config
 
 
@@ -189,14 +211,15 @@ class Mirror:
         self._distributions = distributions(dimensions)
         self._direction = direction
         self._trials: list[Trial] = []
-        self._penalty = 0.0
+        self._penalty, self._dropped = 0.0, 0
         self._restart()
 
     def follow(self, history: Sequence[Trial]) -> optuna.Study:
         """The study with the trials of `history`. Rebuilt if `history` does not continue the last one."""
         known = self._trials
         changed = replaced(known, history)
-        if len(known) > len(history) or not all(_is_continued(known[i], history[i]) for i in changed):
+        continued = len(known) <= len(history) and all(_is_continued(known[i], history[i]) for i in changed)
+        if not continued or self._dropped > _MOST_DROPPED:
             self._restart()
             known, changed = [], []
         news: Sequence[int] = [*changed, *range(len(known), len(history))]
@@ -219,7 +242,13 @@ class Mirror:
         self._trials = list(history)
         return self._study
 
+    def drop(self, trial: optuna.Trial) -> None:
+        """An asked trial comes back with the next history. So a mirror that was kept and one made anew are the same."""
+        self._study.tell(trial, state=OptunaState.FAIL)
+        self._dropped += 1
+
     def _restart(self) -> None:
+        self._dropped = 0
         self._storage = InMemoryStorage()
         self._study = new_study(self._direction, self._storage)
         self._study_id = self._storage.get_study_id_from_name(self._study.study_name)

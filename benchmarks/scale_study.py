@@ -77,7 +77,8 @@ class PretendedExecutor(Executor):
     def events(self, timeout_s: float) -> Sequence[Event]:
         if not self._due:
             return ()
-        time.sleep(max(0.0, min(self._due[0][0] - time.monotonic(), timeout_s)))
+        if (wait := min(self._due[0][0] - time.monotonic(), timeout_s)) > 0:
+            time.sleep(wait)
         found: list[Event] = []
         while self._due and self._due[0][0] <= time.monotonic():
             found.append(heapq.heappop(self._due)[2])

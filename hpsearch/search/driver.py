@@ -314,6 +314,8 @@ class Driver:
 
     def _judge(self, number: int) -> None:
         """End a trial whose folds so far are too poor."""
+        if not self._monitor.fold_by_fold:
+            return
         live = self._live[number]
         reason = (
             self._monitor.folds(live.results, self._trials[: self._schedule.known(number)]) if live.results else None

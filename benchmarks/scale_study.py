@@ -6,7 +6,7 @@ import os
 import resource
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -72,7 +72,7 @@ class PretendedExecutor(Executor):
         heapq.heappush(self._due, (due, next(self._order), event))
 
     def stop(self, trials: frozenset[int]) -> None:
-        raise AssertionError("no rule stops trials here")
+        """Nothing to do: a benchmark that ends early leaves its last trials running."""
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         if not self._due:
@@ -179,14 +179,24 @@ class Driven:
         caught_up: When MLflow had everything.
         busy: See :meth:`PretendedExecutor.busy_share`.
         peak: Most memory of the process, MB.
+        problem: Why MLflow lacks something; empty if it does not.
     """
 
     readings: list[Reading]
     caught_up: Reading
     busy: float
     peak: float
-    problems: str = ""
-    extra: dict[str, float] = field(default_factory=dict)
+    problem: str = ""
+
+    def cost(self, begin: int, end: int) -> float:
+        """CPU seconds of all threads per trial between two numbers of trials."""
+        inside = [one for one in self.readings if begin <= one.trials <= end]
+        return (inside[-1].cpu - inside[0].cpu) / (inside[-1].trials - inside[0].trials)
+
+    def per_second(self, *, caught_up: bool) -> float:
+        """Trials per second of wall time."""
+        begun, ended = self.readings[0], self.caught_up if caught_up else self.readings[-1]
+        return (ended.trials - begun.trials) / (ended.wall - begun.wall)
 
 
 def address(folder: Path) -> str:
@@ -219,8 +229,18 @@ def create(folder: Path, case: Case) -> StudyRecord:
     return record
 
 
-def drive(folder: Path, case: Case, *, every: int = 100, stop_after: int | None = None) -> Driven:
-    """Drive a study that :func:`create` has entered to its end, as a session does, and measure what that costs."""
+def drive(
+    folder: Path, case: Case, *, every: int = 100, stop_after: int | None = None, algorithm: str | None = None
+) -> Driven:
+    """Drive a study that :func:`create` has entered, as a session does, and measure what that costs.
+
+    Args:
+        folder: Of the study.
+        case: The study.
+        every: Trials between two readings.
+        stop_after: Trials that the study has then, about; None goes on to its end.
+        algorithm: Suggests in place of the study's own.
+    """
     ledger = Ledger(address(folder))
     record = workspace.read(ledger, "synthetic")
     executor = PretendedExecutor(case.slots, case.seconds)
@@ -230,11 +250,15 @@ def drive(folder: Path, case: Case, *, every: int = 100, stop_after: int | None 
     watching += [Progress(), BestPredictions(folder / "predictions", record.objective), gauge]
     for one in watching[1 if tracker else 0 :]:
         one.open(record)
+    spec = record.spec
+    if algorithm is not None:
+        search = spec.search.model_copy(update={"tuner": "optuna", "algorithm": algorithm})
+        spec = spec.model_copy(update={"search": search})
     driver = Driver(
         record,
         ledger,
         executor=executor,
-        suggester=make_suggester(record.spec, record.space, record.facts, executor),
+        suggester=make_suggester(spec, record.space, record.facts, executor),
         monitor=PruningMonitor(record),
         observer=Observers(watching),
         interrupted=_after(stop_after, gauge),
@@ -245,10 +269,12 @@ def drive(folder: Path, case: Case, *, every: int = 100, stop_after: int | None 
     ended = read(len(driver.trials))
     if gauge.readings[-1].trials < ended.trials:
         gauge.readings.append(ended)
-    problems = ""
+    if stop_after is None:
+        ledger.set_state(record.name, StudyState.FINISHED)
+    problem = ""
     if tracker:
-        problems = tracker.close(replace(record, trials=tuple(driver.trials), state=StudyState.FINISHED)).problem
-    return Driven(gauge.readings, read(ended.trials), executor.busy_share(), peak_mb(), problems)
+        problem = tracker.close(replace(record, trials=tuple(driver.trials), state=StudyState.FINISHED)).problem
+    return Driven(gauge.readings, read(ended.trials), executor.busy_share(), peak_mb(), problem)
 
 
 def _after(count: int | None, gauge: Gauge) -> Callable[[], bool]:

@@ -17,7 +17,7 @@ study system attributes     ``hpsearch`` (spec, space, facts), ``facts`` (later 
 """
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ from hpsearch.spec import StudySpec
 if TYPE_CHECKING:
     import optuna
 
+    from hpsearch.ledger.codec import Stored
     from hpsearch.ledger.trial_writer import TrialWriter
 
 _HEAD, _STATE, _FACTS, _CHAMPION, _NOTES, _BEHIND = "hpsearch", "state", "facts", "champion", "notes", "behind"
@@ -136,10 +137,27 @@ class Ledger:
         with explained(self.uri):
             study_id = self._study_id(name)
             attrs = self._attrs(study_id)
-            frozen = self._storage.get_all_trials(study_id, deepcopy=False)
+            frozen = self._read_trials(study_id)
         with errors_as(lambda error: _unreadable(name, attrs, error)):
-            record = codec.record_from_json(name, attrs, frozen)
+            record = self._decoded(name, attrs, frozen)
             return places.brought_here(record, self.uri, codec.home_in(attrs))
+
+    def _decoded(self, name: str, attrs: Mapping[str, Json], stored: "Sequence[Stored]") -> StudyRecord:
+        from hpsearch.ledger.fast_reader import DamagedTextError
+
+        try:
+            return codec.record_from_json(name, attrs, stored)
+        except DamagedTextError as error:
+            with explained(self.uri):
+                raise (error.__cause__ or error) from None
+
+    def _read_trials(self, study_id: int) -> "Sequence[Stored]":
+        from hpsearch.ledger.fast_reader import read_trials
+        from hpsearch.ledger.fast_writer import FastWriter
+
+        if isinstance(self._writer, FastWriter):
+            return read_trials(self._storage.engine, study_id)
+        return self._storage.get_all_trials(study_id, deepcopy=False)
 
     def delete(self, name: str) -> None:
         """Remove a study with all its trials.

@@ -98,15 +98,16 @@ def tracked(trials: int = LONG) -> None:
 def _long(folder: Path, case: Case, end: int) -> dict[str, Any]:
     os.chdir(folder)
     create(folder, case)
+    every = min(100, end)
     if case.algorithm == "bayesian":
         parts = [
-            drive(folder, case, stop_after=end),
-            drive(folder, case, stop_after=case.trials - end, algorithm="random"),
-            drive(folder, case),
+            drive(folder, case, every=every, stop_after=end),
+            drive(folder, case, every=every, stop_after=case.trials - end, algorithm="random"),
+            drive(folder, case, every=every),
         ]
         drawn = parts[::2]
     else:
-        parts = drawn = [drive(folder, case)]
+        parts = drawn = [drive(folder, case, every=every)]
     curve = [
         (after.trials, 1000 * (after.cpu - before.cpu) / (after.trials - before.trials))
         for part in drawn

@@ -91,6 +91,8 @@ class PretendedExecutor(Executor):
 
     def busy_share(self) -> float:
         """Share of the slots' time that was trained in, from the first bundle until the last one was handed out."""
+        if not self.spells:
+            return 1.0
         first, last = self.spells[0][0], self.spells[-1][0]
         trained = sum(min(end, last) - begun for begun, end in self.spells)
         return trained / (self._slots * (last - first)) if last > first else 1.0
@@ -127,13 +129,13 @@ class Gauge(Observer):
     """Takes a reading every so many trials."""
 
     def __init__(self, every: int, begun: int) -> None:
-        self._every, self._ended = every, begun
+        self._every, self.ended = every, begun
         self.readings = [read(begun)]
 
     def trial_finished(self, trial: Trial) -> None:
-        self._ended += 1
-        if self._ended % self._every == 0:
-            self.readings.append(read(self._ended))
+        self.ended += 1
+        if self.ended % self._every == 0:
+            self.readings.append(read(self.ended))
 
 
 def read(trials: int) -> Reading:
@@ -244,7 +246,7 @@ def drive(
     ledger = Ledger(address(folder))
     record = workspace.read(ledger, "synthetic")
     executor = PretendedExecutor(case.slots, case.seconds)
-    gauge = Gauge(every, len(record.trials))
+    gauge = Gauge(every, sum(trial.state.finished for trial in record.trials))
     tracker = _tracker(record) if case.tracking else None
     watching: list[Observer] = [TrackerObserver(tracker)] if tracker else []
     watching += [Progress(), BestPredictions(folder / "predictions", record.objective), gauge]
@@ -264,9 +266,9 @@ def drive(
         interrupted=_after(stop_after, gauge),
         watchdog=Watchdog(record.spec.resources),
     )
-    gauge.readings = [read(len(record.trials))]
+    gauge.readings = [read(gauge.ended)]
     driver.search()
-    ended = read(len(driver.trials))
+    ended = read(gauge.ended)
     if gauge.readings[-1].trials < ended.trials:
         gauge.readings.append(ended)
     if stop_after is None:
@@ -278,7 +280,7 @@ def drive(
 
 
 def _after(count: int | None, gauge: Gauge) -> Callable[[], bool]:
-    return (lambda: False) if count is None else (lambda: gauge.readings[-1].trials >= count)
+    return (lambda: False) if count is None else (lambda: gauge.ended >= count)
 
 
 def _tracker(record: StudyRecord) -> MlflowTracker:

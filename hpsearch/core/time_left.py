@@ -13,6 +13,9 @@ from collections.abc import Hashable
 _LEAST = 3
 """So many moments at which epochs ended make a rate."""
 
+_MOST = 2000
+"""Moments that are kept. With more, every other one goes."""
+
 
 class TimeLeft:
     """Measures while epochs end.
@@ -26,6 +29,8 @@ class TimeLeft:
         self._last = now
         self._most = programs
         self._moments = [(0.0, 0)]  # seconds of training, without pauses, and epochs by then
+        self._latest = self._moments[0]
+        self._stride = 1  # epochs from one moment to the next: a study may have millions
         self._half = 0
         self._epochs = 0
         self._paused = 0.0
@@ -42,7 +47,7 @@ class TimeLeft:
     def epoch(self, trial: int, now: float) -> None:
         """An epoch of one fold of a trial has ended."""
         passed = now - self._last
-        seconds, epochs = self._moments[-1]
+        seconds, epochs = self._latest
         self._epochs += 1
         self._last = now
         if trial in self._fresh:
@@ -51,7 +56,11 @@ class TimeLeft:
             trained = min(passed, seconds / epochs if epochs else 0.0)
             self._paused += passed - trained
             passed = trained
-        self._moments.append((seconds + passed, self._epochs))
+        self._latest = seconds + passed, self._epochs
+        if self._epochs % self._stride == 0:
+            self._moments.append(self._latest)
+        if len(self._moments) > _MOST:
+            self._moments, self._half, self._stride = self._moments[::2], self._half // 2, 2 * self._stride
 
     def estimate(self, now: float, *, epochs: float, trials: int) -> None:
         """Something has changed: so many epochs of single folds remain, and so many trials have not been suggested."""
@@ -67,9 +76,9 @@ class TimeLeft:
 
     def _rate(self) -> float | None:
         """Epochs per second of training in the later half of the epochs."""
-        if len(self._moments) <= _LEAST:
+        if self._epochs < _LEAST:
             return None
-        seconds, epochs = self._moments[-1]
+        seconds, epochs = self._latest
         while self._half + 1 < len(self._moments) and self._moments[self._half + 1][1] <= epochs / 2:
             self._half += 1  # only ever forwards: asking costs nothing after many epochs
         begin = self._moments[self._half]

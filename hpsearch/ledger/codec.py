@@ -4,6 +4,7 @@ The stored form is independent of the study file's schema. A study stays readabl
 renamed or removed. hpsearch 0.1 wrote format 1; its studies can be read and continued.
 """
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, get_args
@@ -21,6 +22,10 @@ from hpsearch.spec import READ_BACK, StudySpec
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
+
+    from hpsearch.ledger.fast_reader import StoredTrial
+
+    Stored = FrozenTrial | StoredTrial
 
 FORMAT = 5
 """Format of a study's head. It is raised when older versions cannot read what this one writes."""
@@ -65,7 +70,7 @@ def head_to_json(record: StudyRecord, *, home: str = "") -> JsonObject:
     }
 
 
-def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["FrozenTrial"]) -> StudyRecord:
+def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["Stored"]) -> StudyRecord:
     """A study from its attributes and Optuna's trials.
 
     Raises:
@@ -271,7 +276,7 @@ class Outcome(Wire):
         return fields
 
 
-def trial_from_optuna(frozen: "FrozenTrial", space: Space) -> Trial:
+def trial_from_optuna(frozen: "Stored", space: Space) -> Trial:
     """A trial from Optuna's parameters and our attributes.
 
     Raises:
@@ -307,21 +312,21 @@ def trial_from_optuna(frozen: "FrozenTrial", space: Space) -> Trial:
     )
 
 
-def trial_attrs(frozen: "FrozenTrial") -> Mapping[str, Json]:
+def trial_attrs(frozen: "Stored") -> Mapping[str, Json]:
     """What hpsearch has entered for a trial, in whichever format."""
-    return {**frozen.user_attrs, **frozen.system_attrs}
+    return ChainMap(frozen.system_attrs, frozen.user_attrs)  # type: ignore[arg-type]  # nobody writes into it
 
 
-def found_by(frozen: "FrozenTrial") -> Mapping[str, Parameter]:
+def found_by(frozen: "Stored") -> Mapping[str, Parameter]:
     """What a trial has added to the space."""
     return _parameters(_object(trial_attrs(frozen).get(FOUND, {})))
 
 
-def _foreign(frozen: "FrozenTrial") -> Trial:
+def _foreign(frozen: "Stored") -> Trial:
     """A trial that another program has entered: waiting, or of no use because it has no folds."""
     if frozen.state.name == "WAITING":
         queued = frozen.system_attrs.get("fixed_params", frozen.params)
-        return Trial(frozen.number, dict(queued), origin=Origin.QUEUED)
+        return Trial(frozen.number, dict(queued), origin=Origin.QUEUED)  # type: ignore[arg-type]
     begun, ended = frozen.datetime_start, frozen.datetime_complete or frozen.datetime_start
     return Trial(
         number=frozen.number,
@@ -340,8 +345,8 @@ def _foreign(frozen: "FrozenTrial") -> Trial:
 
 def _folds(attrs: Mapping[str, Json]) -> tuple[FoldResult, ...]:
     """Finished folds, in order. In hpsearch 0.1, only the key has the number."""
-    found = {int(key.removeprefix(FOLD_PREFIX)): raw for key, raw in attrs.items() if key.startswith(FOLD_PREFIX)}
-    return tuple(FoldResult.from_json({"fold": number, **_object(found[number])}) for number in sorted(found))
+    found = {int(key.removeprefix(FOLD_PREFIX)): key for key in attrs if key.startswith(FOLD_PREFIX)}
+    return tuple(FoldResult.from_json({"fold": number, **_object(attrs[found[number]])}) for number in sorted(found))
 
 
 # JSON values

@@ -17,7 +17,7 @@ study system attributes     ``hpsearch`` (spec, space, facts), ``facts`` (later 
 """
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -30,16 +30,16 @@ from hpsearch.core.locks import turn
 from hpsearch.core.space import Space
 from hpsearch.core.trial import Champion, FoldResult, Trial
 from hpsearch.core.wire import Json, JsonObject
-from hpsearch.core.words import closest, cut, listed, quoted
-from hpsearch.errors import LedgerError
 from hpsearch.ledger import codec, places
 from hpsearch.ledger.connection import explained, open_storage
 from hpsearch.ledger.record import DRIVER_DIED, StudyRecord, StudyState
+from hpsearch.ledger.refusals import name_taken, unknown_study, unreadable
 from hpsearch.spec import StudySpec
 
 if TYPE_CHECKING:
     import optuna
 
+    from hpsearch.ledger.codec import Stored
     from hpsearch.ledger.leases import Leases
     from hpsearch.ledger.trial_writer import TrialWriter
 
@@ -47,9 +47,6 @@ _HEAD, _STATE, _FACTS, _CHAMPION, _NOTES, _BEHIND = "hpsearch", "state", "facts"
 """System attributes of a study. Before format 5, they were user attributes."""
 
 _METRIC_NAMES = "study:metric_names"  # Optuna's own attribute
-
-_MOST = 300
-"""Characters that are shown of what is wrong with an entry."""
 
 
 class Ledger:
@@ -116,7 +113,7 @@ class Ledger:
             try:
                 study_id = self._storage.create_new_study([direction], record.name)
             except optuna.exceptions.DuplicatedStudyError:
-                raise _name_taken(record, self.uri, ours=self.has(record.name)) from None
+                raise name_taken(record, self.uri, ours=self.has(record.name)) from None
             self._ids[record.name] = study_id
             self._enter_head(study_id, record)
             self._storage.set_study_system_attr(study_id, _STATE, record.state.value)
@@ -140,10 +137,27 @@ class Ledger:
         with explained(self.uri):
             study_id = self._study_id(name)
             attrs = self._attrs(study_id)
-            frozen = self._storage.get_all_trials(study_id, deepcopy=False)
-        with errors_as(lambda error: _unreadable(name, attrs, error)):
-            record = codec.record_from_json(name, attrs, frozen)
+            frozen = self._read_trials(study_id)
+        with errors_as(lambda error: unreadable(name, attrs, error)):
+            record = self._decoded(name, attrs, frozen)
             return places.brought_here(record, self.uri, codec.home_in(attrs))
+
+    def _decoded(self, name: str, attrs: Mapping[str, Json], stored: "Sequence[Stored]") -> StudyRecord:
+        from hpsearch.ledger.fast_reader import DamagedTextError
+
+        try:
+            return codec.record_from_json(name, attrs, stored)
+        except DamagedTextError as error:
+            with explained(self.uri):
+                raise (error.__cause__ or error) from None
+
+    def _read_trials(self, study_id: int) -> "Sequence[Stored]":
+        from hpsearch.ledger.fast_reader import read_trials
+        from hpsearch.ledger.fast_writer import FastWriter
+
+        if isinstance(self._writer, FastWriter):
+            return read_trials(self._storage.engine, study_id)
+        return self._storage.get_all_trials(study_id, deepcopy=False)
 
     def delete(self, name: str) -> None:
         """Remove a study with all its trials.
@@ -232,7 +246,7 @@ class Ledger:
         """Read one trial; `space` is the study's as far as it is known."""
         with explained(self.uri):
             frozen = self._storage.get_trial(self._trial_id(name, number))
-        with errors_as(lambda error: _unreadable(name, {}, error)):
+        with errors_as(lambda error: unreadable(name, {}, error)):
             return codec.trial_from_optuna(frozen, space.extended(codec.found_by(frozen)))
 
     # Trials
@@ -349,52 +363,3 @@ def _choose_writer(storage: "optuna.storages.RDBStorage") -> "tuple[TrialWriter,
         return fast_writer.FastWriter(storage.engine), ()
     remark = f"hpsearch uses Optuna's public interface to enter trials, which is slower: {difference}"
     return public_writer.PublicWriter(storage), (remark,)
-
-
-def _unreadable(name: str, attrs: Mapping[str, Json], error: Exception) -> LedgerError:
-    """The error for a study whose entries this version cannot read."""
-    if isinstance(error, codec.NewerFormatError):
-        return LedgerError(
-            f"study {quoted(name)} was written by a newer hpsearch: its format is {error.found}, and this hpsearch "
-            f"reads up to {codec.FORMAT}",
-            code="newer-format",
-            hint="upgrade hpsearch",
-            study=name,
-            format=error.found,
-        )
-    made_by, text = cut(codec.made_by(attrs)), cut(" ".join(str(error).split()), _MOST)
-    reason = text if isinstance(error, ValueError) else f"{type(error).__name__}: {text or 'no message'}"
-    return LedgerError(
-        f"study {quoted(name)} breaks a rule of this hpsearch: {reason}",
-        code="unreadable-study",
-        hint=f"read it with the hpsearch that made it: {made_by}; or the ledger is damaged: restore a copy",
-        study=name,
-        made_by=made_by,
-        reason=reason,
-    )
-
-
-def unknown_study(name: str, known: list[str], uri: Uri) -> LedgerError:
-    """The error for a study that is not there, with the closest name."""
-    near, shown = closest(name, known), str(uri)
-    return LedgerError(
-        f"no study {quoted(name)} in the ledger {shown}; it has {listed(known, most=10) or 'no studies yet'}",
-        code="unknown-study",
-        hint="`hpsearch list` shows what is there" if near is None else f"did you mean {quoted(near)}?",
-        study=name,
-        ledger=shown,
-        known=known,
-    )
-
-
-def _name_taken(record: StudyRecord, uri: Uri, *, ours: bool) -> LedgerError:
-    shown = str(uri)
-    way_on = f"`{record.command('resume')}` goes on with it" if ours else "hpsearch did not make it"
-    return LedgerError(
-        f"the ledger {shown} already has a study {quoted(record.name)}",
-        code="name-taken",
-        hint=f"change `name` in the study file; {way_on}",
-        study=record.name,
-        ledger=shown,
-        made_by_hpsearch=ours,
-    )

@@ -1,5 +1,6 @@
 """Keeps the predictions of the best trials only: of a whole study they might fill a disk."""
 
+from bisect import insort
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,7 +25,8 @@ class BestPredictions(Observer):
 
     def __init__(self, folder: Path, objective: Objective) -> None:
         self._folder, self._objective = folder, objective
-        self._kept: dict[int, tuple[Trial, int]] = {}
+        self._kept: list[tuple[tuple[int, float, int], int]] = []  # rank, bytes; the best first
+        self._taken = 0
 
     def open(self, record: StudyRecord) -> None:
         self._add(trial for trial in record.trials if trial.state is not TrialState.RUNNING)
@@ -36,13 +38,13 @@ class BestPredictions(Observer):
         worse = []
         for trial in ended:
             if trial.state is TrialState.COMPLETE:
-                self._kept[trial.number] = trial, size_of(self._folder, trial.number)
+                size = size_of(self._folder, trial.number)
+                insort(self._kept, (self._objective.rank_key(trial), size))
+                self._taken += size
             else:
                 worse.append(trial.number)
-        taken = sum(size for _, size in self._kept.values())
-        ranked = sorted((trial for trial, _ in self._kept.values()), key=self._objective.rank_key)
-        while taken > ROOM and len(ranked) > BEST:
-            number = ranked.pop().number
-            taken -= self._kept.pop(number)[1]
+        while self._taken > ROOM and len(self._kept) > BEST:
+            (_, _, number), size = self._kept.pop()
+            self._taken -= size
             worse.append(number)
         drop(self._folder, worse)

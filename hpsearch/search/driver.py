@@ -34,12 +34,13 @@ from hpsearch.ledger.store import Ledger
 from hpsearch.search.claims import Claims
 from hpsearch.search.entering import Entering
 from hpsearch.search.failing import FailuresInARow
+from hpsearch.search.limits import Limits
 from hpsearch.search.lining_up import next_lanes
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
 from hpsearch.search.results import Live, Results
-from hpsearch.search.stopping import StopRule
 from hpsearch.search.suggesting import Suggester
+from hpsearch.search.visible import Visible
 from hpsearch.search.watchdog import Watchdog, trials_in_words
 
 POLL_SECONDS = 0.25
@@ -78,6 +79,7 @@ class Driver:
         self._ledger, self._executor, self._suggester = ledger, executor, suggester
         self._plan, self._observer = record.facts.plan, observer
         self._claims = claims or Claims(record, ledger)
+        self._shown, self._one_by_one = Visible(), self._plan.trials_per_bundle == 1
         self._entering = Entering(record, ledger, suggester, self._note, self._claims)
         self._interrupted, self._n_folds = interrupted, record.facts.data.n_folds
         self._left_out = left_out_by_fold(record.facts.undefined)
@@ -86,12 +88,10 @@ class Driver:
         self._trials = list(record.trials)
         self._live: dict[int, Live] = {}
         self._let_go: set[tuple[int, int]] = set()  # lanes in training whose trials other drivers have by now
-        self._first_unfinished = self._bundles = 0
-        self.compile_seconds = 0.0
-        self._stop = StopRule(record)
-        self._exhausted, self._stopping = self._stop.has_stopped, False
+        self._bundles, self.compile_seconds = 0, 0.0
+        self._limits = Limits(record, self._claims, self._entering, self._note)
+        self._stopping = False
         self._failures = FailuresInARow(record)
-        self._deadline = time.monotonic() + 3600 * (self._spec.search.max_hours or math.inf)
 
     def search(self) -> bool:
         """Train until the study has its trials, its space is exhausted, or it is interrupted.
@@ -111,16 +111,18 @@ class Driver:
         while True:
             if self._interrupted() and not self._stopping:
                 self._begin_to_stop()
-            if not self._stopping:
-                self._hear_of_others()
-                self._suggest()
-                self._dispatch()
+            more = self._fill()
             done = self._stopping or not (self._live or self._claims.await_others())
             if done and self._executor.idle == self._executor.slots:
                 return not self._stopping
-            for event in self._executor.events(POLL_SECONDS):
+            begun = time.monotonic()
+            events = self._executor.events(0.0 if more else POLL_SECONDS)
+            self._observer.driver_waited(time.monotonic() - begun)
+            for event in events:
                 self._watchdog.heard(event)
                 self._handle(without(event, self._left_out))
+                if self._one_by_one and isinstance(event, BundleFinished):
+                    self._fill()
             self._look_after_workers()
             if self._watchdog.out_of_patience:
                 self._note(f"{self._watchdog.running} did not end an epoch in time: the search stops at once")
@@ -147,15 +149,37 @@ class Driver:
 
     # Suggesting
 
-    def _suggest(self) -> None:
-        while self._may_suggest() and not self._must_wait():
+    def _fill(self) -> bool:
+        """Suggest trials and give idle slots something to train.
+
+        Returns:
+            Whether more trials could be suggested at once. Where a bundle is one trial, no slot waits for suggestions
+            that others will train: those are made one by one, between events.
+        """
+        if self._stopping:
+            return False
+        self._hear_of_others()
+        more = self._one_by_one or self._suggest()
+        self._dispatch()
+        while self._one_by_one and (more := self._suggest(most=1)):
+            self._dispatch()
+            if not self._executor.idle:
+                break
+        self._dispatch()
+        return more
+
+    def _suggest(self, most: float = math.inf) -> bool:
+        """Suggest so many trials at most; returns whether that many have been."""
+        made = 0
+        while made < most and self._limits.allow(self._trials, self._suggester.space) and not self._must_wait():
+            made += 1
             number = len(self._trials)
             entered = self._entering.next(self._visible(number))
             if not entered:
-                self._exhausted = True
-                self._note(f"space exhausted: all {number} configs have been tried")
-                return
+                self._limits.exhausted(number)
+                return False
             self._hear(entered)
+        return made >= most
 
     def _begin(self, trial: Trial) -> None:
         """Train a trial that has been entered, unless it has ended or is another driver's."""
@@ -204,32 +228,8 @@ class Driver:
         waiting = sum(bool(live.waiting) for live in self._live.values())
         return waiting >= self._executor.idle * self._plan.trials_per_bundle
 
-    def _may_suggest(self) -> bool:
-        number = len(self._trials)
-        if self._exhausted or number >= self._spec.search.trials:
-            return False
-        if time.monotonic() > self._deadline:
-            self._exhausted = True
-            self._note(f"max_hours = {self._spec.search.max_hours:g} reached after {number} trials")
-            return False
-        while self._first_unfinished < number and self._trials[self._first_unfinished].state.finished:
-            self._first_unfinished += 1
-        return self._first_unfinished >= self._claims.awaited(number) and not self._is_enough()
-
-    def _is_enough(self) -> bool:
-        """Whether ``[search] stop`` ends the search here."""
-        stopped = self._claims.enough(self._stop, self._trials, self._suggester.space)
-        if stopped is not None:
-            self._exhausted = True
-            self._entering.end(stopped)
-        return self._exhausted
-
     def _visible(self, number: int) -> list[Trial]:
-        known = self._claims.known(number)
-        return [
-            one if one.number < known or not one.state.finished else Trial(one.number, one.config)
-            for one in self._trials
-        ]
+        return self._shown.to(self._claims.known(number), self._trials)
 
     def _continue(self, trial: Trial) -> None:
         """Put a trial's missing folds in line."""
@@ -326,7 +326,7 @@ class Driver:
     def _judge(self, number: int) -> None:
         """End a trial whose folds so far are too poor."""
         live = self._live[number]
-        known = self._trials[: self._claims.known(number)]
+        known = self._trials[: self._claims.known(number)] if self._monitor.fold_by_fold else ()
         if live.results and (reason := self._monitor.folds(live.results, known)) and live.ending is None:
             live.judged = True
             self._give_up(number, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, fold=max(live.results)))

@@ -30,6 +30,9 @@ class Observer:
     def others_trial(self, trial: Trial) -> None:
         """Another driver of the study has a trial, or has ended one; see :mod:`hpsearch.search.joining`."""
 
+    def driver_waited(self, seconds: float) -> None:
+        """The driver had nothing to do for so long but to wait for its workers."""
+
     def note(self, text: str) -> None:
         """Something the user should know."""
 
@@ -70,6 +73,10 @@ class Observers(Observer):
         for observer in self._observers:
             observer.others_trial(trial)
 
+    def driver_waited(self, seconds: float) -> None:
+        for observer in self._observers:
+            observer.driver_waited(seconds)
+
     def note(self, text: str) -> None:
         for observer in self._observers:
             observer.note(text)
@@ -109,3 +116,6 @@ class TrackerObserver(Observer):
     def trial_finished(self, trial: Trial) -> None:
         self._folds.pop(trial.number, None)
         self._tracker.trial_changed(trial)
+
+    def driver_waited(self, seconds: float) -> None:
+        self._tracker.driver_waited(seconds)

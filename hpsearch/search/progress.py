@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from statistics import fmean
 
 from hpsearch.core.events import EpochFinished
 from hpsearch.core.hyperparameters import epochs_of
@@ -59,6 +58,7 @@ class Progress(Observer):
         self._opened = False
         self._left = TimeLeft(self._began)
         self._ended_here = self._epochs_of_ended = 0
+        self._epochs_left = self._epochs_begun = 0  # of single folds of running trials; their sums at every epoch cost
 
     def open(self, record: StudyRecord) -> None:
         self.record = record
@@ -66,6 +66,7 @@ class Progress(Observer):
         self.ended_before = len(self.ended)
         self.running = {}
         self._ended_here = self._epochs_of_ended = 0
+        self._epochs_left = self._epochs_begun = 0
         self.stage = "searching"
         self._began = time.monotonic() if self._opened else self._began  # the first one counts from the call
         self._opened = True
@@ -73,7 +74,11 @@ class Progress(Observer):
 
     def trial_started(self, trial: Trial) -> None:
         epochs = epochs_of(trial.config)
-        self.running[trial.number] = Running(epochs, time.monotonic(), {one.fold: one.epochs for one in trial.folds})
+        self._forget(trial.number)
+        running = Running(epochs, time.monotonic(), {one.fold: one.epochs for one in trial.folds})
+        self.running[trial.number] = running
+        self._epochs_left += running.left(self._folds)
+        self._epochs_begun += epochs * self._folds
         dynamic = self.record.facts.plan.dynamic if self.record else ()
         self._left.trial_started(
             trial.number, tuple((name, one) for name, one in trial.config.items() if name not in dynamic)
@@ -84,11 +89,13 @@ class Progress(Observer):
         if one is None:
             return
         self._left.epoch(event.trial, now)
+        before = one.left(self._folds)
         one.done[event.fold], one.fresh = event.epoch + 1, False
+        self._epochs_left += one.left(self._folds) - before
         self._estimate(now)
 
     def trial_finished(self, trial: Trial) -> None:
-        self.running.pop(trial.number, None)
+        self._forget(trial.number)
         self.ended[trial.number] = trial
         self._ended_here += 1
         self._epochs_of_ended += sum(one.epochs for one in trial.folds)
@@ -109,14 +116,22 @@ class Progress(Observer):
     def _estimate(self, now: float) -> None:
         if self.record is None:
             return
-        folds = self.record.facts.data.n_folds
         waiting = max(0, self.record.spec.search.trials - len(self.ended) - len(self.running))
         if self._ended_here:
             usual = self._epochs_of_ended / self._ended_here
         else:
-            usual = fmean([one.epochs * folds for one in self.running.values()] or [0])
-        begun = sum(one.left(folds) for one in self.running.values())
-        self._left.estimate(now, epochs=begun + waiting * usual, trials=waiting)
+            usual = self._epochs_begun / max(1, len(self.running))
+        self._left.estimate(now, epochs=self._epochs_left + waiting * usual, trials=waiting)
+
+    def _forget(self, number: int) -> None:
+        """A trial does not run any more."""
+        if (one := self.running.pop(number, None)) is not None:
+            self._epochs_left -= one.left(self._folds)
+            self._epochs_begun -= one.epochs * self._folds
+
+    @property
+    def _folds(self) -> int:
+        return 0 if self.record is None else self.record.facts.data.n_folds
 
     @property
     def best(self) -> Trial | None:

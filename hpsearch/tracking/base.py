@@ -79,6 +79,9 @@ class Tracker(ABC):
     def trial_changed(self, trial: Trial) -> None:
         """A trial has started, finished a fold or ended; ``trial.folds`` holds all that are finished."""
 
+    def driver_waited(self, seconds: float) -> None:  # noqa: B027 - a tracker may work elsewhere, or hardly at all
+        """The driver has waited for its workers for so long. A tracker that works beside it may take as much time."""
+
     @abstractmethod
     def champion_ready(self, record: StudyRecord) -> str:
         """The champion's files are saved: ``record.champion`` says where. They must stay until :meth:`close`.

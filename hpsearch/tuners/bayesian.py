@@ -63,8 +63,7 @@ class Bayesian(Algorithm):
             return self._design.propose(history, seen, attempt)
         fitted = surrogate.fit(known)
         process, y = fitted.process, fitted.y
-        inside = [trial for trial in history if self._settings.space.contains(trial.config)]
-        if pending := [trial.config for trial in inside if not trial.state.finished]:
+        if pending := [trial.config for trial in surrogate.inside(history) if not trial.state.finished]:
             waiting = surrogate.points(pending)
             process = process.with_observations(waiting, process.predict(waiting)[0])
         configs, points = surrogate.candidates(number, [known[i].config for i in np.argsort(-y)[:5]])
@@ -74,7 +73,7 @@ class Bayesian(Algorithm):
         else:
             # The best that is believed, not the best that was seen: of noisy scores the largest is the luckiest.
             merit = log_expected_improvement(mean, deviation, float(process.predict(process.x)[0].max()))
-        apart = surrogate.apart(points, surrogate.points([trial.config for trial in inside]))
+        apart = surrogate.apart(points, history)
         order = np.argsort(np.where(apart < _APART, merit - 1e6, merit))[::-1].tolist()
         new = next((configs[i] for i in order if configs[i] not in seen), None)
         return self._design.propose(history, seen, attempt) if new is None else new

@@ -10,6 +10,7 @@ from hpsearch.core.trial import Trial
 from hpsearch.tuners.base import Tuner, TunerSettings
 from hpsearch.tuners.dimensions import Dimensions
 from hpsearch.tuners.enumeration import Enumeration
+from hpsearch.tuners.history import replaced
 
 _UNIFORM_DRAWS = 100
 
@@ -19,27 +20,25 @@ class Seen:
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._configs: list[Config] = []
+        self._history: list[Trial] = []
         self._first: dict[object, int] = {}
         self.inside = 0
         """Number of distinct configs that the space contains."""
 
     def follow(self, history: Sequence[Trial]) -> bool:
         """Read a history. False if it does not continue the last one; then everything is read again."""
-        known = self._configs
-        # Usually the same objects come again, and comparing them costs nothing.
+        known = self._history
         same = len(known) <= len(history) and all(
-            trial.config is config or trial.config == config for trial, config in zip(history, known, strict=False)
+            history[place].config == known[place].config for place in replaced(known, history)
         )
         if not same:
-            self._configs, self._first, self.inside = [], {}, 0
-        for number in range(len(self._configs), len(history)):
-            config = history[number].config
-            self._configs.append(config)
-            identity = config_key(config)
+            known, self._first, self.inside = [], {}, 0
+        for number in range(len(known), len(history)):
+            identity = config_key(config := history[number].config)
             if identity not in self._first:
                 self._first[identity] = number
                 self.inside += self._space.contains(config)
+        self._history = list(history)
         return same
 
     def __contains__(self, config: Config) -> bool:

@@ -13,7 +13,7 @@ Trials whose config is not in the space are left out.
 
 import importlib.util
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -32,7 +32,9 @@ from hpsearch.tuners.base import Tuner, TunerSettings
 from hpsearch.tuners.dimensions import Dimension, Dimensions, Number
 from hpsearch.tuners.distinct import Algorithm, DistinctTuner, GridTuner, Seen
 from hpsearch.tuners.enumeration import Enumeration
+from hpsearch.tuners.history import replaced
 from hpsearch.tuners.outcome import has_diverged, penalty, score_of
+from hpsearch.tuners.window import Window
 
 STARTUP_TRIALS: Mapping[str, int] = {"tpe": 10, "gp": 10, "cmaes": 1}
 """Random trials at the beginning of a study: Optuna's defaults."""
@@ -66,9 +68,16 @@ def make(algorithm: str, settings: TunerSettings) -> Tuner:
         return DistinctTuner(settings, QuasiRandom(settings))
     startup = settings.startup_trials or STARTUP_TRIALS.get(algorithm, 0)
     if algorithm == "random":
-        return DistinctTuner(settings, Sampled(settings, lambda seed: RandomSampler(seed=seed)))
+        return DistinctTuner(settings, Sampled(settings, lambda seed: RandomSampler(seed=seed), reads=lambda _: ()))
     if algorithm == "tpe":
-        return DistinctTuner(settings, Sampled(settings, lambda seed: TPESampler(seed=seed, n_startup_trials=startup)))
+        return DistinctTuner(
+            settings,
+            Sampled(
+                settings,
+                lambda seed: TPESampler(seed=seed, n_startup_trials=startup),
+                reads=Window(settings.direction).of,
+            ),
+        )
     if importlib.util.find_spec("torch") is None:
         raise SpecError(
             "algorithm 'gp' needs PyTorch, which is not installed",
@@ -88,15 +97,31 @@ def make(algorithm: str, settings: TunerSettings) -> Tuner:
     )
 
 
+_MOST_DROPPED = 1000
+"""Trials that were asked for only: a mirror with more of them is made anew, because a sampler goes through them."""
+
+
 class Sampled(Algorithm):
     """A sampler without state: a fresh one for each proposal, seeded by the trial's number.
 
     Hyperparameters without a condition are sampled jointly. One with a condition is sampled only if it is active, and
     separately: TPE uses the trials that had it, GP draws it at random. So is one that code may ask for.
+
+    Args:
+        settings: The study's.
+        sampler: Makes a sampler from a seed.
+        redraws: See :class:`~hpsearch.tuners.distinct.Algorithm`.
+        reads: The part of a history that the sampler gets.
     """
 
-    def __init__(self, settings: TunerSettings, sampler: Callable[[int], BaseSampler], redraws: int = 5) -> None:
-        self.redraws = redraws
+    def __init__(
+        self,
+        settings: TunerSettings,
+        sampler: Callable[[int], BaseSampler],
+        redraws: int = 5,
+        reads: Callable[[Sequence[Trial]], Sequence[Trial]] = lambda history: history,
+    ) -> None:
+        self.redraws, self._reads = redraws, reads
         self._seed = settings.seed
         self._sampler = sampler
         self._dimensions = Dimensions(settings.space)
@@ -107,13 +132,11 @@ class Sampled(Algorithm):
 
     def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
         """The sampler's suggestion after the whole history."""
-        study = self._mirror.follow(history)
+        study = self._mirror.follow(self._reads(history))
         study.sampler = Joint(self._sampler(derive(self._seed, "suggest", len(history), attempt)), self._joint)
         trial = study.ask()
         config = self._dimensions.build(lambda dimension: _suggest(trial, dimension))
-        # Drop the asked trial: it comes back with the next history. So a mirror that was kept and one that was rebuilt
-        # are the same.
-        study.tell(trial, state=OptunaState.FAIL)
+        self._mirror.drop(trial)
         return config
 
 
@@ -188,40 +211,50 @@ class Mirror:
         self._distributions = distributions(dimensions)
         self._direction = direction
         self._trials: list[Trial] = []
+        self._penalty, self._dropped = 0.0, 0
         self._restart()
 
     def follow(self, history: Sequence[Trial]) -> optuna.Study:
         """The study with the trials of `history`. Rebuilt if `history` does not continue the last one."""
-        bad = penalty((score for trial in history if (score := score_of(trial)) is not None), self._direction)
-        if not self._is_continued_by(history, bad):
-            self._restart()
-        self._penalty = bad
         known = self._trials
-        for number, trial in enumerate(history):
-            if number == len(self._ids):
+        changed = replaced(known, history)
+        continued = len(known) <= len(history) and all(_is_continued(known[i], history[i]) for i in changed)
+        if not continued or self._dropped > _MOST_DROPPED:
+            self._restart()
+            known, changed = [], []
+        news: Sequence[int] = [*changed, *range(len(known), len(history))]
+        self._scores.add(history[place] for place in news)
+        # Finished Optuna trials cannot change, so a new penalty for old trials needs a new study. This is rare, because
+        # it takes a new worst or best score.
+        if self._scores.penalty != self._penalty and any(map(has_diverged, known)):
+            self._restart()
+            known, news = [], range(len(history))
+            self._scores.add(history)
+        self._penalty = self._scores.penalty
+        for place in news:
+            trial = history[place]
+            if place == len(self._ids):
                 self._ids.append(self._add(trial))
-            elif trial is known[number] or known[number].state.finished:
+            elif known[place].state.finished:
                 continue
             if trial.state.finished:
-                self._finish(self._ids[number], trial)
+                self._finish(self._ids[place], trial)
         self._trials = list(history)
         return self._study
 
-    def _is_continued_by(self, history: Sequence[Trial], bad: float) -> bool:
-        # Finished Optuna trials cannot change, so a new penalty for old trials needs a new study. This is rare, because
-        # it takes a new worst or best score.
-        if bad != self._penalty and any(has_diverged(trial) for trial in self._trials):
-            return False
-        return len(self._trials) <= len(history) and all(
-            old is new or _is_continued(old, new) for old, new in zip(self._trials, history, strict=False)
-        )
+    def drop(self, trial: optuna.Trial) -> None:
+        """An asked trial comes back with the next history. So a mirror that was kept and one made anew are the same."""
+        self._study.tell(trial, state=OptunaState.FAIL)
+        self._dropped += 1
 
     def _restart(self) -> None:
+        self._dropped = 0
         self._storage = InMemoryStorage()
         self._study = new_study(self._direction, self._storage)
         self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
         self._trials = []
         self._ids: list[int | None] = []
+        self._scores = _Scores(self._direction)
         self._penalty = 0.0
 
     def _add(self, trial: Trial) -> int | None:
@@ -245,6 +278,22 @@ class Mirror:
             self._storage.set_trial_state_values(trial_id, OptunaState.PRUNED, [score])
         else:
             self._storage.set_trial_state_values(trial_id, OptunaState.COMPLETE, [score])
+
+
+class _Scores:
+    """The range of the scores so far, which says what a diverged trial gets."""
+
+    def __init__(self, direction: str) -> None:
+        self._direction = direction
+        self._ends: tuple[float, ...] = ()
+        self.penalty = penalty((), direction)
+
+    def add(self, trials: Iterable[Trial]) -> None:
+        found = [score for trial in trials if (score := score_of(trial)) is not None]
+        if found:
+            known = (*self._ends, *found)
+            self._ends = min(known), max(known)
+            self.penalty = penalty(self._ends, self._direction)
 
 
 def _is_continued(old: Trial, new: Trial) -> bool:

@@ -19,6 +19,7 @@ from hpsearch.core.trial import Trial, TrialState
 from hpsearch.tuners.base import TunerSettings
 from hpsearch.tuners.dimensions import Dimensions, Number
 from hpsearch.tuners.distinct import Algorithm, Seen
+from hpsearch.tuners.history import replaced
 from hpsearch.tuners.optuna import Joint, distributions, new_study
 from hpsearch.tuners.outcome import has_diverged, penalty, score_of
 
@@ -69,8 +70,8 @@ class CmaEs(Algorithm):
             self._generations.append({})
 
     def _learn(self, history: Sequence[Trial], seen: Seen) -> None:
-        if len(self._read) > len(history) or any(
-            not _same(old, new) for old, new in zip(self._read, history, strict=False)
+        if len(self._read) > len(history) or not all(
+            _same(self._read[place], history[place]) for place in replaced(self._read, history)
         ):
             self._restart()
         while len(self._read) < len(history) and history[len(self._read)].state.finished:
@@ -149,4 +150,4 @@ class CmaEs(Algorithm):
 
 
 def _same(old: Trial, new: Trial) -> bool:
-    return old is new or (old.config, old.state, old.score) == (new.config, new.state, new.score)
+    return (old.config, old.state, old.score) == (new.config, new.state, new.score)

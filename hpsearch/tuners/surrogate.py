@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 from threadpoolctl import ThreadpoolController
 
 from hpsearch.core.seeds import derive
@@ -21,6 +23,7 @@ from hpsearch.tuners.base import TunerSettings
 from hpsearch.tuners.dimensions import Dimension, Dimensions
 from hpsearch.tuners.enumeration import Enumeration
 from hpsearch.tuners.gaussian_process import TREND, GaussianProcess
+from hpsearch.tuners.history import replaced
 from hpsearch.tuners.other_study import OtherStudy
 from hpsearch.tuners.outcome import has_diverged, score_of, standardised
 
@@ -66,6 +69,10 @@ class Surrogate:
         with self.one_thread():
             self._other = None if settings.taken is None else OtherStudy(settings.taken)
         self._groups = self._coordinates.groups if self._other is None else np.append(self._coordinates.groups, TREND)
+        self._history: list[Trial] = []
+        self._inside: list[bool] = []
+        self._rows = np.empty((0, len(self._coordinates.groups)))
+        self._fitted: tuple[list[Trial], Fitted] | None = None
 
     @contextmanager
     def one_thread(self) -> Iterator[None]:
@@ -80,15 +87,35 @@ class Surrogate:
 
     def known(self, history: Sequence[Trial]) -> list[Trial]:
         """The trials that teach something."""
-        inside = (trial for trial in history if self._settings.space.contains(trial.config))
-        return [trial for trial in inside if score_of(trial) is not None or has_diverged(trial)]
+        return [trial for trial in self.inside(history) if score_of(trial) is not None or has_diverged(trial)]
+
+    def inside(self, history: Sequence[Trial]) -> list[Trial]:
+        """The trials whose configs the space contains."""
+        self._follow(history)
+        return list(compress(history, self._inside))
 
     def fit(self, known: Sequence[Trial]) -> Fitted:
-        """The process after some trials."""
-        y, unit = standardised([score_of(trial) for trial in known], self._settings.direction)
-        chosen = _latest_and_best(y)
-        x = self.points([known[i].config for i in chosen])
-        return Fitted(GaussianProcess.fit(x, y[chosen], self._groups), y, unit)
+        """The process after some trials. All suggestions of a batch have the same one."""
+        if self._fitted is None or len(self._fitted[0]) != len(known) or replaced(self._fitted[0], known):
+            y, unit = standardised([score_of(trial) for trial in known], self._settings.direction)
+            chosen = _latest_and_best(y)
+            x = self.points([known[i].config for i in chosen])
+            fitted = Fitted(GaussianProcess.fit(x, y[chosen], self._groups), y, unit)
+            self._fitted = list(known), fitted
+        return self._fitted[1]
+
+    def _follow(self, history: Sequence[Trial]) -> None:
+        """Read what is new in a history: whether the space contains it, and where it lies."""
+        known = self._history
+        if len(known) > len(history) or any(
+            known[place].config != history[place].config for place in replaced(known, history)
+        ):
+            self._inside, self._rows, known = [], self._rows[:0], []
+        new = history[len(known) :]
+        self._inside += [self._settings.space.contains(trial.config) for trial in new]
+        if new:
+            self._rows = np.vstack([self._rows, self._coordinates.of([trial.config for trial in new])])
+        self._history = list(history)
 
     def points(self, configs: Sequence[Config]) -> Floats:
         """Configs as points; the last column is what the other study expects of them, if there is one."""
@@ -132,10 +159,11 @@ class Surrogate:
 
         return self._dimensions.build(answer)
 
-    def apart(self, points: Floats, others: Floats) -> Floats:
-        """How far each point is from the nearest other one: a share of a range, in what differs most."""
-        own = self._groups != TREND
-        found: Floats = np.abs(points[:, None, own] - others[None, :, own]).max(axis=2).min(axis=1)
+    def apart(self, points: Floats, history: Sequence[Trial]) -> Floats:
+        """How far each point is from the nearest trial: a share of a range, in what differs most."""
+        self._follow(history)
+        others = self._rows[np.array(self._inside, dtype=bool)]
+        found: Floats = KDTree(others).query(points[:, self._groups != TREND], p=np.inf)[0]
         return found
 
 

@@ -25,6 +25,7 @@ from hpsearch.tracking.mlflow.champion import champion_uri, register_champion
 from hpsearch.tracking.mlflow.client import as_tracking_error, error_code, is_gone, is_refusal, quiet
 from hpsearch.tracking.mlflow.projection import Projection
 from hpsearch.tracking.mlflow.system_metrics import SystemMetrics
+from hpsearch.tracking.mlflow.turns import Turns
 
 GATHER_SECONDS = 0.2
 """Waited before writing: the folds of a bundle often end together, and go into one call."""
@@ -70,6 +71,7 @@ class MlflowTracker(Tracker):
         self._thread: threading.Thread | None = None
         # Shared by both threads, under the condition's lock.
         self._changed = threading.Condition()
+        self._turns = Turns()
         self._record: StudyRecord | None = None
         self._trials: dict[int, Trial] = {}
         self._dirty: set[int] = set()
@@ -113,6 +115,9 @@ class MlflowTracker(Tracker):
             self._trials[trial.number] = trial
             self._touch((trial.number,))
 
+    def driver_waited(self, seconds: float) -> None:
+        self._turns.leave(seconds)
+
     def champion_ready(self, record: StudyRecord) -> str:
         with self._changed:
             self._crowned = record
@@ -130,7 +135,7 @@ class MlflowTracker(Tracker):
         Args:
             timeout_s: How long to wait, seconds; None waits as :meth:`close` does, and not for MLflow to come back.
         """
-        with self._changed:
+        with self._turns.hurry(), self._changed:
             self._changed.wait_for(
                 lambda: self._idle or (timeout_s is None and self._problem is not None),
                 self._patience_s if timeout_s is None else timeout_s,
@@ -155,7 +160,8 @@ class MlflowTracker(Tracker):
             self._closing, self._leaving = True, record is None
             self._last_moment = time.monotonic() + OTHERS_SECONDS
             self._touch(())
-        self._thread.join(self._patience_s)
+        with self._turns.hurry():
+            self._thread.join(self._patience_s)
         with self._changed:
             self._abandoned = True
             self._changed.notify_all()
@@ -266,7 +272,8 @@ class MlflowTracker(Tracker):
         for trial in trials:
             if self._abandoned:
                 return
-            self._attempt(trial.number, partial(projection.write_trial, trial, open_status=status))
+            with self._turns.take():
+                self._attempt(trial.number, partial(projection.write_trial, trial, open_status=status))
             with self._changed:
                 if self._trials[trial.number] is trial and self._record is record:
                     self._dirty.discard(trial.number)

@@ -78,7 +78,7 @@ def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["Fro
     frozen = sorted(trials, key=lambda one: one.number)
     space = space_from_json(_object(head["space"]))
     for one in frozen:
-        space = space.extended(_parameters(_object(trial_attrs(one).get(FOUND, {}))))
+        space = space.extended(found_by(one))
     spec = spec_from_json(_object(head["spec"]), format)
     champion, notes = attrs.get("champion"), attrs.get("notes") or []
     if not isinstance(notes, list):
@@ -303,13 +303,18 @@ def trial_from_optuna(frozen: "FrozenTrial", space: Space) -> Trial:
         started=started,
         finished=outcome.finished,
         parameters=parameters,
-        found=_parameters(_object(attrs.get(FOUND, {}))),
+        found=found_by(frozen),
     )
 
 
 def trial_attrs(frozen: "FrozenTrial") -> Mapping[str, Json]:
     """What hpsearch has entered for a trial, in whichever format."""
     return {**frozen.user_attrs, **frozen.system_attrs}
+
+
+def found_by(frozen: "FrozenTrial") -> Mapping[str, Parameter]:
+    """What a trial has added to the space."""
+    return _parameters(_object(trial_attrs(frozen).get(FOUND, {})))
 
 
 def _foreign(frozen: "FrozenTrial") -> Trial:

@@ -17,13 +17,16 @@ study system attributes     ``hpsearch`` (spec, space, facts), ``facts`` (later 
 """
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, AnyUri, Uri
 from hpsearch.core.facts import StudyFacts
 from hpsearch.core.foreign import errors_as
+from hpsearch.core.locks import turn
 from hpsearch.core.space import Space
 from hpsearch.core.trial import Champion, FoldResult, Trial
 from hpsearch.core.wire import Json, JsonObject
@@ -37,6 +40,7 @@ from hpsearch.spec import StudySpec
 if TYPE_CHECKING:
     import optuna
 
+    from hpsearch.ledger.leases import Leases
     from hpsearch.ledger.trial_writer import TrialWriter
 
 _HEAD, _STATE, _FACTS, _CHAMPION, _NOTES, _BEHIND = "hpsearch", "state", "facts", "champion", "notes", "behind"
@@ -69,6 +73,7 @@ class Ledger:
         self.uri = Uri(uri)
         self._ids: dict[str, int] = {}
         self._trial_ids: dict[tuple[str, int], int] = {}
+        self._turn: Callable[[], AbstractContextManager[None]] = nullcontext
         with explained(self.uri):
             self._storage = open_storage(self.uri, create=create, shared=shared)
             self._writer, self.remarks = _choose_writer(self._storage)
@@ -160,6 +165,11 @@ class Ledger:
         """Enter everything that the study knows so far."""
         self._set_attr(name, _FACTS, facts.to_json())
 
+    def change_facts(self, name: str, change: Callable[[StudyFacts], StudyFacts]) -> None:
+        """Enter facts made of those that are there, whoever else changes them."""
+        with self._turn():
+            self.set_facts(name, change(self.load(name).facts))
+
     def set_spec(self, name: str, spec: StudySpec) -> StudyRecord:
         """Replace a study's spec, for example by one with more trials; returns the study as it is then."""
         record = replace(self.load(name), spec=spec)
@@ -179,11 +189,52 @@ class Ledger:
 
     def add_note(self, name: str, note: str) -> None:
         """Keep a remark for the user, once."""
+        with self._turn():
+            with explained(self.uri):
+                notes = self._attrs(self._study_id(name)).get(_NOTES) or []
+                assert isinstance(notes, list)
+            if note not in notes:
+                self._set_attr(name, _NOTES, [*notes, note])
+
+    # Several drivers
+
+    def join(self, name: str, *, seconds: float | None = None) -> "Leases":
+        """From now on, other drivers enter trials of this study, too: see :mod:`~hpsearch.ledger.leases`.
+
+        Args:
+            name: The study.
+            seconds: How long a lease lasts; see :data:`~hpsearch.ledger.leases.LEASE_SECONDS`.
+
+        Raises:
+            LedgerError: Optuna's tables are not those that hpsearch knows.
+        """
+        from hpsearch.ledger.leases import LeasedWriter, Leases, check_writer
+
+        check_writer(self._writer, self.uri, self.remarks)
+        leases = Leases(self._storage.engine, self.uri, self._study_id(name), seconds=seconds)
+        self._writer = LeasedWriter(self._storage.engine, leases)
+        self._turn = partial(turn, self.uri.reveal(), f"{name}/entries", f"entering notes or facts of {name!r}")
+        return leases
+
+    def end_leases(self, name: str) -> None:
+        """Forget which drivers have had trials. Call it while the study's lock keeps out every other driver."""
+        if self.uri.dialect == "postgresql":
+            from hpsearch.ledger.leases import clear
+
+            with explained(self.uri):
+                clear(self._storage.engine, self._study_id(name))
+
+    def trial_id(self, name: str, number: int) -> int:
+        """Optuna's id of a trial."""
         with explained(self.uri):
-            notes = self._attrs(self._study_id(name)).get(_NOTES) or []
-            assert isinstance(notes, list)
-        if note not in notes:
-            self._set_attr(name, _NOTES, [*notes, note])
+            return self._trial_id(name, number)
+
+    def load_trial(self, name: str, number: int, space: Space) -> Trial:
+        """Read one trial; `space` is the study's as far as it is known."""
+        with explained(self.uri):
+            frozen = self._storage.get_trial(self._trial_id(name, number))
+        with errors_as(lambda error: _unreadable(name, {}, error)):
+            return codec.trial_from_optuna(frozen, space.extended(codec.found_by(frozen)))
 
     # Trials
 

@@ -46,11 +46,10 @@ if TYPE_CHECKING:
 _HEAD, _STATE, _FACTS, _CHAMPION, _NOTES, _BEHIND = "hpsearch", "state", "facts", "champion", "notes", "behind"
 """System attributes of a study. Before format 5, they were user attributes."""
 
+_METRIC_NAMES = "study:metric_names"  # Optuna's own attribute
+
 _MOST = 300
 """Characters that are shown of what is wrong with an entry."""
-
-_METRIC_NAMES = "study:metric_names"
-"""Optuna's own attribute."""
 
 
 class Ledger:
@@ -203,7 +202,7 @@ class Ledger:
 
         Args:
             name: The study.
-            seconds: How long a lease lasts; see :data:`~hpsearch.ledger.leases.LEASE_SECONDS`.
+            seconds: How long a lease lasts; by default, a minute.
 
         Raises:
             LedgerError: Optuna's tables are not those that hpsearch knows.

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from hpsearch.core.events import (
     Bundle,
@@ -21,16 +22,19 @@ from hpsearch.core.events import (
     LaneFinished,
     LaneStopped,
     WorkerDied,
+    lane_of,
     without,
 )
 from hpsearch.core.hyperparameters import epochs_of
 from hpsearch.core.rehearsed import left_out_by_fold
 from hpsearch.core.trial import Failure, FailureKind, Origin, Trial, TrialState
-from hpsearch.errors import ExecutorError, ModelError, StudyError
 from hpsearch.executors.base import Executor
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
+from hpsearch.search.claims import Claims
 from hpsearch.search.entering import Entering
+from hpsearch.search.failing import FailuresInARow
+from hpsearch.search.lining_up import next_lanes
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
 from hpsearch.search.results import Live, Results
@@ -53,6 +57,7 @@ class Driver:
         observer: Told of everything that happens.
         interrupted: Asked all the time; True ends the search after the epochs in flight.
         watchdog: Knows which workers take too long.
+        claims: Which trials are this driver's; by default, all.
     """
 
     def __init__(
@@ -66,12 +71,14 @@ class Driver:
         observer: Observer,
         interrupted: Callable[[], bool],
         watchdog: Watchdog,
+        claims: Claims | None = None,
     ) -> None:
         self._record = record
         self._spec, self._objective = record.spec, record.objective
         self._ledger, self._executor, self._suggester = ledger, executor, suggester
-        self._plan, self._schedule, self._observer = record.facts.plan, record.facts.schedule, observer
-        self._entering = Entering(record, ledger, suggester, self._note)
+        self._plan, self._observer = record.facts.plan, observer
+        self._claims = claims or Claims(record, ledger)
+        self._entering = Entering(record, ledger, suggester, self._note, self._claims)
         self._interrupted = interrupted
         self._n_folds = record.facts.data.n_folds
         self._left_out = left_out_by_fold(record.facts.undefined)
@@ -80,14 +87,15 @@ class Driver:
         self._monitor = monitor
         self._trials: list[Trial] = list(record.trials)
         self._live: dict[int, Live] = {}
+        self._let_go: set[tuple[int, int]] = set()  # lanes in training whose trials other drivers have by now
         self._first_unfinished = 0
         self._bundles = 0
         self.compile_seconds = 0.0
         self._stop = StopRule(record)
         self._exhausted = self._stop.has_stopped
         self._stopping = False
-        self._failures_in_a_row = 0
-        self._deadline = math.inf if self._spec.search.max_hours is None else _hours(self._spec.search.max_hours)
+        self._failures = FailuresInARow(record)
+        self._deadline = time.monotonic() + 3600 * (self._spec.search.max_hours or math.inf)
 
     def search(self) -> bool:
         """Train until the study has its trials, its space is exhausted, or it is interrupted.
@@ -108,9 +116,11 @@ class Driver:
             if self._interrupted() and not self._stopping:
                 self._begin_to_stop()
             if not self._stopping:
+                self._hear_of_others()
                 self._suggest()
                 self._dispatch()
-            if self._executor.idle == self._executor.slots and (self._stopping or not self._live):
+            done = self._stopping or not (self._live or self._claims.await_others())
+            if done and self._executor.idle == self._executor.slots:
                 return not self._stopping
             for event in self._executor.events(POLL_SECONDS):
                 self._watchdog.heard(event)
@@ -155,15 +165,41 @@ class Driver:
                 self._begin(trial)
 
     def _begin(self, trial: Trial) -> None:
-        """Train a trial that has been entered, unless it has ended."""
-        if trial.origin is Origin.QUEUED:
-            trial = self._trials[trial.number] = self._entering.adopt(trial, self._visible(trial.number))
-        if not trial.state.finished:
-            self._continue(trial)
+        """Train a trial that has been entered, unless it has ended or is another driver's."""
+        late = any(number == trial.number for number, _ in self._let_go)
+        if trial.state.finished or late or (mine := self._claims.take(trial)) is None:
+            return
+        if mine.origin is Origin.QUEUED:
+            mine = self._entering.adopt(mine, self._visible(mine.number))
+        self._trials[mine.number] = mine
+        self._continue(mine)
+
+    def _hear_of_others(self) -> None:
+        """Note what other drivers have begun and ended. Take over what they have left, and let go what they have."""
+        for number in self._claims.lost():
+            self._lose(number)
+        for trial in self._claims.news(len(self._trials), self._suggester.space):
+            self._suggester.learn(trial.found)
+            self._trials[trial.number : trial.number + 1] = [trial]
+            self._entering.check((trial,))
+            self._observer.others_trial(trial)
+            if trial.state.finished:
+                self._monitor.finish(trial)
+            self._begin(trial)
+
+    def _lose(self, number: int) -> None:
+        """Another driver has a trial that this one trains."""
+        if (live := self._live.pop(number, None)) is None:
+            return
+        self._let_go |= {(number, fold) for fold in live.training}
+        self._executor.stop(frozenset({number}))
+        self._monitor.finish(self._trials[number])
+        self._observer.others_trial(self._trials[number])
+        self._observer.note(f"trial {number}: another driver has taken it over")
 
     def _must_wait(self) -> bool:
         """Whether a suggestion needs a worker that is not idle, or one that would have nothing to train afterwards."""
-        if not self._suggester.asks:
+        if not (self._suggester.asks or self._claims.joined):
             return False
         waiting = sum(bool(live.waiting) for live in self._live.values())
         return waiting >= self._executor.idle * self._plan.trials_per_bundle
@@ -178,22 +214,19 @@ class Driver:
             return False
         while self._first_unfinished < number and self._trials[self._first_unfinished].state.finished:
             self._first_unfinished += 1
-        return self._first_unfinished >= self._schedule.known(number) and not self._is_enough(number)
+        return self._first_unfinished >= self._claims.awaited(number) and not self._is_enough()
 
-    def _is_enough(self, number: int) -> bool:
-        """Whether ``[search] stop`` ends the search before trial `number`."""
-        stopped = self._stop.before(number, self._trials, self._suggester.space)
+    def _is_enough(self) -> bool:
+        """Whether ``[search] stop`` ends the search here."""
+        stopped = self._claims.enough(self._stop, self._trials, self._suggester.space)
         if stopped is not None:
             self._exhausted = True
             self._entering.end(stopped)
         return self._exhausted
 
     def _visible(self, number: int) -> list[Trial]:
-        known = self._schedule.known(number)
-        return [
-            trial if trial.number < known or not trial.state.finished else Trial(trial.number, trial.config)
-            for trial in self._trials
-        ]
+        known = self._claims.known(number)
+        return [one if one.number < known or not one.state.finished else _running(one) for one in self._trials]
 
     def _continue(self, trial: Trial) -> None:
         """Put a trial's missing folds in line."""
@@ -223,27 +256,15 @@ class Driver:
             self._bundles += 1
 
     def _next_lanes(self) -> list[Lane]:
-        """Missing lanes of the oldest trials: any lanes may share a bundle, and the engine sorts them by program."""
-        one = self._monitor.fold_by_fold
-        waiting = sorted(
-            number
-            for number, live in self._live.items()
-            if live.waiting and live.ending is None and not (one and live.training)
-        )
-        if waiting and self._live[waiting[0]].goes_alone:
-            chosen = waiting[:1]
-        else:
-            fresh = [number for number in waiting if not self._live[number].goes_alone]
-            chosen = fresh[: min(self._plan.trials_per_bundle, math.ceil(len(fresh) / self._executor.idle))]
-        return [
-            Lane(number, fold, self._trials[number].config)
-            for number in chosen
-            for fold in sorted(self._live[number].waiting)[: 1 if one else None]
-        ]
+        most, one = self._plan.trials_per_bundle, self._monitor.fold_by_fold
+        return next_lanes(self._live, self._trials, idle=self._executor.idle, most=most, fold_by_fold=one)
 
     # Collecting
 
     def _handle(self, event: Event) -> None:
+        if (lane := lane_of(event)) in self._let_go:
+            self._let_go.discard(lane)
+            return
         match event:
             case BundleStarted():
                 pass
@@ -283,6 +304,7 @@ class Driver:
     def _on_lane(self, event: LaneFinished) -> None:
         live, trial = self._live[event.trial], self._trials[event.trial]
         problem, result = self._results.problem_in_fold(event.result), self._results.curves_of(event.result)
+        live.training.discard(result.fold)
         if problem is not None or live.ending is not None:
             live.partial[result.fold] = result
             self._fail(event.trial, problem)
@@ -291,7 +313,9 @@ class Driver:
             news = event.parameters if trial.parameters is None else None
             if news is not None:
                 self._trials[event.trial] = trial = replace(trial, parameters=news)
-            self._ledger.add_fold(self._record.name, event.trial, result, news)
+            add = partial(self._ledger.add_fold, self._record.name, event.trial, result, news)
+            if not self._claims.enter(event.trial, add):
+                return self._lose(event.trial)
             self._observer.fold_finished(trial, result)
             self._judge(event.trial)
         self._lane_ended(event.trial, result.fold)
@@ -299,9 +323,8 @@ class Driver:
     def _judge(self, number: int) -> None:
         """End a trial whose folds so far are too poor."""
         live = self._live[number]
-        reason = (
-            self._monitor.folds(live.results, self._trials[: self._schedule.known(number)]) if live.results else None
-        )
+        known = self._trials[: self._claims.known(number)]
+        reason = self._monitor.folds(live.results, known) if live.results else None
         if reason is not None and live.ending is None:
             live.judged = True
             self._give_up(number, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, fold=max(live.results)))
@@ -328,37 +351,19 @@ class Driver:
         self._end(number)
 
     def _end(self, number: int) -> None:
-        live = self._live.pop(number)
-        trial = self._results.ended(self._trials[number], live)
+        trial = self._results.ended(self._trials[number], self._live[number])
+        end = partial(self._ledger.finish_trial, self._record.name, trial, self._objective.metric)
+        if not self._claims.enter(number, end):
+            return self._lose(number)
+        del self._live[number]
         self._trials[number] = trial
         self._monitor.finish(trial)
-        self._ledger.finish_trial(self._record.name, trial, self._objective.metric)
         self._observer.trial_finished(trial)
-        self._count_failures(trial)
-
-    def _count_failures(self, trial: Trial) -> None:
-        if trial.state is not TrialState.FAILED:
-            self._failures_in_a_row = 0
-            return
-        assert trial.failure is not None
-        self._failures_in_a_row += 1
-        reason = f"{trial.failure.message}\n{trial.failure.traceback}".rstrip()
-        if trial.number == 0 and trial.failure.kind is FailureKind.ERROR:
-            raise ModelError(
-                f"the first trial failed: {reason}",
-                hint=f"mend the cause, then `{self._record.command('resume')}`",
-            )
-        if self._failures_in_a_row >= self._spec.search.max_failures:
-            # Where workers die, the machine is to blame; else the model or the data.
-            kind = ExecutorError if trial.failure.kind is FailureKind.WORKER else StudyError
-            raise kind(
-                f"{self._failures_in_a_row} trials failed in a row (max_failures = {self._spec.search.max_failures}); "
-                f"the last, trial {trial.number}: {reason}",
-                hint=f"mend the cause, then `{self._record.command('resume')}`",
-            )
+        self._failures.add(trial)
 
     def _on_death(self, event: WorkerDied) -> None:
         """Put the lost lanes in line again, or fail trials that were lost too often or took too long by themselves."""
+        self._let_go -= {(lane.trial, lane.fold) for lane in event.bundle.lanes}
         lost = {number: folds for number in event.bundle.trials if (folds := self._lost(event.bundle, number))}
         most = self._spec.resources.max_retries
         for number, folds in lost.items():
@@ -395,5 +400,5 @@ class Driver:
         self._observer.note(text)
 
 
-def _hours(hours: float) -> float:
-    return time.monotonic() + hours * 3600
+def _running(trial: Trial) -> Trial:
+    return Trial(trial.number, trial.config)

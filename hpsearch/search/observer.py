@@ -27,6 +27,9 @@ class Observer:
     def trial_finished(self, trial: Trial) -> None:
         """A trial has ended, whatever its fate, and is in the ledger."""
 
+    def others_trial(self, trial: Trial) -> None:
+        """Another driver of the study has a trial, or has ended one; see :mod:`hpsearch.search.joining`."""
+
     def note(self, text: str) -> None:
         """Something the user should know."""
 
@@ -62,6 +65,10 @@ class Observers(Observer):
     def trial_finished(self, trial: Trial) -> None:
         for observer in self._observers:
             observer.trial_finished(trial)
+
+    def others_trial(self, trial: Trial) -> None:
+        for observer in self._observers:
+            observer.others_trial(trial)
 
     def note(self, text: str) -> None:
         for observer in self._observers:

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
@@ -144,10 +145,11 @@ class Leases:
             self._hold(-self._study_id)
         return taken
 
-    def champion_until(self) -> object:
+    def champion_until(self) -> datetime | None:
         """Until when whoever makes the champion has it; None if nobody has."""
         with self._begin() as connection:
-            return connection.scalar(select(LEASES.c.until).where(LEASES.c.id == -self._study_id))
+            until: datetime | None = connection.scalar(select(LEASES.c.until).where(LEASES.c.id == -self._study_id))
+        return until
 
     def holder_of(self, trial_id: int) -> str:
         """The driver that has a trial, or has had it last; empty if there is none."""
@@ -184,9 +186,18 @@ class Leases:
         """Whether this driver has a trial, as far as it knows."""
         return trial_id in self._held
 
-    def release(self) -> None:
-        """Give everything back at once."""
+    def keeps_champion(self) -> bool:
+        """Whether the making of the champion is still this driver's."""
+        with self._begin() as connection:
+            return self.check(connection, -self._study_id)
+
+    def close(self) -> None:
+        """Give everything back and renew nothing any more."""
         self._ending.set()
+        self.release()
+
+    def release(self) -> None:
+        """Give everything back at once, so that others can go on with it."""
         with self._changing:
             self._held.clear()
         with self._begin() as connection:

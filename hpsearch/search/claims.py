@@ -1,6 +1,7 @@
 """Which trials are this driver's. Usually all; :mod:`~hpsearch.search.joining` has what joined drivers claim."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 
 from hpsearch.core.facts import Stopped
 from hpsearch.core.space import Space
@@ -31,8 +32,8 @@ class Claims:
 
     # The driver's side
 
-    def take(self, trial: Trial) -> Trial | None:
-        """Take a trial that has not ended.
+    def take(self, trial: Trial, space: Space) -> Trial | None:
+        """Take a trial that has not ended; `space` is the space as far as it is known.
 
         Returns:
             The trial as the ledger now has it; None if it is another driver's.
@@ -86,21 +87,43 @@ class Claims:
             raise error
         return others
 
-    # The study's end
+    # The study's beginning and end
+
+    def begin(self) -> None:
+        """Enter that the study runs."""
+        self._ledger.set_state(self._name, StudyState.RUNNING)
+
+    @property
+    def tracker_turn(self) -> Callable[[], AbstractContextManager[None]] | None:
+        """Waits until no other driver is in such a block; None if there cannot be another one."""
+        return None
 
     def release(self) -> None:
         """This driver trains no more."""
+
+    def close(self) -> None:
+        """This driver has ended, whichever way."""
 
     def crown(self) -> bool:
         """Whether it is for this driver to make the champion."""
         return True
 
-    def end(self, state: StudyState, written: Callable[[], None]) -> bool:
-        """Enter how the study has ended, unless others go on with it; whether it has.
+    def check_crown(self) -> None:
+        """See that it still is, before anything is entered.
+
+        Raises:
+            LedgerError: Another driver makes the champion by now.
+        """
+
+    def end(self, state: StudyState, written: Callable[[], object]) -> StudyState | None:
+        """Enter how the study has ended, unless others go on with it.
 
         Args:
             state: How it has ended for this driver.
             written: Waits until the tracker has what this driver has told it.
+
+        Returns:
+            What was entered; None if others go on, or have ended it already.
         """
         self._ledger.set_state(self._name, state)
-        return True
+        return state

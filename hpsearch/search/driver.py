@@ -79,21 +79,17 @@ class Driver:
         self._plan, self._observer = record.facts.plan, observer
         self._claims = claims or Claims(record, ledger)
         self._entering = Entering(record, ledger, suggester, self._note, self._claims)
-        self._interrupted = interrupted
-        self._n_folds = record.facts.data.n_folds
+        self._interrupted, self._n_folds = interrupted, record.facts.data.n_folds
         self._left_out = left_out_by_fold(record.facts.undefined)
         self._results = Results(self._objective, self._n_folds, self._left_out)
-        self._watchdog = watchdog
-        self._monitor = monitor
-        self._trials: list[Trial] = list(record.trials)
+        self._watchdog, self._monitor = watchdog, monitor
+        self._trials = list(record.trials)
         self._live: dict[int, Live] = {}
         self._let_go: set[tuple[int, int]] = set()  # lanes in training whose trials other drivers have by now
-        self._first_unfinished = 0
-        self._bundles = 0
+        self._first_unfinished = self._bundles = 0
         self.compile_seconds = 0.0
         self._stop = StopRule(record)
-        self._exhausted = self._stop.has_stopped
-        self._stopping = False
+        self._exhausted, self._stopping = self._stop.has_stopped, False
         self._failures = FailuresInARow(record)
         self._deadline = time.monotonic() + 3600 * (self._spec.search.max_hours or math.inf)
 
@@ -159,15 +155,12 @@ class Driver:
                 self._exhausted = True
                 self._note(f"space exhausted: all {number} configs have been tried")
                 return
-            self._trials += entered
-            self._entering.check(entered)
-            for trial in entered:
-                self._begin(trial)
+            self._hear(entered)
 
     def _begin(self, trial: Trial) -> None:
         """Train a trial that has been entered, unless it has ended or is another driver's."""
         late = any(number == trial.number for number, _ in self._let_go)
-        if trial.state.finished or late or (mine := self._claims.take(trial)) is None:
+        if trial.state.finished or late or (mine := self._claims.take(trial, self._suggester.space)) is None:
             return
         if mine.origin is Origin.QUEUED:
             mine = self._entering.adopt(mine, self._visible(mine.number))
@@ -178,14 +171,21 @@ class Driver:
         """Note what other drivers have begun and ended. Take over what they have left, and let go what they have."""
         for number in self._claims.lost():
             self._lose(number)
-        for trial in self._claims.news(len(self._trials), self._suggester.space):
-            self._suggester.learn(trial.found)
+        self._hear(self._claims.news(len(self._trials), self._suggester.space))
+
+    def _hear(self, trials: Sequence[Trial]) -> None:
+        """These trials are new in the ledger, or have changed there."""
+        for trial in trials:
+            if trial.number == len(self._trials):
+                self._suggester.learn(trial.found)
             self._trials[trial.number : trial.number + 1] = [trial]
-            self._entering.check((trial,))
-            self._observer.others_trial(trial)
+        self._entering.check(trials)
+        for trial in trials:
             if trial.state.finished:
                 self._monitor.finish(trial)
             self._begin(trial)
+            if trial.number not in self._live:
+                self._observer.others_trial(trial)
 
     def _lose(self, number: int) -> None:
         """Another driver has a trial that this one trains."""
@@ -226,7 +226,10 @@ class Driver:
 
     def _visible(self, number: int) -> list[Trial]:
         known = self._claims.known(number)
-        return [one if one.number < known or not one.state.finished else _running(one) for one in self._trials]
+        return [
+            one if one.number < known or not one.state.finished else Trial(one.number, one.config)
+            for one in self._trials
+        ]
 
     def _continue(self, trial: Trial) -> None:
         """Put a trial's missing folds in line."""
@@ -324,19 +327,17 @@ class Driver:
         """End a trial whose folds so far are too poor."""
         live = self._live[number]
         known = self._trials[: self._claims.known(number)]
-        reason = self._monitor.folds(live.results, known) if live.results else None
-        if reason is not None and live.ending is None:
+        if live.results and (reason := self._monitor.folds(live.results, known)) and live.ending is None:
             live.judged = True
             self._give_up(number, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, fold=max(live.results)))
 
     def _fail(self, number: int, failure: Failure | None) -> None:
-        if failure is not None:
-            self._give_up(number, TrialState.FAILED, failure)
+        self._give_up(number, TrialState.FAILED, failure)
 
-    def _give_up(self, number: int, state: TrialState, failure: Failure) -> None:
-        """Let the trial's other lanes end; the first reason counts."""
+    def _give_up(self, number: int, state: TrialState, failure: Failure | None) -> None:
+        """Let the trial's other lanes end if there is a reason; the first one counts."""
         live = self._live[number]
-        if live.ending is None:
+        if failure is not None and live.ending is None:
             live.ending, live.failure = state, failure
             live.waiting.clear()
             self._executor.stop(frozenset({number}))
@@ -384,10 +385,9 @@ class Driver:
             elif not live.training:
                 self._end(number)
         which = trials_in_words(tuple(lost) or event.bundle.trials)
-        if not event.ended:
-            self._note(f"{event.reason}; {which}: trained again, {most} times at most")
-        elif len(lost) > 1:
-            self._note(f"{event.reason}; {which}: trained again, each alone")
+        if not event.ended or len(lost) > 1:
+            how = "each alone" if event.ended else f"{most} times at most"
+            self._note(f"{event.reason}; {which}: trained again, {how}")
 
     def _lost(self, bundle: Bundle, number: int) -> set[int]:
         """The folds of a trial that end with the bundle's worker."""
@@ -398,7 +398,3 @@ class Driver:
     def _note(self, text: str) -> None:
         self._ledger.add_note(self._record.name, text)
         self._observer.note(text)
-
-
-def _running(trial: Trial) -> Trial:
-    return Trial(trial.number, trial.config)

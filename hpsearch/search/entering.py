@@ -62,9 +62,7 @@ class Entering:
             if trial.origin is Origin.FOREIGN:
                 assert trial.failure is not None
                 self._note(f"trial {trial.number} was {trial.failure.message}")
-        refused = {
-            trial.number: why for trial in trials if (why := self._why_refused(trial)) and self._claims.take(trial)
-        }
+        refused = {trial.number: why for trial in trials if (why := self._why_refused(trial))}
         for number, why in refused.items():
             now = time.time()
             self._ledger.adopt_trial(self._record.name, Trial(number, {}, started=now), self._suggester.space)
@@ -106,7 +104,10 @@ class Entering:
             self._note(f"trial {number}: the code asks for {listed(new)}, now part of the space")
 
     def _why_refused(self, trial: Trial) -> str | None:
-        return None if trial.origin is not Origin.QUEUED else _why_outside(self._suggester.space, trial.config)
+        """Why a trial is refused; None if it is not, or if another driver has it."""
+        if trial.origin is not Origin.QUEUED or (why := _why_outside(self._suggester.space, trial.config)) is None:
+            return None
+        return None if self._claims.take(trial, self._suggester.space) is None else why
 
 
 def _why_outside(space: Space, config: Config) -> str | None:

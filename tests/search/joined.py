@@ -1,0 +1,86 @@
+"""A joined driver of a synthetic study, as a program: ``python -m tests.search.joined LEDGER FOLDER OPTIONS``.
+
+In FOLDER, ``trained`` gets a line for each lane that is trained, by whichever driver; ``told.PID`` one for each note.
+OPTIONS are JSON: ``pause`` (seconds that an epoch takes), ``lease`` (seconds), ``slots``, and changes of the study.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hpsearch.core.events import Event
+from hpsearch.ledger.record import StudyRecord
+from hpsearch.ledger.store import Ledger
+from hpsearch.search.driver import Driver
+from hpsearch.search.joining import JoinedClaims, taking_a_seat
+from hpsearch.search.monitor import PruningMonitor
+from hpsearch.search.observer import Observer
+from hpsearch.search.preparation import tuner_settings
+from hpsearch.search.signals import stop_on_signals
+from hpsearch.search.suggesting import Suggester
+from hpsearch.search.watchdog import Watchdog
+from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
+
+
+class Writing(SyntheticExecutor):
+    """Writes down each lane that it has trained, with its process."""
+
+    def __init__(self, path: Path, pause: float, slots: int) -> None:
+        super().__init__(slots, on_epoch=lambda: time.sleep(pause))
+        self._path, self._written = path, 0
+
+    def events(self, timeout_s: float) -> Sequence[Event]:
+        events = super().events(timeout_s)
+        with self._path.open("a") as file:
+            for trial, fold in self.trained[self._written :]:
+                file.write(f"{trial} {fold} {os.getpid()}\n")
+        self._written = len(self.trained)
+        return events
+
+
+class Noting(Observer):
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def note(self, text: str) -> None:
+        with self._path.open("a") as file:
+            file.write(f"{text}\n")
+
+
+def drive_joined(uri: str, folder: Path, *, pause: float, lease: float, slots: int = 1, **changes: Any) -> StudyRecord:
+    """Search the study with others; returns it as the ledger then has it."""
+    spec, observer = make_spec(uri, **changes), Noting(folder / f"told.{os.getpid()}")
+    with taking_a_seat(uri, spec.name, observer) as seat:
+        ledger = Ledger(uri)
+        if not ledger.has(spec.name):
+            ledger.create(make_record(spec))
+        record = ledger.load(spec.name)
+        claims = JoinedClaims(record, ledger, seat, observer, seconds=lease)
+        seat.pass_on()
+        suggester = Suggester(spec.search.tuner, spec.search.algorithm, tuner_settings(spec, record.space))
+        executor = Writing(folder / "trained", pause, slots)
+        with stop_on_signals() as stop:
+            try:
+                Driver(
+                    record,
+                    ledger,
+                    executor=executor,
+                    suggester=suggester,
+                    monitor=PruningMonitor(record),
+                    observer=observer,
+                    interrupted=stop.asked.is_set,
+                    watchdog=Watchdog(spec.resources),
+                    claims=claims,
+                ).search()
+            finally:
+                suggester.close()
+                claims.close()
+        return ledger.load(spec.name)
+
+
+if __name__ == "__main__":
+    drive_joined(sys.argv[1], Path(sys.argv[2]), **json.loads(sys.argv[3]))

@@ -1,0 +1,173 @@
+"""Several drivers on one study: real processes on a real PostgreSQL; only the training is synthetic."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpsearch.core.trial import TrialState
+from hpsearch.ledger.record import StudyRecord
+from hpsearch.ledger.store import Ledger
+from hpsearch.ledger.workspace import driving
+from hpsearch.search.joining import taking_a_seat
+from hpsearch.search.observer import Observer
+from tests.raising import raises
+
+pytestmark = pytest.mark.slow
+
+FOLDS = 3
+
+
+class Crew:
+    """Drivers of one study."""
+
+    def __init__(self, uri: str, folder: Path, **options: Any) -> None:
+        self.uri, self.folder = uri, folder
+        self.options: dict[str, Any] = {"pause": 0.02, "lease": 2.0, "trials": 20, **options}
+        self.drivers: list[subprocess.Popen[bytes]] = []
+
+    def add(self, **changes: Any) -> subprocess.Popen[bytes]:
+        options = json.dumps(self.options | changes)
+        command = [sys.executable, "-m", "tests.search.joined", self.uri, str(self.folder), options]
+        self.drivers.append(subprocess.Popen(command))
+        return self.drivers[-1]
+
+    def end(self) -> StudyRecord:
+        """Wait for those that live; the study."""
+        codes = [driver.wait(120) for driver in self.drivers if driver.poll() is None]
+        assert not any(codes), codes
+        return Ledger(self.uri).load("synthetic")
+
+    def trained(self) -> list[tuple[int, int, int]]:
+        """Trial, fold and process of each lane that was trained."""
+        path = self.folder / "trained"
+        lines = path.read_text().splitlines() if path.exists() else ()
+        return [(int(trial), int(fold), int(process)) for trial, fold, process in map(str.split, lines)]
+
+    def told(self, driver: subprocess.Popen[bytes]) -> str:
+        path = self.folder / f"told.{driver.pid}"
+        return path.read_text() if path.exists() else ""
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def check_complete(record: StudyRecord, trials: int) -> None:
+    assert [trial.number for trial in record.trials] == list(range(trials))
+    assert {trial.state for trial in record.trials} == {TrialState.COMPLETE}
+    assert all([fold.fold for fold in trial.folds] == list(range(FOLDS)) for trial in record.trials)
+
+
+def test_three_drivers_train_every_fold_once_and_no_config_twice(
+    database: Callable[[str], str], tmp_path: Path
+) -> None:
+    crew = Crew(database("three"), tmp_path)
+    drivers = [crew.add(slots=slots) for slots in (1, 2, 1)]
+    record = crew.end()
+    check_complete(record, 20)
+    lanes = Counter((trial, fold) for trial, fold, _ in crew.trained())
+    assert lanes == dict.fromkeys([(trial, fold) for trial in range(20) for fold in range(FOLDS)], 1)
+    assert {process for _, _, process in crew.trained()} == {driver.pid for driver in drivers}
+    assert len({json.dumps(dict(trial.config), sort_keys=True) for trial in record.trials}) == 20
+
+
+def test_the_trials_of_a_killed_driver_are_taken_over_and_its_folds_kept(
+    database: Callable[[str], str], tmp_path: Path
+) -> None:
+    crew = Crew(database("killed"), tmp_path, trials=8, fold_rule="forgiving", pause=0.05)
+    victim = crew.add()
+    # With a rule for folds, they train one after the other: one is finished, another one is not.
+    crew.until(lambda: len(crew.trained()) >= 1)
+    other = crew.add()
+    crew.until(lambda: any(process == other.pid for *_, process in crew.trained()))
+    crew.until(lambda: any(process == victim.pid and fold < FOLDS - 1 for _, fold, process in crew.trained()[-1:]))
+    victim.kill()
+    victim.wait()
+    begun = time.monotonic()
+    left = [one for one in Ledger(crew.uri).load("synthetic").trials if not one.state.finished]
+    kept = {(one.number, fold.fold) for one in left for fold in one.folds}
+    record = crew.end()
+    assert time.monotonic() - begun > 1.0, "a lease lasts for two seconds"
+    assert [trial.number for trial in record.trials] == list(range(8))
+    assert all(trial.state.finished for trial in record.trials)
+    lanes = Counter((trial, fold) for trial, fold, _ in crew.trained())
+    assert all(lanes[lane] == 1 for lane in kept), "a finished fold was trained again"
+    assert f":{victim.pid}:" in crew.told(other)
+    assert "is taken over: driver" in crew.told(other)
+
+
+def test_a_driver_that_was_suspended_enters_nothing_of_a_trial_that_it_has_lost(
+    database: Callable[[str], str], tmp_path: Path
+) -> None:
+    crew = Crew(database("suspended"), tmp_path, trials=6, pause=0.1, lease=1.0)
+    sleeper = crew.add()
+    crew.until(lambda: len(Ledger(crew.uri).load("synthetic").trials) > 0 if crew.trained() else False)
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    mine = [one.number for one in Ledger(crew.uri).load("synthetic").trials if not one.state.finished]
+    assert mine
+    other = crew.add()
+    crew.until(lambda: any(trial in mine and process == other.pid for trial, _, process in crew.trained()))
+    crew.until(lambda: all(one.state.finished for one in Ledger(crew.uri).load("synthetic").trials[: mine[-1] + 1]))
+    before = Ledger(crew.uri).load("synthetic").trials[: mine[-1] + 1]
+    os.kill(sleeper.pid, signal.SIGCONT)
+    record = crew.end()
+    check_complete(record, 6)
+    assert record.trials[: mine[-1] + 1] == before
+    assert f"trial {mine[0]}: another driver has taken it over" in crew.told(sleeper)
+
+
+def test_ctrl_c_gives_trials_back_at_once(database: Callable[[str], str], tmp_path: Path) -> None:
+    crew = Crew(database("stopped"), tmp_path, trials=6, pause=0.1, lease=600.0)
+    first = crew.add()
+    crew.until(lambda: len(crew.trained()) >= 1)
+    crew.add()
+    crew.until(lambda: len({process for *_, process in crew.trained()}) == 2)
+    first.send_signal(signal.SIGINT)
+    first.wait(30)
+    check_complete(crew.end(), 6)
+
+
+def test_plain_and_joined_drivers_keep_each_other_out_and_say_what_to_do(database: Callable[[str], str]) -> None:
+    uri = database("mixed")
+    process = f"hpsearch process {os.getpid()} on "
+    with taking_a_seat(uri, "synthetic", Observer()) as seat:
+        seat.pass_on()
+        with raises("ledger.study-taken") as taken, driving(uri, "synthetic"):
+            pass
+        assert process in taken.value.what
+        assert "with --join" in taken.value.what
+        assert taken.value.hint == "take part with --join, or wait for it; `hpsearch show` works in the meantime"
+        with taking_a_seat(uri, "synthetic", Observer()) as another:
+            assert seat.others == another.others == 1
+        assert seat.others == 0
+    with (
+        driving(uri, "synthetic"),
+        raises("ledger.study-not-shared") as kept_out,
+        taking_a_seat(uri, "synthetic", Observer()),
+    ):
+        pass
+    assert process in kept_out.value.what
+    assert "without --join" in kept_out.value.what
+    assert "start it again with --join" in kept_out.value.hint
+
+
+def test_a_sqlite_ledger_has_one_driver(tmp_path: Path) -> None:
+    with (
+        raises("ledger.cannot-join") as caught,
+        taking_a_seat(f"sqlite:///{tmp_path}/ledger.db", "synthetic", Observer()),
+    ):
+        pass
+    assert caught.value.what == f"--join needs a PostgreSQL ledger, but sqlite:///{tmp_path}/ledger.db is a SQLite file"
+    assert 'ledger = "postgresql+psycopg://user@host/name"' in caught.value.hint
+    assert not (tmp_path / "ledger.db").exists()

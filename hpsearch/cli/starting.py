@@ -125,7 +125,7 @@ def run(
         raise SpecError(
             f"--join cannot go with {'--nested' if nested is not None else '--null'}",
             code="join-with-control",
-            hint="run the study with --join first; once it is finished, run it again with the control and without --join",
+            hint="run the study with --join first; once it is finished, run it again with the control alone",
         )
     from hpsearch.controls import run_nested, run_null
     from hpsearch.live import watching

@@ -257,7 +257,7 @@ class Leases:
         free = or_(LEASES.c.until < func.clock_timestamp(), LEASES.c.driver == self.driver)
         new = {"driver": given.excluded.driver, "until": given.excluded.until}
         taken = given.on_conflict_do_update(index_elements=[LEASES.c.id], set_=new, where=free)
-        return bool(connection.execute(taken).rowcount)
+        return connection.execute(taken.returning(LEASES.c.id)).first() is not None
 
     def _hold(self, key: int) -> None:
         with self._changing:

@@ -1,8 +1,6 @@
 """``hpsearch run FILE --join``: several drivers with workers of their own, on one PostgreSQL, as users start them."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
 import time

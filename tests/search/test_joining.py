@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from hpsearch.core.trial import Trial, TrialState
-from hpsearch.ledger.record import StudyRecord
+from hpsearch.ledger import workspace
+from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.ledger.workspace import driving
 from hpsearch.search.joining import taking_a_seat
@@ -38,12 +39,14 @@ class Crew:
     def add(self, **changes: Any) -> subprocess.Popen[bytes]:
         options = json.dumps(self.options | changes)
         command = [sys.executable, "-m", "tests.search.joined", self.uri, str(self.folder), options]
-        self.drivers.append(subprocess.Popen(command))
+        path = os.pathsep.join(filter(None, (str(Path.cwd()), os.environ.get("PYTHONPATH"))))
+        environment = os.environ | {"PYTHONPATH": path}
+        self.drivers.append(subprocess.Popen(command, cwd=self.folder, env=environment))
         return self.drivers[-1]
 
     def end(self) -> StudyRecord:
         """Wait for those that live; the study."""
-        codes = [driver.wait(120) for driver in self.drivers if driver.poll() is None]
+        codes = [driver.wait(60) for driver in self.drivers if driver.poll() is None]
         assert not any(codes), codes
         return Ledger(self.uri).load("synthetic")
 
@@ -52,6 +55,11 @@ class Crew:
         path = self.folder / "trained"
         lines = path.read_text().splitlines() if path.exists() else ()
         return [(int(trial), int(fold), int(process)) for trial, fold, process in map(str.split, lines)]
+
+    def refits(self) -> list[int]:
+        """The processes that have begun to make the champion."""
+        path = self.folder / "refits"
+        return [int(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def told(self, driver: subprocess.Popen[bytes]) -> str:
         path = self.folder / f"told.{driver.pid}"
@@ -135,6 +143,55 @@ def test_ctrl_c_gives_trials_back_at_once(database: Callable[[str], str], tmp_pa
     first.send_signal(signal.SIGINT)
     first.wait(30)
     check_complete(crew.end(), 20)
+
+
+NOWHERE = "http://127.0.0.1:1"
+"""Nothing listens there: MLflow is out of reach."""
+
+
+def test_one_of_three_drivers_makes_the_champion(database: Callable[[str], str], tmp_path: Path) -> None:
+    crew = Crew(database("champion"), tmp_path, trials=6, refit=3.0, lease=3.0, mlflow=NOWHERE)
+    drivers = [crew.add() for _ in range(3)]
+    record = crew.end()
+    check_complete(record, 6)
+    (maker,) = crew.refits()
+    assert record.state is StudyState.FINISHED
+    assert record.champion is not None
+    told = "the search is over; another driver makes the champion"
+    assert {one.pid for one in drivers if told in crew.told(one)} == {one.pid for one in drivers} - {maker}
+
+
+def test_a_champion_whose_driver_was_killed_is_made_by_the_next_one(
+    database: Callable[[str], str], tmp_path: Path
+) -> None:
+    crew = Crew(database("orphan"), tmp_path, trials=2, refit=120.0, mlflow=NOWHERE)
+    crew.add()
+    crew.until(lambda: len(crew.refits()) == 1)
+    crew.drivers.pop().kill()
+    crew.until(lambda: workspace.read(Ledger(crew.uri), "synthetic").state is StudyState.INTERRUPTED)
+    crew.add(refit=0.0)
+    record = crew.end()
+    assert len(crew.refits()) == 2
+    assert record.state is StudyState.FINISHED
+    assert record.champion is not None
+    assert len(crew.trained()) == 2 * FOLDS
+
+
+def test_a_driver_that_was_suspended_while_it_made_the_champion_enters_none(
+    database: Callable[[str], str], tmp_path: Path
+) -> None:
+    crew = Crew(database("sleeping_beauty"), tmp_path, trials=2, refit=2.0, lease=1.0, mlflow=NOWHERE)
+    sleeper = crew.add()
+    crew.until(lambda: len(crew.refits()) == 1)
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    crew.add(refit=0.0)
+    crew.until(lambda: Ledger(crew.uri).load("synthetic").champion is not None)
+    champion = Ledger(crew.uri).load("synthetic").champion
+    os.kill(sleeper.pid, signal.SIGCONT)
+    assert sleeper.wait(60) != 0
+    record = crew.end()
+    assert record.champion == champion
+    assert record.state is StudyState.FINISHED
 
 
 def test_plain_and_joined_drivers_keep_each_other_out_and_say_what_to_do(database: Callable[[str], str]) -> None:

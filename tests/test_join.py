@@ -1,10 +1,12 @@
 """``hpsearch run FILE --join``: several drivers with workers of their own, on one PostgreSQL, as users start them."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,9 +29,23 @@ def study(database: Callable[[str], str], tmp_path: Path) -> Path:
     return path
 
 
-def start(study: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "hpsearch", "run", study.name, "--join"]
-    return subprocess.Popen(command, cwd=study.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+Start = Callable[[Path], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts a joined driver of a study file. None is left behind."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(study: Path) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "hpsearch", "run", study.name, "--join"]
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, cwd=study.parent, stdout=pipe, stderr=pipe, text=True))
+        return started[-1]
+
+    yield run
+    for driver in started:
+        driver.kill()
 
 
 def ledger_of(study: Path) -> str:
@@ -47,7 +63,9 @@ def runs_of(folder: Path) -> list[dict[str, str]]:
     return [{"trial": one.data.tags.get("hpsearch.trial", ""), "status": one.info.status} for one in found]
 
 
-def test_two_drivers_that_begin_a_study_at_once_share_its_trials_and_make_one_champion(study: Path) -> None:
+def test_two_drivers_that_begin_a_study_at_once_share_its_trials_and_make_one_champion(
+    study: Path, start: Start
+) -> None:
     folder = study.parent
     drivers = [start(study), start(study)]
     told = [driver.communicate(timeout=300)[1] for driver in drivers]
@@ -71,3 +89,59 @@ def test_two_drivers_that_begin_a_study_at_once_share_its_trials_and_make_one_ch
     again = hpsearch("run", study.name, "--join", folder=folder)
     assert again.returncode == 0
     assert Ledger(ledger_of(study)).load("irises").champion == record.champion
+
+
+def test_drivers_come_and_go_and_the_command_line_says_who_is_there(study: Path, start: Start) -> None:
+    folder, uri = study.parent, ledger_of(study)
+    study.write_text(study.read_text().replace("trials = 8", "trials = 60").replace("epochs = 3", "epochs = 40"))
+
+    def state() -> StudyState:
+        return workspace.read(Ledger(uri), "irises").state
+
+    def listed() -> dict[str, object]:
+        (row,) = json.loads(ok("list", "--ledger", uri, "--json", folder=folder))
+        return {name: row[name] for name in ("state", "drivers")}
+
+    def until(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 120
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+    first, second = start(study), start(study)
+    until(lambda: "irises" in Ledger(uri).names() and listed() == {"state": "running", "drivers": 2})
+    plain = hpsearch("run", study.name, folder=folder)
+    assert plain.returncode == 5
+    assert plain.stderr.startswith("error[ledger.study-taken]: hpsearch process ")
+    assert "is already running study 'irises' with --join" in plain.stderr
+    assert "hint: take part with --join" in plain.stderr
+    more = hpsearch("resume", "irises", "--trials", "70", "--join", "--ledger", uri, folder=folder)
+    assert "other drivers run study 'irises' with other values of search.trials" in more.stderr
+    until(lambda: len(Ledger(uri).load("irises").trials) >= 3)
+    first.send_signal(signal.SIGINT)
+    assert first.wait(60) == 130
+    assert listed() == {"state": "running", "drivers": 1}
+    begun = len(Ledger(uri).load("irises").trials)
+    until(lambda: len(Ledger(uri).load("irises").trials) > begun)
+    second.kill()
+    second.wait()
+    until(lambda: state() is StudyState.INTERRUPTED)
+    begun = len(Ledger(uri).load("irises").trials)
+    ok("resume", "irises", "--trials", str(begun), "--ledger", uri, folder=folder)
+    record = workspace.read(Ledger(uri), "irises")
+    assert record.state is StudyState.FINISHED
+    assert {trial.state for trial in record.trials} == {TrialState.COMPLETE}
+    runs = runs_of(folder)
+    assert sorted(run["trial"] for run in runs) == sorted(["", *map(str, range(begun))])
+    assert {run["status"] for run in runs} == {"FINISHED"}
+
+
+def test_join_on_a_sqlite_ledger_or_with_a_control_is_an_error(tmp_path: Path) -> None:
+    study = write_study(tmp_path, "irises")
+    alone = hpsearch("run", study.name, "--join", folder=tmp_path)
+    assert alone.returncode == 5
+    assert alone.stderr.startswith("error[ledger.cannot-join]: --join needs a PostgreSQL ledger, but sqlite:///")
+    assert not (tmp_path / "mlruns").exists()
+    control = hpsearch("run", study.name, "--join", "--null", "3", folder=tmp_path)
+    assert control.returncode == 2
+    assert control.stderr.startswith("error[study-file.join-with-control]: --join cannot go with --null")

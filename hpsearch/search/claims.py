@@ -40,12 +40,13 @@ class Claims:
         """
         return trial
 
-    def news(self, begun: int, space: Space) -> Sequence[Trial]:
+    def news(self, begun: int, space: Space, *, at_once: bool) -> Sequence[Trial]:
         """Trials of other drivers that have begun or ended since the last call, or that have lost their drivers.
 
         Args:
             begun: How many trials this driver knows. New ones follow them, in order.
             space: The space as far as it is known.
+            at_once: Whether the driver is about to suggest; else it may hear of them a moment later.
         """
         return ()
 

@@ -171,7 +171,7 @@ class Driver:
         """Note what other drivers have begun and ended. Take over what they have left, and let go what they have."""
         for number in self._claims.lost():
             self._lose(number)
-        self._hear(self._claims.news(len(self._trials), self._suggester.space))
+        self._hear(self._claims.news(len(self._trials), self._suggester.space, at_once=not self._must_wait()))
 
     def _hear(self, trials: Sequence[Trial]) -> None:
         """These trials are new in the ledger, or have changed there."""

@@ -33,7 +33,7 @@ JOINED_NOTE = (
 """A study's note from its first joined driver on."""
 
 _LOOK_S = 0.1
-"""Between two looks at other drivers' trials, at least."""
+"""Between two looks at other drivers' trials, at least, while no worker waits for a suggestion."""
 
 _POLL_S = 0.25
 """Waited at a time by a driver that has nothing to train."""
@@ -185,8 +185,8 @@ class JoinedClaims(Claims):
         # Only now: until then its driver may have entered more of it.
         return self._ledger.load_trial(self._name, number, space)
 
-    def news(self, begun: int, space: Space) -> Sequence[Trial]:
-        if time.monotonic() < self._looked + _LOOK_S:
+    def news(self, begun: int, space: Space, *, at_once: bool) -> Sequence[Trial]:
+        if not at_once and time.monotonic() < self._looked + _LOOK_S:
             return ()
         self._looked = time.monotonic()
         found = []
@@ -238,8 +238,7 @@ class JoinedClaims(Claims):
         return rule.among(ended, len(trials), space)
 
     def overtaken(self, error: LedgerError, number: int, space: Space) -> Sequence[Trial]:
-        self._looked = 0.0
-        others = self.news(number, space)
+        others = self.news(number, space, at_once=True)
         if not others:
             raise error
         return others

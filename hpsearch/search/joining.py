@@ -41,6 +41,9 @@ _POLL_S = 0.25
 _LEAVE_S = 60.0
 """How long the driver that ends a study waits for others to have written what they know."""
 
+_EVERY = 4
+"""After so many more results, a driver looks whether ``[search] stop`` has ended the search for another one."""
+
 _ALL = 2**31
 
 _OWN = ("resources.", "tracking.ledger")
@@ -108,14 +111,15 @@ def taking_a_seat(uri: AnyUri, name: str, observer: Observer) -> Iterator[Seat]:
     Raises:
         LedgerError: The ledger is no PostgreSQL database, or a driver without ``--join`` has the study.
     """
-    if Uri(uri).dialect != "postgresql":
-        kind = "a SQLite file" if sqlite_path(uri) is not None else Uri(uri).dialect
+    uri = Uri(uri)
+    if uri.dialect != "postgresql":
+        kind = "a SQLite file" if sqlite_path(uri) is not None else f"on {uri.dialect}"
         raise LedgerError(
             f"--join needs a PostgreSQL ledger, but {uri} is {kind}",
             code="cannot-join",
             hint='set ledger = "postgresql+psycopg://user@host/name" in [tracking] (pip install '
             "'hpsearch[postgresql]'), or leave out --join",
-            ledger=str(Uri(uri)),
+            ledger=str(uri),
         )
     seat = Seat(uri, name, observer)
     try:
@@ -157,6 +161,7 @@ class JoinedClaims(Claims):
         self._others: set[int] = set()
         self._looked = 0.0
         self._crowned = False
+        self._may_stop, self._ended = record.spec.search.stop != "none" and record.facts.stopped is None, 0
         self._leases.keep()
 
     def is_first(self, record: StudyRecord) -> bool:
@@ -234,7 +239,13 @@ class JoinedClaims(Claims):
         return _ALL
 
     def enough(self, rule: StopRule, trials: Sequence[Trial], space: Space) -> Stopped | None:
+        if not self._may_stop:
+            return None
         ended = [trial for trial in trials if trial.state.finished]
+        if len(ended) >= self._ended + _EVERY:
+            self._ended = len(ended)
+            if (stopped := self._ledger.load(self._name).facts.stopped) is not None:
+                return stopped  # for another driver, these results were enough
         return rule.among(ended, len(trials), space)
 
     def overtaken(self, error: LedgerError, number: int, space: Space) -> Sequence[Trial]:

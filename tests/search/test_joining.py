@@ -9,11 +9,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
+from hpsearch.core.facts import Stopped
 from hpsearch.core.trial import Trial, TrialState
 from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord, StudyState
@@ -21,6 +24,7 @@ from hpsearch.ledger.store import Ledger
 from hpsearch.ledger.workspace import driving
 from hpsearch.search.joining import taking_a_seat
 from hpsearch.search.observer import Observer
+from hpsearch.testing.synthetic import make_record, make_spec
 from tests.raising import raises
 
 pytestmark = pytest.mark.slow
@@ -143,6 +147,36 @@ def test_ctrl_c_gives_trials_back_at_once(database: Callable[[str], str], tmp_pa
     first.send_signal(signal.SIGINT)
     first.wait(30)
     check_complete(crew.end(), 20)
+
+
+def test_enqueued_trials_are_trained_once(database: Callable[[str], str], tmp_path: Path) -> None:
+    uri = database("enqueued")
+    Ledger(uri).create(make_record(make_spec(uri, trials=8)))
+    given = [{"learning_rate": rate, "units": 32} for rate in (0.003, 0.004, 0.005)]
+    study = optuna.load_study(study_name="synthetic", storage=uri)
+    for config in given:
+        study.enqueue_trial(config)
+    crew = Crew(uri, tmp_path, trials=8, pause=0.1)
+    crew.add()
+    crew.add()
+    record = crew.end()
+    check_complete(record, 8)
+    assert [{name: trial.config[name] for name in given[0]} for trial in record.trials[:3]] == given
+    lanes = Counter((trial, fold) for trial, fold, _ in crew.trained())
+    assert set(lanes.values()) == {1}
+
+
+def test_a_search_that_is_enough_for_one_driver_ends_for_all(database: Callable[[str], str], tmp_path: Path) -> None:
+    crew = Crew(database("enough"), tmp_path, trials=4000, search='stop = "auto"', algorithm="random", pause=0.02)
+    crew.add()
+    crew.add()
+    crew.until(lambda: len({process for *_, process in crew.trained()}) == 2)
+    ledger = Ledger(crew.uri)
+    ledger.change_facts("synthetic", lambda facts: replace(facts, stopped=Stopped(12, 4000, 0.01, 0.1)))
+    record = crew.end()
+    assert len(record.trials) < 4000
+    assert {trial.state for trial in record.trials} == {TrialState.COMPLETE}
+    assert Stopped(12, 4000, 0.01, 0.1).text in record.notes
 
 
 NOWHERE = "http://127.0.0.1:1"

@@ -1,8 +1,9 @@
 """A joined driver of a synthetic study, as a program: ``python -m tests.search.joined LEDGER FOLDER OPTIONS``.
 
 In FOLDER, ``trained`` gets a line for each lane that is trained, by whichever driver; ``told.PID`` one for each note.
-OPTIONS are JSON: ``pause`` (seconds that an epoch takes), ``lease`` (seconds), ``slots``, ``refit`` (seconds that the
-champion takes; without it, there is none), and changes of the study. ``refits`` gets a line for each refit that begins.
+OPTIONS are JSON: ``pause`` (seconds that an epoch takes), ``lease`` (seconds), ``slots``, ``crew`` (drivers that begin
+together), ``refit`` (seconds that the champion takes; without it, there is none), and changes of the study. ``refits``
+gets a line for each refit that begins.
 """
 
 import json
@@ -79,6 +80,7 @@ def drive_joined(
     pause: float,
     lease: float,
     slots: int = 1,
+    crew: int = 1,
     refit: float | None = None,
     mlflow: str = "",
     **changes: Any,
@@ -94,6 +96,8 @@ def drive_joined(
         claims = JoinedClaims(record, ledger, seat, observer, seconds=lease)
         ledger.set_state(spec.name, StudyState.RUNNING)
         seat.pass_on()
+        while seat.others < crew - 1:
+            time.sleep(0.05)
         executor = Writing(folder / "trained", pause, slots)
         if refit is not None:
             executor.refit_s = refit

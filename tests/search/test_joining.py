@@ -88,7 +88,7 @@ def check_complete(record: StudyRecord, trials: int) -> None:
 def test_three_drivers_train_every_fold_once_and_no_config_twice(
     database: Callable[[str], str], tmp_path: Path
 ) -> None:
-    crew = Crew(database("three"), tmp_path)
+    crew = Crew(database("three"), tmp_path, crew=3)
     drivers = [crew.add(slots=slots) for slots in (1, 2, 1)]
     record = crew.end()
     check_complete(record, 20)
@@ -102,7 +102,7 @@ def test_the_trials_of_a_killed_driver_are_taken_over_and_its_folds_kept(
     database: Callable[[str], str], tmp_path: Path
 ) -> None:
     # With a rule for folds, they train one after the other: some of a trial are finished, others are not.
-    crew = Crew(database("killed"), tmp_path, fold_rule="forgiving", pause=0.05)
+    crew = Crew(database("killed"), tmp_path, crew=2, fold_rule="forgiving", pause=0.05)
     victim, other = crew.add(), crew.add()
     crew.until(lambda: len({process for *_, process in crew.trained()}) == 2)
     crew.until(lambda: any(one.folds for one in crew.running()) and crew.trained()[-1][1:] == (0, victim.pid))
@@ -141,7 +141,7 @@ def test_a_driver_that_was_suspended_enters_nothing_of_a_trial_that_it_has_lost(
 
 
 def test_ctrl_c_gives_trials_back_at_once(database: Callable[[str], str], tmp_path: Path) -> None:
-    crew = Crew(database("stopped"), tmp_path, pause=0.05, lease=600.0)
+    crew = Crew(database("stopped"), tmp_path, crew=2, pause=0.05, lease=600.0)
     first, _ = crew.add(), crew.add()
     crew.until(lambda: len({process for *_, process in crew.trained()}) == 2)
     first.send_signal(signal.SIGINT)
@@ -167,7 +167,9 @@ def test_enqueued_trials_are_trained_once(database: Callable[[str], str], tmp_pa
 
 
 def test_a_search_that_is_enough_for_one_driver_ends_for_all(database: Callable[[str], str], tmp_path: Path) -> None:
-    crew = Crew(database("enough"), tmp_path, trials=4000, search='stop = "auto"', algorithm="random", pause=0.02)
+    crew = Crew(
+        database("enough"), tmp_path, crew=2, trials=4000, search='stop = "auto"', algorithm="random", pause=0.02
+    )
     crew.add()
     crew.add()
     crew.until(lambda: len({process for *_, process in crew.trained()}) == 2)
@@ -184,7 +186,7 @@ NOWHERE = "http://127.0.0.1:1"
 
 
 def test_one_of_three_drivers_makes_the_champion(database: Callable[[str], str], tmp_path: Path) -> None:
-    crew = Crew(database("champion"), tmp_path, trials=6, refit=3.0, lease=3.0, mlflow=NOWHERE)
+    crew = Crew(database("champion"), tmp_path, crew=3, trials=6, refit=3.0, lease=3.0, mlflow=NOWHERE)
     drivers = [crew.add() for _ in range(3)]
     record = crew.end()
     check_complete(record, 6)

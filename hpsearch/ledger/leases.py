@@ -131,6 +131,8 @@ class Leases:
         if trial_id in self._held:
             return True
         with self._begin() as connection:
+            if _is_locked(connection, trial_id):
+                return False
             taken = self._take(connection, trial_id)
             # Only now: a driver that was about to end it has held its lease until then.
             state = connection.scalar(select(TRIALS.c.state).where(TRIALS.c.trial_id == trial_id))
@@ -309,6 +311,13 @@ class LeasedWriter(FastWriter):
             yield connection
         if ends:
             self._leases.forget(trial_id)
+
+
+def _is_locked(connection: Connection, key: int) -> bool:
+    """Whether a transaction has a lease at this moment. To wait for it might take as long as its driver sleeps."""
+    row = select(LEASES.c.id).where(LEASES.c.id == key)
+    there = connection.execute(row).first() is not None
+    return there and connection.execute(row.with_for_update(skip_locked=True)).first() is None
 
 
 def _limit_transactions(engine: Engine, seconds: float) -> None:

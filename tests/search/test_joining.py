@@ -103,10 +103,11 @@ def test_the_trials_of_a_killed_driver_are_taken_over_and_its_folds_kept(
     database: Callable[[str], str], tmp_path: Path
 ) -> None:
     # With a rule for folds, they train one after the other: some of a trial are finished, others are not.
-    crew = Crew(database("killed"), tmp_path, crew=2, fold_rule="forgiving", pause=0.05)
+    crew = Crew(database("killed"), tmp_path, crew=2, fold_rule="forgiving", pause=0.15)
     victim, other = crew.add(), crew.add()
     crew.until(lambda: len({process for *_, process in crew.trained()}) == 2)
-    crew.until(lambda: any(one.folds for one in crew.running()) and crew.trained()[-1][1:] == (0, victim.pid))
+    own = lambda: {trial for trial, _, process in crew.trained() if process == victim.pid}  # noqa: E731
+    crew.until(lambda: any(one.folds and one.number in own() for one in crew.running()))
     victim.kill()
     victim.wait()
     left = crew.running()

@@ -276,8 +276,8 @@ def _connect(ray: Any, section: RaySection) -> None:
         raise ExecutorError(
             f"resources.ray.address: there is no Ray cluster at {section.address!r}: {_first_line(error)}",
             code="no-cluster",
-            hint='`ray start --head` starts one here, `ray status` shows it; address = "local" needs none. A cluster with '
-            "a token needs the head's ~/.ray/auth_token on this machine",
+            hint="`ray start --head` starts one here, and `ray status` shows it; one with a token needs the head's "
+            "~/.ray/auth_token on this machine, too",
             address=section.address,
         ) from None
 

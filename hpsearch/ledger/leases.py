@@ -7,6 +7,7 @@ Whatever a joined driver enters of a trial is entered in one transaction with it
 while it was suspended or cut off enters nothing more of it.
 """
 
+import math
 import os
 import socket
 import threading
@@ -30,6 +31,7 @@ from sqlalchemy import (
     String,
     Table,
     delete,
+    event,
     func,
     inspect,
     or_,
@@ -49,6 +51,7 @@ from hpsearch.ledger.optuna_tables import STUDIES, TRIALS
 from hpsearch.ledger.trial_writer import TrialWriter
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.sql import ColumnElement
 
 LEASE_SECONDS = 60.0
@@ -112,6 +115,7 @@ class Leases:
         self._lost: set[int] = set()
         self._renewed = time.monotonic()
         self._ending = threading.Event()
+        _limit_transactions(engine, self._seconds)
         with explained(uri), taking_turns(uri.reveal()):
             LEASES.create(engine, checkfirst=True)
 
@@ -127,6 +131,8 @@ class Leases:
         if trial_id in self._held:
             return True
         with self._begin() as connection:
+            if _is_locked(connection, trial_id):
+                return False
             taken = self._take(connection, trial_id)
             # Only now: a driver that was about to end it has held its lease until then.
             state = connection.scalar(select(TRIALS.c.state).where(TRIALS.c.trial_id == trial_id))
@@ -176,6 +182,11 @@ class Leases:
         change = delete(LEASES).where(*mine) if ends else update(LEASES).where(*mine).values(until=self._until())
         return bool(connection.execute(change).rowcount)
 
+    def keeps(self, trial_id: int) -> bool:
+        """Whether a trial is still this driver's, by the database. Renews the lease."""
+        with self._begin() as connection:
+            return self.check(connection, trial_id)
+
     def forget(self, trial_id: int) -> None:
         """The trial has ended, or another driver has it."""
         with self._changing:
@@ -188,8 +199,7 @@ class Leases:
 
     def keeps_champion(self) -> bool:
         """Whether the making of the champion is still this driver's."""
-        with self._begin() as connection:
-            return self.check(connection, -self._study_id)
+        return self.keeps(-self._study_id)
 
     def close(self) -> None:
         """Give everything back and renew nothing any more."""
@@ -301,6 +311,30 @@ class LeasedWriter(FastWriter):
             yield connection
         if ends:
             self._leases.forget(trial_id)
+
+
+def _is_locked(connection: Connection, key: int) -> bool:
+    """Whether a transaction has a lease at this moment. To wait for it might take as long as its driver sleeps."""
+    row = select(LEASES.c.id).where(LEASES.c.id == key)
+    there = connection.execute(row).first() is not None
+    return there and connection.execute(row.with_for_update(skip_locked=True)).first() is None
+
+
+def _limit_transactions(engine: Engine, seconds: float) -> None:
+    """Let the server end a transaction that its driver does not go on with.
+
+    A driver that is suspended within one would keep its locks, and all other drivers waiting, for as long as it sleeps.
+    """
+    limit = f"SET idle_in_transaction_session_timeout = {math.ceil(1000 * seconds)}"
+
+    @event.listens_for(engine, "connect")
+    def _limit(connection: "DBAPIConnection", _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(limit)
+        cursor.close()
+        connection.commit()
+
+    engine.dispose()  # connections from before have no such limit
 
 
 def check_writer(writer: TrialWriter, uri: Uri, remarks: Sequence[str]) -> None:

@@ -213,7 +213,8 @@ class JoinedClaims(Claims):
         try:
             write()
         except LedgerError as error:
-            if error.code != "ledger.lease-lost":
+            # One that was suspended within a transaction finds that the server has ended it.
+            if error.code != "ledger.lease-lost" and self._leases.keeps(self._id(number)):
                 raise
             self._leases.forget(self._id(number))
             self._others.add(number)

@@ -1,6 +1,7 @@
 """Workers that come, leave, are refused or not found: what users are told."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -227,3 +228,80 @@ def test_a_cluster_that_is_not_there() -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert f"resources.ray.address: there is no Ray cluster at '{address}'" in done.stderr, done.stderr[-3000:]
         assert "`ray start --head` starts one here" in done.stderr
+
+
+# Nothing is shared
+
+RUN = """
+import numpy as np
+import hpsearch
+import keras_layers
+
+def build(config, data):
+    return keras_layers.network(config, data)
+
+if __name__ == "__main__":
+    x = np.random.default_rng(0).normal(size=(120, 4)).astype("float32")
+    y = (x.sum(axis=1) > 0).astype("int32")
+    study = hpsearch.run(
+        build, x, y, name="memory", space={"units": [4, 8], "epochs": 2}, folds=2, trials=2, metric="val_accuracy",
+        resources={"executor": "remote", "remote": {"bind": "127.0.0.1:PORT"}}, verbose=0,
+    )
+    assert len(study.record.ranked) == 2
+    print(sorted(path.name for path in study.folder.iterdir() if not path.name.startswith(".")))
+    print(sorted(path.name for path in (study.folder / "predictions").rglob("*.npz")))
+"""
+
+LAYERS = """
+import keras
+
+def network(config, data):
+    rows = keras.Input(data.input_shape)
+    x = keras.layers.Dense(config["units"], activation="relu")(rows)
+    model = keras.Model(rows, keras.layers.Dense(1, activation="sigmoid")(x))
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    return model
+"""
+
+
+def _hidden(folder: Path) -> list[str]:
+    """What runs a command that cannot see a folder, as on another machine."""
+    way = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {folder} && exec "$@"', "sh"]
+    try:
+        done = subprocess.run([*way, "true"], capture_output=True, check=False, timeout=10)
+    except OSError:
+        done = None
+    if done is None or done.returncode:
+        pytest.skip("no folder can be hidden from a process here: that needs root and mount namespaces of Linux")
+    return way
+
+
+@pytest.mark.slow
+def test_data_and_code_in_memory_reach_a_machine_that_shares_nothing(tmp_path: Path) -> None:
+    home, away = tmp_path / "home", tmp_path / "away"
+    home.mkdir()
+    away.mkdir()
+    hidden = _hidden(home)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    (home / "program.py").write_text(RUN.replace("PORT", str(port)))
+    (home / "keras_layers.py").write_text(LAYERS)
+    env = {**os.environ, "KERAS_BACKEND": "jax"}
+    with ExitStack() as stack:
+        pipe = subprocess.PIPE
+        driver = subprocess.Popen(
+            [sys.executable, "program.py"], cwd=home, env=env, text=True, stdout=pipe, stderr=pipe
+        )
+        stack.callback(driver.kill)
+        command = [*hidden, *WORKER, "--connect", f"127.0.0.1:{port}", "--wait", "60"]
+        log = stack.enter_context((away / "log").open("wb"))
+        elsewhere = {**env, "XDG_CACHE_HOME": str(away / "cache")}
+        worker = subprocess.Popen(command, cwd=away, env=elsewhere, stdout=log, stderr=log)
+        stack.callback(worker.kill)
+        shown, said = driver.communicate(timeout=200)
+    assert driver.returncode == 0, said
+    files, predictions = shown.splitlines()[-2:]
+    for name in ("champion.json", "champion.keras", "mlflow_model", "predictions.npz", "report.html"):
+        assert repr(name) in files
+    assert predictions == "['0.npz', '0.npz', '1.npz', '1.npz']"
+    assert list(away.glob("cache/hpsearch/studies/*/*.npy"))

@@ -18,8 +18,11 @@ from hpsearch.core.events import EpochFinished
 from hpsearch.core.trial import FoldResult, Trial
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.observer import Observer
+from hpsearch.spec import load_spec
 from hpsearch.study import run
-from tests.executors.elsewhere import WORKER
+from hpsearch.training.environment import WorkerSettings
+from hpsearch.training.protocol import WorkerProtocol
+from tests.executors.elsewhere import WORKER, placed
 from tests.faults.outcome import Outcome, differences, outcome_of
 
 pytestmark = pytest.mark.slow
@@ -179,8 +182,8 @@ class Ray(World):
     def roots(self) -> list[int]:
         return [one.all_processes["raylet"][0].process.pid for one in self._nodes]
 
-    def open(self, folder: Path) -> None:
-        while len(self._nodes) < 3:  # one to spare
+    def open(self, folder: Path, nodes: int = 3) -> None:  # one to spare
+        while len(self._nodes) < nodes:
             self._nodes.append(self._cluster.add_node(num_cpus=1))
 
     def kill_place(self) -> None:
@@ -328,3 +331,27 @@ def _has_trials(folder: Path, count: int) -> bool:
 def _compare(folder: Path, undisturbed: Outcome) -> None:
     found: Any = outcome_of(folder, "elsewhere", folder / "mlruns" / "mlflow.db")
     assert not differences(found, undisturbed, 1e-6)
+
+
+def test_a_cluster_that_grows_is_used(tmp_path: Path) -> None:
+    """Without a number of workers, there are as many as fit."""
+    pytest.importorskip("ray", reason="Ray has no wheel for this Python and machine")
+    from hpsearch.executors.ray_cluster import RayExecutor
+
+    world = Ray()
+    try:
+        world.open(tmp_path, 1)
+        spec, _ = load_spec(_written(tmp_path / "home", "ray", world.sections))
+        spec = placed(spec, "ray", workers="auto", ray={"cpus": 1.0})
+        executor = RayExecutor(spec, [WorkerSettings("jax")])
+        assert executor.width == 1
+        assert executor.call(WorkerProtocol.describe_data).rows == 72
+        world.open(tmp_path, 2)
+        until = time.monotonic() + 60
+        while executor.slots < 2:
+            assert time.monotonic() < until, "a worker on the new node must join"
+            assert not executor.events(0.2)
+        assert executor.idle == 2
+        executor.close()
+    finally:
+        world.close()

@@ -40,3 +40,16 @@ def test_a_search_that_the_file_names_is_not_changed_silently(began: str, now: s
     with raises("study-file.study-changed") as caught:
         check_unchanged(record, spec)
     assert "search.algorithm" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        '[resources]\nexecutor = "ray"\nworkers = 8\n[resources.ray]\naddress = "head:6379"\n',
+        '[resources]\nexecutor = "remote"\nfiles = ["a.npy"]\n[resources.remote]\nbind = "0.0.0.0:4733"\n',
+        '[resources]\nexecutor = "slurm"\nworkers = 8\n[resources.slurm]\npartition = "gpu"\n',
+    ],
+)
+def test_where_the_workers_run_is_no_part_of_a_study(resources: str):
+    record = replace(make_record(), spec=parse_spec(FILE), study_file=FILE)
+    check_unchanged(record, parse_spec(FILE + resources))

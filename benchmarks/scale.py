@@ -12,6 +12,7 @@ process, so they are not longer where other programs share the machine.
 import argparse
 import multiprocessing
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -26,10 +27,18 @@ from benchmarks.kept import keep, kept
 from benchmarks.machine import describe
 from benchmarks.pages import put
 from benchmarks.scale_study import Case, Driven, create, drive
+from hpsearch.core.trial import Trial, TrialState
+from hpsearch.search.preparation import tuner_settings
+from hpsearch.testing.synthetic import curve, make_record, make_spec
+from hpsearch.tuners import make_tuner
+from hpsearch.tuners.dimensions import Dimensions
 
 SLOTS, ROUNDS = 64, 20
 LONG, END = 10_000, 1000
 """Trials of the long study, and of its beginning and its end that are compared."""
+
+_BATCH = 4
+"""Suggestions of the default algorithm that know the same results, on a few workers."""
 
 COMMANDS = {
     "hpsearch list": ("list",),
@@ -77,14 +86,38 @@ def rate(trials: int = 2000) -> None:
 
 
 def long(trials: int = LONG, end: int = END) -> None:
-    """One long study of each algorithm; of the default one the beginning and the end, between them random trials."""
-    for algorithm, folds, epochs in (("random", 5, 20), ("tpe", 1, 3), ("bayesian", 1, 3)):
+    """One long study of each algorithm; the default one would take an hour, see :func:`suggestions`."""
+    for algorithm, folds, epochs in (("random", 5, 20), ("tpe", 1, 3)):
         case = Case(algorithm, trials, folds, epochs)
         with tempfile.TemporaryDirectory() as folder:
             found = alone(_long, Path(folder), case, end)
             _keep(f"long {algorithm}", found)
             if algorithm == "random":
                 _keep("open", opened(Path(folder)))
+
+
+def suggestions(at: tuple[int, ...] = (100, 300, 500, 900, LONG - 100)) -> None:
+    """CPU time of a suggestion of the default algorithm, in a batch of four, after so many random trials."""
+    _keep("suggestions", alone(_suggestions, at))
+
+
+def _suggestions(at: tuple[int, ...]) -> dict[str, float]:
+    spec = make_spec("sqlite:///unused.db", tuner="hpsearch", algorithm="bayesian")
+    space, found = make_record(spec).space, {}
+    dimensions, tuner = Dimensions(space), make_tuner("hpsearch", "bayesian", tuner_settings(spec, space))
+    trials = []
+    for number in range(max(at)):
+        config = dimensions.uniform(number)
+        score = curve(config, 0, 3)["val_accuracy"][-1]
+        trials.append(Trial(number, config, TrialState.COMPLETE, score=score, epoch=3, finished=1.0))
+    for count in at:
+        history = trials[: count - _BATCH]
+        tuner.suggest(history)
+        history, begun = trials[:count], time.process_time()
+        for _ in range(_BATCH):
+            history = [*history, Trial(len(history), tuner.suggest(history) or {})]
+        found[str(count)] = (time.process_time() - begun) / _BATCH
+    return found
 
 
 def tracked(trials: int = LONG) -> None:
@@ -99,37 +132,35 @@ def _long(folder: Path, case: Case, end: int) -> dict[str, Any]:
     os.chdir(folder)
     create(folder, case)
     every = min(100, end)
-    if case.algorithm == "bayesian":
-        parts = [
-            drive(folder, case, every=every, stop_after=end),
-            drive(folder, case, every=every, stop_after=case.trials - end, algorithm="random"),
-            drive(folder, case, every=every),
-        ]
-        drawn = parts[::2]
-    else:
-        parts = drawn = [drive(folder, case, every=every)]
+    found = drive(folder, case, every=every)
     curve = [
         (after.trials, 1000 * (after.cpu - before.cpu) / (after.trials - before.trials))
-        for part in drawn
-        for before, after in pairwise(part.readings)
+        for before, after in pairwise(found.readings)
     ]
-    first = drawn[0].cost(0, end)
-    last = drawn[-1].cost(case.trials - end, case.trials)
-    peak = max(part.peak for part in parts)
-    return {"first": first, "last": last, "peak": peak, "folds": case.folds, "epochs": case.epochs, "curve": curve}
+    first, last = found.cost(0, end), found.cost(case.trials - end, case.trials)
+    return {
+        "first": first,
+        "last": last,
+        "peak": found.peak,
+        "folds": case.folds,
+        "epochs": case.epochs,
+        "curve": curve,
+    }
 
 
-def opened(folder: Path) -> dict[str, float]:
-    """Wall seconds of commands about a study, and of opening it in Python, each in a process of its own."""
+def opened(folder: Path) -> dict[str, dict[str, float]]:
+    """Wall and CPU seconds of commands about a study, and of opening it in Python, each in a process of its own."""
     program = Path(sys.executable).with_name("hpsearch")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     calls = {name: [str(program), *arguments] for name, arguments in COMMANDS.items()}
     calls["hpsearch.load"] = [sys.executable, "-c", "import hpsearch; hpsearch.load('synthetic')"]
     found = {}
     for name, call in calls.items():
-        begun = time.perf_counter()
+        begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(call, cwd=folder, env=environment, check=True, capture_output=True)
-        found[name] = time.perf_counter() - begun
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        found[name] = {"wall": time.perf_counter() - begun, "cpu": cpu}
     return found
 
 
@@ -168,10 +199,14 @@ def table(found: dict[str, Any]) -> list[str]:
                 f"| {LONG:,} trials, random, {rest.replace(' x ', ' × ')}, with MLflow: memory | ≤ 500 MB | "
                 f"{one['peak']:.0f} MB, {one['per second']:.0f} trials/s |"
             )
+        elif kind == "suggestions":
+            costs = ", ".join(f"{1000 * cost:.0f} ms after {int(n):,}" for n, cost in one.items() if n != "commit")
+            rows.append(f"| bayesian: CPU of a suggestion in a batch of 4 | ≤ 1.5 × as dear in the end | {costs} |")
         elif kind == "open":
-            for name, seconds in one.items():
+            for name, spent in one.items():
                 if name != "commit":
-                    rows.append(f"| `{name}` of {LONG:,} trials of 5 × 20 | ≤ 10 s | {seconds:.1f} s |")
+                    said = f"{spent['wall']:.1f} s ({spent['cpu']:.1f} s of CPU)"
+                    rows.append(f"| `{name}` of {LONG:,} trials of 5 × 20 | ≤ 10 s | {said} |")
     machine = describe()
     return [*rows, "", f"Measured on: {machine['processor']}, {machine['memory']}; {machine['system']}."]
 
@@ -193,7 +228,13 @@ def plot(found: dict[str, Any], path: Path) -> None:
     figure.savefig(path)
 
 
-PARTS: dict[str, Callable[[], None]] = {"busy": busy, "rate": rate, "long": long, "tracked": tracked}
+PARTS: dict[str, Callable[[], None]] = {
+    "busy": busy,
+    "rate": rate,
+    "long": long,
+    "suggestions": suggestions,
+    "tracked": tracked,
+}
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import itertools
 import os
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -72,7 +72,7 @@ class PretendedExecutor(Executor):
         heapq.heappush(self._due, (due, next(self._order), event))
 
     def stop(self, trials: frozenset[int]) -> None:
-        """Nothing to do: a benchmark that ends early leaves its last trials running."""
+        raise AssertionError("no rule stops trials here")
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         if not self._due:
@@ -231,17 +231,13 @@ def create(folder: Path, case: Case) -> StudyRecord:
     return record
 
 
-def drive(
-    folder: Path, case: Case, *, every: int = 100, stop_after: int | None = None, algorithm: str | None = None
-) -> Driven:
-    """Drive a study that :func:`create` has entered, as a session does, and measure what that costs.
+def drive(folder: Path, case: Case, *, every: int = 100) -> Driven:
+    """Drive a study that :func:`create` has entered to its end, as a session does, and measure what that costs.
 
     Args:
         folder: Of the study.
         case: The study.
         every: Trials between two readings.
-        stop_after: Trials that the study has then, about; None goes on to its end.
-        algorithm: Suggests in place of the study's own.
     """
     ledger = Ledger(address(folder))
     record = workspace.read(ledger, "synthetic")
@@ -252,18 +248,14 @@ def drive(
     watching += [Progress(), BestPredictions(folder / "predictions", record.objective), gauge]
     for one in watching[1 if tracker else 0 :]:
         one.open(record)
-    spec = record.spec
-    if algorithm is not None:
-        search = spec.search.model_copy(update={"tuner": "optuna", "algorithm": algorithm})
-        spec = spec.model_copy(update={"search": search})
     driver = Driver(
         record,
         ledger,
         executor=executor,
-        suggester=make_suggester(spec, record.space, record.facts, executor),
+        suggester=make_suggester(record.spec, record.space, record.facts, executor),
         monitor=PruningMonitor(record),
         observer=Observers(watching),
-        interrupted=_after(stop_after, gauge),
+        interrupted=lambda: False,
         watchdog=Watchdog(record.spec.resources),
     )
     gauge.readings = [read(gauge.ended)]
@@ -271,16 +263,11 @@ def drive(
     ended = read(gauge.ended)
     if gauge.readings[-1].trials < ended.trials:
         gauge.readings.append(ended)
-    if stop_after is None:
-        ledger.set_state(record.name, StudyState.FINISHED)
+    ledger.set_state(record.name, StudyState.FINISHED)
     problem = ""
     if tracker:
         problem = tracker.close(replace(record, trials=tuple(driver.trials), state=StudyState.FINISHED)).problem
     return Driven(gauge.readings, read(ended.trials), executor.busy_share(), peak_mb(), problem)
-
-
-def _after(count: int | None, gauge: Gauge) -> Callable[[], bool]:
-    return (lambda: False) if count is None else (lambda: gauge.ended >= count)
 
 
 def _tracker(record: StudyRecord) -> MlflowTracker:

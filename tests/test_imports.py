@@ -92,7 +92,7 @@ def watched(change):
 for name in ("__setitem__", "__delitem__"):
     setattr(type(os.environ), name, watched(getattr(type(os.environ), name)))
 
-def wait(spec, stack, like):
+def wait(spec, stack, like, note):
     # A worker that is started now gets all of the settings.
     assert SETTINGS.items() <= os.environ.items()
     while not {awaited} and time.monotonic() < deadline:

@@ -45,6 +45,23 @@ def make_executor(
     return made
 
 
+def is_local(spec: StudySpec) -> bool:
+    """Whether the study's workers run on this machine."""
+    return EXECUTORS.load_class(spec.resources.executor, Executor).local
+
+
+def check_elsewhere(spec: StudySpec) -> None:
+    """Check what can be known of a study for workers elsewhere without any.
+
+    Raises:
+        HpsearchError: What it asks for is not possible there, or a file that it needs is not here.
+    """
+    from hpsearch.executors.study_files import StudyFiles
+
+    _check_gpus(spec)
+    StudyFiles(spec)
+
+
 def _check_gpus(spec: StudySpec) -> None:
     """Workers elsewhere have the GPUs that they are started with."""
     gpus, name = spec.resources.gpus, spec.resources.executor

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from hpsearch.errors import ExecutorError, SpecError
-from hpsearch.executors.far_messages import Alive, FarMessage, Part
+from hpsearch.executors.far_messages import Alive, FarMessage, Part, Refused
 from hpsearch.executors.keys import made_certificate, proof
 from hpsearch.executors.wire import MOST_BYTES, from_bytes, to_bytes
 
@@ -29,6 +29,7 @@ PART_BYTES = 1 << 20
 """Of a file, in one message."""
 
 _HANDSHAKE_S = 10.0
+_LAST_WORDS_S = 0.5
 _NONCE = _PROOF = 32
 _REFUSED = bytes(_PROOF)
 
@@ -78,7 +79,7 @@ class Peer:
             self._heard(self, None)
 
     async def _read(self) -> None:
-        with suppress(OSError, EOFError, ExecutorError):
+        try:
             while True:
                 size = int.from_bytes(await self._reader.readexactly(4), "big")
                 if size > MOST_BYTES:
@@ -87,6 +88,11 @@ class Peer:
                 self._heard_at = time.monotonic()
                 if not isinstance(message, Alive):
                     self._heard(self, message)
+        except ExecutorError as error:  # another version of hpsearch, most likely: let its user know
+            self.send(Refused(f"{error.what}; {error.hint}"))
+            await asyncio.sleep(_LAST_WORDS_S)
+        except (OSError, EOFError):
+            pass
 
     async def _write(self) -> None:
         with suppress(OSError):

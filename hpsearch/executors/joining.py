@@ -60,11 +60,19 @@ def work(
                     hint=f'a study with executor = "remote" waits there; --wait looks for longer than {wait_s:g} s',
                 ) from None
             say(f"connected to the driver at {host}:{port}")
-            _serve(peer, heard, Place(gpu=gpu, threads=threads, cache=cache))
+            try:
+                _serve(peer, heard, Place(gpu=gpu, threads=threads, cache=cache))
+            except OSError as error:
+                raise ExecutorError(
+                    f"a worker cannot keep its files: {error.filename or cache}: {error.strerror or error}",
+                    code="no-place-for-files",
+                    hint="free some disk space, or set XDG_CACHE_HOME and TMPDIR to folders that can be written",
+                ) from None
             served, until = served + 1, time.monotonic() + wait_s
             if heard.refused:
                 raise ExecutorError(f"the driver at {host}:{port} refuses this worker: {heard.refused}", code="refused")
             say("the driver has closed the connection: waiting for the next")
+            time.sleep(_LOOKS_S)
     finally:
         connections.close()
 

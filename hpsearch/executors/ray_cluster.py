@@ -25,6 +25,9 @@ from hpsearch.spec import StudySpec
 from hpsearch.spec.elsewhere import RaySection
 from hpsearch.training.environment import WorkerSettings
 
+_FRUITLESS = 3
+"""How often, for each worker, one may be lost before it gets to work until there is no more hope."""
+
 _CONNECTS_S = 10.0
 """How long connecting to a cluster may take."""
 
@@ -149,6 +152,7 @@ class RayExecutor(FarExecutor):
             _connect(self._ray, self._section)
         self._seats_asked: list[RaySeat] = []
         self._asked_at = 0.0
+        self._fruitless = 0
         self._cpus, self._gpus = self._needs()
         self._width = self._wanted()
         self._ask()
@@ -229,8 +233,26 @@ class RayExecutor(FarExecutor):
         news = seat.receive()
         if news and isinstance(news[-1], Lost) and news[-1].gone:
             self._seats_asked.remove(seat)
-            self._asked_at = 0.0  # another one is asked for at once
+            if seat in self._seats:
+                self._asked_at = 0.0  # another one is asked for at once
+                self._fruitless = 0
+            else:
+                self._count_fruitless(news[-1].reason)
         return news
+
+    def _count_fruitless(self, reason: str) -> None:
+        """Give up on a cluster in which no worker ever gets to work.
+
+        Raises:
+            ExecutorError: Too many were lost before they did.
+        """
+        self._fruitless += 1
+        if self._fruitless > _FRUITLESS * self._width and not self._seats:
+            raise ExecutorError(
+                f"no worker gets to work on the Ray cluster; the last of {self._fruitless}: {reason}",
+                code="no-worker-on-ray",
+                hint="hpsearch has to be installed on all nodes, in the same version; Ray's own logs say more",
+            )
 
     def _how_to_join(self) -> str:
         need = f"{self._cpus:g} CPUs" + (f" and {self._gpus:g} GPUs" if self._gpus else "")

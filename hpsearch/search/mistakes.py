@@ -5,9 +5,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from hpsearch.errors import SpecError
+from hpsearch.executors import check_elsewhere, is_local
 from hpsearch.search.forecast import Forecast, forecast
 from hpsearch.search.preparation import Note, PreparedStudy, open_executor, prepare_study
-from hpsearch.spec import load_spec
+from hpsearch.spec import StudySpec, load_spec
 from hpsearch.spec.drafts import Draft
 from hpsearch.spec.messages import Mistakes, SpecProblem, broken_rules, problems_of
 from hpsearch.training.protocol import WorkerProtocol
@@ -51,16 +52,29 @@ def check(file: str | Path, *, measure: bool, note: Note | None = None) -> tuple
     Args:
         file: The study file.
         measure: Whether to compile and train for a moment, to estimate what the study costs.
-        note: Told what the user should know, such as that workers are awaited.
+        note: Told what the user should know.
 
     Raises:
         HpsearchError: The file, its data or its model have mistakes.
     """
     with every_mistake():
         spec, _ = load_spec(file)
+    if not is_local(spec):
+        check_elsewhere(spec)
+        spec = _here(spec)
+        if note is not None:
+            note("checked on this machine, with its Keras and its speed; the study's workers run elsewhere")
     with ExitStack() as stack:
-        prepared = prepare_study(spec, stack, note=note)
+        prepared = prepare_study(spec, stack)
         return prepared, forecast(prepared, measure=measure)
+
+
+def _here(spec: StudySpec) -> StudySpec:
+    """The same study with workers on this machine: whoever looks for mistakes waits for nobody and submits no jobs."""
+    if is_local(spec):
+        return spec
+    changed = {"executor": "processes", "workers": "auto", "gpus": "auto"}
+    return spec.model_copy(update={"resources": spec.resources.model_copy(update=changed)})
 
 
 def _further(draft: Draft) -> list[SpecProblem]:
@@ -74,8 +88,7 @@ def _further(draft: Draft) -> list[SpecProblem]:
 
 
 def _look(draft: Draft, mistakes: Mistakes) -> None:
-    resources = draft.spec.resources.model_copy(update={"executor": "processes"})  # whoever corrects it awaits nobody
-    with open_executor(draft.spec.model_copy(update={"resources": resources}), "jax") as executor:
+    with open_executor(_here(draft.spec), "jax") as executor:
         if not draft.is_broken("data.source", "data.options"):
             mistakes.of(executor.call, WorkerProtocol.describe_data)
         if draft.spec.model.build is not None and not draft.is_broken("model.family", "model.build"):

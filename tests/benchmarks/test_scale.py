@@ -18,12 +18,16 @@ def test_slots_that_wait_for_nothing_are_busy(tmp_path: Path):
     assert found.per_second(caught_up=False) > 0
 
 
-def test_a_study_that_was_left_goes_on_with_another_algorithm_and_opens(tmp_path: Path, monkeypatch):
+def test_a_long_study_is_measured_at_its_beginning_and_at_its_end(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = scale._long(tmp_path, Case("bayesian", 20, folds=1, epochs=2), 5)
+    found = scale._long(tmp_path, Case("random", 20, folds=1, epochs=2), 5)
     assert found["first"] > 0
     assert found["last"] > 0
-    assert found["curve"][-1][0] == 20
+    assert [at for at, _ in found["curve"]] == [5, 10, 15, 20]
+
+
+def test_a_suggestion_of_the_default_algorithm_is_measured():
+    assert list(scale._suggestions((12, 20))) == ["12", "20"]
 
 
 def test_the_page_says_what_was_promised_and_what_was_measured(tmp_path: Path):
@@ -39,10 +43,19 @@ def test_the_page_says_what_was_promised_and_what_was_measured(tmp_path: Path):
             "curve": [(100, 5.0), (200, 6.0)],
         },
         "tracked 1 x 3": {"peak": 321.0, "per second": 60.0},
-        "open": {"hpsearch show": 6.5, "commit": "abc"},
+        "suggestions": {"300": 0.1, "9900": 0.103, "commit": "abc"},
+        "open": {"hpsearch show": {"wall": 6.5, "cpu": 6.0}, "commit": "abc"},
     }
     page = "\n".join(scale.table(found))
-    for text in ("97.3%", "| ≥ 30 | 36 (26.0 ms of CPU each)", "1.20 (5.0 → 6.0 ms)", "345 MB", "321 MB", "6.5 s"):
+    for text in (
+        "97.3%",
+        "| ≥ 30 | 36 (26.0 ms of CPU each)",
+        "1.20 (5.0 → 6.0 ms)",
+        "345 MB",
+        "321 MB",
+        "6.5 s",
+        "103 ms after 9,900",
+    ):
         assert text in page
     assert "abc" not in page
     scale.plot(found, tmp_path / "scale.svg")

@@ -36,7 +36,9 @@ def worker(
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 _SBATCH = """\

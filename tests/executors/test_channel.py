@@ -211,3 +211,16 @@ def test_keys_that_do_not_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         keys.worker_key(None)
     monkeypatch.setenv(keys.VARIABLE, "x" * 64)
     assert len(keys.worker_key(None)) == 32
+
+
+def test_another_version_is_told_why_it_is_not_understood(driver: Any, worker: Side, monkeypatch: Any) -> None:
+    peer = worker.connections.connect("127.0.0.1", driver.port)
+    monkeypatch.setattr(
+        channel, "to_bytes", lambda message, own=channel.to_bytes: own(message).replace(b'"Part"', b'"Old"')
+    )
+    peer.send(Part("study", "a", b"", last=True))
+    answer = worker.heard.get(timeout=10)[1]
+    assert isinstance(answer, Refused)
+    assert "cannot be read" in answer.reason
+    assert "need the same version of hpsearch" in answer.reason
+    assert driver.heard.get(timeout=10)[1] is None

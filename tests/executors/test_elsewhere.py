@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -305,3 +306,34 @@ def test_data_and_code_in_memory_reach_a_machine_that_shares_nothing(tmp_path: P
         assert repr(name) in files
     assert predictions == "['0.npz', '0.npz', '1.npz', '1.npz']"
     assert list(away.glob("cache/hpsearch/studies/*/*.npy"))
+
+
+def test_a_worker_that_cannot_keep_files(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,b\n" + "1,0\n2,1\n" * 20)
+    text = '[data]\nsource = "rows.csv"\ntarget = "b"\n[model]\nfamily = "mlp"\n[objective]\nmetric = "val_loss"\n'
+    executor = remote(parse_spec(f'name = "full"\n{text}').model_copy(update={"folder": str(tmp_path)}))
+    executor._open = replace(executor._open, spec=executor._open.spec.model_copy(update={"folder": "/no/such"}))
+    (tmp_path / "cache").write_text("no folder")
+    with worker(executor.port, env={"XDG_CACHE_HOME": str(tmp_path / "cache")}) as process:
+        until(executor, lambda events: process.poll() is not None)
+        said, _ = process.communicate()
+    assert process.returncode == 7
+    assert "a worker cannot keep its files: " in said
+    assert "Not a directory" in said
+    assert "XDG_CACHE_HOME" in said
+    assert "Traceback" not in said
+    executor.close()
+
+
+@pytest.mark.slow
+def test_a_check_awaits_nobody_and_submits_nothing(tmp_path: Path) -> None:
+    text = '[data]\nsource = "sklearn:iris"\n[model]\nfamily = "mlp"\n[objective]\nmetric = "val_loss"\n'
+    (tmp_path / "s.toml").write_text(f'name = "far"\n{text}[resources]\nexecutor = "slurm"\nworkers = 3\n')
+    command = [sys.executable, "-m", "hpsearch", "check", "s.toml", "--no-measure"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "checked on this machine" in done.stderr
+    (tmp_path / "s.toml").write_text((tmp_path / "s.toml").read_text() + 'files = ["*.npy"]\n')
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "resources.files: '*.npy' fits no file" in done.stderr

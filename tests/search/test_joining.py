@@ -128,6 +128,7 @@ def test_a_driver_that_was_suspended_enters_nothing_of_a_trial_that_it_has_lost(
     crew = Crew(database("suspended"), tmp_path, trials=6, pause=0.1, lease=1.0)
     sleeper = crew.add()
     crew.until(lambda: bool(crew.trained()))
+    time.sleep(0.25)  # it trains the next trial, and does not write at this moment
     os.kill(sleeper.pid, signal.SIGSTOP)
     mine = [one.number for one in crew.running()]
     assert mine

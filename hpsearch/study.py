@@ -194,6 +194,7 @@ def run(
     seed: int | None = None,
     verbose: int = 1,
     observer: Observer | None = None,
+    join: bool = False,
     **sections: Mapping[str, object],
 ) -> Study:
     """Search, refit the winner, and return the study.
@@ -228,6 +229,8 @@ def run(
         seed: The study's seed.
         verbose: 0 shows no progress.
         observer: Told of everything that happens, instead of showing progress.
+        join: Whether other drivers, each in a process of its own, may work at the study at the same time. Needs a
+            PostgreSQL ledger; see ``docs/scale.md``. The study may still be running when this driver has ended.
         sections: Further sections of a study file as dicts, such as ``search={"stop": "auto"}``.
 
     Raises:
@@ -240,16 +243,21 @@ def run(
         with every_mistake():
             spec, text = study_file(source, parts, {"name": name, **given, **sections})
         with nullcontext(observer) if observer is not None or not verbose else watching() as told:
-            return start(spec, text, told)
+            return start(spec, text, told, join=join)
 
 
-def start(spec: StudySpec, text: str, observer: Observer | None) -> Study:
+def start(spec: StudySpec, text: str, observer: Observer | None, *, join: bool = False) -> Study:
     """:func:`run` for a study file that is read already."""
-    return Study(starting.start(spec, text, observer or Observer()), spec.tracking.resolved().ledger)
+    return Study(starting.start(spec, text, observer or Observer(), join=join), spec.tracking.resolved().ledger)
 
 
 def resume(
-    name: str, *, ledger: AnyUri = DEFAULT_LEDGER, trials: int | None = None, observer: Observer | None = None
+    name: str,
+    *,
+    ledger: AnyUri = DEFAULT_LEDGER,
+    trials: int | None = None,
+    observer: Observer | None = None,
+    join: bool = False,
 ) -> Study:
     """Continue a study: finished folds are kept, unfinished ones trained, suggestions continued.
 
@@ -259,13 +267,15 @@ def resume(
         trials: A new number of trials, not below the number of trials begun. A larger one extends the study, a smaller
             one ends its search early, with the refit. None keeps the number.
         observer: Told of everything that happens.
+        join: As for :func:`run`.
 
     Raises:
         LedgerError: There is no such study, another driver has it, or its data have changed.
         SpecError: More trials have begun than `trials`.
     """
     with speaking_python():
-        return Study(starting.resume(name, ledger, observer=observer or Observer(), trials=trials), ledger)
+        told = observer or Observer()
+        return Study(starting.resume(name, ledger, observer=told, trials=trials, join=join), ledger)
 
 
 def sync(name: str, *, ledger: AnyUri = DEFAULT_LEDGER, trust: bool = False) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgresql import database, server  # noqa: F401 - fixtures
+
 # A shell that starts the tests in the background has Ctrl-C ignored, and every child would inherit that: studies and
 # servers that tests interrupt would go on for ever.
 if threading.current_thread() is threading.main_thread():

@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,3 +60,23 @@ def serve(password: str = "") -> Iterator[str]:
     finally:
         call("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Address of a server, without a database's name."""
+    with serve() as uri:
+        yield uri
+
+
+@pytest.fixture
+def database(server: str) -> Callable[[str], str]:
+    """Makes a fresh database and returns its address."""
+    import psycopg
+
+    def make(name: str) -> str:
+        with psycopg.connect(server.replace("+psycopg", "") + "/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        return f"{server}/{name}"
+
+    return make

@@ -37,7 +37,8 @@ def list_studies(ledger: LedgerOption = DEFAULT_LEDGER, as_json: JsonOption = Fa
             records.append(workspace.read(book, name))
         except LedgerError as error:
             complain(f"left out: {error}")
-    render_list(records, as_json=as_json)
+    drivers = {record.name: workspace.drivers_of(ledger, record) for record in records}
+    render_list(records, drivers, as_json=as_json)
 
 
 @app.command()

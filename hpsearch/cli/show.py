@@ -1,6 +1,6 @@
 """Output of ``hpsearch list``, ``show`` and ``compare``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from rich.table import Table
@@ -11,6 +11,7 @@ from hpsearch.cli.check import taken_json
 from hpsearch.cli.printing import say, say_json
 from hpsearch.errors import StudyError
 from hpsearch.ledger.record import StudyRecord, StudyState
+from hpsearch.ledger.workspace import drivers_of
 from hpsearch.report import load_artifacts, terminal
 from hpsearch.report.console import SafeConsole, make_console
 from hpsearch.report.content import plain
@@ -18,12 +19,19 @@ from hpsearch.report.fitting import Column, FittedTable
 from hpsearch.study import Study
 
 
-def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
-    """Print one line per study: name, state, trials, best score. Null searches are in the JSON only."""
+def render_list(records: Sequence[StudyRecord], drivers: Mapping[str, int], *, as_json: bool) -> None:
+    """Print one line per study: name, state, trials, best score. Null searches are in the JSON only.
+
+    Args:
+        records: The studies.
+        drivers: How many drivers each of them has.
+        as_json: Whether to print JSON.
+    """
     rows = [
         {
             "study": record.name,
             "state": str(record.state),
+            "drivers": drivers[record.name],
             "trials": len(record.trials),
             "complete": len(record.ranked),
             "metric": record.objective.metric,
@@ -42,7 +50,7 @@ def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
         return
     columns = (
         Column("study", tuple(str(row["study"]) for row in rows)),
-        Column("state", tuple(str(row["state"]) for row in rows)),
+        Column("state", tuple(_state(str(row["state"]), drivers[str(row["study"])]) for row in rows)),
         Column("complete", tuple(f"{row['complete']} of {row['trials']}" for row in rows), right=True),
         Column("best", tuple("–" if row["best"] is None else f"{row['best']:.6g}" for row in rows), right=True),
         Column("trial", tuple("–" if row["best"] is None else str(row["best_trial"]) for row in rows), right=True),
@@ -55,6 +63,10 @@ def render_list(records: Sequence[StudyRecord], *, as_json: bool) -> None:
             console.print(Text(record.lacking, style="yellow"))
     if hidden := len(records) - len(rows):
         console.print(Text(f"{hidden} null search{'es' if hidden > 1 else ''}: --json", style="dim"))
+
+
+def _state(state: str, drivers: int) -> str:
+    return f"{state}, {drivers} drivers" if drivers > 1 else state
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +127,8 @@ def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = Fa
         console.print(Text(f"trial {failure.trial} {failure.state}: {failure.message}", style="yellow"))
     for note in record.notes:
         console.print(Text(f"note: {note}", style="yellow"))
+    if (drivers := drivers_of(study.ledger_uri, record)) > 1:
+        console.print(Text(f"{drivers} drivers are running the study"))
     if next_steps:
         console.print()
         _print_next_steps(console, study)

@@ -10,10 +10,19 @@ from hpsearch.cli.app import FileArgument, JsonOption, LedgerOption, StudyArgume
 from hpsearch.cli.completion import study_names
 from hpsearch.cli.printing import complain, say, say_json
 from hpsearch.core.addresses import DEFAULT_LEDGER
-from hpsearch.errors import HpsearchError
+from hpsearch.errors import HpsearchError, SpecError
 
 if TYPE_CHECKING:
     from hpsearch.study import Study
+
+JoinOption = Annotated[
+    bool,
+    typer.Option(
+        "--join",
+        help="Let other drivers work at the study at the same time, each started with --join. Needs a PostgreSQL "
+        "ledger. What is suggested then depends on timing.",
+    ),
+]
 
 
 @app.command()
@@ -108,16 +117,23 @@ def run(
         int | None,
         typer.Option(min=1, metavar="SEARCHES", help="Also search so many times with permuted targets, as a control."),
     ] = None,
+    join: JoinOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a study: search, refit the winner, write the report. Continues an interrupted study."""
+    if join and (nested is not None or null is not None):
+        raise SpecError(
+            f"--join cannot go with {'--nested' if nested is not None else '--null'}",
+            code="join-with-control",
+            hint="run the study with --join first; once it is finished, run it again with the control alone",
+        )
     from hpsearch.controls import run_nested, run_null
     from hpsearch.live import watching
     from hpsearch.study import run as run_study
 
     with watching() as observer:
         if nested is None and null is None:
-            study = run_study(file, name=name, observer=observer)
+            study = run_study(file, name=name, observer=observer, join=join)
         if nested is not None:
             study = run_nested(file, outer=nested, name=name, observer=observer)
         if null is not None:
@@ -131,6 +147,7 @@ def resume(
     trials: Annotated[
         int | None, typer.Option(min=1, help="New total number of trials. Extends the study, or ends it early.")
     ] = None,
+    join: JoinOption = False,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
@@ -139,7 +156,7 @@ def resume(
     from hpsearch.study import resume as resume_study
 
     with watching() as observer:
-        study = resume_study(name, ledger=ledger, trials=trials, observer=observer)
+        study = resume_study(name, ledger=ledger, trials=trials, observer=observer, join=join)
     _show_result(study, as_json=as_json)
 
 

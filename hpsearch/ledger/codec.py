@@ -83,7 +83,7 @@ def record_from_json(name: str, attrs: Mapping[str, Json], trials: Iterable["Sto
     frozen = sorted(trials, key=lambda one: one.number)
     space = space_from_json(_object(head["space"]))
     for one in frozen:
-        space = space.extended(_parameters(_object(trial_attrs(one).get(FOUND, {}))))
+        space = space.extended(found_by(one))
     spec = spec_from_json(_object(head["spec"]), format)
     champion, notes = attrs.get("champion"), attrs.get("notes") or []
     if not isinstance(notes, list):
@@ -308,13 +308,18 @@ def trial_from_optuna(frozen: "Stored", space: Space) -> Trial:
         started=started,
         finished=outcome.finished,
         parameters=parameters,
-        found=_parameters(_object(attrs.get(FOUND, {}))),
+        found=found_by(frozen),
     )
 
 
 def trial_attrs(frozen: "Stored") -> Mapping[str, Json]:
     """What hpsearch has entered for a trial, in whichever format."""
     return ChainMap(frozen.system_attrs, frozen.user_attrs)  # type: ignore[arg-type]  # nobody writes into it
+
+
+def found_by(frozen: "Stored") -> Mapping[str, Parameter]:
+    """What a trial has added to the space."""
+    return _parameters(_object(trial_attrs(frozen).get(FOUND, {})))
 
 
 def _foreign(frozen: "Stored") -> Trial:

@@ -9,7 +9,8 @@ from pathlib import Path
 from hpsearch.core.addresses import DEFAULT_LEDGER, AnyUri
 from hpsearch.errors import LedgerError
 from hpsearch.ledger import workspace
-from hpsearch.ledger.store import Ledger, unknown_study
+from hpsearch.ledger.refusals import unknown_study
+from hpsearch.ledger.store import Ledger
 from hpsearch.spec import StudySpec
 
 

@@ -6,7 +6,8 @@ epochs. This writer needs 7.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from optuna.distributions import distribution_to_json
@@ -57,12 +58,23 @@ class FastWriter(TrialWriter):
             others = connection.scalar(select(func.count()).where(TRIALS.c.study_id == study_id)) or 0
             if (found := int(others) - 1) != trial.number:
                 raise number_taken(trial.number, found)
+            self._added(connection, trial_id)
         return trial_id
+
+    def _added(self, connection: Connection, trial_id: int) -> None:
+        """A trial is there once this transaction is through."""
+
+    @contextmanager
+    def _changing(self, trial_id: int, *, ends: bool = False) -> Iterator[Connection]:
+        """A transaction that changes a trial, or `ends` it."""
+        del trial_id, ends  # of no interest where a study has one driver
+        with self._engine.begin() as connection:
+            yield connection
 
     def adopt(self, trial_id: int, trial: Trial, space: Space) -> None:
         waiting = TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.WAITING
         begun = {"state": TrialState.RUNNING, "datetime_start": _utc(trial.started)}
-        with self._engine.begin() as connection:
+        with self._changing(trial_id) as connection:
             if not connection.execute(update(TRIALS).where(*waiting).values(begun)).rowcount:
                 raise ended_already(trial.number)
             connection.execute(delete(PARAMS).where(PARAMS.c.trial_id == trial_id))
@@ -70,13 +82,13 @@ class FastWriter(TrialWriter):
             _insert_attrs(connection, trial_id, first_attributes(trial, space))
 
     def add(self, trial_id: int, attrs: Mapping[str, Json]) -> None:
-        with self._engine.begin() as connection:
+        with self._changing(trial_id) as connection:
             _insert_attrs(connection, trial_id, attrs)
 
     def end(self, trial_id: int, end: TrialEnd) -> None:
         here, running = TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.RUNNING
         ended = update(TRIALS).where(here, running).values(state=end.state, datetime_complete=_utc(end.finished))
-        with self._engine.begin() as connection:
+        with self._changing(trial_id, ends=True) as connection:
             if not connection.execute(ended).rowcount:
                 raise ended_already(end.number)
             _insert_curve(connection, trial_id, end)

@@ -17,37 +17,36 @@ study system attributes     ``hpsearch`` (spec, space, facts), ``facts`` (later 
 """
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, AnyUri, Uri
 from hpsearch.core.facts import StudyFacts
 from hpsearch.core.foreign import errors_as
+from hpsearch.core.locks import turn
 from hpsearch.core.space import Space
 from hpsearch.core.trial import Champion, FoldResult, Trial
 from hpsearch.core.wire import Json, JsonObject
-from hpsearch.core.words import closest, cut, listed, quoted
-from hpsearch.errors import LedgerError
 from hpsearch.ledger import codec, places
 from hpsearch.ledger.connection import explained, open_storage
 from hpsearch.ledger.record import DRIVER_DIED, StudyRecord, StudyState
+from hpsearch.ledger.refusals import name_taken, unknown_study, unreadable
 from hpsearch.spec import StudySpec
 
 if TYPE_CHECKING:
     import optuna
 
     from hpsearch.ledger.codec import Stored
+    from hpsearch.ledger.leases import Leases
     from hpsearch.ledger.trial_writer import TrialWriter
 
 _HEAD, _STATE, _FACTS, _CHAMPION, _NOTES, _BEHIND = "hpsearch", "state", "facts", "champion", "notes", "behind"
 """System attributes of a study. Before format 5, they were user attributes."""
 
-_MOST = 300
-"""Characters that are shown of what is wrong with an entry."""
-
-_METRIC_NAMES = "study:metric_names"
-"""Optuna's own attribute."""
+_METRIC_NAMES = "study:metric_names"  # Optuna's own attribute
 
 
 class Ledger:
@@ -70,6 +69,7 @@ class Ledger:
         self.uri = Uri(uri)
         self._ids: dict[str, int] = {}
         self._trial_ids: dict[tuple[str, int], int] = {}
+        self._turn: Callable[[], AbstractContextManager[None]] = nullcontext
         with explained(self.uri):
             self._storage = open_storage(self.uri, create=create, shared=shared)
             self._writer, self.remarks = _choose_writer(self._storage)
@@ -113,7 +113,7 @@ class Ledger:
             try:
                 study_id = self._storage.create_new_study([direction], record.name)
             except optuna.exceptions.DuplicatedStudyError:
-                raise _name_taken(record, self.uri, ours=self.has(record.name)) from None
+                raise name_taken(record, self.uri, ours=self.has(record.name)) from None
             self._ids[record.name] = study_id
             self._enter_head(study_id, record)
             self._storage.set_study_system_attr(study_id, _STATE, record.state.value)
@@ -138,7 +138,7 @@ class Ledger:
             study_id = self._study_id(name)
             attrs = self._attrs(study_id)
             frozen = self._read_trials(study_id)
-        with errors_as(lambda error: _unreadable(name, attrs, error)):
+        with errors_as(lambda error: unreadable(name, attrs, error)):
             record = self._decoded(name, attrs, frozen)
             return places.brought_here(record, self.uri, codec.home_in(attrs))
 
@@ -178,6 +178,11 @@ class Ledger:
         """Enter everything that the study knows so far."""
         self._set_attr(name, _FACTS, facts.to_json())
 
+    def change_facts(self, name: str, change: Callable[[StudyFacts], StudyFacts]) -> None:
+        """Enter facts made of those that are there, whoever else changes them."""
+        with self._turn():
+            self.set_facts(name, change(self.load(name).facts))
+
     def set_spec(self, name: str, spec: StudySpec) -> StudyRecord:
         """Replace a study's spec, for example by one with more trials; returns the study as it is then."""
         record = replace(self.load(name), spec=spec)
@@ -197,11 +202,52 @@ class Ledger:
 
     def add_note(self, name: str, note: str) -> None:
         """Keep a remark for the user, once."""
+        with self._turn():
+            with explained(self.uri):
+                notes = self._attrs(self._study_id(name)).get(_NOTES) or []
+                assert isinstance(notes, list)
+            if note not in notes:
+                self._set_attr(name, _NOTES, [*notes, note])
+
+    # Several drivers
+
+    def join(self, name: str, *, seconds: float | None = None) -> "Leases":
+        """From now on, other drivers enter trials of this study, too: see :mod:`~hpsearch.ledger.leases`.
+
+        Args:
+            name: The study.
+            seconds: How long a lease lasts; by default, a minute.
+
+        Raises:
+            LedgerError: Optuna's tables are not those that hpsearch knows.
+        """
+        from hpsearch.ledger.leases import LeasedWriter, Leases, check_writer
+
+        check_writer(self._writer, self.uri, self.remarks)
+        leases = Leases(self._storage.engine, self.uri, self._study_id(name), seconds=seconds)
+        self._writer = LeasedWriter(self._storage.engine, leases)
+        self._turn = partial(turn, self.uri.reveal(), f"{name}/entries", f"entering notes or facts of {name!r}")
+        return leases
+
+    def end_leases(self, name: str) -> None:
+        """Forget which drivers have had trials. Call it while the study's lock keeps out every other driver."""
+        if self.uri.dialect == "postgresql":
+            from hpsearch.ledger.leases import clear
+
+            with explained(self.uri):
+                clear(self._storage.engine, self._study_id(name))
+
+    def trial_id(self, name: str, number: int) -> int:
+        """Optuna's id of a trial."""
         with explained(self.uri):
-            notes = self._attrs(self._study_id(name)).get(_NOTES) or []
-            assert isinstance(notes, list)
-        if note not in notes:
-            self._set_attr(name, _NOTES, [*notes, note])
+            return self._trial_id(name, number)
+
+    def load_trial(self, name: str, number: int, space: Space) -> Trial:
+        """Read one trial; `space` is the study's as far as it is known."""
+        with explained(self.uri):
+            frozen = self._storage.get_trial(self._trial_id(name, number))
+        with errors_as(lambda error: unreadable(name, {}, error)):
+            return codec.trial_from_optuna(frozen, space.extended(codec.found_by(frozen)))
 
     # Trials
 
@@ -317,52 +363,3 @@ def _choose_writer(storage: "optuna.storages.RDBStorage") -> "tuple[TrialWriter,
         return fast_writer.FastWriter(storage.engine), ()
     remark = f"hpsearch uses Optuna's public interface to enter trials, which is slower: {difference}"
     return public_writer.PublicWriter(storage), (remark,)
-
-
-def _unreadable(name: str, attrs: Mapping[str, Json], error: Exception) -> LedgerError:
-    """The error for a study whose entries this version cannot read."""
-    if isinstance(error, codec.NewerFormatError):
-        return LedgerError(
-            f"study {quoted(name)} was written by a newer hpsearch: its format is {error.found}, and this hpsearch "
-            f"reads up to {codec.FORMAT}",
-            code="newer-format",
-            hint="upgrade hpsearch",
-            study=name,
-            format=error.found,
-        )
-    made_by, text = cut(codec.made_by(attrs)), cut(" ".join(str(error).split()), _MOST)
-    reason = text if isinstance(error, ValueError) else f"{type(error).__name__}: {text or 'no message'}"
-    return LedgerError(
-        f"study {quoted(name)} breaks a rule of this hpsearch: {reason}",
-        code="unreadable-study",
-        hint=f"read it with the hpsearch that made it: {made_by}; or the ledger is damaged: restore a copy",
-        study=name,
-        made_by=made_by,
-        reason=reason,
-    )
-
-
-def unknown_study(name: str, known: list[str], uri: Uri) -> LedgerError:
-    """The error for a study that is not there, with the closest name."""
-    near, shown = closest(name, known), str(uri)
-    return LedgerError(
-        f"no study {quoted(name)} in the ledger {shown}; it has {listed(known, most=10) or 'no studies yet'}",
-        code="unknown-study",
-        hint="`hpsearch list` shows what is there" if near is None else f"did you mean {quoted(near)}?",
-        study=name,
-        ledger=shown,
-        known=known,
-    )
-
-
-def _name_taken(record: StudyRecord, uri: Uri, *, ours: bool) -> LedgerError:
-    shown = str(uri)
-    way_on = f"`{record.command('resume')}` goes on with it" if ours else "hpsearch did not make it"
-    return LedgerError(
-        f"the ledger {shown} already has a study {quoted(record.name)}",
-        code="name-taken",
-        hint=f"change `name` in the study file; {way_on}",
-        study=record.name,
-        ledger=shown,
-        made_by_hpsearch=ours,
-    )

@@ -1,4 +1,4 @@
-"""Where a study's files are, and the lock that keeps a second driver out.
+"""Where a study's files are, and the lock that keeps a second driver out, unless both are joined.
 
 ``mlruns/`` in the working directory holds everything: ``ledger.db``, ``mlflow.db``, ``artifacts/``, ``cache/``
 (compiled programs) and ``studies/<name>/`` (the champion, its predictions, the report).
@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from hpsearch.core.addresses import AnyUri, Uri, sqlite_path
-from hpsearch.core.locks import is_file_held, is_study_held, lock_file, lock_study
+from hpsearch.core.locks import is_file_held, is_study_held, lock_file, lock_study, study_holders
 from hpsearch.core.trial import Champion
 from hpsearch.errors import LedgerError
 from hpsearch.ledger.connection import explained
@@ -19,6 +19,7 @@ from hpsearch.ledger.store import Ledger
 
 __all__ = [
     "cache_folder",
+    "drivers_of",
     "driving",
     "enter_dead",
     "has_mlflow_model",
@@ -69,6 +70,14 @@ def read(ledger: Ledger, name: str) -> StudyRecord:
         # Read again: the driver may have finished between the two looks.
         return ledger.load(name).undriven()
     return record
+
+
+def drivers_of(ledger_uri: AnyUri, record: StudyRecord) -> int:
+    """How many drivers a study has now, as far as it can be seen; `record` is as :func:`read` returns it."""
+    if record.state is not StudyState.RUNNING:
+        return 0
+    with explained(ledger_uri):
+        return max(1, len(study_holders(Uri(ledger_uri).reveal(), record.name)))
 
 
 def enter_dead(ledger: Ledger) -> list[StudyRecord]:

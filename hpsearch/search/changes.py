@@ -49,9 +49,8 @@ def check_unchanged(record: StudyRecord, spec: StudySpec) -> None:
     Raises:
         SpecError: `spec` differs from the study's in more than :data:`CHANGEABLE` keys; all of them are listed.
     """
-    old, new = (_flat(one.model_dump(mode="json", by_alias=True)) for one in (record.spec, spec))
-    changed = [name for name in {**old, **new} if _differs(name, old.get(name), new.get(name))]
-    changed = [name for name in changed if not name.startswith(CHANGEABLE)]
+    old, new = _keys(record.spec), _keys(spec)
+    changed = [name for name in differing_keys(record.spec, spec) if not name.startswith(CHANGEABLE)]
     if not changed:
         return
     lines = "\n".join(f"  - {_told(name, old.get(name), new.get(name))}" for name in changed)
@@ -64,6 +63,12 @@ def check_unchanged(record: StudyRecord, spec: StudySpec) -> None:
         study=spec.name,
         changed=tuple(changed),
     )
+
+
+def differing_keys(was: StudySpec, now: StudySpec) -> list[str]:
+    """The keys in which two study files differ, such as ``search.trials``."""
+    old, new = _keys(was), _keys(now)
+    return [name for name in {**old, **new} if _differs(name, old.get(name), new.get(name))]
 
 
 def check_data(record: StudyRecord, found: str) -> None:
@@ -118,6 +123,10 @@ def _ways_to(record: StudyRecord, trials: int) -> str:
 def with_trials(spec: StudySpec, trials: int) -> StudySpec:
     """The same study file with another number of trials."""
     return spec.model_copy(update={"search": spec.search.model_copy(update={"trials": trials})})
+
+
+def _keys(spec: StudySpec) -> dict[str, Json]:
+    return _flat(spec.model_dump(mode="json", by_alias=True))
 
 
 def _flat(values: Mapping[str, Json], prefix: str = "") -> dict[str, Json]:

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from hpsearch.core.events import (
     Bundle,
@@ -21,6 +22,7 @@ from hpsearch.core.events import (
     LaneFinished,
     LaneStopped,
     WorkerDied,
+    lane_of,
     without,
 )
 from hpsearch.core.hyperparameters import epochs_of
@@ -29,13 +31,14 @@ from hpsearch.core.trial import Failure, FailureKind, Origin, Trial, TrialState
 from hpsearch.executors.base import Executor
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
+from hpsearch.search.claims import Claims
 from hpsearch.search.entering import Entering
 from hpsearch.search.failing import FailuresInARow
+from hpsearch.search.limits import Limits
 from hpsearch.search.lining_up import next_lanes
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
 from hpsearch.search.results import Live, Results
-from hpsearch.search.stopping import StopRule
 from hpsearch.search.suggesting import Suggester
 from hpsearch.search.visible import Visible
 from hpsearch.search.watchdog import Watchdog, trials_in_words
@@ -55,6 +58,7 @@ class Driver:
         observer: Told of everything that happens.
         interrupted: Asked all the time; True ends the search after the epochs in flight.
         watchdog: Knows which workers take too long.
+        claims: Which trials are this driver's; by default, all.
     """
 
     def __init__(
@@ -68,30 +72,26 @@ class Driver:
         observer: Observer,
         interrupted: Callable[[], bool],
         watchdog: Watchdog,
+        claims: Claims | None = None,
     ) -> None:
         self._record = record
         self._spec, self._objective = record.spec, record.objective
         self._ledger, self._executor, self._suggester = ledger, executor, suggester
-        self._plan, self._schedule, self._observer = record.facts.plan, record.facts.schedule, observer
-        self._shown = Visible()
-        self._one_by_one = self._plan.trials_per_bundle == 1
-        self._entering = Entering(record, ledger, suggester, self._note)
-        self._interrupted = interrupted
-        self._n_folds = record.facts.data.n_folds
+        self._plan, self._observer = record.facts.plan, observer
+        self._claims = claims or Claims(record, ledger)
+        self._shown, self._one_by_one = Visible(), self._plan.trials_per_bundle == 1
+        self._entering = Entering(record, ledger, suggester, self._note, self._claims)
+        self._interrupted, self._n_folds = interrupted, record.facts.data.n_folds
         self._left_out = left_out_by_fold(record.facts.undefined)
         self._results = Results(self._objective, self._n_folds, self._left_out)
-        self._watchdog = watchdog
-        self._monitor = monitor
-        self._trials: list[Trial] = list(record.trials)
+        self._watchdog, self._monitor = watchdog, monitor
+        self._trials = list(record.trials)
         self._live: dict[int, Live] = {}
-        self._first_unfinished = 0
-        self._bundles = 0
-        self.compile_seconds = 0.0
-        self._stop = StopRule(record)
-        self._exhausted = self._stop.has_stopped
+        self._let_go: set[tuple[int, int]] = set()  # lanes in training whose trials other drivers have by now
+        self._bundles, self.compile_seconds = 0, 0.0
+        self._limits = Limits(record, self._claims, self._entering, self._note)
         self._stopping = False
         self._failures = FailuresInARow(record)
-        self._deadline = math.inf if self._spec.search.max_hours is None else _hours(self._spec.search.max_hours)
 
     def search(self) -> bool:
         """Train until the study has its trials, its space is exhausted, or it is interrupted.
@@ -112,9 +112,13 @@ class Driver:
             if self._interrupted() and not self._stopping:
                 self._begin_to_stop()
             more = self._fill()
-            if self._executor.idle == self._executor.slots and (self._stopping or not self._live):
+            done = self._stopping or not (self._live or self._claims.await_others())
+            if done and self._executor.idle == self._executor.slots:
                 return not self._stopping
-            for event in self._events(0.0 if more else POLL_SECONDS):
+            begun = time.monotonic()
+            events = self._executor.events(0.0 if more else POLL_SECONDS)
+            self._observer.driver_waited(time.monotonic() - begun)
+            for event in events:
                 self._watchdog.heard(event)
                 self._handle(without(event, self._left_out))
                 if self._one_by_one and isinstance(event, BundleFinished):
@@ -154,12 +158,10 @@ class Driver:
         """
         if self._stopping:
             return False
-        if not self._one_by_one:
-            self._suggest()
-            self._dispatch()
-            return False
+        self._hear_of_others()
+        more = self._one_by_one or self._suggest()
         self._dispatch()
-        while more := self._suggest(most=1):
+        while self._one_by_one and (more := self._suggest(most=1)):
             self._dispatch()
             if not self._executor.idle:
                 break
@@ -169,56 +171,65 @@ class Driver:
     def _suggest(self, most: float = math.inf) -> bool:
         """Suggest so many trials at most; returns whether that many have been."""
         made = 0
-        while made < most and self._may_suggest() and not self._must_wait():
+        while made < most and self._limits.allow(self._trials, self._suggester.space) and not self._must_wait():
             made += 1
             number = len(self._trials)
             entered = self._entering.next(self._visible(number))
             if not entered:
-                self._exhausted = True
-                self._note(f"space exhausted: all {number} configs have been tried")
+                self._limits.exhausted(number)
                 return False
-            self._trials += entered
-            self._entering.check(entered)
-            for trial in entered:
-                self._begin(trial)
+            self._hear(entered)
         return made >= most
 
     def _begin(self, trial: Trial) -> None:
-        """Train a trial that has been entered, unless it has ended."""
-        if trial.origin is Origin.QUEUED:
-            trial = self._trials[trial.number] = self._entering.adopt(trial, self._visible(trial.number))
-        if not trial.state.finished:
-            self._continue(trial)
+        """Train a trial that has been entered, unless it has ended or is another driver's."""
+        late = any(number == trial.number for number, _ in self._let_go)
+        if trial.state.finished or late or (mine := self._claims.take(trial, self._suggester.space)) is None:
+            return
+        if mine.origin is Origin.QUEUED:
+            mine = self._entering.adopt(mine, self._visible(mine.number))
+        self._trials[mine.number] = mine
+        self._continue(mine)
+
+    def _hear_of_others(self) -> None:
+        """Note what other drivers have begun and ended. Take over what they have left, and let go what they have."""
+        for number in self._claims.lost():
+            self._lose(number)
+        self._hear(self._claims.news(len(self._trials), self._suggester.space, at_once=not self._must_wait()))
+
+    def _hear(self, trials: Sequence[Trial]) -> None:
+        """These trials are new in the ledger, or have changed there."""
+        for trial in trials:
+            if trial.number == len(self._trials):
+                self._suggester.learn(trial.found)
+            self._trials[trial.number : trial.number + 1] = [trial]
+        self._entering.check(trials)
+        for trial in trials:
+            if trial.state.finished:
+                self._monitor.finish(trial)
+            self._begin(trial)
+            if trial.number not in self._live:
+                self._observer.others_trial(trial)
+
+    def _lose(self, number: int) -> None:
+        """Another driver has a trial that this one trains."""
+        if (live := self._live.pop(number, None)) is None:
+            return
+        self._let_go |= {(number, fold) for fold in live.training}
+        self._executor.stop(frozenset({number}))
+        self._monitor.finish(self._trials[number])
+        self._observer.others_trial(self._trials[number])
+        self._observer.note(f"trial {number}: another driver has taken it over")
 
     def _must_wait(self) -> bool:
         """Whether a suggestion needs a worker that is not idle, or one that would have nothing to train afterwards."""
-        if not self._suggester.asks:
+        if not (self._suggester.asks or self._claims.joined):
             return False
         waiting = sum(bool(live.waiting) for live in self._live.values())
         return waiting >= self._executor.idle * self._plan.trials_per_bundle
 
-    def _may_suggest(self) -> bool:
-        number = len(self._trials)
-        if self._exhausted or number >= self._spec.search.trials:
-            return False
-        if time.monotonic() > self._deadline:
-            self._exhausted = True
-            self._note(f"max_hours = {self._spec.search.max_hours:g} reached after {number} trials")
-            return False
-        while self._first_unfinished < number and self._trials[self._first_unfinished].state.finished:
-            self._first_unfinished += 1
-        return self._first_unfinished >= self._schedule.known(number) and not self._is_enough(number)
-
-    def _is_enough(self, number: int) -> bool:
-        """Whether ``[search] stop`` ends the search before trial `number`."""
-        stopped = self._stop.before(number, self._trials, self._suggester.space)
-        if stopped is not None:
-            self._exhausted = True
-            self._entering.end(stopped)
-        return self._exhausted
-
     def _visible(self, number: int) -> list[Trial]:
-        return self._shown.to(self._schedule.known(number), self._trials)
+        return self._shown.to(self._claims.known(number), self._trials)
 
     def _continue(self, trial: Trial) -> None:
         """Put a trial's missing folds in line."""
@@ -253,13 +264,10 @@ class Driver:
 
     # Collecting
 
-    def _events(self, timeout_s: float) -> Sequence[Event]:
-        begun = time.monotonic()
-        events = self._executor.events(timeout_s)
-        self._observer.driver_waited(time.monotonic() - begun)
-        return events
-
     def _handle(self, event: Event) -> None:
+        if (lane := lane_of(event)) in self._let_go:
+            self._let_go.discard(lane)
+            return
         match event:
             case BundleStarted():
                 pass
@@ -299,6 +307,7 @@ class Driver:
     def _on_lane(self, event: LaneFinished) -> None:
         live, trial = self._live[event.trial], self._trials[event.trial]
         problem, result = self._results.problem_in_fold(event.result), self._results.curves_of(event.result)
+        live.training.discard(result.fold)
         if problem is not None or live.ending is not None:
             live.partial[result.fold] = result
             self._fail(event.trial, problem)
@@ -307,31 +316,28 @@ class Driver:
             news = event.parameters if trial.parameters is None else None
             if news is not None:
                 self._trials[event.trial] = trial = replace(trial, parameters=news)
-            self._ledger.add_fold(self._record.name, event.trial, result, news)
+            add = partial(self._ledger.add_fold, self._record.name, event.trial, result, news)
+            if not self._claims.enter(event.trial, add):
+                return self._lose(event.trial)
             self._observer.fold_finished(trial, result)
             self._judge(event.trial)
         self._lane_ended(event.trial, result.fold)
 
     def _judge(self, number: int) -> None:
         """End a trial whose folds so far are too poor."""
-        if not self._monitor.fold_by_fold:
-            return
         live = self._live[number]
-        reason = (
-            self._monitor.folds(live.results, self._trials[: self._schedule.known(number)]) if live.results else None
-        )
-        if reason is not None and live.ending is None:
+        known = self._trials[: self._claims.known(number)] if self._monitor.fold_by_fold else ()
+        if live.results and (reason := self._monitor.folds(live.results, known)) and live.ending is None:
             live.judged = True
             self._give_up(number, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, fold=max(live.results)))
 
     def _fail(self, number: int, failure: Failure | None) -> None:
-        if failure is not None:
-            self._give_up(number, TrialState.FAILED, failure)
+        self._give_up(number, TrialState.FAILED, failure)
 
-    def _give_up(self, number: int, state: TrialState, failure: Failure) -> None:
-        """Let the trial's other lanes end; the first reason counts."""
+    def _give_up(self, number: int, state: TrialState, failure: Failure | None) -> None:
+        """Let the trial's other lanes end if there is a reason; the first one counts."""
         live = self._live[number]
-        if live.ending is None:
+        if failure is not None and live.ending is None:
             live.ending, live.failure = state, failure
             live.waiting.clear()
             self._executor.stop(frozenset({number}))
@@ -346,16 +352,19 @@ class Driver:
         self._end(number)
 
     def _end(self, number: int) -> None:
-        live = self._live.pop(number)
-        trial = self._results.ended(self._trials[number], live)
+        trial = self._results.ended(self._trials[number], self._live[number])
+        end = partial(self._ledger.finish_trial, self._record.name, trial, self._objective.metric)
+        if not self._claims.enter(number, end):
+            return self._lose(number)
+        del self._live[number]
         self._trials[number] = trial
         self._monitor.finish(trial)
-        self._ledger.finish_trial(self._record.name, trial, self._objective.metric)
         self._observer.trial_finished(trial)
         self._failures.add(trial)
 
     def _on_death(self, event: WorkerDied) -> None:
         """Put the lost lanes in line again, or fail trials that were lost too often or took too long by themselves."""
+        self._let_go -= {(lane.trial, lane.fold) for lane in event.bundle.lanes}
         lost = {number: folds for number in event.bundle.trials if (folds := self._lost(event.bundle, number))}
         most = self._spec.resources.max_retries
         for number, folds in lost.items():
@@ -376,10 +385,9 @@ class Driver:
             elif not live.training:
                 self._end(number)
         which = trials_in_words(tuple(lost) or event.bundle.trials)
-        if not event.ended:
-            self._note(f"{event.reason}; {which}: trained again, {most} times at most")
-        elif len(lost) > 1:
-            self._note(f"{event.reason}; {which}: trained again, each alone")
+        if not event.ended or len(lost) > 1:
+            how = "each alone" if event.ended else f"{most} times at most"
+            self._note(f"{event.reason}; {which}: trained again, {how}")
 
     def _lost(self, bundle: Bundle, number: int) -> set[int]:
         """The folds of a trial that end with the bundle's worker."""
@@ -390,7 +398,3 @@ class Driver:
     def _note(self, text: str) -> None:
         self._ledger.add_note(self._record.name, text)
         self._observer.note(text)
-
-
-def _hours(hours: float) -> float:
-    return time.monotonic() + hours * 3600

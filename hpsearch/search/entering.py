@@ -11,6 +11,7 @@ from hpsearch.core.words import did_you_mean, listed
 from hpsearch.errors import LedgerError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.ledger.store import Ledger
+from hpsearch.search.claims import Claims
 from hpsearch.search.suggesting import Suggester, Suggestion
 
 _SHOWN = 80
@@ -25,14 +26,18 @@ class Entering:
         ledger: Its ledger.
         suggester: Suggests configs, and completes enqueued ones.
         note: Told what the user should know.
+        claims: Which trials are this driver's.
     """
 
-    def __init__(self, record: StudyRecord, ledger: Ledger, suggester: Suggester, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, record: StudyRecord, ledger: Ledger, suggester: Suggester, note: Callable[[str], None], claims: Claims
+    ) -> None:
         self._record, self._ledger, self._suggester, self._note = record, ledger, suggester, note
+        self._claims = claims
         self._named = set(record.space)
 
     def next(self, history: Sequence[Trial]) -> Sequence[Trial]:
-        """The next trial, entered. Several that another program has entered meanwhile; none if all have been tried."""
+        """The next trial, entered. Several that others have entered meanwhile; none if all have been tried."""
         suggestion = self._suggester.suggest(history)
         if suggestion is None:
             return ()
@@ -43,10 +48,7 @@ class Entering:
         except LedgerError as error:
             if error.code != "ledger.number-taken":
                 raise
-            others = self._ledger.load(self._record.name).trials[number:]
-            if not others or any(one.origin is Origin.SEARCH for one in others):
-                raise
-            return others
+            return self._claims.overtaken(error, number, self._suggester.space)
         self._tell(number, suggestion)
         return (trial,)
 
@@ -92,8 +94,7 @@ class Entering:
 
     def end(self, stopped: Stopped) -> None:
         """No trial comes any more."""
-        facts = self._ledger.load(self._record.name).facts  # others may have added to them meanwhile
-        self._ledger.set_facts(self._record.name, replace(facts, stopped=stopped))
+        self._ledger.change_facts(self._record.name, lambda facts: replace(facts, stopped=stopped))
         self._note(stopped.text)
 
     def _tell(self, number: int, suggestion: Suggestion) -> None:
@@ -103,7 +104,10 @@ class Entering:
             self._note(f"trial {number}: the code asks for {listed(new)}, now part of the space")
 
     def _why_refused(self, trial: Trial) -> str | None:
-        return None if trial.origin is not Origin.QUEUED else _why_outside(self._suggester.space, trial.config)
+        """Why a trial is refused; None if it is not, or if another driver has it."""
+        if trial.origin is not Origin.QUEUED or (why := _why_outside(self._suggester.space, trial.config)) is None:
+            return None
+        return None if self._claims.take(trial, self._suggester.space) is None else why
 
 
 def _why_outside(space: Space, config: Config) -> str | None:

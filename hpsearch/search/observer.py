@@ -27,6 +27,9 @@ class Observer:
     def trial_finished(self, trial: Trial) -> None:
         """A trial has ended, whatever its fate, and is in the ledger."""
 
+    def others_trial(self, trial: Trial) -> None:
+        """Another driver of the study has a trial, or has ended one; see :mod:`hpsearch.search.joining`."""
+
     def driver_waited(self, seconds: float) -> None:
         """The driver had nothing to do for so long but to wait for its workers."""
 
@@ -65,6 +68,10 @@ class Observers(Observer):
     def trial_finished(self, trial: Trial) -> None:
         for observer in self._observers:
             observer.trial_finished(trial)
+
+    def others_trial(self, trial: Trial) -> None:
+        for observer in self._observers:
+            observer.others_trial(trial)
 
     def driver_waited(self, seconds: float) -> None:
         for observer in self._observers:

@@ -101,6 +101,11 @@ class Progress(Observer):
         self._epochs_of_ended += sum(one.epochs for one in trial.folds)
         self._estimate(time.monotonic())
 
+    def others_trial(self, trial: Trial) -> None:
+        self.running.pop(trial.number, None)
+        if trial.state.finished:
+            self.ended[trial.number] = trial
+
     def refit_started(self, trial: Trial) -> None:
         kind = self.record.spec.champion.kind if self.record else "refit"
         if kind == "refit":

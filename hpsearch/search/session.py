@@ -18,6 +18,7 @@ from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.seals import seal_of
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.best_predictions import BestPredictions
+from hpsearch.search.claims import Claims
 from hpsearch.search.driver import Driver
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer, Observers, TrackerObserver
@@ -37,14 +38,23 @@ class Session:
         ledger: Written by this object, and by the driver that it runs, alone.
         executor: Trains bundles and refits the winner.
         observer: Told of everything that happens.
+        claims: What of the study is this driver's; by default, all.
     """
 
-    def __init__(self, record: StudyRecord, ledger: Ledger, executor: Executor, observer: Observer) -> None:
+    def __init__(
+        self,
+        record: StudyRecord,
+        ledger: Ledger,
+        executor: Executor,
+        observer: Observer,
+        claims: Claims | None = None,
+    ) -> None:
         self._record, self._ledger, self._executor = record, ledger, executor
+        self._claims = claims or Claims(record, ledger)
         tracking = workspace.tracking_here(record.spec, ledger.uri)
-        self._tracker = make_tracker(tracking, is_null=record.spec.is_null)
+        self._tracker = make_tracker(tracking, is_null=record.spec.is_null, turn=self._claims.tracker_turn)
         self._folder = workspace.study_folder(ledger.uri, record.name)
-        if not record.trials:
+        if self._claims.is_first(record):
             drop_all(predictions_folder(self._folder))
         observers = [TrackerObserver(self._tracker), observer]
         if record.spec.tracking.predictions == "top":
@@ -55,7 +65,7 @@ class Session:
         self._monitor = PruningMonitor(record)
 
     def run(self) -> StudyRecord:
-        """Search, refit, report. A null search ends with its search.
+        """Search, refit, report. A null search ends with its search, and so does a driver whose champion others make.
 
         Returns:
             The study as the ledger then has it.
@@ -64,7 +74,7 @@ class Session:
             Interrupted: The user stopped it.
             HpsearchError: As :meth:`Driver.search` and the refit raise; everything finished is in the ledger.
         """
-        self._ledger.set_state(self._record.name, StudyState.RUNNING)
+        self._claims.begin()
         self._observer.open(self._record)
         for remark in self._ledger.remarks:
             self._ledger.add_note(self._record.name, remark)
@@ -73,7 +83,8 @@ class Session:
             self._settle_others()
             searched = replace(self._record, trials=self._search(stop))
             best = _winner(searched)
-            if not searched.spec.is_null:
+            if not searched.spec.is_null and self._claims.crown():
+                searched = replace(searched, champion=self._ledger.load(searched.name).champion)
                 champion = self._refit(searched, best)
                 record = self._ledger.load(searched.name)
                 self._report(replace(record, champion=champion, state=StudyState.FINISHED))
@@ -96,12 +107,15 @@ class Session:
             observer=self._observer,
             interrupted=stop.asked.is_set,
             watchdog=watchdog,
+            claims=self._claims,
         )
         try:
             finished = driver.search()
         finally:
             stop.no_more_patience()
             self._suggester.close()
+            with _not_covering_errors():
+                self._claims.release()
             self._add_compile_seconds(driver.compile_seconds)
         if not finished or stop.asked.is_set():
             raise self._interrupted("was stopped")
@@ -110,9 +124,9 @@ class Session:
     def _add_compile_seconds(self, seconds: float) -> None:
         if seconds:
             with _not_covering_errors():
-                facts = self._ledger.load(self._record.name).facts  # others may have added to them meanwhile
-                spent = facts.compile_seconds + seconds
-                self._ledger.set_facts(self._record.name, replace(facts, compile_seconds=spent))
+                self._ledger.change_facts(
+                    self._record.name, lambda facts: replace(facts, compile_seconds=facts.compile_seconds + seconds)
+                )
 
     def _refit(self, record: StudyRecord, best: Trial) -> Champion:
         """A champion that is the best trial's, in the ledger and on its way to the tracker. One that is there is kept.
@@ -130,6 +144,7 @@ class Session:
             seen = analysis.out_of_fold_info(record, report.load_artifacts(record, self._folder).out_of_fold)
             validation = {one.name: one.value for one in seen.metrics}
             seal = seal_of(record.name, made.sha256)
+            self._claims.check_crown()
             champion = replace(made, rechosen=_is_rechosen(record), validation=validation, seal=seal)
             self._ledger.set_champion(record.name, champion)
         if champion.model_uri:
@@ -183,9 +198,22 @@ class Session:
             state = StudyState.INTERRUPTED
             raise self._interrupted("was stopped at once") from None
         finally:
+            entered: StudyState | None = state
             with _not_covering_errors():
-                self._ledger.set_state(self._record.name, state)
-            self._close(state)
+                entered = self._claims.end(state, self._tracker.flush)
+            if entered is None:
+                self._leave()
+            else:
+                self._close(entered)
+
+    def _leave(self) -> None:
+        """Other drivers go on with the study."""
+        tracking = self._tracker.leave()
+        record = replace(self._reloaded(), state=StudyState.RUNNING)
+        self._observer.close(record)
+        with _not_covering_errors():
+            for note in tracking.notes:
+                self._ledger.add_note(record.name, note)
 
     def _close(self, state: StudyState) -> None:
         record = replace(self._reloaded(), state=state)

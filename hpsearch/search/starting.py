@@ -1,12 +1,13 @@
 """Starting a study, or going on with one: checks, lock, workers, session."""
 
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from hpsearch import tracking
 from hpsearch.core.facts import StudyFacts
+from hpsearch.core.files import make_folder
 from hpsearch.core.trial import Origin
 from hpsearch.core.user_code import source_digest
 from hpsearch.errors import LedgerError, SpecError, TrackingError
@@ -14,6 +15,8 @@ from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.changes import check_data, check_unchanged, with_defaults_as_begun, with_trials
+from hpsearch.search.claims import Claims
+from hpsearch.search.joining import JOINED_NOTE, JoinedClaims, Seat, as_driven, taking_a_seat
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import open_executor, prepare_study
 from hpsearch.search.session import Session, has_wanted_champion
@@ -24,7 +27,9 @@ _ANSWER_S = 5.0
 """How long MLflow's server may take to answer before a study begins without it."""
 
 
-def start(spec: StudySpec, text: str, observer: Observer, like: StudyFacts | None = None) -> StudyRecord:
+def start(
+    spec: StudySpec, text: str, observer: Observer, like: StudyFacts | None = None, *, join: bool = False
+) -> StudyRecord:
     """Run a study, or go on with it if the ledger has it.
 
     Args:
@@ -32,6 +37,7 @@ def start(spec: StudySpec, text: str, observer: Observer, like: StudyFacts | Non
         text: Its text.
         observer: Told of everything that happens.
         like: See :func:`~hpsearch.search.preparation.prepare_study`.
+        join: Whether other drivers may work at it, too: see :mod:`~hpsearch.search.joining`.
 
     Returns:
         The study at its end.
@@ -49,31 +55,83 @@ def start(spec: StudySpec, text: str, observer: Observer, like: StudyFacts | Non
             more = _more_than_stopped(record, spec)
             spec = with_trials(spec, record.spec.search.trials) if more else spec
             check_unchanged(record, spec)
-            return resume(spec.name, uri, observer=observer, trials=more, changed=spec)
-    shared = spec.tracking.shared
-    with workspace.driving(uri, spec.name, shared=shared), tracking.environment(spec), ExitStack() as stack:
-        prepared = prepare_study(spec, stack, like, observer.note)
-        _check_tracking(spec)
-        ledger = Ledger(uri, create=True, shared=shared)
-        ledger.create(
-            StudyRecord(
-                name=spec.name,
-                spec=spec,
-                study_file=spec.tracking.hide_in(text),
-                space=prepared.space,
-                facts=prepared.facts,
-                created=time.time(),
-            )
+            return resume(spec.name, uri, observer=observer, trials=more, changed=spec, join=join)
+    with (
+        _driving(uri, spec.name, observer, join=join, shared=spec.tracking.shared) as seat,
+        tracking.environment(spec),
+        ExitStack() as stack,
+    ):
+        if seat is None or not Ledger(uri).has(spec.name):
+            return _begin(spec, text, observer, like, seat, stack)
+    return start(spec, text, observer, like, join=join)  # another driver has begun it meanwhile
+
+
+@contextmanager
+def _driving(uri: AnyUri, name: str, observer: Observer, *, join: bool, shared: bool = False) -> Iterator[Seat | None]:
+    """Keep other drivers out, except for joined ones: among these, a driver has a seat."""
+    if not join:
+        with workspace.driving(uri, name, shared=shared):
+            yield None
+        return
+    with taking_a_seat(uri, name, observer) as seat:
+        make_folder(workspace.study_folder(uri, name), shared=shared)
+        yield seat
+
+
+def _begin(
+    spec: StudySpec, text: str, observer: Observer, like: StudyFacts | None, seat: Seat | None, stack: ExitStack
+) -> StudyRecord:
+    """Run a study that the ledger does not have."""
+    uri = spec.tracking.resolved().ledger
+    prepared = prepare_study(spec, stack, like, observer.note)
+    _check_tracking(spec)
+    ledger = Ledger(uri, create=True, shared=spec.tracking.shared)
+    ledger.create(
+        StudyRecord(
+            name=spec.name,
+            spec=spec,
+            study_file=spec.tracking.hide_in(text),
+            space=prepared.space,
+            facts=prepared.facts,
+            created=time.time(),
         )
-        record = ledger.load(spec.name)
-        for warning in prepared.warnings:
-            if not spec.is_null:  # the study that it is a control of has said them
-                _note(ledger, record, warning, observer)
-        return Session(record, ledger, prepared.executor, observer).run()
+    )
+    record = ledger.load(spec.name)
+    for warning in prepared.warnings:
+        if not spec.is_null:  # the study that it is a control of has said them
+            _note(ledger, record, warning, observer)
+    claims = _claims(record, ledger, seat, observer, stack, first=True)
+    return Session(record, ledger, prepared.executor, observer, claims).run()
+
+
+def _claims(
+    record: StudyRecord,
+    ledger: Ledger,
+    seat: Seat | None,
+    observer: Observer,
+    stack: ExitStack,
+    *,
+    first: bool = False,
+) -> Claims:
+    """What a driver has of a study that runs from now on. Others may come."""
+    if seat is None:
+        return Claims(record, ledger)
+    ledger.add_note(record.name, JOINED_NOTE)
+    ledger.set_state(record.name, StudyState.RUNNING)
+    claims = JoinedClaims(record, ledger, seat, observer, first=first)
+    stack.callback(claims.close)
+    seat.pass_on()
+    return claims
 
 
 def resume(
-    name: str, uri: AnyUri, *, observer: Observer, trials: int | None = None, changed: StudySpec | None = None
+    name: str,
+    uri: AnyUri,
+    *,
+    observer: Observer,
+    trials: int | None = None,
+    changed: StudySpec | None = None,
+    join: bool = False,
 ) -> StudyRecord:
     """Go on with a study: finished folds are kept, unfinished ones trained, suggestions continued.
 
@@ -83,6 +141,7 @@ def resume(
         observer: Told of everything that happens.
         trials: A new number of trials, not below the number of trials begun; None keeps the number.
         changed: The study file, if keys have changed in it that results do not depend on.
+        join: Whether other drivers may work at it, too: see :mod:`~hpsearch.search.joining`.
 
     Returns:
         The study at its end; as it is if it has ended.
@@ -93,20 +152,15 @@ def resume(
     """
     ledger = Ledger(uri)
     ledger.load(name)
-    with workspace.driving(uri, name), ExitStack() as stack:
-        ledger.repair(name)
-        record = ledger.load(name)
-        if changed is not None and changed != record.spec:
-            record = ledger.set_spec(name, changed)
-        if trials is not None and trials != record.spec.search.trials:
-            _check_trials(record, trials)
-            record = ledger.set_spec(name, with_trials(record.spec, trials))
-        record, goes_on = _asked_to_go_on(record, ledger, trials, observer)
-        queued = any(trial.origin is Origin.QUEUED for trial in record.trials)
-        registered = record.champion is not None and record.champion.model_uri and has_wanted_champion(record)
-        ended = record.state is StudyState.FINISHED and (registered or record.spec.is_null)
-        if ended and trials is None and not queued and not goes_on:
+    with _driving(uri, name, observer, join=join) as seat, ExitStack() as stack:
+        if seat is not None and seat.others:
+            record = as_driven(ledger.load(name), changed, trials)
+            ended = record.state is StudyState.FINISHED
+        else:
+            record, ended = _alone(name, ledger, trials, changed, observer, keeps_leases=join)
+        if ended:
             return record
+        claims = _claims(record, ledger, seat, observer, stack)
         spec = record.worker_spec
         stack.enter_context(tracking.environment(spec))
         executor = stack.enter_context(open_executor(spec, record.facts.backend, ledger=uri, note=observer.note))
@@ -115,7 +169,27 @@ def resume(
             _check_settings(record, executor.call(WorkerProtocol.describe_machine).settings)
         record = _with_present_code(record, ledger, observer)
         _check_tracking(spec)
-        return Session(record, ledger, executor, observer).run()
+        return Session(record, ledger, executor, observer, claims).run()
+
+
+def _alone(
+    name: str, ledger: Ledger, trials: int | None, changed: StudySpec | None, observer: Observer, *, keeps_leases: bool
+) -> tuple[StudyRecord, bool]:
+    """A study that no other driver has, as it is to go on; and whether it has ended, so that it does not."""
+    if not keeps_leases:
+        ledger.end_leases(name)
+    ledger.repair(name)
+    record = ledger.load(name)
+    if changed is not None and changed != record.spec:
+        record = ledger.set_spec(name, changed)
+    if trials is not None and trials != record.spec.search.trials:
+        _check_trials(record, trials)
+        record = ledger.set_spec(name, with_trials(record.spec, trials))
+    record, goes_on = _asked_to_go_on(record, ledger, trials, observer)
+    queued = any(trial.origin is Origin.QUEUED for trial in record.trials)
+    registered = record.champion is not None and record.champion.model_uri and has_wanted_champion(record)
+    ended = record.state is StudyState.FINISHED and bool(registered or record.spec.is_null)
+    return record, ended and trials is None and not queued and not goes_on
 
 
 def _check_tracking(spec: StudySpec) -> None:
@@ -204,7 +278,7 @@ def _with_present_code(record: StudyRecord, ledger: Ledger, observer: Observer) 
     now = source_digest(build, record.spec.folder) if build else None
     if now is None or now == before:
         return record
-    ledger.set_facts(record.name, replace(record.facts, model_source=now))
+    ledger.change_facts(record.name, lambda facts: replace(facts, model_source=now))
     trained = [trial.number for trial in record.trials if trial.folds]
     if before is not None and trained:
         note = (
@@ -212,7 +286,7 @@ def _with_present_code(record: StudyRecord, ledger: Ledger, observer: Observer) 
             "trials and the refit may not be comparable with the trials before"
         )
         _note(ledger, record, note, observer)
-    return ledger.load(record.name)
+    return replace(ledger.load(record.name), spec=record.spec)  # among others, a driver has resources of its own
 
 
 def _note(ledger: Ledger, record: StudyRecord, text: str, observer: Observer) -> None:

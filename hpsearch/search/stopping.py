@@ -84,6 +84,20 @@ class StopRule:
         self._asked = number
         return self.after(trials[:known], len(trials), space)
 
+    def among(self, ended: Sequence[Trial], begun: int, space: Space) -> Stopped | None:
+        """Whether to stop where trials end in any order, because several drivers train them.
+
+        Args:
+            ended: Those that have ended.
+            begun: How many have begun.
+            space: The space as far as it is known.
+        """
+        due = len(ended) >= FEWEST and len(ended) // _EVERY > self._asked // _EVERY
+        if self._spec.search.stop == "none" or self._stopped is not None or not due:
+            return None
+        self._asked = len(ended)
+        return self.after(ended, begun, space)
+
     def after(self, known: Sequence[Trial], begun: int, space: Space) -> Stopped | None:
         """Whether these results are enough."""
         noise = self._noise(known)

@@ -100,6 +100,11 @@ class Suggester:
         assert found is not None, "nothing is compared with what has been tried"
         return found
 
+    def learn(self, found: Mapping[str, Parameter]) -> None:
+        """Another driver's suggestion has extended the space."""
+        if any(self.space.get(name) != one for name, one in found.items()):
+            self._extend(found)
+
     def close(self) -> None:
         """Release the tuner's resources."""
         self._tuner.close()

@@ -4,6 +4,7 @@ Importing this room imports no MLflow.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.spec import TrackingSection
@@ -13,8 +14,15 @@ from hpsearch.tracking.settings import environment
 __all__ = ["SyncReport", "Tracker", "TrackingState", "check_access", "environment", "make_tracker", "serve_ui", "sync"]
 
 
-def make_tracker(section: TrackingSection, *, is_null: bool = False) -> Tracker:
+def make_tracker(
+    section: TrackingSection, *, is_null: bool = False, turn: Callable[[], AbstractContextManager[None]] | None = None
+) -> Tracker:
     """The tracker of a study's ``[tracking]`` section; a null search is shown nowhere.
+
+    Args:
+        section: Where to show it.
+        is_null: Whether it is a null search.
+        turn: Given if several drivers show the study: none of them is in such a block at the same time.
 
     Raises:
         TrackingError: An environment variable that the section names is not set.
@@ -23,7 +31,7 @@ def make_tracker(section: TrackingSection, *, is_null: bool = False) -> Tracker:
         return Untracked()
     from hpsearch.tracking.mlflow.tracker import MlflowTracker
 
-    return MlflowTracker(section)
+    return MlflowTracker(section, turn=turn)
 
 
 def check_access(section: TrackingSection, *, timeout_s: float = 20.0) -> None:

@@ -96,6 +96,14 @@ class Tracker(ABC):
         """Put a file beside the study, such as the report. It must stay until :meth:`close`."""
 
     @abstractmethod
+    def flush(self) -> bool:
+        """Wait until all that was told so far is written, but not for ever; False if it is not."""
+
+    @abstractmethod
+    def leave(self) -> TrackingState:
+        """This driver ends, and others go on with the study: in place of :meth:`close`."""
+
+    @abstractmethod
     def close(self, record: StudyRecord) -> TrackingState:
         """The study has ended, whichever way: see ``record.state``. Waits for the last writes, but not for ever."""
 
@@ -123,6 +131,14 @@ class Untracked(Tracker):
 
     def add_file(self, path: Path, folder: str | None = None) -> None:
         """Nothing to do."""
+
+    def flush(self) -> bool:
+        """Nothing to wait for."""
+        return True
+
+    def leave(self) -> TrackingState:
+        """Nothing to wait for."""
+        return self.state
 
     def close(self, record: StudyRecord) -> TrackingState:
         """Nothing to wait for."""

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,32 +20,11 @@ from hpsearch.errors import LedgerError
 from hpsearch.ledger import Ledger, optuna_tables
 from hpsearch.ledger.workspace import driving
 from hpsearch.testing.synthetic import SyntheticExecutor
-from tests import postgresql
 from tests.ledger.optuna_twin import check_that_optuna_reads_its_own
 from tests.raising import raises
 from tests.search.drive import drive
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """Address of a server, without a database's name."""
-    with postgresql.serve() as uri:
-        yield uri
-
-
-@pytest.fixture
-def database(server: str, request: pytest.FixtureRequest) -> Callable[[str], str]:
-    """Makes a fresh database and returns its address."""
-    import psycopg
-
-    def make(name: str) -> str:
-        with psycopg.connect(server.replace("+psycopg", "") + "/postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-        return f"{server}/{name}"
-
-    return make
 
 
 def test_kill_9_and_resume_go_on_as_an_uninterrupted_study(database: Callable[[str], str], tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ written completely. Never MLflow's fluent state: run ids and one explicit client
 import contextlib
 import getpass
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,7 @@ class Projection:
         record: The study; its trials need not be complete.
         address: Where MLflow is.
         restore: Bring back trial runs that were deleted in MLflow's pages; else they are left out.
+        turn: Given if other drivers show the study, too: runs are looked for and made in such a block.
 
     Attributes:
         client: MLflow's public client.
@@ -58,8 +60,15 @@ class Projection:
         Exception: Whatever MLflow raises; see :mod:`hpsearch.tracking.mlflow.client`.
     """
 
-    def __init__(self, record: StudyRecord, address: Address, *, restore: bool = False) -> None:
-        self.address = address
+    def __init__(
+        self,
+        record: StudyRecord,
+        address: Address,
+        *,
+        restore: bool = False,
+        turn: Callable[[], AbstractContextManager[None]] | None = None,
+    ) -> None:
+        self.address, self._turn = address, turn
         self.client = connect(address)
         from hpsearch.tracking.mlflow.moved import bring_here  # imports MLflow
 
@@ -70,8 +79,9 @@ class Projection:
         self._common = _common_tags(record)
         self._dataset = make_dataset(record)
         self.first_epoch = trial_view.FIRST_EPOCH
-        self.experiment_id = self._open_experiment(record)
-        self.parent_id = self._open_parent(record)
+        with contextlib.nullcontext() if turn is None else turn():
+            self.experiment_id = self._open_experiment(record)
+            self.parent_id = self._open_parent(record)
         self._known = self._list_trials(restore)
         # Only now does a fresh database have its tables.
         self._writer, note = open_writer(self.client, address)
@@ -94,7 +104,7 @@ class Projection:
         """
         if trial.origin is Origin.QUEUED:
             return False  # it has no config before it begins
-        known = self._known.get(trial.number) or self._create(trial)
+        known = self._known.get(trial.number) or self._open_trial(trial)
         status = trial_view.STATUS[trial.state] if trial.state.finished else open_status
         complete = trial.state.finished and known.digest == trial_view.digest(trial)
         if known.deleted or (complete and known.status == status):
@@ -185,9 +195,19 @@ class Projection:
             self.client.update_run(run.info.run_id, status="RUNNING")
         return str(run.info.run_id)
 
-    def _list_trials(self, restore: bool) -> dict[int, _Known]:
+    def _open_trial(self, trial: Trial) -> _Known:
+        """The run of a trial that was not there when all were listed."""
+        if self._turn is None:
+            return self._create(trial)
+        with self._turn():
+            # Another driver may have begun the trial, and lost it.
+            found = self._list_trials(False, f" AND tags.`{trial_view.TRIAL}` = '{trial.number}'")
+            self._known |= found
+            return found.get(trial.number) or self._create(trial)
+
+    def _list_trials(self, restore: bool, which: str = "") -> dict[int, _Known]:
         known: dict[int, _Known] = {}
-        for run in self._search(f"tags.`{trial_view.PARENT}` = '{self.parent_id}'"):
+        for run in self._search(f"tags.`{trial_view.PARENT}` = '{self.parent_id}'{which}"):
             if not (trial := _tag(run, trial_view.TRIAL)).isdecimal() or int(trial) in known:
                 continue
             one = _Known(run.info.run_id, run.info.status, _tag(run, trial_view.DIGEST), bool(run.data.params))

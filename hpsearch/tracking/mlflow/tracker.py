@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -50,15 +50,24 @@ class MlflowTracker(Tracker):
     Args:
         section: Where MLflow is; relative paths start from the working directory.
         patience_s: How long :meth:`close` waits for the last writes, seconds. What is left is for ``hpsearch sync``.
+        turn: Given if several drivers show the study, each its own trials: what must not be made twice is made in such
+            a block. The driver that ends the study writes what is missing of all. MLflow's system metrics of several
+            machines would be one curve, so there are none.
 
     Raises:
         TrackingError: An environment variable that the section names is not set.
     """
 
-    def __init__(self, section: TrackingSection, *, patience_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        section: TrackingSection,
+        *,
+        patience_s: float = 60.0,
+        turn: Callable[[], AbstractContextManager[None]] | None = None,
+    ) -> None:
         self._address = resolve_address(section)
-        self._patience_s = patience_s
-        self._metrics = SystemMetrics(self._address.uri.reveal()) if section.system_metrics else None
+        self._patience_s, self._turn = patience_s, turn
+        self._metrics = SystemMetrics(self._address.uri.reveal()) if section.system_metrics and turn is None else None
         self._thread: threading.Thread | None = None
         # Shared by both threads, under the condition's lock.
         self._changed = threading.Condition()
@@ -70,7 +79,7 @@ class MlflowTracker(Tracker):
         self._model_uri = ""
         self._files: dict[tuple[Path, str | None], None] = {}
         self._others: list[Settle] = []
-        self._closing = False
+        self._closing = self._leaving = False
         self._abandoned = False
         self._last_moment = math.inf
         self._idle = False
@@ -83,14 +92,14 @@ class MlflowTracker(Tracker):
         self._questioned: set[tuple[_Part, str]] = set()
         self._at: _Part = None
         self._projection: Projection | None = None
-        self._described = False
+        self._described = self._saw_all = False
 
     # The driver's side: a lock and a table
 
     def open(self, record: StudyRecord) -> None:
         with self._changed:
             self._record = record
-            self._trials = {trial.number: trial for trial in record.trials}
+            self._trials = {trial.number: trial for trial in record.trials} if self._turn is None else {}
             self._touch(self._trials)
         # A daemon: a second Ctrl-C must not wait for MLflow.
         self._thread = threading.Thread(target=self._serve, name="hpsearch-tracking", daemon=True)
@@ -120,20 +129,37 @@ class MlflowTracker(Tracker):
             self._files[path.resolve(), folder] = None
             self._touch(())
 
-    def flush(self, timeout_s: float) -> bool:
-        """Wait until all that was told so far is in MLflow; False if that takes longer or MLflow is out of reach."""
+    def flush(self, timeout_s: float | None = None) -> bool:
+        """Wait until all that was told so far is in MLflow; False if that takes longer or MLflow is out of reach.
+
+        Args:
+            timeout_s: How long to wait, seconds; None waits as :meth:`close` does, and not for MLflow to come back.
+        """
         with self._turns.hurry(), self._changed:
-            return self._changed.wait_for(lambda: self._idle, timeout_s)
+            self._changed.wait_for(
+                lambda: self._idle or (timeout_s is None and self._problem is not None),
+                self._patience_s if timeout_s is None else timeout_s,
+            )
+            return self._idle
+
+    def leave(self) -> TrackingState:
+        return self._end(None)
 
     def close(self, record: StudyRecord) -> TrackingState:
+        return self._end(record)
+
+    def _end(self, record: StudyRecord | None) -> TrackingState:
+        """End the thread once everything is written; without a record, the study itself goes on."""
         if self._thread is None:
             return self.state
         with self._changed:
-            self._record = record
-            self._trials.update((trial.number, trial) for trial in record.trials)
-            self._closing = True
+            if record is not None:
+                self._record = record
+                self._trials.update((trial.number, trial) for trial in record.trials)
+                self._touch(self._trials)
+            self._closing, self._leaving = True, record is None
             self._last_moment = time.monotonic() + OTHERS_SECONDS
-            self._touch(self._trials)
+            self._touch(())
         with self._turns.hurry():
             self._thread.join(self._patience_s)
         with self._changed:
@@ -211,13 +237,13 @@ class MlflowTracker(Tracker):
         # The state and the trials of one moment: a trial that is written as running must still be due once it is not.
         with self._changed:
             assert self._record is not None
-            record, closing = self._record, self._closing
+            record, closing, leaving = self._record, self._closing, self._leaving
             due = [self._trials[number] for number in sorted(self._dirty)]
         self._write_trials(projection, record, due)
         self._write_champion(projection)
         self._write_files(projection)
         # Last, because it needs the artifact store, which may fail on its own.
-        if not self._described or (closing and not self._dirty):
+        if not self._described or (closing and not leaving and not self._dirty):
             projection.write_study(self._with_model_uri(record))
             self._described = True
         self._settle_others()
@@ -227,8 +253,10 @@ class MlflowTracker(Tracker):
             self._changed.notify_all()
 
     def _connected(self, record: StudyRecord) -> Projection:
+        if self._turn is not None and self._closing and not self._leaving and not self._saw_all:
+            self._saw_all, self._projection = True, None  # to know the runs that others have made since
         if self._projection is None:
-            projection = Projection(record, self._address)
+            projection = Projection(record, self._address, turn=self._turn)
             with self._changed:
                 self._dirty |= self._trials.keys()
                 self._place = (projection.url, projection.parent_id)

@@ -148,7 +148,7 @@ def test_a_password_is_in_the_ledger_alone_and_in_no_record_that_is_read_back(
 
 
 def dump(address: str) -> str:
-    programs = postgresql.find_programs()
+    programs = find_programs()
     assert programs is not None
     command = [str(programs / "pg_dump"), address.replace("+psycopg", "")]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -21,6 +21,7 @@ from hpsearch.ledger import Ledger, optuna_tables
 from hpsearch.ledger.workspace import driving
 from hpsearch.testing.synthetic import SyntheticExecutor
 from tests.ledger.optuna_twin import check_that_optuna_reads_its_own
+from tests.postgresql import find_programs
 from tests.raising import raises
 from tests.search.drive import drive
 

@@ -165,13 +165,21 @@ def test_slurm(tmp_path: Path) -> None:
 def test_ray(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray has no wheel for this Python and machine")
     ray = str(Path(sys.executable).with_name("ray"))
-    port = free_port()
+    port, for_clients = free_port(), free_port()
     head, node = command_with("ray start --head"), command_with("ray start --address")
     assert (head[0], node[:2]) == ("ray", ["RAY_AUTH_MODE=token", "ray"])
     # In the foreground, so that this test can end what it has started, and nothing else of Ray's on this machine.
     ports = ["--min-worker-port=0", "--max-worker-port=0", "--include-dashboard=false"]
     commands = [
-        [ray, *head[1:], f"--port={port}", "--num-cpus=0", *ports, f"--temp-dir={tmp_path}/ray"],
+        [
+            ray,
+            *head[1:],
+            f"--port={port}",
+            "--num-cpus=0",
+            f"--ray-client-server-port={for_clients}",
+            *ports,
+            f"--temp-dir={tmp_path}/ray",
+        ],
         [ray, *(one.replace("HEAD:6379", f"127.0.0.1:{port}") for one in node[2:]), "--num-cpus=1", *ports[:2]],
     ]
     started = []
@@ -189,6 +197,11 @@ def test_ray(tmp_path: Path) -> None:
         block = resources("ray").replace('"auto"', f'"127.0.0.1:{port}"')
         with running(tmp_path / "home", block) as driver:
             finish(driver, tmp_path / "home")
+        _wait_for(for_clients)
+        with running(
+            tmp_path / "client", resources("ray").replace('"auto"', f'"ray://127.0.0.1:{for_clients}"')
+        ) as driver:
+            finish(driver, tmp_path / "client")
     finally:
         for one in reversed(started):
             os.killpg(one.pid, signal.SIGTERM)

@@ -108,7 +108,7 @@ class RaySeat(FarSeat):
             return ()
         except (self._ray.exceptions.RayError, ConnectionError) as error:
             where = "" if self.started else " before it began"
-            return (Lost(f"the worker {self.name} was lost{where}: {_first_line(error)}", gone=True),)
+            return (Lost(f"the worker {self.name} was lost{where}: {_in_one_line(error)}", gone=True),)
         while self._sent and self._sent[0][0] <= heard:
             self._sent.popleft()
         news = [message for number, message in numbered if number > self._after]
@@ -296,7 +296,7 @@ def _connect(ray: Any, section: RaySection) -> None:
         ray.init(address=section.address, log_to_driver=False, logging_level="ERROR", **options)
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         raise ExecutorError(
-            f"resources.ray.address: there is no Ray cluster at {section.address!r}: {_first_line(error)}",
+            f"resources.ray.address: there is no Ray cluster at {section.address!r}: {_in_one_line(error)}",
             code="no-cluster",
             hint="`ray start --head` starts one here, and `ray status` shows it; one with a token needs the head's "
             "~/.ray/auth_token on this machine, too",
@@ -315,5 +315,5 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECTS_S).close()
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -160,7 +160,7 @@ class Remote(World):
             one.wait()
 
 
-PORT = 20_000 + os.getpid() % 20_000
+PORT = 20_000 + os.getpid() % 10_000  # below those that systems give out by themselves
 
 
 class Ray(World):

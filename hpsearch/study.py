@@ -1,5 +1,6 @@
 """Run, resume and read studies: what the command line and a notebook call."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
@@ -335,7 +336,7 @@ def _with_mlflow_model(record: StudyRecord, ledger: AnyUri, trust: bool) -> Cham
     path = check_champion(record, trust=trust or has_one, runs_study=not has_one)  # files are handed on as they are
     if has_one:
         return champion
-    with open_executor(record.worker_spec, record.facts.backend, ledger=ledger) as executor:
+    with open_executor(record.worker_spec, record.facts.backend, ledger=ledger, note=warnings.warn) as executor:
         return executor.call(
             WorkerProtocol.write_mlflow_model,
             replace(champion, path=str(path)),

@@ -1,6 +1,8 @@
 """The command that makes this machine work for a driver on another one."""
 
 import re
+import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -31,7 +33,7 @@ def worker(
     from hpsearch.executors.place import cache_folder
 
     found = re.fullmatch(r"\[?([^\[\]\s]+?)\]?:(\d{1,5})", connect)
-    if found is None:
+    if found is None or int(found.group(2)) > 65535:
         raise SpecError(
             f"--connect {connect!r} is no address",
             code="bad-address",
@@ -49,6 +51,7 @@ def worker(
             gpu=gpu,
             found=found_here,
         )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing is left behind
     work(
         found.group(1),
         int(found.group(2)),

@@ -33,12 +33,14 @@ class Executor(ABC):
         local: Whether the workers run on this machine. Elsewhere, `settings` has one entry, for all.
         patience_s: Seconds after which the worker of a :meth:`call` is ended. Only heeded if `ends_workers`.
         note: Told what the user should know, such as that a worker is awaited.
+        fingerprint: Of the study's data, if it is known before the first worker has read them.
     """
 
     ends_workers: ClassVar[bool] = False
     local: ClassVar[bool] = True
     patience_s: float = math.inf
     note: Callable[[str], object] = staticmethod(_nobody_hears)
+    fingerprint: str | None = None
 
     @abstractmethod
     def __init__(self, spec: StudySpec, settings: Sequence[WorkerSettings]) -> None: ...

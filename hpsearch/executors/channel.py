@@ -5,17 +5,18 @@ One thread looks after all connections of a process. The others hand messages ov
 
 import asyncio
 import os
+import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from hpsearch.errors import ExecutorError, SpecError
-from hpsearch.executors.far_messages import Alive, FarMessage, Part, Refused
+from hpsearch.executors.far_messages import Alive, FarMessage, Refused, parts_of
 from hpsearch.executors.keys import made_certificate, proof
 from hpsearch.executors.wire import MOST_BYTES, from_bytes, to_bytes
 
@@ -25,11 +26,11 @@ SIGN_OF_LIFE_S = 5.0
 SILENCE_S = 30.0
 """How long nothing may come from the other side before it counts as gone."""
 
-PART_BYTES = 1 << 20
-"""Of a file, in one message."""
-
 _HANDSHAKE_S = 10.0
 _LAST_WORDS_S = 0.5
+_STRANGERS = 64
+"""Connections that have not proven the key yet, at most. Others wait until one of them has, or is closed."""
+
 _NONCE = _PROOF = 32
 _REFUSED = bytes(_PROOF)
 
@@ -95,7 +96,7 @@ class Peer:
             pass
 
     async def _write(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # a file that has gone meanwhile, too: whoever waits for it asks again
             while True:
                 try:
                     item = await asyncio.wait_for(self._waiting.get(), SIGN_OF_LIFE_S)
@@ -105,30 +106,27 @@ class Peer:
                     await self._writer.drain()
                     return
                 if isinstance(item, tuple):
-                    async for part in _parts(*item):
+                    place, file, path = item
+                    parts = parts_of(place, file, path)
+                    while (part := await asyncio.to_thread(next, parts, None)) is not None:
                         await self._write_one(part)
                 else:
                     await self._write_one(item)
 
     async def _write_one(self, message: FarMessage) -> None:
-        raw = to_bytes(message)
+        try:
+            raw = to_bytes(message)
+            if len(raw) > MOST_BYTES:
+                raise ValueError(f"{type(message).__name__} has {len(raw):,} bytes; {MOST_BYTES:,} are the most")
+        except (TypeError, ValueError) as error:  # nothing that can be repeated
+            raw = to_bytes(Refused(f"a message cannot be sent: {error}"))
+            self._put(None)
         self._writer.write(len(raw).to_bytes(4, "big") + raw)
         await self._writer.drain()
 
     async def _watch(self) -> None:
         while time.monotonic() - self._heard_at < SILENCE_S:
             await asyncio.sleep(1)
-
-
-async def _parts(place: str, file: Path, path: str) -> AsyncIterator[Part]:
-    with file.open("rb") as opened:
-        data = opened.read(PART_BYTES)
-        while True:
-            following = opened.read(PART_BYTES)
-            yield Part(place, path, data, last=not following)
-            if not following:
-                return
-            data = following
 
 
 class Connections:
@@ -143,7 +141,7 @@ class Connections:
         self._key, self._heard = key, heard
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._listening: socket.socket | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, name="connections", daemon=True)
         self._thread.start()
 
@@ -168,26 +166,63 @@ class Connections:
             context.load_cert_chain(Path(folder, "certificate"), Path(folder, "key"))
         der = ssl.PEM_cert_to_DER_cert(certificate.decode())
 
-        async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._take(reader, writer, der)
-
         try:
-            self._server = self._do(_server(take, host, port, context))
-        except (OSError, OverflowError) as error:
+            listening = socket.create_server((host, port), family=_family(host), backlog=_STRANGERS)
+        except (OSError, OverflowError, UnicodeError) as error:
             raise SpecError(
                 f"workers cannot be awaited at {host}:{port}: {getattr(error, 'strerror', None) or error}",
                 code="no-such-bind",
-                hint="another study may wait there: give `bind` in [resources.remote] another port of this machine",
+                hint="give `bind` an address of this machine, and a port that no other study waits at",
                 bind=f"{host}:{port}",
             ) from None
-        return int(self._server.sockets[0].getsockname()[1])
+        listening.setblocking(False)
+        self._listening = listening
+        self._start(self._accept(listening, context, der))
+        return int(listening.getsockname()[1])
 
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, certificate: bytes) -> None:
+    def _start(self, what: Coroutine[Any, Any, None]) -> None:
+        def start() -> None:
+            task = self._loop.create_task(what)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        self._loop.call_soon_threadsafe(start)
+
+    async def _accept(self, listening: socket.socket, context: ssl.SSLContext, certificate: bytes) -> None:
+        strangers = asyncio.Semaphore(_STRANGERS)
+        while True:
+            await strangers.acquire()
+            try:
+                plain, _ = await self._loop.sock_accept(listening)
+            except OSError:  # too many open files, or the other side has gone
+                strangers.release()
+                await asyncio.sleep(1)
+                continue
+            self._start(self._take(plain, context, certificate, strangers))
+
+    async def _take(
+        self, plain: socket.socket, context: ssl.SSLContext, certificate: bytes, strangers: asyncio.Semaphore
+    ) -> None:
+        writer: asyncio.StreamWriter | None = None
         try:
-            proven = await asyncio.wait_for(self._prove_as_driver(reader, writer, certificate), _HANDSHAKE_S)
-        except (OSError, EOFError, TimeoutError):
-            proven = False
-        if proven:
+            try:
+                reader = asyncio.StreamReader(loop=self._loop)
+                transport, protocol = await self._loop.connect_accepted_socket(
+                    lambda: asyncio.StreamReaderProtocol(reader, loop=self._loop),
+                    plain,
+                    ssl=context,
+                    ssl_handshake_timeout=_HANDSHAKE_S,
+                    ssl_shutdown_timeout=_LAST_WORDS_S,
+                )
+                writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
+                proven = await asyncio.wait_for(self._prove_as_driver(reader, writer, certificate), _HANDSHAKE_S)
+            except (OSError, EOFError, TimeoutError):
+                proven = False
+        finally:
+            strangers.release()
+        if writer is None:
+            plain.close()
+        elif proven:
             await Peer(self._loop, reader, writer, self._heard).attend()
         else:
             writer.close()
@@ -227,12 +262,14 @@ class Connections:
             )
         except ssl.SSLError as error:
             raise _no_driver(host, port, f"it does not speak TLS 1.3 ({error.reason})") from None
+        except UnicodeError as error:
+            raise _no_driver(host, port, f"the address is none ({error})") from None
         try:
             certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
             proven = await asyncio.wait_for(self._prove_as_worker(reader, writer, certificate), _HANDSHAKE_S)
         except (EOFError, TimeoutError):
             writer.close()
-            raise _no_driver(host, port, "it does not answer as one") from None
+            raise ConnectionAbortedError("it does not answer as a driver of hpsearch") from None
         if not proven:
             writer.close()
             raise ExecutorError(
@@ -265,8 +302,8 @@ class Connections:
             self._loop.close()
 
     async def _end(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        if self._listening is not None:
+            self._listening.close()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         if tasks:
             await asyncio.wait(tasks, timeout=1)
@@ -275,8 +312,8 @@ class Connections:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _server(take: Any, host: str, port: int, context: ssl.SSLContext) -> asyncio.Server:
-    return await asyncio.start_server(take, host, port, ssl=context, ssl_handshake_timeout=_HANDSHAKE_S)
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _same(one: bytes, other: bytes) -> bool:

@@ -3,7 +3,9 @@
 A place becomes a slot when it has the study's files and finds the same data as the first one.
 """
 
+import hashlib
 import os
+import re
 import shutil
 import time
 from abc import abstractmethod
@@ -13,11 +15,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from hpsearch.core.files import make_file, make_folder
+from hpsearch.core.trial import Champion
 from hpsearch.core.words import listed
-from hpsearch.errors import HpsearchError
+from hpsearch.errors import ExecutorError, HpsearchError
 from hpsearch.executors.base import P, T, WorkerCall
 from hpsearch.executors.far_messages import (
     VERSION,
+    Alive,
     FromPlace,
     Greeting,
     Open,
@@ -27,6 +31,7 @@ from hpsearch.executors.far_messages import (
     Renew,
     ToPlace,
     Wants,
+    put,
 )
 from hpsearch.executors.far_messages import End as EndProcess
 from hpsearch.executors.file_cache import inside
@@ -54,6 +59,7 @@ class FarSeat(Seat):
 
     Attributes:
         name: What it calls itself; its address until it has said so.
+        greeted: Whether it has said so.
         checking: Whether it has been asked what data it finds.
         folder: The folder here that its call writes.
     """
@@ -61,6 +67,7 @@ class FarSeat(Seat):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
+        self.greeted = False
         self.checking = False
         self.folder: Path | None = None
 
@@ -75,6 +82,8 @@ class FarSeat(Seat):
     def send(self, request: Request) -> None:
         if isinstance(request, Call):
             self.folder = folder_of(request)
+            if self.folder is not None:
+                _remove_leftovers(self.folder)
             if self.folder is not None and request.method not in _ONLY_WRITE:
                 for file in (one for pattern in _ALSO_READ for one in sorted(self.folder.glob(pattern))):
                     if file.is_file():
@@ -89,6 +98,13 @@ class FarSeat(Seat):
 
 
 _ONLY_WRITE = ("refit", "refit_model")
+
+_ARRIVING, _FOLDER = ".arriving", ".arriving-"
+"""Mark files and folders that have not come whole yet."""
+
+_MADE_BY_CALLS = re.compile(r"champion\.(keras|weights\.h5|json)|predictions\.npz|inputs\.npz|mlflow_model/.+")
+_PREDICTIONS = re.compile(r"\d+/\d+\.npz")
+"""What workers make; nothing else is taken from them."""
 
 
 class FarExecutor(PoolExecutor):
@@ -114,9 +130,10 @@ class FarExecutor(PoolExecutor):
             self._settings.threads,
             bool(self._settings.predictions),
             self._files.files,
+            self._files.data,
         )
+        self._retries = spec.resources.max_retries
         self._shared = spec.tracking.shared
-        self._fingerprint: str | None = None
         self._waiting: list[FarSeat] = []
         self._noted: set[str] = set()
         self._alone_since: float | None = None
@@ -132,10 +149,12 @@ class FarExecutor(PoolExecutor):
     def call(self, method: WorkerCall[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         answer = super().call(method, *args, **kwargs)
         if method.__name__ == WorkerProtocol.describe_data.__name__:
-            self._fingerprint = answer.fingerprint  # type: ignore[attr-defined]
+            self.fingerprint = answer.fingerprint  # type: ignore[attr-defined]
             for seat in self._waiting:
                 self._check(seat)
             self._waiting.clear()
+        if isinstance(answer, Champion) and answer.sha256:
+            _check_file(answer)
         return answer
 
     def _idle_seat(self) -> Seat:
@@ -155,28 +174,51 @@ class FarExecutor(PoolExecutor):
 
     def _arrivals(self, timeout_s: float) -> Iterator[tuple[Seat, FromWorker]]:
         for seat, message in self._incoming(timeout_s):
-            match message:
-                case Greeting():
-                    self._greet(seat, message)
-                case Wants():
-                    for path in message.paths:
-                        seat.tell_file("study", self._files.path(path), path)
-                case Ready():
-                    self._make_ready(seat)
-                case Part():
-                    self._take(seat, message)
-                case Returned() | Raised() if seat.checking:
-                    self._checked(seat, message)
-                case Lost() if seat not in self._seats:
-                    self._forget(seat, message)
-                case _:
-                    if isinstance(message, Returned | Raised):
-                        self._settle(seat)
-                    yield seat, message  # type: ignore[misc]  # all that only concerns the place is above
+            try:
+                passed_on = self._heed(seat, message)
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                self._refuse(seat, f"it says what makes no sense: {type(error).__name__}: {error}")
+                passed_on = Lost("a worker was refused", gone=True) if seat in self._seats else None
+            if passed_on is not None:
+                yield seat, passed_on
+
+    def _heed(self, seat: FarSeat, message: FromPlace) -> FromWorker | None:
+        """Do what concerns the place. The rest is handed back."""
+        match message:
+            case Greeting():
+                self._greet(seat, message)
+            case Wants():
+                self._send_files(seat, message)
+            case Ready():
+                self._make_ready(seat)
+            case Part():
+                self._take(seat, message)
+            case Returned() | Raised() if seat.checking:
+                self._checked(seat, message)
+            case Lost() if seat not in self._seats:
+                self._forget(seat, message)
+            case Alive():
+                pass
+            case _:
+                if isinstance(message, Returned | Raised):
+                    self._settle(seat)
+                return message
+        return None
+
+    def _send_files(self, seat: FarSeat, wants: Wants) -> None:
+        for name in wants.paths:
+            path = self._files.path(name)
+            if path is None:
+                self._refuse(seat, f"{name} has changed since this driver was started: start it again")
+                return
+            seat.tell_file("study", path, name)
 
     # Places that come
 
     def _greet(self, seat: FarSeat, greeting: Greeting) -> None:
+        if seat.greeted:
+            raise ValueError("a second greeting")
+        seat.greeted = True
         seat.name = greeting.name
         ours, theirs = version("hpsearch"), greeting.packages.get("hpsearch")
         if greeting.version != VERSION or ours != theirs:
@@ -192,9 +234,11 @@ class FarExecutor(PoolExecutor):
         seat.tell(self._open)
 
     def _make_ready(self, seat: FarSeat) -> None:
-        if self._fingerprint is None and self._seats:
+        if seat in self._seats or seat in self._waiting or seat.checking:
+            raise ValueError("it was ready already")
+        if self.fingerprint is None and self._seats:
             self._waiting.append(seat)
-        elif self._fingerprint is None:
+        elif self.fingerprint is None:
             self._seats.append(seat)
         else:
             self._check(seat)
@@ -207,8 +251,8 @@ class FarExecutor(PoolExecutor):
         seat.checking = False
         if isinstance(answer, Raised):
             self._refuse(seat, f"it cannot read the study's data: {answer.error.what}")
-        elif (found := answer.value.fingerprint) != self._fingerprint:  # type: ignore[attr-defined]
-            self._refuse(seat, f"it finds other data: their fingerprint is {found}, the study's is {self._fingerprint}")
+        elif (found := answer.value.fingerprint) != self.fingerprint:  # type: ignore[attr-defined]
+            self._refuse(seat, f"it finds other data: their fingerprint is {found}, the study's is {self.fingerprint}")
         else:
             self._seats.append(seat)
 
@@ -229,6 +273,11 @@ class FarExecutor(PoolExecutor):
             self._noted.add(text)
             self.note(text)
 
+    def _lose(self, seat: Seat, lost: Lost) -> None:
+        super()._lose(seat, lost)
+        if not self._seats and self._waiting:
+            self._seats.append(self._waiting.pop(0))
+
     # Files that come
 
     def _take(self, seat: FarSeat, part: Part) -> None:
@@ -238,10 +287,9 @@ class FarExecutor(PoolExecutor):
             return  # nobody asked for it
         try:
             make_folder(target.parent, shared=self._shared)
-            arriving = target.with_name(f".{target.name}.arriving")
+            arriving = target.with_name(f".{target.name}{_ARRIVING}")
             make_file(arriving, shared=self._shared)
-            with arriving.open("ab") as file:
-                file.write(part.data)
+            put(part, arriving)
             if part.last:
                 os.replace(arriving, target)
         except OSError as error:
@@ -249,6 +297,9 @@ class FarExecutor(PoolExecutor):
 
     def _target(self, seat: FarSeat, part: Part) -> Path | None:
         path = inside(part.path)
+        kind = _MADE_BY_CALLS if part.place == "folder" else _PREDICTIONS
+        if not kind.fullmatch(path.as_posix()):
+            raise ValueError(f"no worker makes a file {part.path!r}")
         if part.place == "predictions":
             return Path(self._settings.predictions, path) if self._settings.predictions else None
         if part.place != "folder" or seat.folder is None:
@@ -261,14 +312,39 @@ class FarExecutor(PoolExecutor):
         folder, seat.folder = seat.folder, None
         if folder is None:
             return
-        for new in sorted(folder.glob(".arriving-*")):
-            target = folder / new.name.removeprefix(".arriving-")
+        for new in sorted(folder.glob(f"{_FOLDER}*")):
+            target = folder / new.name.removeprefix(_FOLDER)
             shutil.rmtree(target, ignore_errors=True)
             os.replace(new, target)
 
 
 def _beside(path: Path) -> Path:
-    return Path(f".arriving-{path.parts[0]}", *path.parts[1:])
+    return Path(f"{_FOLDER}{path.parts[0]}", *path.parts[1:])
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what an earlier call has begun to write."""
+    for one in folder.glob(f".*{_ARRIVING}"):
+        one.unlink(missing_ok=True)
+    for one in folder.glob(f"{_FOLDER}*"):
+        shutil.rmtree(one, ignore_errors=True)
+
+
+def _check_file(champion: Champion) -> None:
+    """A champion is sealed with a digest that its worker has told. It must be that of the file here.
+
+    Raises:
+        ExecutorError: It is not.
+    """
+    with Path(champion.path).open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != champion.sha256:
+        raise ExecutorError(
+            f"the champion's file has not come whole from its worker: {champion.path} has SHA-256 {found[:12]}, not "
+            f"{champion.sha256[:12]}",
+            code="champion-not-whole",
+            hint="run the same command again: the champion is made anew",
+        )
 
 
 def _machine(name: str) -> str:

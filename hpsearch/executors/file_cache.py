@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from hpsearch.core.files import make_folder
-from hpsearch.executors.far_messages import FromPlace, Part, Ready, StudyFile, Wants
+from hpsearch.executors.far_messages import FromPlace, Part, Ready, StudyFile, Wants, put
 from hpsearch.executors.study_files import digest_of
 from hpsearch.spec import StudySpec
 
@@ -37,13 +37,20 @@ class FileCache:
         self._root = root
         self._spec: StudySpec | None = None
         self._files: tuple[StudyFile, ...] = ()
+        self._data = ""
         self._lock: IO[bytes] | None = None
         self._state = "closed"
 
-    def open(self, spec: StudySpec, files: tuple[StudyFile, ...]) -> None:
-        """Begin with a study."""
+    def open(self, spec: StudySpec, files: tuple[StudyFile, ...], data: str = "") -> None:
+        """Begin with a study.
+
+        Args:
+            spec: The study file, with the folder that its files are in on the driver's machine.
+            files: These files.
+            data: The one of them that is the data source; empty if none is.
+        """
         self._unlock()
-        self._spec, self._files, self._state = spec, files, "looking"
+        self._spec, self._files, self._data, self._state = spec, files, data, "looking"
 
     @property
     def spec(self) -> StudySpec:
@@ -60,37 +67,49 @@ class FileCache:
         """What there is to say to the driver: which files are wanted, or that all are there."""
         if self._state not in ("looking", "waiting"):
             return ()
-        if all(map(self._is_here, self._files)):
+        if Path(self.spec.folder).is_dir() and all(map(self._is_here, self._files)):
             return self._ready(self.spec)
-        if (self._folder / ".complete").is_file():
-            os.utime(self._folder)
-            return self._ready(self._with_folder())
-        if not self._locked():
-            self._state = "waiting"
+        make_folder(self._root)
+        if not self._locked(fcntl.LOCK_EX):
+            if self._is_complete and self._locked(fcntl.LOCK_SH) and self._is_complete:
+                return self._ready(self._with_folder())
+            self._state = "waiting"  # another worker of this machine fetches them
             return ()
-        self._state = "fetching"
+        if self._is_complete:
+            return self._finished()
         shutil.rmtree(self._folder, ignore_errors=True)
         make_folder(self._folder)
+        if not self._files:
+            return self._finished()
+        self._state = "fetching"
         return (Wants(tuple(one.path for one in self._files)),)
 
     def take(self, part: Part) -> Sequence[FromPlace]:
-        """Keep a part of a file; the last one of all makes the study ready."""
+        """Keep a part of a file; the last one of all makes the study ready.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if self._state != "fetching":
+            return ()
         path = self._folder / inside(part.path)
         make_folder(path.parent)
-        with path.open("ab") as file:
-            file.write(part.data)
-        if not part.last or any(not self._kept(one).exists() for one in self._files):
+        put(part, path)
+        if not part.last or part.path != self._files[-1].path:  # they come in order
             return ()
-        if part.path != self._files[-1].path:  # they come in order
-            return ()
-        broken = [one.path for one in self._files if _digest(self._kept(one)) != one.sha256]
-        if broken:  # changed while it travelled: the driver's file is another one now
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._state = "looking"
+        if any(not self._kept(one).exists() or _digest(self._kept(one)) != one.sha256 for one in self._files):
+            self._state = "looking"  # one has changed while it travelled: the driver knows what that means
+            self._unlock()
             return self.news()
+        return self._finished()
+
+    def _finished(self) -> Sequence[FromPlace]:
+        """All is there, and this worker alone has the folder."""
         (self._folder / ".complete").touch()
-        self._unlock()
+        os.utime(self._folder)
         self._remove_old()
+        assert self._lock is not None
+        fcntl.flock(self._lock, fcntl.LOCK_SH)  # as long as the folder is used
         return self._ready(self._with_folder())
 
     def _ready(self, spec: StudySpec) -> Sequence[FromPlace]:
@@ -114,18 +133,21 @@ class FileCache:
 
     def _with_folder(self) -> StudySpec:
         """The study file with the folder of the cache."""
-        data, known = self.spec.data, {one.path for one in self._files}
-        if data.source in known and os.path.isabs(data.source):
-            data = data.model_copy(update={"source": str(inside(data.source))})
+        data = self.spec.data
+        if self._data:
+            data = data.model_copy(update={"source": str(inside(self._data))})
         return self.spec.model_copy(update={"folder": str(self._folder), "data": data})
 
-    def _locked(self) -> bool:
-        """Whether it is for this worker to fetch the files."""
-        make_folder(self._root)
+    @property
+    def _is_complete(self) -> bool:
+        return (self._folder / ".complete").is_file()
+
+    def _locked(self, kind: int) -> bool:
+        """Whether this worker has the lock of the folder now, alone (``LOCK_EX``) or with others."""
         self._unlock()
-        lock = self._folder.with_suffix(".lock").open("wb")
+        lock = _lock_of(self._folder).open("wb")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except OSError:
             lock.close()
             return False
@@ -137,19 +159,36 @@ class FileCache:
         if lock is not None:
             lock.close()
 
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._unlock()
+
     def _remove_old(self) -> None:
-        folders = [one for one in self._root.iterdir() if one.is_dir()]
-        for old in sorted(folders, key=lambda one: one.stat().st_mtime)[:-_KEPT_FOLDERS]:
-            shutil.rmtree(old, ignore_errors=True)
+        """Remove what was used longest ago, unless another worker uses it."""
+        folders = [one for one in self._root.iterdir() if one.is_dir() and one != self._folder]
+        for old in sorted(folders, key=lambda one: one.stat().st_mtime)[: -_KEPT_FOLDERS or None]:
+            with suppress(OSError), _lock_of(old).open("wb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_suffix(".lock")
 
 
 def inside(name: str) -> Path:
-    """A path of the driver's as one below a folder here: without a root, and without ways up.
+    """A path of another machine as one below a folder here: without a root, and without ways up.
 
     Args:
         name: With slashes.
+
+    Raises:
+        ValueError: No file can have that name.
     """
-    return Path(*(part for part in PurePosixPath(name).parts if part not in ("/", "..", ".")))
+    parts = [part for part in PurePosixPath(name).parts if part not in ("/", "//", "..", ".")]
+    if not parts or "\0" in name or any("\ud800" <= one <= "\udfff" for one in name):
+        raise ValueError(f"{name!r} is no name of a file")
+    return Path(*parts)
 
 
 def _digest(path: Path) -> str:

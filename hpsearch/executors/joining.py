@@ -55,7 +55,7 @@ def work(
                     say(f"no driver at {host}:{port} for {wait_s:g} s: done")
                     return
                 raise ExecutorError(
-                    f"there is no driver at {host}:{port}: {error.strerror or type(error).__name__}",
+                    f"there is no driver at {host}:{port}: {error.strerror or str(error) or type(error).__name__}",
                     code="no-driver",
                     hint=f'a study with executor = "remote" waits there; --wait looks for longer than {wait_s:g} s',
                 ) from None

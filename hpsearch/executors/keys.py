@@ -19,7 +19,7 @@ VARIABLE = "HPSEARCH_WORKER_KEY"
 
 
 def worker_key(file: str | None) -> bytes:
-    """The key: of the environment variable :data:`VARIABLE`, of a file, or of this user's own file.
+    """The key: of a file, of the environment variable :data:`VARIABLE`, or of this user's own file.
 
     Args:
         file: A file that only its owner can read; None for ``worker.key`` in this user's state folder, which is made if
@@ -28,7 +28,7 @@ def worker_key(file: str | None) -> bytes:
     Raises:
         SpecError: There is none, or others can read it.
     """
-    if text := os.environ.get(VARIABLE):
+    if file is None and (text := os.environ.get(VARIABLE)):
         if len(text) < KEY_BYTES:
             raise SpecError(
                 f"{VARIABLE} has only {len(text)} characters",

@@ -19,8 +19,7 @@ from typing import cast
 from hpsearch.core.events import BundleFinished, LaneFinished, LaneStopped
 from hpsearch.core.out_of_fold import lane_file
 from hpsearch.executors import far_messages
-from hpsearch.executors.channel import PART_BYTES
-from hpsearch.executors.far_messages import End, FromPlace, Greeting, Open, Part, Renew, ToPlace
+from hpsearch.executors.far_messages import End, FromPlace, Greeting, Open, Part, Renew, ToPlace, parts_of, put
 from hpsearch.executors.file_cache import FileCache, inside
 from hpsearch.executors.messages import Call, FromWorker, Hello, Lost, Raised, Returned, Stop, Train
 from hpsearch.executors.process import WorkerProcess
@@ -107,6 +106,7 @@ class Place:
     def close(self) -> None:
         """End the process and remove what it has left."""
         self._drop()
+        self._files.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _news(self) -> list[FromPlace]:
@@ -138,16 +138,15 @@ class Place:
                 if self._process is not None:
                     self._process.send(message)
             case End():
-                if self._process is None:
-                    return (Lost(message.reason, ended=True),)
-                self._process.end(message.reason)
+                if self._process is not None:  # else its end is on the way to the driver already
+                    self._process.end(message.reason)
             case Renew():
                 self._drop()
         return ()
 
     def _open(self, message: Open) -> None:
         self._drop()
-        self._files.open(message.spec, message.files)
+        self._files.open(message.spec, message.files, message.data)
         self._settings = WorkerSettings(
             message.backend,
             self._gpu,
@@ -159,7 +158,7 @@ class Place:
     def _request(self, request: Call | Train) -> None:
         assert self._settings is not None, "a request before the study"
         if self._process is not None and self._process.dead:
-            self._drop()  # it died while idle, which is no fault of this request
+            self._drop(keep_folder=True)  # it died while idle, which is no fault of this request
         if self._process is None:
             spec = self._files.spec
             self._process = WorkerProcess(Hello(spec, self._settings), spec.folder)
@@ -174,8 +173,7 @@ class Place:
         """A file that the next call reads."""
         path = self._folder / inside(part.path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            file.write(part.data)
+        put(part, path)
 
     @property
     def _folder(self) -> Path:
@@ -186,11 +184,13 @@ class Place:
     def _predictions(self) -> Path:
         return self._scratch / "predictions"
 
-    def _drop(self) -> None:
+    def _drop(self, *, keep_folder: bool = False) -> None:
         process, self._process, self._busy = self._process, None, False
         if process is not None:
             process.close()
         shutil.rmtree(self._predictions, ignore_errors=True)
+        if not keep_folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     # To the driver
 
@@ -225,11 +225,5 @@ class Place:
 
 def _parts(place: str, file: Path, folder: Path) -> Iterator[Part]:
     """A file below a folder, which is then removed here."""
-    name = file.relative_to(folder).as_posix()
-    with file.open("rb") as opened:
-        data = opened.read(PART_BYTES)
-        while following := opened.read(PART_BYTES):
-            yield Part(place, name, data, last=False)
-            data = following
-    yield Part(place, name, data, last=True)
+    yield from parts_of(place, file, file.relative_to(folder).as_posix())
     file.unlink()

@@ -76,6 +76,8 @@ class PoolExecutor(Executor):
     """Seats, and one bundle or call at a time in each. Subclasses open the seats and hear what comes from them."""
 
     ends_workers: ClassVar[bool] = True
+    _retries = 0
+    """How often a call is asked again whose worker was lost."""
 
     def __init__(self) -> None:
         self._seats: list[Seat] = []
@@ -98,24 +100,34 @@ class PoolExecutor(Executor):
         return next(filter(_is_idle, self._seats))
 
     def call(self, method: WorkerCall[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        seat = self._idle_seat()
-        seat.asked = True
-        try:
-            answer = self._answer(seat, Call(method.__name__, args, kwargs))
-        finally:
-            seat.asked = False
+        call = Call(method.__name__, args, kwargs)
+        answer = self._asked(call)
+        for _ in range(self._retries):
+            if isinstance(answer, Lost) and not answer.ended:
+                self.note(f"{answer.reason} during {call.method!r}: asked again")
+                answer = self._asked(call)
         match answer:
             case Returned():
                 return cast("T", answer.value)  # what the protocol's method returns
             case Raised():
                 raise answer.error
         again = "raise [resources] trial_timeout" if answer.ended else "give it more memory or lower data.max_rows"
+        again = "see why in the worker's own output" if answer.gone else again
         raise ExecutorError(
             f"{answer.reason} during {method.__name__!r}",
             code="worker-died",
             hint=f"run the same command again; if the worker ends again, {again}",
             method=method.__name__,
         )
+
+    def _asked(self, call: Call) -> Answer | Lost:
+        """What an idle worker answers, or how it was lost."""
+        seat = self._idle_seat()
+        seat.asked = True
+        try:
+            return self._answer(seat, call)
+        finally:
+            seat.asked = False
 
     def _answer(self, seat: Seat, call: Call) -> Answer | Lost:
         until, ended = time.monotonic() + self.patience_s, False
@@ -168,6 +180,8 @@ class PoolExecutor(Executor):
                 self._answers[seat] = message
             case Lost():
                 self._lose(seat, message)
+            case _ if seat.bundle is None:
+                pass  # of a bundle that was given up
             case LaneFailed() if message.failure.kind in _NO_VERDICT:
                 seat.starved = message.failure
             case BundleFinished():

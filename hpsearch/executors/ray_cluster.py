@@ -8,6 +8,7 @@ never restarted or retried by Ray: what to do about a lost bundle is the driver'
 import os
 import socket
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -16,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.errors import ExecutorError
-from hpsearch.executors.channel import PART_BYTES, SIGN_OF_LIFE_S, SILENCE_S
+from hpsearch.executors.channel import SIGN_OF_LIFE_S, SILENCE_S
 from hpsearch.executors.far import FarExecutor, FarSeat
-from hpsearch.executors.far_messages import FromPlace, Part, ToPlace
+from hpsearch.executors.far_messages import FromPlace, ToPlace, parts_of
 from hpsearch.executors.messages import Lost
 from hpsearch.executors.place import Place, cache_folder, greeting
 from hpsearch.spec import StudySpec
@@ -48,27 +49,30 @@ class WorkerActor:
         self._said: deque[tuple[int, FromPlace]] = deque([(1, greeting())])
         self._number = 1
         self._heard = 0
+        self._telling, self._taking = threading.Lock(), threading.Lock()
         self._early: dict[int, ToPlace] = {}
 
     def tell(self, messages: Sequence[tuple[int, ToPlace]]) -> None:
         """Take numbered messages. They may come late, or twice."""
-        self._early |= {number: message for number, message in messages if number > self._heard}
-        while (message := self._early.pop(self._heard + 1, None)) is not None:
-            self._heard += 1
-            self._place.tell(message)
+        with self._telling:
+            self._early |= {number: message for number, message in messages if number > self._heard}
+            while (message := self._early.pop(self._heard + 1, None)) is not None:
+                self._heard += 1
+                self._place.tell(message)
 
     def take(self, after: int, timeout_s: float) -> tuple[int, list[tuple[int, FromPlace]]]:
         """What has happened after the message of this number, and the number of the last message that has come.
 
         Waits up to `timeout_s` seconds for the first.
         """
-        while self._said and self._said[0][0] <= after:
-            self._said.popleft()
-        if not self._said:
-            for message in self._place.hear(timeout_s):
-                self._number += 1
-                self._said.append((self._number, message))
-        return self._heard, list(self._said)
+        with self._taking:
+            while self._said and self._said[0][0] <= after:
+                self._said.popleft()
+            if not self._said:
+                for message in self._place.hear(timeout_s):
+                    self._number += 1
+                    self._said.append((self._number, message))
+            return self._heard, list(self._said)
 
 
 class RaySeat(FarSeat):
@@ -90,12 +94,8 @@ class RaySeat(FarSeat):
         self._actor.tell.remote([(self._number, message)])
 
     def tell_file(self, place: str, file: Path, path: str) -> None:
-        with file.open("rb") as opened:
-            data = opened.read(PART_BYTES)
-            while following := opened.read(PART_BYTES):
-                self.tell(Part(place, path, data, last=False))
-                data = following
-        self.tell(Part(place, path, data, last=True))
+        for part in parts_of(place, file, path):
+            self.tell(part)
 
     def receive(self) -> Sequence[FromPlace]:
         """What the reply has, after which the next one is awaited."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from hpsearch.core.words import listed
 from hpsearch.executors.channel import Connections, Peer
 from hpsearch.executors.far import FarExecutor, FarSeat
 from hpsearch.executors.far_messages import FromPlace, Greeting, ToPlace
@@ -81,7 +82,7 @@ class RemoteExecutor(FarExecutor):
                 peer, message = self._heard.get(timeout=wait) if wait > 0 else self._heard.get_nowait()
             except Empty:
                 return
-            if isinstance(message, Greeting):
+            if isinstance(message, Greeting) and peer not in self._peers:
                 self._peers[peer] = RemoteSeat(peer)
             seat = self._peers.get(peer)
             if message is None:
@@ -94,6 +95,8 @@ class RemoteExecutor(FarExecutor):
                 wait = max(0.0, until - time.monotonic())
 
     def _how_to_join(self) -> str:
+        if coming := {one.name for one in self._peers.values() if one.greeted}:
+            return f"waiting for {listed(sorted(coming))}: they fetch the study's files and read its data"
         elsewhere = self._host not in ("127.0.0.1", "localhost", "[::1]")
         host = socket.gethostname() if elsewhere else self._host
         command = (shutil.which("hpsearch") and "hpsearch") or "python -m hpsearch"

@@ -26,6 +26,9 @@ from hpsearch.training.environment import WorkerSettings
 _LOOKS_S = 30.0
 """How often to ask Slurm whether jobs have ended."""
 
+_FRUITLESS = 5
+"""How often jobs are submitted again although no worker has come of them."""
+
 _LIMIT_S = 60.0
 """How long a command of Slurm's may take."""
 
@@ -87,9 +90,11 @@ class SlurmExecutor(RemoteExecutor):
             )
         super().__init__(spec, settings)
         self._jobs: set[str] = set()
+        self._fruitless = 0
         self._looked_at = time.monotonic()
         file = spec.resources.remote.key_file
-        key_file = None if os.environ.get(VARIABLE) else Path(file or state_folder() / "worker.key").expanduser()
+        by_variable = file is None and os.environ.get(VARIABLE)  # which sbatch hands to its jobs
+        key_file = None if by_variable else Path(file or state_folder() / "worker.key").expanduser()
         host = spec.resources.slurm.host or socket.getfqdn()
         self._script = script_of(spec, host=host, port=self.port, key_file=key_file)
         try:
@@ -120,15 +125,34 @@ class SlurmExecutor(RemoteExecutor):
         yield from super()._incoming(timeout_s)
 
     def _submit_again(self) -> None:
-        """Replace jobs that have ended for good. Those that wait, or are requeued, are still in the queue."""
+        """Replace jobs that have ended for good. Those that wait, or are requeued, are still in the queue.
+
+        Raises:
+            ExecutorError: None of those that were submitted again has brought a worker.
+        """
         done = _run(["squeue", "--noheader", "--array", "--format=%i", f"--jobs={','.join(sorted(self._jobs))}"])
         if done.returncode and "Invalid job id" not in done.stderr:
             return  # Slurm is busy: later
         queued = len(done.stdout.split()) if not done.returncode else 0
         missing = self.width - max(queued, len(self._peers))
-        if missing > 0:
-            self._note_once(f"{missing} jobs of workers have ended: submitted again")
+        if self._peers:
+            self._fruitless = 0
+        if missing <= 0:
+            return
+        if self._fruitless == _FRUITLESS:
+            raise ExecutorError(
+                f"the jobs of workers end at once: they were submitted {_FRUITLESS} times again, and no worker came",
+                code="no-worker-on-slurm",
+                hint="their output, by default slurm-JOB_TASK.out in this folder, says why",
+            )
+        self._fruitless += 1
+        try:
             self._submit(missing)
+        except ExecutorError as error:
+            self._note_once(f"{error.what}; tried again in {_LOOKS_S:g} s")
+        else:
+            ended = "1 job of a worker has ended" if missing == 1 else f"{missing} jobs of workers have ended"
+            self._note_once(f"{ended}: submitted again")
 
     def _how_to_join(self) -> str:
         return f"waiting for Slurm to start workers: `squeue --jobs={','.join(sorted(self._jobs))}` shows the jobs"

@@ -27,6 +27,7 @@ class StudyFiles:
 
     Attributes:
         files: The files, each with its digest.
+        data: The name of the one that is the data source; empty if none is.
 
     Raises:
         DataError: The data file is not there.
@@ -36,6 +37,8 @@ class StudyFiles:
     def __init__(self, spec: StudySpec) -> None:
         self._folder = Path(spec.folder).resolve()
         self._paths: dict[str, Path] = {}
+        source = _data_file(spec, self._folder)
+        self.data = "" if source is None else self._name(source)
         for file in _files_of(spec, self._folder):
             self._paths.setdefault(self._name(file), file)
         self.files = tuple(_described(name, path) for name, path in sorted(self._paths.items()))
@@ -46,21 +49,22 @@ class StudyFiles:
                 return file.relative_to(root).as_posix()
         return str(file)
 
-    def path(self, name: str) -> Path:
-        """Where a file of :attr:`files` is here.
-
-        Raises:
-            KeyError: It is none of them.
-        """
-        return self._paths[name]
+    def path(self, name: str) -> Path | None:
+        """Where a file of :attr:`files` is here; None if it is none of them, or another one by now."""
+        described = next((one for one in self.files if one.path == name), None)
+        if described is None:
+            return None
+        try:
+            return self._paths[name] if _described(name, self._paths[name]) == described else None
+        except OSError:
+            return None
 
 
 def _files_of(spec: StudySpec, folder: Path) -> Iterator[Path]:
-    source = spec.data.source
-    if Path(source).suffix.lower() in SUFFIXES:
-        yield find_file(source, folder).resolve()
+    if (source := _data_file(spec, folder)) is not None:
+        yield source
     seen: set[Path] = set()
-    for address in (source, spec.model.build, spec.objective.metric):
+    for address in (spec.data.source, spec.model.build, spec.objective.metric):
         if address and (found := _MODULE.fullmatch(address)):
             yield from _code(found.group(1), (folder, Path.cwd()), seen)
     for pattern in spec.resources.files:
@@ -73,6 +77,11 @@ def _files_of(spec: StudySpec, folder: Path) -> Iterator[Path]:
                 pattern=pattern,
             )
         yield from fitting
+
+
+def _data_file(spec: StudySpec, folder: Path) -> Path | None:
+    source = spec.data.source
+    return find_file(source, folder).resolve() if Path(source).suffix.lower() in SUFFIXES else None
 
 
 def _code(module: str, roots: tuple[Path, ...], seen: set[Path]) -> Iterator[Path]:

@@ -55,7 +55,7 @@ def from_bytes(raw: bytes) -> Any:
             buffers.append(raw[at + 4 : at + 4 + length])
             at += 4 + length
         return _decoded(json.loads(raw[4 : 4 + size].decode("utf-8", "surrogatepass")), buffers)
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError, AttributeError, StopIteration) as error:
         raise ExecutorError(
             f"a message from another machine cannot be read: {type(error).__name__}: {error}",
             code="bad-message",

@@ -1,5 +1,6 @@
 """Trains trials of a study again: on all development rows, as its champion is."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def refit_trials(record: StudyRecord, ledger_uri: AnyUri, trials: Sequence[Trial
                 study=record.name,
                 trial=trial.number,
             )
-    with open_executor(record.worker_spec, record.facts.backend, ledger=ledger_uri) as executor:
+    with open_executor(record.worker_spec, record.facts.backend, ledger=ledger_uri, note=warnings.warn) as executor:
+        executor.fingerprint = record.facts.data.fingerprint
         check_data(record, executor.call(WorkerProtocol.describe_data).fingerprint)
         orders = [RefitOrder((to_refit(trial),), folder / str(trial.number)) for trial in trials]
         return [executor.call(WorkerProtocol.refit_model, order) for order in orders]

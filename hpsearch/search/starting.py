@@ -164,6 +164,7 @@ def resume(
         spec = record.worker_spec
         stack.enter_context(tracking.environment(spec))
         executor = stack.enter_context(open_executor(spec, record.facts.backend, ledger=uri, note=observer.note))
+        executor.fingerprint = record.facts.data.fingerprint
         check_data(record, executor.call(WorkerProtocol.describe_data).fingerprint)
         if record.facts.machine.settings:
             _check_settings(record, executor.call(WorkerProtocol.describe_machine).settings)

@@ -48,6 +48,19 @@ class ResourcesSection(Section):
         "refit has as long for each trial that it trains",
     )
 
+    @field_validator("files")
+    @classmethod
+    def _patterns(cls, value: list[str]) -> list[str]:
+        for one in value:
+            parts = one.replace("\\", "/").split("/")
+            if not one.strip() or ".." in parts or parts[0] in ("", "~") or any("**" in p and p != "**" for p in parts):
+                raise RuleError(
+                    f"must be patterns of files below the study file's folder, such as data/*.npy, but got {one!r}",
+                    "bad-pattern",
+                    received=one,
+                )
+        return value
+
     @field_validator("gpus")
     @classmethod
     def _names(cls, value: list[int | str] | str) -> list[int | str] | str:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hpsearch.errors import ExecutorError, SpecError
-from hpsearch.executors import channel, keys
+from hpsearch.executors import channel, far_messages, keys
 from hpsearch.executors.channel import Connections
 from hpsearch.executors.far_messages import Part, Refused
 
@@ -45,7 +45,7 @@ def worker() -> Iterator[Side]:
 
 
 def test_messages_and_files_arrive_in_order(driver: Any, worker: Side, tmp_path: Path) -> None:
-    content = os.urandom(2 * channel.PART_BYTES + 17)
+    content = os.urandom(2 * far_messages.PART_BYTES + 17)
     (tmp_path / "file").write_bytes(content)
     peer = worker.connections.connect("127.0.0.1", driver.port)
     peer.send(Refused("first"))
@@ -159,7 +159,7 @@ def test_nobody_at_the_address(worker: Side) -> None:
 def test_an_address_that_is_taken(driver: Any, worker: Side) -> None:
     with pytest.raises(SpecError, match=f"workers cannot be awaited at 127.0.0.1:{driver.port}") as raised:
         worker.connections.listen("127.0.0.1", driver.port)
-    assert "[resources.remote]" in raised.value.hint
+    assert "a port that no other study waits at" in raised.value.hint
 
 
 def test_a_side_that_falls_silent_counts_as_gone(monkeypatch: pytest.MonkeyPatch, driver: Any) -> None:
@@ -179,6 +179,40 @@ os.kill(os.getpid(), signal.SIGSTOP)
     finally:
         suspended.kill()
         suspended.wait()
+
+
+def test_strangers_are_few(driver: Any, worker: Side) -> None:
+    """Connections that prove nothing take few files of the driver, and no place of a worker for long."""
+    before = len(os.listdir("/proc/self/fd"))
+    strangers = [socket.create_connection(("127.0.0.1", driver.port)) for _ in range(100)]
+    time.sleep(0.5)
+    assert len(os.listdir("/proc/self/fd")) - before <= len(strangers) + channel._STRANGERS + 10
+    for one in strangers:
+        one.close()
+    worker.connections.connect("127.0.0.1", driver.port)
+
+
+def test_a_driver_that_dies_in_the_handshake_is_looked_for_again(worker: Side) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=lambda: listening.accept()[0].close(), daemon=True).start()
+        with pytest.raises(OSError):
+            worker.connections.connect("127.0.0.1", listening.getsockname()[1])
+
+
+def test_a_message_that_cannot_be_sent_is_said(driver: Any, worker: Side) -> None:
+    peer = worker.connections.connect("127.0.0.1", driver.port)
+    peer.send(Refused(object()))  # type: ignore[arg-type]
+    answer = driver.heard.get(timeout=10)[1]
+    assert isinstance(answer, Refused)
+    assert answer.reason.startswith("a message cannot be sent: object cannot travel")
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70, "no.such.host.invalid"])
+def test_hosts_that_are_none(worker: Side, host: str) -> None:
+    with pytest.raises(SpecError, match="workers cannot be awaited at "):
+        worker.connections.listen(host, 0)
+    with pytest.raises((ExecutorError, OSError)):
+        worker.connections.connect(host, 4733)
 
 
 # Keys
@@ -218,9 +252,18 @@ def test_another_version_is_told_why_it_is_not_understood(driver: Any, worker: S
     monkeypatch.setattr(
         channel, "to_bytes", lambda message, own=channel.to_bytes: own(message).replace(b'"Part"', b'"Old"')
     )
-    peer.send(Part("study", "a", b"", last=True))
+    peer.send(Part("study", "a", 0, b"", last=True))
     answer = worker.heard.get(timeout=10)[1]
     assert isinstance(answer, Refused)
     assert "cannot be read" in answer.reason
     assert "need the same version of hpsearch" in answer.reason
     assert driver.heard.get(timeout=10)[1] is None
+
+
+def test_a_key_file_that_is_named_counts_more_than_the_variable(monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setenv(keys.VARIABLE, "x" * 64)
+    (tmp_path / "key").write_bytes(b"k" * 32)
+    (tmp_path / "key").chmod(0o600)
+    assert keys.worker_key(str(tmp_path / "key")) != keys.worker_key(None)
+    with pytest.raises(SpecError, match="cannot be read"):
+        keys.worker_key(str(tmp_path / "none"))

@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hpsearch.data.files import find_file
 from hpsearch.errors import DataError, SpecError
-from hpsearch.executors.far_messages import FromPlace, Part, Ready, Wants
+from hpsearch.executors.far_messages import FromPlace, Part, Ready, Wants, parts_of, put
 from hpsearch.executors.file_cache import FileCache, inside
 from hpsearch.executors.study_files import StudyFiles
 from hpsearch.spec import StudySpec, parse_spec
@@ -96,10 +98,10 @@ def test_files_that_are_not_there(home: Path) -> None:
 def deliver(cache: FileCache, files: StudyFiles, wanted: Sequence[str]) -> list[FromPlace]:
     said: list[FromPlace] = []
     for name in wanted:
-        content = files.path(name).read_bytes()
+        content = Path(files._paths[name]).read_bytes()
         middle = len(content) // 2
-        said += cache.take(Part("study", name, content[:middle], last=False))
-        said += cache.take(Part("study", name, content[middle:], last=True))
+        said += cache.take(Part("study", name, 0, content[:middle], last=False))
+        said += cache.take(Part("study", name, middle, content[middle:], last=True))
     return said
 
 
@@ -156,18 +158,97 @@ def test_a_file_that_changed_while_it_travelled_is_asked_for_again(home: Path, t
     assert deliver(cache, files, wants.paths) == [wants]
 
 
-def test_a_data_file_from_outside_of_the_folder_is_read_where_it_is_put(home: Path, tmp_path: Path) -> None:
-    table = tmp_path.parent / f"{tmp_path.name}.csv"
-    table.write_text("a,b\n1,2\n")
-    spec = study(home, str(table))
+@pytest.mark.parametrize("way", ["outside", "above", "link", "absolute"])
+def test_the_data_file_is_found_however_it_is_named(home: Path, tmp_path: Path, way: str) -> None:
+    (home.parent / "rows.csv").write_text("a,b\n3,4\n")
+    (home / "link.csv").symlink_to(home / "data" / "rows.csv")
+    sources = {
+        "outside": str(home.parent / "rows.csv"),
+        "above": "../rows.csv",
+        "link": "link.csv",
+        "absolute": str(home / "data" / "rows.csv"),
+    }
+    spec = study(home, sources[way])
     files, cache = StudyFiles(spec), FileCache(tmp_path / "cache")
-    cache.open(elsewhere(spec), tuple(one for one in files.files if one.path != "data/rows.csv"))
-    said = cache.news()
-    if said != (Ready(),):
-        assert isinstance(said[0], Wants)
-        deliver(cache, files, said[0].paths)
-        assert (Path(cache.spec.folder) / cache.spec.data.source).read_text() == "a,b\n1,2\n"
-    table.unlink()
+    hidden = tuple(replace(one, path=one.path.lstrip("/")) for one in files.files)  # as if no such path were here
+    cache.open(elsewhere(spec), hidden, files.data.lstrip("/"))
+    (wants,) = cache.news()
+    assert isinstance(wants, Wants)
+    for name in wants.paths:
+        path = files.path(name) or files.path(f"/{name}")
+        assert path is not None
+        for part in parts_of("study", path, name):
+            cache.take(part)
+    found = find_file(cache.spec.data.source, cache.spec.folder)
+    assert found.read_bytes() == find_file(sources[way], home).read_bytes()
+    assert found.is_relative_to(tmp_path / "cache")
+
+
+def test_a_study_without_files_has_a_folder(home: Path, tmp_path: Path) -> None:
+    cache = FileCache(tmp_path / "cache")
+    cache.open(elsewhere(study(home)), ())
+    assert cache.news() == (Ready(),)
+    assert Path(cache.spec.folder).is_dir()
+
+
+def test_a_folder_in_use_is_not_removed(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpsearch.executors.file_cache._KEPT_FOLDERS", 0)
+    spec, files = study(home), StudyFiles(study(home))
+    first, second = FileCache(tmp_path / "cache"), FileCache(tmp_path / "cache")
+    first.open(elsewhere(spec), files.files)
+    deliver(first, files, first.news()[0].paths)  # type: ignore[union-attr]
+    second.open(elsewhere(spec), ())
+    assert second.news() == (Ready(),)
+    assert (Path(first.spec.folder) / "model.py").is_file()
+    first.close()
+    third = FileCache(tmp_path / "cache")
+    third.open(elsewhere(spec), files.files[:1])
+    deliver(third, files, third.news()[0].paths)  # type: ignore[union-attr]
+    assert not Path(first.spec.folder).exists()
+    assert Path(second.spec.folder).is_dir()
+
+
+def test_what_was_fetched_while_one_looked_is_used(home: Path, tmp_path: Path) -> None:
+    spec, files = study(home), StudyFiles(study(home))
+    first, late = FileCache(tmp_path / "cache"), FileCache(tmp_path / "cache")
+    first.open(elsewhere(spec), files.files)
+    deliver(first, files, first.news()[0].paths)  # type: ignore[union-attr]
+    first.close()
+    late.open(elsewhere(spec), files.files)
+    assert late.news() == (Ready(),)
+    assert (Path(late.spec.folder) / "model.py").is_file()
+
+
+def test_a_file_that_has_changed_since_is_not_sent(home: Path) -> None:
+    files = StudyFiles(study(home))
+    assert files.path("helper.py") == home / "helper.py"
+    (home / "helper.py").write_text("changed = 1\n")
+    assert files.path("helper.py") is None
+    (home / "scores.py").unlink()
+    assert files.path("scores.py") is None
+    assert files.path("/etc/passwd") is None
+
+
+def test_a_file_that_comes_again_begins_anew(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    put(Part("folder", "file", 0, b"half of", last=False), file)
+    put(Part("folder", "file", 0, b"whole", last=False), file)
+    put(Part("folder", "file", 5, b" file", last=True), file)
+    assert file.read_bytes() == b"whole file"
+    with pytest.raises(OSError, match="does not follow"):
+        put(Part("folder", "file", 3, b"late", last=True), file)
+
+
+@pytest.mark.parametrize("pattern", ["", "/data/*", "../data/*", "a/../../b", "~/x", "a**"])
+def test_patterns_stay_in_the_folder(home: Path, pattern: str) -> None:
+    with pytest.raises(SpecError, match="must be patterns of files below the study file's folder"):
+        study(home, files=[pattern])
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "a\0b", "\ud800"])
+def test_names_that_no_file_has(name: str) -> None:
+    with pytest.raises(ValueError, match="is no name of a file"):
+        inside(name)
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../../etc/passwd", "a/../../../etc/passwd", "./etc/passwd"])

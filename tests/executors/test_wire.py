@@ -30,8 +30,8 @@ CONFIG = {"units": 8, "optimizer": "adam", "flag": True, "rate": 0.1}
         LaneFailed(1, 0, Failure(FailureKind.OUT_OF_MEMORY, "no memory", epoch=3, traceback="at\n\ud800")),
         Call("refit", (RefitOrder((ToRefit(1, CONFIG, 4),), Path("/a/b")),), {"x": None}),
         Returned({"units": Int(8, 64, step=8), "rate": Float(0.1, 1.0, log=True), "how": Choice(("a", 1, None))}),
-        Part("study", "data/é.npy", bytes(range(256)) * 9, last=True),
-        Part("study", "empty", b"", last=True),
+        Part("study", "data/é.npy", 0, bytes(range(256)) * 9, last=True),
+        Part("study", "empty", 5, b"", last=True),
     ],
 )
 def test_messages_come_back_as_they_were(message) -> None:

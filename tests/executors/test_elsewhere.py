@@ -8,13 +8,17 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from hpsearch.core.events import BundleFinished, EpochFinished, Event, WorkerDied
 from hpsearch.errors import ExecutorError, SpecError
 from hpsearch.executors import make_executor
-from hpsearch.executors.far_messages import Greeting
+from hpsearch.executors.channel import Connections
+from hpsearch.executors.far_messages import End, FromPlace, Greeting, Open, Part, Ready, Refused, Wants
+from hpsearch.executors.keys import worker_key
+from hpsearch.executors.place import Place, greeting
 from hpsearch.executors.remote import RemoteExecutor
 from hpsearch.executors.slurm import script_of
 from hpsearch.spec import StudySpec, parse_spec
@@ -120,6 +124,8 @@ def test_a_worker_with_another_version_is_refused() -> None:
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
+        (["--connect", "127.0.0.1:99999"], 2, "--connect '127.0.0.1:99999' is no address"),
+        (["--connect", "a..b:4733"], 7, "there is no driver of hpsearch at a..b:4733: the address is none"),
         (["--connect", "head"], 2, "error[study-file.bad-address]: --connect 'head' is no address"),
         (["--connect", "127.0.0.1:1", "--gpu", "7"], 2, "--gpu 7: there is no such GPU; this machine has none"),
         (["--connect", "127.0.0.1:1", "--wait", "0"], 7, "there is no driver at 127.0.0.1:1: "),
@@ -144,6 +150,83 @@ def test_numbers_of_gpus_mean_nothing_elsewhere(executor: str, remedy: str) -> N
     with pytest.raises(SpecError, match=r"cannot take GPUs of this machine, but got \[0, 1\]") as raised:
         make_executor(spec, backend="jax", cache=None)
     assert remedy in raised.value.hint
+
+
+@pytest.mark.slow
+def test_a_study_that_goes_on_takes_only_workers_with_its_data(tmp_path: Path) -> None:
+    """Also if the first one has others."""
+    (tmp_path / "mine.py").write_text(
+        "import os\nimport numpy as np\n\n\ndef load():\n"
+        "    x = np.random.default_rng(int(os.environ.get('ROWS', 0))).normal(size=(90, 3))\n"
+        "    return x, np.arange(90) % 3\n"
+    )
+    text = '[data]\nsource = "mine:load"\n[model]\nfamily = "mlp"\n[objective]\nmetric = "val_loss"\n'
+    spec = parse_spec(f'name = "other"\n{text}').model_copy(update={"folder": str(tmp_path)})
+    first = remote(spec)
+    with worker(first.port):
+        fingerprint = first.call(WorkerProtocol.describe_data).fingerprint
+    first.close()
+    executor = remote(spec)
+    executor.fingerprint = fingerprint
+    with ExitStack() as stack:
+        stack.enter_context(worker(executor.port, env={"ROWS": "1"}))
+        until(executor, lambda events: any("is refused" in one for one in executor.notes))  # type: ignore[attr-defined]
+        stack.enter_context(worker(executor.port))
+        assert executor.call(WorkerProtocol.describe_data).fingerprint == fingerprint
+        assert executor.slots == 1
+    executor.close()
+
+
+@pytest.mark.slow
+def test_a_file_that_changes_after_the_driver_s_start(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,b\n" + "1,0\n2,1\n" * 20)
+    text = '[data]\nsource = "rows.csv"\ntarget = "b"\n[model]\nfamily = "mlp"\n[objective]\nmetric = "val_loss"\n'
+    executor = remote(parse_spec(f'name = "changed"\n{text}').model_copy(update={"folder": str(tmp_path)}))
+    executor._open = replace(executor._open, spec=executor._open.spec.model_copy(update={"folder": "/no/such"}))
+    (tmp_path / "rows.csv").write_text("a,b\n" + "1,0\n2,1\n" * 30)
+    with worker(executor.port, env={"XDG_CACHE_HOME": str(tmp_path / "cache")}) as process:
+        until(executor, lambda events: process.poll() is not None)
+        said, _ = process.communicate()
+    assert "rows.csv has changed since this driver was started: start it again" in said
+    assert any("rows.csv has changed" in one for one in executor.notes)  # type: ignore[attr-defined]
+    executor.close()
+
+
+def test_the_end_of_a_process_that_has_ended_is_not_told_twice(tmp_path: Path) -> None:
+    place = Place(gpu=None, threads=1, cache=tmp_path)
+    place.tell(Open(make_spec(), "jax", None, False, ()))
+    assert place.hear(1) == [Ready()]
+    place.tell(End("too late"))
+    assert place.hear(0.2) == []
+    place.close()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Wants(("/etc/passwd",)),
+        Part("folder", "driver.lock", 0, b"x", True),
+        Part("predictions", "../x", 0, b"x", True),
+        Part("predictions", "", 0, b"x", True),
+        Ready(),
+        Greeting("again", 1, {}),
+    ],
+)
+def test_a_worker_that_says_what_makes_no_sense_is_refused(message: FromPlace, tmp_path: Path) -> None:
+    executor = remote()
+    heard: SimpleQueue[object] = SimpleQueue()
+    connections = Connections(worker_key(None), lambda peer, said: heard.put(said))
+    peer = connections.connect("127.0.0.1", executor.port)
+    peer.send(greeting())
+    peer.send(Ready())
+    until(executor, lambda events: executor.slots == 1)
+    peer.send(message)
+    until(executor, lambda events: executor.slots == 0)
+    assert any("is refused: " in one for one in executor.notes)  # type: ignore[attr-defined]
+    assert isinstance(heard.get(timeout=5), Open)
+    assert isinstance(heard.get(timeout=5), Refused)
+    connections.close()
+    executor.close()
 
 
 # Slurm
@@ -181,6 +264,33 @@ def test_the_script_of_a_job() -> None:
     assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0
 
 
+def test_jobs_that_end_at_once_are_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in fake_slurm(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("hpsearch.executors.slurm._LOOKS_S", 0.2)
+    slurm = {"bind": "127.0.0.1:0", "host": "127.0.0.1", "setup": ["exit 3"]}
+    executor = make_executor(placed(make_spec(), "slurm", workers=1, slurm=slurm), backend="jax", cache=None)
+    with pytest.raises(ExecutorError, match="they were submitted 5 times again, and no worker came") as raised:
+        until(executor, lambda events: False, 30)  # type: ignore[arg-type]
+    assert "slurm-JOB_TASK.out" in raised.value.hint
+    executor.close()
+
+
+def test_a_slurm_that_is_busy_is_asked_later(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in fake_slurm(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("hpsearch.executors.slurm._LOOKS_S", 0.2)
+    slurm = {"bind": "127.0.0.1:0", "host": "127.0.0.1", "setup": ["exit 3"]}
+    executor = make_executor(placed(make_spec(), "slurm", workers=1, slurm=slurm), backend="jax", cache=None)
+    notes: list[str] = []
+    executor.note = notes.append
+    sbatch = tmp_path / "bin" / "sbatch"
+    sbatch.write_text("#!/bin/sh\necho 'sbatch: error: Unable to contact slurm controller' >&2\nexit 1\n")
+    until(executor, lambda events: notes, 30)  # type: ignore[arg-type]
+    assert "Unable to contact slurm controller; tried again in 0.2 s" in notes[0]
+    executor.close()
+
+
 @pytest.mark.slow
 def test_a_job_that_has_ended_is_submitted_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in fake_slurm(tmp_path).items():
@@ -195,7 +305,7 @@ def test_a_job_that_has_ended_is_submitted_again(monkeypatch: pytest.MonkeyPatch
     os.killpg(int(pid), 9)
     until(executor, lambda events: executor.slots == 0)  # type: ignore[arg-type]
     until(executor, lambda events: executor.slots == 1)  # type: ignore[arg-type]
-    assert "1 jobs of workers have ended: submitted again" in notes
+    assert "1 job of a worker has ended: submitted again" in notes
     executor.close()
     time.sleep(0.5)
     scripts = {one.parent for one in tmp_path.glob("jobs/*/*.pid")}
@@ -224,7 +334,7 @@ def test_a_cluster_that_is_not_there() -> None:
         "from tests.executors.elsewhere import placed\n"
         "make_executor(placed(make_spec(), 'ray', ray={'address': 'ADDRESS'}), backend='jax', cache=None)\n"
     )
-    for address in ("auto", "127.0.0.1:9", "ray://127.0.0.1:9"):
+    for address in ("127.0.0.1:9", "ray://127.0.0.1:9"):  # "auto" would find the clusters of other tests
         command = [sys.executable, "-c", code.replace("ADDRESS", address)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert f"resources.ray.address: there is no Ray cluster at '{address}'" in done.stderr, done.stderr[-3000:]

@@ -195,7 +195,7 @@ def test_ray(tmp_path: Path) -> None:
             )
             _wait_for(port)
         block = resources("ray").replace('"auto"', f'"127.0.0.1:{port}"')
-        with running(tmp_path / "home", block) as driver:
+        with running(tmp_path / "home", block, modes[1]) as driver:
             finish(driver, tmp_path / "home")
         _wait_for(for_clients)
         with running(

@@ -7,7 +7,6 @@ never restarted or retried by Ray: what to do about a lost bundle is the driver'
 
 import os
 import socket
-import sys
 import threading
 import time
 from collections import deque
@@ -268,8 +267,6 @@ class RayExecutor(FarExecutor):
 
 
 def _imported() -> Any:
-    if "ray" not in sys.modules:
-        _use_token()
     try:
         import ray
         import ray.exceptions
@@ -278,13 +275,6 @@ def _imported() -> Any:
             'executor = "ray": Ray is not installed', code="no-ray", hint="`pip install 'hpsearch[ray]'`"
         ) from None
     return ray
-
-
-def _use_token() -> None:
-    """Have Ray send the token of this user's clusters. By itself, it does so only for the address "auto"."""
-    file = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path("~/.ray/auth_token").expanduser()
-    if os.environ.get("RAY_AUTH_TOKEN") or Path(file).is_file():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _connect(ray: Any, section: RaySection) -> None:
@@ -298,8 +288,8 @@ def _connect(ray: Any, section: RaySection) -> None:
         raise ExecutorError(
             f"resources.ray.address: there is no Ray cluster at {section.address!r}: {_in_one_line(error)}",
             code="no-cluster",
-            hint="`ray start --head` starts one here, and `ray status` shows it; one with a token needs the head's "
-            "~/.ray/auth_token on this machine, too",
+            hint="`ray start --head` starts one here, and `ray status` shows it; for one with a token, set "
+            "RAY_AUTH_MODE=token and copy the head's ~/.ray/auth_token to this machine",
             address=section.address,
         ) from None
 

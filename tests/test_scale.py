@@ -170,16 +170,9 @@ def test_ray(tmp_path: Path) -> None:
     assert (head[0], node[:2]) == ("ray", ["RAY_AUTH_MODE=token", "ray"])
     # In the foreground, so that this test can end what it has started, and nothing else of Ray's on this machine.
     ports = ["--min-worker-port=0", "--max-worker-port=0", "--include-dashboard=false"]
+    own_ports = [f"--port={port}", f"--ray-client-server-port={for_clients}"]
     commands = [
-        [
-            ray,
-            *head[1:],
-            f"--port={port}",
-            "--num-cpus=0",
-            f"--ray-client-server-port={for_clients}",
-            *ports,
-            f"--temp-dir={tmp_path}/ray",
-        ],
+        [ray, *head[1:], *own_ports, "--num-cpus=0", *ports, f"--temp-dir={tmp_path}/ray"],
         [ray, *(one.replace("HEAD:6379", f"127.0.0.1:{port}") for one in node[2:]), "--num-cpus=1", *ports[:2]],
     ]
     started = []
@@ -198,9 +191,8 @@ def test_ray(tmp_path: Path) -> None:
         with running(tmp_path / "home", block, modes[1]) as driver:
             finish(driver, tmp_path / "home")
         _wait_for(for_clients)
-        with running(
-            tmp_path / "client", resources("ray").replace('"auto"', f'"ray://127.0.0.1:{for_clients}"')
-        ) as driver:
+        block = resources("ray").replace('"auto"', f'"ray://127.0.0.1:{for_clients}"')
+        with running(tmp_path / "client", block, modes[1]) as driver:
             finish(driver, tmp_path / "client")
     finally:
         for one in reversed(started):

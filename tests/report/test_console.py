@@ -60,7 +60,7 @@ def test_no_command_that_shows_a_study_lets_its_texts_through(monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     study = Study(evil_study(), "sqlite:///ledger.db")
     for as_json in (False, True):
-        show.render_list([study.record], as_json=as_json)
+        show.render_list([study.record], {EVIL: 2}, as_json=as_json)
         show.render_study(study, top=10, as_json=as_json, next_steps=True)
         show.render_trial(study, len(study.trials) - 1, as_json=as_json)
     printing.hand_over(study.record.study_file)

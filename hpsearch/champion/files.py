@@ -5,9 +5,9 @@ imports the build module of the study's folder, and runs what the file holds its
 for studies of this user, and for others if they are trusted.
 """
 
-import hashlib
 from pathlib import Path
 
+from hpsearch.core.files import sha256_of
 from hpsearch.core.hardware import processor
 from hpsearch.core.trial import WEIGHTS_SUFFIX, Champion
 from hpsearch.errors import StudyError
@@ -44,7 +44,7 @@ def check_champion(record: StudyRecord, *, trust: bool = False, runs_study: bool
             hint=f"put it back, or {_other_way(record, champion)}",
             path=str(path),
         )
-    if hashlib.sha256(path.read_bytes()).hexdigest() != champion.sha256:
+    if sha256_of(path) != champion.sha256:
         raise StudyError(
             f"the champion's file {path} has changed since it was saved",
             code="champion-changed",

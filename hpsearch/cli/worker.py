@@ -27,10 +27,10 @@ def worker(
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for a driver, and for the next one.")] = 600,
 ) -> None:
     """Work for a driver on another machine whose study has executor = "remote". May come and leave at any time."""
+    from hpsearch.core.user_folders import cache_folder
     from hpsearch.executors.gpus import find, list_gpus
     from hpsearch.executors.joining import work
     from hpsearch.executors.keys import worker_key
-    from hpsearch.executors.place import cache_folder
 
     found = re.fullmatch(r"\[?([^\[\]\s]+?)\]?:(\d{1,5})", connect)
     if found is None or int(found.group(2)) > 65535:

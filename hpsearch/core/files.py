@@ -4,6 +4,7 @@ A workspace holds data: predictions, the names of classes, given arrays, traceba
 alone, also where the umask would let others read. ``[tracking] shared = true`` leaves it to the umask.
 """
 
+import hashlib
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +14,16 @@ from pathlib import Path
 def likely_encoding(start: bytes) -> str:
     """The encoding of a text that is not UTF-8, from its first bytes, as Python calls it."""
     return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "cp1252"
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as 64 hexadecimal digits. Read in parts, so its size does not matter.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_folder(path: Path, *, shared: bool = False) -> None:

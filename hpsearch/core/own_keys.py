@@ -7,16 +7,6 @@ from pathlib import Path
 KEY_BYTES = 32
 
 
-def state_folder() -> Path:
-    """Where this user's keys are: ``~/.local/state/hpsearch``, or below ``$XDG_STATE_HOME``.
-
-    Raises:
-        RuntimeError: There is no home.
-    """
-    state = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()) / "hpsearch"
-
-
 def read_or_make(path: Path) -> bytes:
     """The key in a file, which is made if it is not there.
 

@@ -1,10 +1,10 @@
 """The user's own code: ``package.module:name``, searched for next to the study file first, then like any import."""
 
-import hashlib
 import importlib
 import sys
 from pathlib import Path
 
+from hpsearch.core.files import sha256_of
 from hpsearch.core.foreign import errors_as
 from hpsearch.core.words import closest, first_line, listed, quoted
 from hpsearch.errors import HpsearchError
@@ -90,5 +90,5 @@ def source_digest(address: str, folder: str | Path) -> str | None:
     for path in (Path(folder), Path.cwd(), *map(Path, sys.path)):
         for file in (path / module / "__init__.py", path / module.with_suffix(".py")):
             if file.is_file():
-                return hashlib.sha256(file.read_bytes()).hexdigest()
+                return sha256_of(file)
     return None

@@ -1,11 +1,11 @@
 """The cache of ``keras.datasets``: finds a file, checks it, or lets Keras download it."""
 
-import hashlib
 import os
 import socket
 from functools import lru_cache
 from pathlib import Path
 
+from hpsearch.core.files import sha256_of
 from hpsearch.errors import DataError
 
 SHA256 = {
@@ -71,5 +71,4 @@ def _download(data_set: str, path: Path) -> None:
 
 @lru_cache(maxsize=8)
 def _sha256(path: Path, _modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)

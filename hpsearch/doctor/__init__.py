@@ -64,7 +64,7 @@ def _read(file: Path | None) -> tuple[StudySpec | None, Finding | None]:
     try:
         spec, _ = load_spec(file)
     except HpsearchError as error:
-        return None, broken("file", error, str(file))
+        return None, broken("file", error)  # which names it
     return spec, Finding("file", detail=f"{file}: study {spec.name!r}", values={"study": spec.name})
 
 

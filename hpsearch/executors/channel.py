@@ -4,6 +4,7 @@ One thread looks after all connections of a process. The others hand messages ov
 """
 
 import asyncio
+import hmac
 import os
 import socket
 import ssl
@@ -234,7 +235,7 @@ class Connections:
         writer.write(ours)
         theirs = await reader.readexactly(_NONCE + _PROOF)
         nonces = ours + theirs[:_NONCE]
-        if not _same(theirs[_NONCE:], proof(self._key, b"worker", nonces, certificate)):
+        if not hmac.compare_digest(theirs[_NONCE:], proof(self._key, b"worker", nonces, certificate)):
             writer.write(_REFUSED)
             await writer.drain()
             return False
@@ -290,7 +291,7 @@ class Connections:
         nonces = await reader.readexactly(_NONCE) + ours
         writer.write(ours + proof(self._key, b"worker", nonces, certificate))
         answer = await reader.readexactly(_PROOF)
-        return _same(answer, proof(self._key, b"driver", nonces, certificate))
+        return hmac.compare_digest(answer, proof(self._key, b"driver", nonces, certificate))
 
     def close(self) -> None:
         """End all connections, after what was sent."""
@@ -314,12 +315,6 @@ class Connections:
 
 def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def _same(one: bytes, other: bytes) -> bool:
-    import hmac
-
-    return hmac.compare_digest(one, other)
 
 
 def _no_driver(host: str, port: int, why: str) -> ExecutorError:

@@ -3,21 +3,20 @@
 A place becomes a slot when it has the study's files and finds the same data as the first one.
 """
 
-import hashlib
 import os
 import re
 import shutil
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
-from hpsearch.core.files import make_file, make_folder
+from hpsearch.core.facts import DataFacts
+from hpsearch.core.files import make_file, make_folder, sha256_of
 from hpsearch.core.trial import Champion
 from hpsearch.core.words import listed
-from hpsearch.errors import ExecutorError, HpsearchError
+from hpsearch.errors import ExecutorError
 from hpsearch.executors.base import P, T, WorkerCall
 from hpsearch.executors.far_messages import (
     VERSION,
@@ -41,7 +40,7 @@ from hpsearch.executors.pool import PoolExecutor, Seat
 from hpsearch.executors.study_files import StudyFiles
 from hpsearch.executors.wire import without_addresses
 from hpsearch.spec import StudySpec
-from hpsearch.training.environment import WorkerSettings
+from hpsearch.training.environment import WorkerSettings, package_versions
 from hpsearch.training.protocol import WorkerProtocol
 
 _SAYS_S = 2.0
@@ -148,8 +147,8 @@ class FarExecutor(PoolExecutor):
 
     def call(self, method: WorkerCall[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         answer = super().call(method, *args, **kwargs)
-        if method.__name__ == WorkerProtocol.describe_data.__name__:
-            self.fingerprint = answer.fingerprint  # type: ignore[attr-defined]
+        if isinstance(answer, DataFacts):
+            self.fingerprint = answer.fingerprint
             for seat in self._waiting:
                 self._check(seat)
             self._waiting.clear()
@@ -220,14 +219,15 @@ class FarExecutor(PoolExecutor):
             raise ValueError("a second greeting")
         seat.greeted = True
         seat.name = greeting.name
-        ours, theirs = version("hpsearch"), greeting.packages.get("hpsearch")
+        here = package_versions()
+        ours, theirs = here["hpsearch"], greeting.packages.get("hpsearch")
         if greeting.version != VERSION or ours != theirs:
             self._refuse(seat, f"it has hpsearch {theirs}, the driver has {ours}: install the same version on both")
             return
         others = [
-            f"{name} {greeting.packages[name]} (here {here})"
+            f"{name} {theirs} (here {here.get(name, 'not installed')})"
             for name in _ALIKE
-            if name in greeting.packages and (here := _version(name)) != greeting.packages[name]
+            if (theirs := greeting.packages.get(name)) is not None and theirs != here.get(name)
         ]
         if others:
             self._note_once(f"a worker on {_machine(seat.name)} has other versions: {listed(others)}")
@@ -251,8 +251,11 @@ class FarExecutor(PoolExecutor):
         seat.checking = False
         if isinstance(answer, Raised):
             self._refuse(seat, f"it cannot read the study's data: {answer.error.what}")
-        elif (found := answer.value.fingerprint) != self.fingerprint:  # type: ignore[attr-defined]
-            self._refuse(seat, f"it finds other data: their fingerprint is {found}, the study's is {self.fingerprint}")
+        elif not isinstance(facts := answer.value, DataFacts):
+            raise ValueError(f"{type(facts).__name__} describes no data")
+        elif facts.fingerprint != self.fingerprint:
+            found = f"it finds other data: their fingerprint is {facts.fingerprint}"
+            self._refuse(seat, f"{found}, the study's is {self.fingerprint}")
         else:
             self._seats.append(seat)
 
@@ -336,8 +339,7 @@ def _check_file(champion: Champion) -> None:
     Raises:
         ExecutorError: It is not.
     """
-    with Path(champion.path).open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(Path(champion.path))
     if found != champion.sha256:
         raise ExecutorError(
             f"the champion's file has not come whole from its worker: {champion.path} has SHA-256 {found[:12]}, not "
@@ -349,10 +351,3 @@ def _check_file(champion: Champion) -> None:
 
 def _machine(name: str) -> str:
     return name.rpartition(":")[0] or name
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except (ImportError, HpsearchError):
-        return None

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from hpsearch.core.files import make_folder
+from hpsearch.core.files import make_folder, sha256_of
 from hpsearch.executors.far_messages import FromPlace, Part, Ready, StudyFile, Wants, put
 from hpsearch.executors.study_files import digest_of
 from hpsearch.spec import StudySpec
@@ -97,7 +97,7 @@ class FileCache:
         put(part, path)
         if not part.last or part.path != self._files[-1].path:  # they come in order
             return ()
-        if any(not self._kept(one).exists() or _digest(self._kept(one)) != one.sha256 for one in self._files):
+        if any(not self._kept(one).exists() or sha256_of(self._kept(one)) != one.sha256 for one in self._files):
             self._state = "looking"  # one has changed while it travelled: the driver knows what that means
             self._unlock()
             return self.news()
@@ -189,8 +189,3 @@ def inside(name: str) -> Path:
     if not parts or "\0" in name or any("\ud800" <= one <= "\udfff" for one in name):
         raise ValueError(f"{name!r} is no name of a file")
     return Path(*parts)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,11 +11,24 @@ import hmac
 import os
 from pathlib import Path
 
-from hpsearch.core.own_keys import KEY_BYTES, read_or_make, state_folder
+from hpsearch.core.own_keys import KEY_BYTES, read_or_make
+from hpsearch.core.user_folders import state_folder
 from hpsearch.core.words import quoted
 from hpsearch.errors import SpecError
 
 VARIABLE = "HPSEARCH_WORKER_KEY"
+
+
+def key_file(file: str | None) -> Path:
+    """The file that the key is in, unless :data:`VARIABLE` has it.
+
+    Args:
+        file: The one that was named; None for this user's own.
+
+    Raises:
+        RuntimeError: There is no home.
+    """
+    return Path(file).expanduser() if file is not None else state_folder() / "worker.key"
 
 
 def worker_key(file: str | None) -> bytes:
@@ -37,7 +50,7 @@ def worker_key(file: str | None) -> bytes:
             )
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
     try:
-        path = Path(file).expanduser() if file is not None else state_folder() / "worker.key"
+        path = key_file(file)
         content = read_or_make(path) if file is None else path.read_bytes()
         mode = path.stat().st_mode
     except (OSError, RuntimeError) as error:

@@ -4,13 +4,11 @@
 """
 
 import os
-import platform
 import shutil
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,29 +22,16 @@ from hpsearch.executors.file_cache import FileCache, inside
 from hpsearch.executors.messages import Call, FromWorker, Hello, Lost, Raised, Returned, Stop, Train
 from hpsearch.executors.process import WorkerProcess
 from hpsearch.executors.wire import relocated
-from hpsearch.training.environment import PACKAGES, WorkerSettings
+from hpsearch.training.environment import WorkerSettings, package_versions
 from hpsearch.training.protocol import RefitOrder
 
 _MAKES = "MLmodel"
 """The file that says that a model in MLflow's format is complete. It travels last."""
 
 
-def cache_folder() -> Path:
-    """Where workers keep compiled programs and files of studies: ``~/.cache/hpsearch``, or below
-    ``$XDG_CACHE_HOME``."""
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(cache) if os.path.isabs(cache) else Path("~/.cache").expanduser()) / "hpsearch"
-
-
 def greeting() -> Greeting:
     """What a place says of itself."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return Greeting(f"{socket.gethostname()}:{os.getpid()}", far_messages.VERSION, found)
+    return Greeting(f"{socket.gethostname()}:{os.getpid()}", far_messages.VERSION, package_versions())
 
 
 def folder_of(call: Call) -> Path | None:

@@ -15,12 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hpsearch.core.user_folders import cache_folder
 from hpsearch.errors import ExecutorError
 from hpsearch.executors.channel import SIGN_OF_LIFE_S, SILENCE_S
 from hpsearch.executors.far import FarExecutor, FarSeat
 from hpsearch.executors.far_messages import FromPlace, ToPlace, parts_of
 from hpsearch.executors.messages import Lost
-from hpsearch.executors.place import Place, cache_folder, greeting
+from hpsearch.executors.place import Place, greeting
 from hpsearch.spec import StudySpec
 from hpsearch.spec.elsewhere import RaySection
 from hpsearch.training.environment import WorkerSettings

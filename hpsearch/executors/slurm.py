@@ -14,11 +14,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hpsearch.core.own_keys import state_folder
 from hpsearch.errors import ExecutorError, SpecError
 from hpsearch.executors.far import FarSeat
 from hpsearch.executors.far_messages import FromPlace
-from hpsearch.executors.keys import VARIABLE
+from hpsearch.executors.keys import VARIABLE, key_file
 from hpsearch.executors.remote import RemoteExecutor
 from hpsearch.spec import StudySpec
 from hpsearch.training.environment import WorkerSettings
@@ -94,9 +93,9 @@ class SlurmExecutor(RemoteExecutor):
         self._looked_at = time.monotonic()
         file = spec.resources.remote.key_file
         by_variable = file is None and os.environ.get(VARIABLE)  # which sbatch hands to its jobs
-        key_file = None if by_variable else Path(file or state_folder() / "worker.key").expanduser()
+        named = None if by_variable else key_file(file)
         host = spec.resources.slurm.host or socket.getfqdn()
-        self._script = script_of(spec, host=host, port=self.port, key_file=key_file)
+        self._script = script_of(spec, host=host, port=self.port, key_file=named)
         try:
             self._submit(spec.resources.workers)
         except BaseException:

@@ -1,12 +1,12 @@
 """The files that a study needs on other machines: its data file, its code, and what ``[resources] files`` names."""
 
 import ast
-import hashlib
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from hpsearch.core.files import sha256_of
 from hpsearch.core.words import quoted
 from hpsearch.data.files import SUFFIXES, find_file
 from hpsearch.errors import SpecError
@@ -141,5 +141,4 @@ def _described(name: str, path: Path) -> StudyFile:
 def digest_of(path: Path, size: int, changed_ns: int) -> str:
     """SHA-256 of a file that has this size and time of change: another time, another file."""
     del size, changed_ns
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)

@@ -9,7 +9,8 @@ import hashlib
 import hmac
 from pathlib import Path
 
-from hpsearch.core.own_keys import KEY_BYTES, read_or_make, state_folder
+from hpsearch.core.own_keys import KEY_BYTES, read_or_make
+from hpsearch.core.user_folders import state_folder
 
 
 def seal_of(study: str, sha256: str) -> str:

@@ -127,8 +127,13 @@ def describe_machine() -> MachineFacts:
     import keras
 
     backend = keras.backend.backend()
-    versions = {name: found for name in PACKAGES if (found := _version(name))}
-    return MachineFacts({"python": platform.python_version(), **versions}, backend, _device(backend), keras_settings())
+    return MachineFacts(package_versions(), backend, _device(backend), keras_settings())
+
+
+def package_versions() -> dict[str, str]:
+    """Python's version, and those of :data:`PACKAGES` that are installed. Imports none of them."""
+    found = {name: version for name in PACKAGES if (version := _version(name))}
+    return {"python": platform.python_version(), **found}
 
 
 def _version(package: str) -> str | None:

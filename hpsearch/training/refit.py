@@ -1,6 +1,5 @@
 """Make the champion of the best trial, test it once, and save what there is to know about it."""
 
-import hashlib
 import json
 import math
 import time
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
-from hpsearch.core.files import make_folder, write_atomically
+from hpsearch.core.files import make_folder, sha256_of, write_atomically
 from hpsearch.core.foreign import errors_as, said
 from hpsearch.core.metrics import names_shown, values_of
 from hpsearch.core.row_values import row_values
@@ -90,7 +89,7 @@ def _champion(problem: Problem, contenders: Contenders, order: RefitOrder) -> Ch
             test=test,
             baseline=baseline,
             path=str(path),
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            sha256=sha256_of(path),
             parameters=model.count_params(),
             size_bytes=path.stat().st_size,
             seconds=seconds,

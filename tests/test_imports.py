@@ -133,3 +133,25 @@ def test_a_study_imports_mlflow_while_it_waits_for_its_workers_and_changes_nothi
 def test_a_study_whose_worker_is_its_own_process_leaves_mlflow_for_later(tmp_path: Path) -> None:
     (tmp_path / "iris.toml").write_text(STUDY + 'executor = "inline"\n')
     assert "mlflow" not in modules_after(IMPATIENT.format(given="pass", awaited="True"), tmp_path)
+
+
+HURRIED = """
+import sys
+from functools import partial
+from hpsearch.core.imports import mlflow_ahead
+from hpsearch.spec import TrackingSection
+from hpsearch.tracking.mlflow.client import import_mlflow, quiet
+
+sys.setswitchinterval(1e-5)
+uri = "http://127.0.0.1:9"
+with mlflow_ahead(partial(import_mlflow, TrackingSection(uri="{tracked}"))), quiet():
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+    assert MlflowClient(uri, uri)._tracking_client.store
+"""
+
+
+@pytest.mark.parametrize("tracked", ["http://127.0.0.1:9", "sqlite:///mlflow.db"], ids=["server", "file"])
+def test_who_uses_mlflow_while_a_thread_imports_it_finds_all_of_it(tracked: str, tmp_path: Path) -> None:
+    assert "mlflow.models" in modules_after(HURRIED.format(tracked=tracked), tmp_path)

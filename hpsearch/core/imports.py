@@ -1,14 +1,47 @@
-"""Imports that must not happen in a thread beside others."""
+"""MLflow imported in a thread beside others, which takes seconds, without harm to any of them."""
 
 import importlib
 import os
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 _SETS_VARIABLES = ("polars",)
 """What MLflow imports where it is installed, and what changes the environment when it is imported."""
 
+_importing: list[threading.Thread] = []
 
-def import_before_mlflow() -> None:
+
+@contextmanager
+def mlflow_ahead(bring: Callable[[], None]) -> Iterator[None]:
+    """Import MLflow in a thread while the block does something else. The block ends when the import has.
+
+    MLflow's modules import each other. Of two threads that import them at once, one may find a module half made: so
+    whoever is about to use MLflow, or code that may, calls :func:`wait_for_mlflow`.
+
+    Args:
+        bring: Does the imports.
+    """
+    _import_before_mlflow()
+    # No daemon: Python may crash at its exit if that cuts an import short.
+    thread = threading.Thread(target=bring, name="hpsearch-import-mlflow")
+    _importing.append(thread)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+        _importing.remove(thread)
+
+
+def wait_for_mlflow() -> None:
+    """Return when no other thread is importing MLflow ahead."""
+    for thread in list(_importing):
+        if thread is not threading.current_thread():
+            thread.join()
+
+
+def _import_before_mlflow() -> None:
     """Import in this thread what else a thread that imports MLflow would, and take back what it sets.
 
     A thread that changes the environment may crash another one that reads it, in C or in Python.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hpsearch.core.files import sha256_of
 from hpsearch.core.foreign import errors_as
+from hpsearch.core.imports import wait_for_mlflow
 from hpsearch.core.words import closest, first_line, listed, quoted
 from hpsearch.errors import HpsearchError
 
@@ -41,6 +42,7 @@ def load_object(address: str, folder: str | Path, error: type[HpsearchError]) ->
             type=type(reason).__name__,
         )
 
+    wait_for_mlflow()  # the module may import it, too
     with errors_as(explain):
         module = importlib.import_module(module_name)
     if not hasattr(module, name):

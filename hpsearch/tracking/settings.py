@@ -8,8 +8,9 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 
-from hpsearch.core.imports import import_before_mlflow
+from hpsearch.core.imports import mlflow_ahead
 from hpsearch.spec import StudySpec
 
 SETTINGS = {
@@ -79,11 +80,5 @@ def environment(spec: StudySpec) -> Iterator[None]:
             return
         from hpsearch.tracking.mlflow.client import import_mlflow
 
-        import_before_mlflow()
-        # No daemon: Python may crash at its exit if that cuts an import short.
-        thread = threading.Thread(target=import_mlflow, args=(spec.tracking,), name="hpsearch-import")
-        thread.start()
-        try:
+        with mlflow_ahead(partial(import_mlflow, spec.tracking)):  # which reads the settings
             yield
-        finally:
-            thread.join()  # MLflow reads the settings while it is imported

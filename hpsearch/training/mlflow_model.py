@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 import sysconfig
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import metadata
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.core.files import close_to_others, make_folder
-from hpsearch.core.imports import import_before_mlflow
+from hpsearch.core.imports import mlflow_ahead, wait_for_mlflow
 from hpsearch.core.trial import Champion
 from hpsearch.core.words import first_line
 from hpsearch.data.card import card_of
@@ -50,13 +49,8 @@ def mlflow_imported_ahead() -> Iterator[None]:
 
     :func:`write_mlflow_model` waits for it, and shows what goes wrong.
     """
-    import_before_mlflow()
-    thread = threading.Thread(target=_import_mlflow, name="hpsearch-import-mlflow")
-    thread.start()
-    try:
+    with mlflow_ahead(_import_mlflow):
         yield
-    finally:
-        thread.join()
 
 
 def _import_mlflow() -> None:
@@ -112,6 +106,7 @@ def write_mlflow_model(problem: Problem, model: "keras.Model", champion: Champio
 
 
 def _write(problem: Problem, model: "keras.Model", champion: Champion, folder: Path) -> None:
+    wait_for_mlflow()
     import keras
     import mlflow.pyfunc
     from mlflow.models import Model

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hpsearch.core.addresses import sqlite_address
+from hpsearch.core.imports import wait_for_mlflow
 from hpsearch.core.locks import taking_turns
 from hpsearch.core.sqlite_files import make_whole, set_aside
 from hpsearch.errors import HpsearchError, TrackingError
@@ -51,6 +52,7 @@ def quiet() -> Iterator[None]:
     Blocks may overlap, also between threads.
     """
     global _users
+    wait_for_mlflow()
     with contextlib.suppress(ImportError):  # shows where it is used
         import mlflow  # noqa: F401 - sets up its loggers, so it goes before their levels are noted
     with _lock:

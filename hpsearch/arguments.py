@@ -160,7 +160,8 @@ def _check_build(build: object) -> None:
 
 
 def _check_parts(parts: Mapping[str, object], data: Mapping[str, object]) -> None:
-    for name, needed in (("y", "x"), ("y_test", "x_test"), ("x_test", "x"), ("groups", "x"), ("time", "x")):
+    needs = {"y": "x", "y_test": "x_test", "x_test": "x", "groups": "x", "time": "x", "sample_weight": "x"}
+    for name, needed in (needs | {"sample_weight_test": "x_test"}).items():
         if name in parts and needed not in parts:
             raise SpecError(
                 f"{name} is given, but no {needed}", code="missing-argument", hint=f"give {needed} too", argument=needed

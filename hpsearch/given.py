@@ -27,7 +27,7 @@ from hpsearch.errors import DataError, HpsearchError, ModelError
 if TYPE_CHECKING:
     import pandas as pd
 
-PARTS = ("x", "y", "x_test", "y_test", "groups", "time")
+PARTS = ("x", "y", "x_test", "y_test", "groups", "time", "sample_weight", "sample_weight_test")
 """What may be given, by the names of :func:`hpsearch.run`."""
 
 _DATA = '''
@@ -117,7 +117,7 @@ def _fill(folder: Path, plain: "Mapping[str, np.ndarray | pd.DataFrame]", build:
 def _plain(parts: Mapping[str, object]) -> Iterator[tuple[str, "np.ndarray | pd.DataFrame"]]:
     """Arrays, and tables of pandas."""
     given = {name: value for name, value in parts.items() if value is not None}
-    for x, y in (("x", "y"), ("x_test", "y_test")):
+    for x, y, weights in (("x", "y", "sample_weight"), ("x_test", "y_test", "sample_weight_test")):
         pair = parts_of_tf_data(given[x], x) if x in given else None
         if pair is None:
             continue
@@ -128,7 +128,8 @@ def _plain(parts: Mapping[str, object]) -> Iterator[tuple[str, "np.ndarray | pd.
                 hint=f"leave {y} out",
                 part=y,
             )
-        given[x], given[y] = pair
+        given[x], given[y], found = pair
+        given |= {} if found is None else {weights: found}
     for name in PARTS:
         if name in given:
             frame = plain_frame(name, given[name]) if name in ("x", "x_test") else None

@@ -187,6 +187,8 @@ def run(
     y_test: object = None,
     groups: object = None,
     time: object = None,
+    sample_weight: object = None,
+    sample_weight_test: object = None,
     space: Mapping[str, object] | None = None,
     folds: int | None = None,
     trials: int | None = None,
@@ -221,6 +223,8 @@ def run(
         y_test: Their targets.
         groups: Group of each row of `x`: rows of one group are never split.
         time: Time of each row of `x`: every fold validates on later rows.
+        sample_weight: What each row of `x` counts in the loss and in weighted metrics, as for Keras' ``fit``.
+        sample_weight_test: The same of the rows of `x_test`.
         space: Hyperparameter → list of values, two numbers ``(low, high)``, a dict such as
             ``{"low": 1e-3, "high": 0.1, "log": True}``, or one value.
         folds: Number of folds; 5 by default.
@@ -239,6 +243,7 @@ def run(
         Interrupted: Ctrl-C.
     """
     parts = {"x": x, "y": y, "x_test": x_test, "y_test": y_test, "groups": groups, "time": time}
+    parts |= {"sample_weight": sample_weight, "sample_weight_test": sample_weight_test}
     given = {"space": space, "folds": folds, "trials": trials, "metric": metric, "direction": direction, "seed": seed}
     with speaking_python(source, y):
         with every_mistake():

@@ -38,7 +38,7 @@ def out_of_fold_info(record: StudyRecord, kept: OutOfFold) -> PredictionsInfo:
         remark=_remark(record, best, found),
         metrics=metric_rows(
             record,
-            [(fold.y, fold.predicted[best.epoch - 1]) for fold in folds],
+            [(fold.y, fold.predicted[best.epoch - 1], fold.weights) for fold in folds],
             best_values(data.task, (one.metrics for one in record.facts.baselines)),
         ),
     )

@@ -21,12 +21,14 @@ class FoldPredictions:
         y: Targets.
         predicted: Outputs after each epoch, ``(epochs, n, …)``.
         groups: Number of each row's group; None if rows have no groups.
+        weights: What each row counts; None if all count alike.
     """
 
     rows: NDArray[np.intp]
     y: NDArray[np.generic]
     predicted: NDArray[np.floating]
     groups: NDArray[np.intp] | None = None
+    weights: NDArray[np.floating] | None = None
 
 
 OutOfFold = Mapping[int, Sequence[FoldPredictions]]
@@ -79,7 +81,8 @@ def row_scores(trials: Sequence[Trial], kept: OutOfFold, metric: str, *, last_ep
             for fold, curve in zip(folds, curves, strict=True):
                 assert curve is not None
                 plain = metric.removeprefix("val_")
-                one = row_values(fold.y, fold.predicted[epoch].astype(np.float64), plain, curve[epoch])
+                predicted = fold.predicted[epoch].astype(np.float64)
+                one = row_values(fold.y, predicted, plain, curve[epoch], fold.weights)
                 if one is None:
                     return None
                 root = one.root

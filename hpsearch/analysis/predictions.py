@@ -36,6 +36,7 @@ class Predictions:
         samples: Row number → its raw input, for some of the most wrong rows; empty unless inputs are small images.
         groups: Number of each row's group; None if rows have no groups, or in studies of hpsearch 0.2.
         time: Place of each row's time step; None if order does not matter, or in studies of hpsearch 0.2.
+        weights: What each row counts; None if all count alike.
         parts: Number of the part of the rows that each row is in.
         left_out: Metric → its values without the rows of each part, for metrics that are no means over rows.
         left_out_problem: What the user's code said when it failed on some of the rows; empty if it did not.
@@ -47,6 +48,7 @@ class Predictions:
     samples: dict[int, NDArray[np.generic]] = field(default_factory=dict)
     groups: NDArray[np.intp] | None = None
     time: NDArray[np.intp] | None = None
+    weights: Floats | None = None
     parts: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
     left_out: Mapping[str, "LeftOut"] = field(default_factory=dict)
     left_out_problem: str = ""
@@ -208,7 +210,7 @@ def predictions_info(record: StudyRecord, predictions: Predictions | None) -> Pr
     if predictions is None or not len(predictions.y_true):
         missing = "the champion's predictions are missing (deleted?)"
         return PredictionsInfo(kind, reason=missing if record.facts.data.test_rows else "there are no test rows")
-    of_test = [(predictions.y_true, predictions.y_pred)]
+    of_test = [(predictions.y_true, predictions.y_pred, predictions.weights)]
     found = metric_rows(record, of_test, record.champion.baseline)
     return replace(described(record, predictions), trial=record.champion.trial, metrics=found)
 

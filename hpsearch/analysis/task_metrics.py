@@ -31,19 +31,19 @@ class MetricRow:
 
 def metric_rows(
     record: StudyRecord,
-    parts: Iterable[tuple[NDArray[np.generic], NDArray[np.floating]]],
+    parts: Iterable[tuple[NDArray[np.generic], NDArray[np.floating], NDArray[np.floating] | None]],
     baseline: Mapping[str, float],
 ) -> tuple[MetricRow, ...]:
     """The metrics of a task, in order; those without a value are left out.
 
     Args:
         record: The study.
-        parts: Targets and predictions of each fold, or of the test rows.
+        parts: Targets, predictions and weights of each fold, or of the test rows.
         baseline: Metric → what it is at best without looking at inputs.
     """
     data = record.facts.data
     names = names_shown(data.task, len(data.classes))
-    found = [values_of(data.task, y, predicted, names) for y, predicted in parts]
+    found = [values_of(data.task, y, predicted, names, weights=weights) for y, predicted, weights in parts]
     rows = []
     for name in names:
         values = [one[name] for one in found if math.isfinite(one.get(name, math.nan))]

@@ -61,7 +61,7 @@ def _lacks_order(record: StudyRecord, predictions: Predictions) -> bool:
 
 
 def _interval(record: StudyRecord, given: Predictions, metric: str, value: float, seed: int) -> Interval | None:
-    rows = row_values(given.y_true, given.y_pred, metric, value)
+    rows = row_values(given.y_true, given.y_pred, metric, value, given.weights)
     if rows is None:
         return _from_left_out(record, given, metric, value, seed)
     units = units_of(rows.values, groups=given.groups, time=given.time)

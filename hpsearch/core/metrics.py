@@ -32,12 +32,12 @@ class Metric:
     Attributes:
         name: Without ``val_``.
         direction: Whether lower or higher is better.
-        of: Its value, of targets and predictions in the form that the task's metrics share.
+        of: Its value, of targets and predictions in the form that the task's metrics share, and of the rows' weights.
     """
 
     name: str
     direction: Literal["minimize", "maximize"]
-    of: Callable[[Floats, Floats], float]
+    of: Callable[[Floats, Floats, Floats], float]
 
 
 def metrics_for(task: Task) -> dict[str, Metric]:
@@ -60,7 +60,12 @@ def names_shown(task: Task, n_classes: int) -> tuple[str, ...]:
 
 
 def values_of(
-    task: Task, y: Array, predicted: NDArray[np.generic], names: Collection[str] | None = None
+    task: Task,
+    y: Array,
+    predicted: NDArray[np.generic],
+    names: Collection[str] | None = None,
+    *,
+    weights: Array | None = None,
 ) -> dict[str, float]:
     """Metrics of some predictions by name; NaN where one has no value on these rows.
 
@@ -69,6 +74,7 @@ def values_of(
         y: Targets, as in :class:`~hpsearch.data.dataset.Part`.
         predicted: The model's output for the same rows.
         names: Those wanted; None for all of the task.
+        weights: What each row counts; 1 by default.
 
     Returns:
         Empty if the output has no form that is known for the task.
@@ -80,7 +86,8 @@ def values_of(
     truth, output = shaped
     if not len(truth) or not np.isfinite(output).all():
         return {one.name: math.nan for one in wanted}
-    return {one.name: float(one.of(truth, output)) for one in wanted}
+    counts = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
+    return {one.name: float(one.of(truth, output, counts)) for one in wanted}
 
 
 def best_values(task: Task, found: Iterable[Mapping[str, float]]) -> dict[str, float]:
@@ -111,43 +118,57 @@ def _in_common_form(task: Task, y: Array, predicted: NDArray[np.generic]) -> tup
     return (truth, shares) if not len(truth) or int(truth.max()) < shares.shape[1] else None
 
 
-def threshold_counts(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats]:
-    """How many positive and how many negative rows have at least each score that occurs, the highest first."""
+def threshold_counts(
+    positive: NDArray[np.bool_], score: Floats, weights: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """How many positive and how many negative rows have at least each score that occurs, the highest first.
+
+    Args:
+        positive: Which rows are positive.
+        score: Of each row.
+        weights: What each row counts; 1 by default.
+    """
     order = np.argsort(-score)
-    ordered = score[order]
+    ordered, counts = score[order], np.ones(len(score)) if weights is None else weights[order]
     ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-    hits = np.cumsum(positive[order])[ends].astype(np.float64)
-    return hits, ends + 1 - hits
+    hits = np.cumsum(positive[order] * counts)[ends].astype(np.float64)
+    return hits, np.cumsum(counts)[ends] - hits
 
 
-def _auc(positive: NDArray[np.bool_], score: Floats) -> float:
-    hits, alarms = threshold_counts(positive, score)
+def _auc(positive: NDArray[np.bool_], score: Floats, weights: Floats) -> float:
+    hits, alarms = threshold_counts(positive, score, weights)
     if not hits[-1] or not alarms[-1]:
         return math.nan
     return float(np.trapezoid(np.append(0, hits), np.append(0, alarms)) / (hits[-1] * alarms[-1]))
 
 
-def _average_precision(positive: NDArray[np.bool_], score: Floats) -> float:
-    hits, alarms = threshold_counts(positive, score)
+def _average_precision(positive: NDArray[np.bool_], score: Floats, weights: Floats) -> float:
+    hits, alarms = threshold_counts(positive, score, weights)
     if not hits[-1] or not alarms[-1]:
         return math.nan
-    return float((np.diff(hits, prepend=0.0) * hits / (hits + alarms)).sum() / hits[-1])
+    said = hits + alarms
+    precision = np.divide(hits, said, out=np.zeros_like(hits), where=said > 0)  # of rows of weight 0 there may be none
+    return float((np.diff(hits, prepend=0.0) * precision).sum() / hits[-1])
 
 
-def _over_classes(one: Callable[[NDArray[np.bool_], Floats], float]) -> Callable[[Floats, Floats], float]:
+_OfOne = Callable[[NDArray[np.bool_], Floats, Floats], float]
+"""A value for one class or label: of the rows that have it, their scores and weights."""
+
+
+def _over_classes(one: _OfOne) -> Callable[[Floats, Floats, Floats], float]:
     """One-vs-rest, averaged over the classes that have a value; with two classes, of the second one."""
 
-    def of(truth: Floats, shares: Floats) -> float:
+    def of(truth: Floats, shares: Floats, weights: Floats) -> float:
         if shares.shape[1] == 2:
-            return one(truth == 1, shares[:, 1])
-        return _mean([one(truth == number, shares[:, number]) for number in range(shares.shape[1])])
+            return one(truth == 1, shares[:, 1], weights)
+        return _mean([one(truth == number, shares[:, number], weights) for number in range(shares.shape[1])])
 
     return of
 
 
-def _over_labels(one: Callable[[NDArray[np.bool_], Floats], float]) -> Callable[[Floats, Floats], float]:
-    def of(truth: Floats, shares: Floats) -> float:
-        return _mean([one(truth[:, label] == 1, shares[:, label]) for label in range(shares.shape[1])])
+def _over_labels(one: _OfOne) -> Callable[[Floats, Floats, Floats], float]:
+    def of(truth: Floats, shares: Floats, weights: Floats) -> float:
+        return _mean([one(truth[:, label] == 1, shares[:, label], weights) for label in range(shares.shape[1])])
 
     return of
 
@@ -157,71 +178,82 @@ def _mean(values: list[float]) -> float:
     return sum(finite) / len(finite) if finite else math.nan
 
 
-def _accuracy(truth: Floats, shares: Floats) -> float:
-    return float((shares.argmax(axis=1) == truth).mean())
+def _average(values: NDArray[np.generic], weights: Floats) -> float:
+    """Mean over rows by their weights, and over the places of a row."""
+    rows = np.asarray(values, np.float64).reshape(len(values), -1).mean(axis=1)
+    total = float(weights.sum())
+    return float((rows * weights).sum()) / total if total else math.nan
 
 
-def _balanced_accuracy(truth: Floats, shares: Floats) -> float:
+def _accuracy(truth: Floats, shares: Floats, weights: Floats) -> float:
+    return _average(shares.argmax(axis=1) == truth, weights)
+
+
+def _balanced_accuracy(truth: Floats, shares: Floats, weights: Floats) -> float:
     right = shares.argmax(axis=1) == truth
-    return _mean([float(right[truth == one].mean()) for one in np.unique(truth)])
+    return _mean([_average(right[truth == one], weights[truth == one]) for one in np.unique(truth)])
 
 
-def _f1(truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> float:
-    both = float(truth.sum() + said.sum())
-    return 2 * float((truth & said).sum()) / both if both else 0.0
+def _f1(truth: NDArray[np.bool_], said: NDArray[np.bool_], weights: Floats) -> float:
+    both = float((truth * weights).sum() + (said * weights).sum())
+    return 2 * float(((truth & said) * weights).sum()) / both if both else 0.0
 
 
-def _f1_macro(truth: Floats, shares: Floats) -> float:
+def _f1_macro(truth: Floats, shares: Floats, weights: Floats) -> float:
     said = shares.argmax(axis=1)
-    return _mean([_f1(truth == one, said == one) for one in np.union1d(truth, said)])
+    return _mean([_f1(truth == one, said == one, weights) for one in np.union1d(truth, said)])
 
 
-def _log_loss(truth: Floats, shares: Floats) -> float:
+def _log_loss(truth: Floats, shares: Floats, weights: Floats) -> float:
     of_truth = shares[np.arange(len(truth)), truth.astype(np.intp)]
-    return float(-np.log(np.clip(of_truth, _LEAST, 1.0)).mean())
+    return _average(-np.log(np.clip(of_truth, _LEAST, 1.0)), weights)
 
 
-def _top_5(truth: Floats, shares: Floats) -> float:
+def _top_5(truth: Floats, shares: Floats, weights: Floats) -> float:
     """Rows whose class is among the five most probable ones. Of classes that are equally probable, any may be first."""
     own = shares[np.arange(len(truth)), truth.astype(np.intp)][:, None]
     before, equal = (shares > own).sum(axis=1), (shares == own).sum(axis=1)
-    return float(np.clip((5 - before) / equal, 0, 1).mean())
+    return _average(np.clip((5 - before) / equal, 0, 1), weights)
 
 
-def _labels_right(truth: Floats, shares: Floats) -> float:
-    return float(((shares > 0.5) == truth).mean())
+def _labels_right(truth: Floats, shares: Floats, weights: Floats) -> float:
+    return _average((shares > 0.5) == truth, weights)
 
 
-def _rows_right(truth: Floats, shares: Floats) -> float:
-    return float(((shares > 0.5) == truth).all(axis=1).mean())
+def _rows_right(truth: Floats, shares: Floats, weights: Floats) -> float:
+    return _average(((shares > 0.5) == truth).all(axis=1), weights)
 
 
-def _f1_of_labels(truth: Floats, shares: Floats) -> float:
-    return _mean([_f1(truth[:, one] == 1, shares[:, one] > 0.5) for one in range(shares.shape[1])])
+def _f1_of_labels(truth: Floats, shares: Floats, weights: Floats) -> float:
+    return _mean([_f1(truth[:, one] == 1, shares[:, one] > 0.5, weights) for one in range(shares.shape[1])])
 
 
-def _log_loss_of_labels(truth: Floats, shares: Floats) -> float:
-    return float(-np.log(np.clip(np.where(truth == 1, shares, 1 - shares), _LEAST, 1.0)).mean())
+def _log_loss_of_labels(truth: Floats, shares: Floats, weights: Floats) -> float:
+    return _average(-np.log(np.clip(np.where(truth == 1, shares, 1 - shares), _LEAST, 1.0)), weights)
 
 
-def _r2(truth: Floats, predicted: Floats) -> float:
-    spread = ((truth - truth.mean(axis=0)) ** 2).sum(axis=0)
-    missed = ((truth - predicted) ** 2).sum(axis=0)
+def _r2(truth: Floats, predicted: Floats, weights: Floats) -> float:
+    total = float(weights.sum())
+    if not total:
+        return math.nan
+    counts = weights[:, None]
+    spread = (((truth - (truth * counts).sum(axis=0) / total) ** 2) * counts).sum(axis=0)
+    missed = (((truth - predicted) ** 2) * counts).sum(axis=0)
     return _mean(
         [1 - float(one / all_of_it) if all_of_it else math.nan for one, all_of_it in zip(missed, spread, strict=True)]
     )
 
 
-def _mae(truth: Floats, predicted: Floats) -> float:
-    return float(np.abs(truth - predicted).mean())
+def _mae(truth: Floats, predicted: Floats, weights: Floats) -> float:
+    return _average(np.abs(truth - predicted), weights)
 
 
-def _mse(truth: Floats, predicted: Floats) -> float:
-    return float(((truth - predicted) ** 2).mean())
+def _mse(truth: Floats, predicted: Floats, weights: Floats) -> float:
+    return _average((truth - predicted) ** 2, weights)
 
 
-def _rmse(truth: Floats, predicted: Floats) -> float:
-    return math.sqrt(_mse(truth, predicted))
+def _rmse(truth: Floats, predicted: Floats, weights: Floats) -> float:
+    return math.sqrt(_mse(truth, predicted, weights))
 
 
 _CLASSES = (

@@ -34,7 +34,9 @@ class RowValues:
         return math.sqrt(mean) if self.root else mean
 
 
-def row_values(y_true: NDArray[np.generic], y_pred: Floats, metric: str, value: float) -> RowValues | None:
+def row_values(
+    y_true: NDArray[np.generic], y_pred: Floats, metric: str, value: float, weights: NDArray[np.generic] | None = None
+) -> RowValues | None:
     """A metric's value on every row; None unless it is one that is known here and has this value.
 
     Args:
@@ -42,16 +44,32 @@ def row_values(y_true: NDArray[np.generic], y_pred: Floats, metric: str, value: 
         y_pred: As there.
         metric: Its plain name.
         value: What it is over all rows.
+        weights: What each row counts; None if all count alike. The values are then such that their plain mean is the
+            weighted one, and that they vary as it does.
     """
     if y_true.ndim > 2 or y_pred.ndim > 2 or not len(y_true):
         return None  # arrays per row: the metric may be of pixels, or of steps
-    nearest = min(_candidates(y_true, y_pred, metric), key=lambda one: abs(one.metric - value), default=None)
+    candidates = _candidates(y_true, y_pred, metric)
+    if weights is not None:
+        candidates = [weighed for one in candidates for weighed in _weighed(one, np.asarray(weights, float))]
+    nearest = min(candidates, key=lambda one: abs(one.metric - value), default=None)
     if nearest is None:
         return None
     # A loss may be in any unit: what is little depends on the rows.
     largest = float(np.abs(nearest.values).max())
     little = 1e-4 * min(1.0, math.sqrt(largest) if nearest.root else largest)
     return nearest if math.isclose(nearest.metric, value, rel_tol=1e-3, abs_tol=little) else None
+
+
+def _weighed(rows: RowValues, weights: Floats) -> list[RowValues]:
+    """A metric that does not look at weights, one that is weighted, and Keras' loss: it divides by the rows."""
+    mean = float(weights.mean())
+    if not mean:
+        return [rows]
+    weighted = float((rows.values * weights).mean()) / mean
+    # A ratio of two means varies as this does (W. G. Cochran, "Sampling Techniques", 1977, 6.3).
+    linear = weighted + weights * (rows.values - weighted) / mean
+    return [rows, RowValues(linear, rows.root), RowValues(rows.values * weights, rows.root)]
 
 
 def _candidates(y_true: NDArray[np.generic], y_pred: Floats, metric: str) -> list[RowValues]:

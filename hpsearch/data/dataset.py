@@ -30,12 +30,15 @@ class Part:
         groups: Group of each row: of ``[data] group``, of equal rows that stay together, or of both; None if rows are
             on their own.
         time: Time of each row; None if order does not matter.
+        weights: What each row counts in the loss and in weighted metrics, float32 of shape ``(n_rows,)``: Keras'
+            ``sample_weight``. None if all rows count alike.
     """
 
     x: Features
     y: Array
     groups: Array | None = None
     time: Array | None = None
+    weights: Array | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -47,6 +50,7 @@ class Part:
             y=self.y[rows],
             groups=None if self.groups is None else self.groups[rows],
             time=None if self.time is None else self.time[rows],
+            weights=None if self.weights is None else self.weights[rows],
         )
 
 
@@ -112,13 +116,14 @@ class Dataset:
         return tuple(int(count) for count in counts)
 
     def fingerprint(self) -> str:
-        """Digest of all rows and targets: equal if and only if the data are equal."""
+        """Digest of all rows, targets and weights: equal if and only if the data are equal."""
         digest = hashlib.blake2b(digest_size=8)
         for part in (self.train, self.test):
             if part is None:
                 continue
             columns = self._unpacked(part.x) if isinstance(part.x, Mapping) else {"": part.x}
-            for name, array in (*columns.items(), ("y", part.y)):
+            weights = {} if part.weights is None else {"weights": part.weights}
+            for name, array in (*columns.items(), ("y", part.y), *weights.items()):
                 digest.update(f"{name}{array.shape}{array.dtype}".encode())
                 raw = array.astype(str) if array.dtype == object else array
                 digest.update(np.ascontiguousarray(raw).view(np.uint8).data)
@@ -144,6 +149,7 @@ class TrainingData:
         classes: Names of the classes or labels; empty for regression.
         columns: Columns of a table; empty if ``x`` is one array.
         extra: See :class:`Dataset`.
+        weights: What each row counts, as in :class:`Part`; None if all rows count alike.
     """
 
     x: Features
@@ -152,6 +158,7 @@ class TrainingData:
     classes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     extra: Mapping[str, object] = field(default_factory=dict)
+    weights: Array | None = None
 
     @property
     def n_classes(self) -> int:

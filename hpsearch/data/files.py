@@ -193,7 +193,8 @@ def _arrays(path: Path, spec: "StudySpec") -> Loaded:
             x, y, x_test, y_test = found.values()
             assert x is not None
             assert y is not None
-            return Loaded(x, y, x_test, y_test)
+            weights, weights_test = arrays.get(f"sample_weight{suffix}"), arrays.get("sample_weight_test")
+            return Loaded(x, y, x_test, y_test, weights=weights, weights_test=weights_test)
     raise DataError(
         f"{path} needs arrays x and y (or x_train and y_train), but has {listed(arrays) or 'none'}",
         code="missing-arrays",

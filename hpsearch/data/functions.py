@@ -1,7 +1,7 @@
 """Function sources: rows and targets from what the user's own code returns."""
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from numbers import Number
@@ -18,6 +18,7 @@ from hpsearch.data.files import check_parts
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.tables import from_frame, rows_of
 from hpsearch.data.tf_data import TfDataset, from_tf_data
+from hpsearch.data.weights import weight_column
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
 
 _FORMS = (
-    "return (x, y), (x, y, x_test, y_test), ((x, y), (x_test, y_test)), a dict of x, y and further parts, a DataFrame "
-    "with the target column, or a tf.data.Dataset of (x, y)"
+    "return (x, y), (x, y, sample_weight), (x, y, x_test, y_test), ((x, y), (x_test, y_test)), a dict of x, y and "
+    "further parts, a DataFrame with the target column, or a tf.data.Dataset of (x, y)"
 )
 
-_OPTIONAL = ("x_test", "y_test", "groups", "time")
+_OPTIONAL = ("x_test", "y_test", "groups", "time", "sample_weight", "sample_weight_test")
 """What a dict may have beside x and y."""
 
 
@@ -74,15 +75,14 @@ def _loaded(result: object, spec: "StudySpec") -> Loaded:
     if _is_frame(result):
         return from_frame(_frame(spec.data.source, "the table", result), spec)
     if isinstance(result, TfDataset):
-        return _arrays(*from_tf_data(result, spec.data.source), None, None, spec)
+        return _weighted(from_tf_data(result, spec.data.source), (None, None), spec)
     if isinstance(result, tuple):
-        if len(result) == 2 and all(isinstance(part, tuple) and len(part) == 2 for part in result):
-            (x, y), (x_test, y_test) = result
-            return _arrays(x, y, x_test, y_test, spec)
+        if len(result) == 2 and all(isinstance(part, tuple) and len(part) in (2, 3) for part in result):
+            return _weighted(*result, spec)
         if len(result) == 4:
             return _arrays(*result, spec)
-        if len(result) == 2:
-            return _arrays(*result, None, None, spec)
+        if len(result) in (2, 3):
+            return _weighted(result, (None, None), spec)
     if isinstance(result, Mapping) and {"x", "y"} <= result.keys() <= {"x", "y", *_OPTIONAL}:
         return _parts(result, spec)
     size = f" of {len(result)} values" if isinstance(result, tuple | list) else ""
@@ -95,6 +95,30 @@ def _loaded(result: object, spec: "StudySpec") -> Loaded:
     )
 
 
+def _weighted(train: Sequence[object], test: Sequence[object], spec: "StudySpec") -> Loaded:
+    """Rows, targets and, as a third item, weights of both parts, as Keras' ``fit`` takes them."""
+    weights, weights_test = (part[2] if len(part) > 2 else None for part in (train, test))
+    loaded = _arrays(train[0], train[1], test[0], test[1], spec)
+    return _with_weights(loaded, weights, weights_test, spec)
+
+
+def _with_weights(loaded: Loaded, weights: object, weights_test: object, spec: "StudySpec") -> Loaded:
+    source = spec.data.source
+    found = [
+        None if one is None else _array(source, name, one)
+        for name, one in (("sample_weight", weights), ("sample_weight_test", weights_test))
+    ]
+    if spec.data.weight is not None and found[0] is not None:
+        raise DataError(
+            f"{source}: weight names column {quoted(spec.data.weight)}, but the function returns sample_weight, too",
+            code="weights-twice",
+            hint="remove [data] weight, or return one of them",
+            source=source,
+            column=spec.data.weight,
+        )
+    return loaded if found[0] is None and found[1] is None else replace(loaded, weights=found[0], weights_test=found[1])
+
+
 def _parts(parts: Mapping[str, object], spec: "StudySpec") -> Loaded:
     """Arrays or tables by name. Groups and times are found under the names that ``[data] group`` and ``time`` give."""
     x, source = parts["x"], spec.data.source
@@ -102,7 +126,8 @@ def _parts(parts: Mapping[str, object], spec: "StudySpec") -> Loaded:
     if _is_frame(x) or isinstance(x, Mapping):
         frame = _frame(source, "x", x)
         columns = {name: _one_column(source, name, values) for name, values in roles.items()}
-        return _arrays(frame.assign(**columns), parts["y"], parts.get("x_test"), parts.get("y_test"), spec)
+        loaded = _arrays(frame.assign(**columns), parts["y"], parts.get("x_test"), parts.get("y_test"), spec)
+        return _with_weights(loaded, parts.get("sample_weight"), parts.get("sample_weight_test"), spec)
     loaded = _arrays(x, parts["y"], parts.get("x_test"), parts.get("y_test"), spec)
     found = {name: _one_column(source, name, values) for name, values in roles.items()}
     for name, values in found.items():
@@ -114,7 +139,8 @@ def _parts(parts: Mapping[str, object], spec: "StudySpec") -> Loaded:
                 source=source,
                 part=name,
             )
-    return replace(loaded, groups=found.get(spec.data.group or ""), time=found.get(spec.data.time or ""))
+    loaded = replace(loaded, groups=found.get(spec.data.group or ""), time=found.get(spec.data.time or ""))
+    return _with_weights(loaded, parts.get("sample_weight"), parts.get("sample_weight_test"), spec)
 
 
 def plain_frame(name: str, value: object) -> "pd.DataFrame | None":
@@ -185,8 +211,8 @@ def _of_one_type(array: Array) -> Array | None:
     return None
 
 
-def parts_of_tf_data(value: object, name: str) -> tuple[Features, Array] | None:
-    """Rows and targets of a ``tf.data.Dataset``; None for anything else.
+def parts_of_tf_data(value: object, name: str) -> tuple[Features, Array, Array | None] | None:
+    """Rows, targets and weights of a ``tf.data.Dataset``; None for anything else.
 
     Raises:
         DataError: It has no end, no rows or no targets.
@@ -205,8 +231,9 @@ def _arrays(x: object, y: object, x_test: object, y_test: object, spec: "StudySp
     loaded = from_frame(_frame(source, "x", x), spec, targets)
     if x_test is None:
         return loaded
-    rows = rows_of(source, _frame(source, "x_test", x_test), loaded.columns)
-    return replace(loaded, x_test=rows, y_test=test_targets)
+    frame, weight = _frame(source, "x_test", x_test), spec.data.weight
+    weights = weight_column(source, frame, weight) if weight in frame.columns and weight is not None else None
+    return replace(loaded, x_test=rows_of(source, frame, loaded.columns), y_test=test_targets, weights_test=weights)
 
 
 def _is_frame(value: object) -> "TypeGuard[pd.DataFrame]":

@@ -18,6 +18,8 @@ class Loaded:
         y_test: Their targets.
         groups: Group of each row of `x`.
         time: Time of each row of `x`.
+        weights: What each row of `x` counts; None if all count alike.
+        weights_test: The same of the rows of `x_test`.
         classes: Names of classes 0, 1, … if the source knows them.
         columns: Columns of a table.
         categories: Category column → its texts.
@@ -32,6 +34,8 @@ class Loaded:
     y_test: Array | None = None
     groups: Array | None = None
     time: Array | None = None
+    weights: Array | None = None
+    weights_test: Array | None = None
     classes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

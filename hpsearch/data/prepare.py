@@ -16,6 +16,7 @@ from hpsearch.data.loaded import Loaded
 from hpsearch.data.tables import no_rows
 from hpsearch.data.targets import code_targets
 from hpsearch.data.unlabelled import without_unlabelled
+from hpsearch.data.weights import checked_weights
 from hpsearch.errors import DataError
 from hpsearch.portable.cells import packed
 from hpsearch.portable.columns import NUMBERS, Column
@@ -42,7 +43,8 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
     warnings = [*loaded.warnings, *_merged_values(x)]
     x = _rows(source, x, "rows", words=words)
     coded = code_targets(loaded, spec)
-    train = Part(x=x, y=coded.y, groups=_text_as_numbers(loaded.groups), time=loaded.time)
+    weights = checked_weights(source, loaded.weights, len(coded.y), spec.data.weight or "sample_weight")
+    train = Part(x=x, y=coded.y, groups=_text_as_numbers(loaded.groups), time=loaded.time, weights=weights)
     test = None
     if x_test is not None and loaded.y_test is not None:
         _check_lengths(source, x_test, loaded.y_test)
@@ -50,7 +52,7 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
         y_test = coded.y_test if coded.y_test is not None else loaded.y_test
         _check_same_shape(source, "rows", x, x_test)
         _check_same_shape(source, "targets", coded.y, y_test)
-        test = Part(x=x_test, y=y_test)
+        test = Part(x=x_test, y=y_test, weights=_test_weights(loaded, len(y_test), spec))
     schema = _schema(loaded, spec, x)
     if schema.packed:
         train, test = _packed(train, loaded.columns), None if test is None else _packed(test, loaded.columns)
@@ -71,6 +73,24 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
         warnings=(*warnings, *coded.warnings, *_wide_warning(loaded, spec), *_order_warning(loaded, spec)),
         group_names=() if spec.data.duplicates == "group" else _group_names(loaded.groups),
     )
+
+
+def _test_weights(loaded: Loaded, rows: int, spec: "StudySpec") -> Array | None:
+    """Weights of the source's own test rows: there if, and only if, the other rows have some.
+
+    Raises:
+        DataError: One part has weights, and the other one has none.
+    """
+    if (loaded.weights is None) != (loaded.weights_test is None):
+        there, lacking = ("training", "test") if loaded.weights_test is None else ("test", "training")
+        raise DataError(
+            f"{spec.data.source}: the {there} rows have weights, but the {lacking} rows have none",
+            code="half-weighted",
+            hint="give both; np.ones lets all rows of a part count alike",
+            source=spec.data.source,
+            missing=lacking,
+        )
+    return checked_weights(spec.data.source, loaded.weights_test, rows, "the test rows' sample_weight")
 
 
 def _equal_together(part: Part) -> Part:
@@ -140,7 +160,12 @@ _LOOKED_AT = 200
 def _check_roles_found(loaded: Loaded, spec: "StudySpec") -> None:
     """Folds must not silently ignore a group or time column that the study file names."""
     data = spec.data
-    for role, name, found in (("group", data.group, loaded.groups), ("time", data.time, loaded.time)):
+    roles = (
+        ("group", data.group, loaded.groups),
+        ("time", data.time, loaded.time),
+        ("weight", data.weight, loaded.weights),
+    )
+    for role, name, found in roles:
         if name is not None and found is None:
             raise DataError(
                 f"{data.source}: {role} names column {quoted(name)}, but the source has arrays without named columns",

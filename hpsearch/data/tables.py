@@ -14,6 +14,7 @@ from hpsearch.data.inference import counts_rows, infer_column
 from hpsearch.data.likeness import alike
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.targets import target_values
+from hpsearch.data.weights import weight_column
 from hpsearch.errors import DataError
 from hpsearch.portable.cells import category_code, category_texts, table_inputs
 from hpsearch.portable.columns import Column
@@ -32,7 +33,7 @@ EXAMPLES = 5
 def from_frame(
     frame: "pd.DataFrame", spec: "StudySpec", y: Array | None = None, *, warnings: Sequence[str] = ()
 ) -> Loaded:
-    """Inputs, targets, groups and time of a table, by the roles that ``[data]`` gives its columns.
+    """Inputs, targets, groups, time and weights of a table, by the roles that ``[data]`` gives its columns.
 
     All columns without a role become inputs: numbers and booleans as float32 (empty cells stay NaN, and the model fills
     them), texts as category codes.
@@ -63,7 +64,7 @@ def from_frame(
     mistakes = Mistakes(source)
     mistakes.found += _wrong_roles(source, frame, spec, targets)
     unknown_target = any(target not in frame.columns for target in targets)
-    left_out = {*targets, *data.ignore, data.group, data.time}
+    left_out = {*targets, *data.ignore, data.group, data.time, data.weight}
     names = [name for name in frame.columns if name not in left_out]
     forced = mistakes.of(_categories, spec) or []
     # A column whose role is misspelt looks like an input. What is wrong with it as an input is no mistake then.
@@ -73,6 +74,7 @@ def from_frame(
     known = {*frame.columns}
     groups = mistakes.of(_group, source, frame, data.group) if data.group and data.group in known else None
     time = mistakes.of(_time, source, frame, data.time) if data.time and data.time in known else None
+    weights = mistakes.of(weight_column, source, frame, data.weight) if data.weight and data.weight in known else None
     mistakes.end()
     assert inputs is not None
     assert y is not None
@@ -82,6 +84,7 @@ def from_frame(
         y,
         groups=groups,
         time=time,
+        weights=weights,
         columns=inputs.columns,
         categories=inputs.categories,
         examples={name: frame[name].head(EXAMPLES).to_numpy() for name in names},
@@ -284,6 +287,7 @@ def _wrong_roles(source: str, frame: "pd.DataFrame", spec: "StudySpec", targets:
         ("ignore", spec.data.ignore),
         ("group", [] if spec.data.group is None else [spec.data.group]),
         ("time", [] if spec.data.time is None else [spec.data.time]),
+        ("weight", [] if spec.data.weight is None else [spec.data.weight]),
     ]
     for role, names in roles:
         for name in names:

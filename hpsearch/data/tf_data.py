@@ -1,7 +1,7 @@
 """Rows and targets of a finite ``tf.data.Dataset``. TensorFlow need not be imported to recognise one."""
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol, SupportsInt, runtime_checkable
+from typing import Any, Protocol, SupportsInt, runtime_checkable
 
 import numpy as np
 
@@ -30,17 +30,17 @@ class TfDataset(Protocol):
 
     def cardinality(self) -> SupportsInt: ...
 
-    def as_numpy_iterator(self) -> Iterator[tuple[Features, Array]]: ...
+    def as_numpy_iterator(self) -> Iterator[tuple[Any, ...]]: ...
 
 
-def from_tf_data(dataset: TfDataset, source: str) -> tuple[Features, Array]:
-    """All rows of a finite ``tf.data.Dataset`` of (x, y), batched or not."""
+def from_tf_data(dataset: TfDataset, source: str) -> tuple[Features, Array, Array | None]:
+    """All rows, targets and weights of a finite ``tf.data.Dataset`` of (x, y) or (x, y, weights), batched or not."""
     element = dataset.element_spec
-    if not (isinstance(element, tuple) and len(element) == 2):
+    if not (isinstance(element, tuple) and len(element) in (2, 3)):
         raise DataError(
             f"{source}: the tf.data.Dataset must yield (x, y), but yields {element}",
             code="bad-tf-element",
-            hint="let it yield pairs of rows and targets",
+            hint="let it yield pairs of rows and targets, and weights as a third item if rows have some",
             source=source,
             element=str(element),
         )
@@ -56,12 +56,13 @@ def from_tf_data(dataset: TfDataset, source: str) -> tuple[Features, Array]:
         raise DataError(
             f"{source}: the tf.data.Dataset has no rows", code="no-rows", hint="check its filters", source=source
         )
-    join = np.concatenate if _is_batched(*element) else np.stack
-    y = _decoded(join([y for _, y in pairs]))
-    tables = [x for x, _ in pairs if isinstance(x, Mapping)]
+    join = np.concatenate if _is_batched(*element[:2]) else np.stack
+    y = _decoded(join([one[1] for one in pairs]))
+    weights = join([one[2] for one in pairs]) if len(element) == 3 else None
+    tables = [one[0] for one in pairs if isinstance(one[0], Mapping)]
     if tables:
-        return {name: _decoded(join([x[name] for x in tables])) for name in tables[0]}, y
-    return join([x for x, _ in pairs if not isinstance(x, Mapping)]), y
+        return {name: _decoded(join([x[name] for x in tables])) for name in tables[0]}, y, weights
+    return join([one[0] for one in pairs if not isinstance(one[0], Mapping)]), y, weights
 
 
 def _is_batched(x: _TensorSpec | Mapping[str, _TensorSpec], y: _TensorSpec) -> bool:

@@ -23,10 +23,13 @@ def without_unlabelled(loaded: Loaded) -> tuple[Loaded, list[str]]:
             y=loaded.y[rows],
             groups=None if loaded.groups is None else loaded.groups[rows],
             time=None if loaded.time is None else loaded.time[rows],
+            weights=None if loaded.weights is None else loaded.weights[rows],
         )
     if kept_test is not None and not kept_test.all() and loaded.x_test is not None and loaded.y_test is not None:
         rows = np.flatnonzero(kept_test)
-        found = replace(found, x_test=take(_as_array(loaded.x_test), rows), y_test=loaded.y_test[rows])
+        weights = None if loaded.weights_test is None else loaded.weights_test[rows]
+        x_test = take(_as_array(loaded.x_test), rows)
+        found = replace(found, x_test=x_test, y_test=loaded.y_test[rows], weights_test=weights)
     y, y_test = np.asarray(found.y), None if found.y_test is None else np.asarray(found.y_test)
     if found is not loaded and are_whole(y) and (y_test is None or are_whole(y_test)):
         found = replace(found, y=y.astype(np.int64), y_test=None if y_test is None else y_test.astype(np.int64))

@@ -19,8 +19,20 @@ def metrics_over_batches(model: keras.Model) -> tuple[keras.metrics.Metric, ...]
     Args:
         model: Compiled and built, with its metrics.
     """
+    return tuple(one for one in compiled_metrics(model) if not _counts_rows(one))
+
+
+def compiled_metrics(model: keras.Model) -> tuple[keras.metrics.Metric, ...]:
+    """The metrics that a model is compiled with, weighted ones included. It must be built."""
     compiled = getattr(model, "_compile_metrics", None)
-    return tuple(one for one in (compiled.metrics if compiled is not None else ()) if not _counts_rows(one))
+    return () if compiled is None else tuple(compiled.metrics)
+
+
+def is_weighted(model: keras.Model, metric: keras.metrics.Metric) -> bool:
+    """Whether a compiled metric is one of ``weighted_metrics``: Keras gives the others no sample weights."""
+    compiled = getattr(model, "_compile_metrics", None)
+    groups = compiled._flat_weighted_metrics if compiled is not None else ()
+    return any(metric is one for group in groups if group for one in group.metrics)
 
 
 def loss_over_batches(model: keras.Model) -> bool:

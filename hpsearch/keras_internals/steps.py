@@ -38,7 +38,14 @@ def penalties(model: keras.Model, losses: Sequence[Any]) -> Iterator[None]:
 
 
 def update_metrics(
-    model: keras.Model, loss: Any, y: Any, predicted: Any, mask: Any, *, without: Sequence[keras.metrics.Metric] = ()
+    model: keras.Model,
+    loss: Any,
+    y: Any,
+    predicted: Any,
+    mask: Any,
+    *,
+    weighted: Any,
+    without: Sequence[keras.metrics.Metric] = (),
 ) -> None:
     """Update the mean loss and the compiled metrics with the rows of a batch whose `mask` is 1.
 
@@ -51,16 +58,19 @@ def update_metrics(
         y: Targets.
         predicted: Predictions.
         mask: Shape ``(batch,)`` of 0 and 1.
+        weighted: The mask times the sample weights, which only ``weighted_metrics`` see.
         without: Metrics to leave as they are.
     """
     model._loss_tracker.update_state(loss, sample_weight=mask.sum())
     compiled = model._compile_metrics
     if compiled is None:
         return
-    for group in (*compiled._flat_metrics, *compiled._flat_weighted_metrics):
+    groups = [*((one, mask) for one in compiled._flat_metrics)]
+    groups += [(one, weighted) for one in compiled._flat_weighted_metrics]
+    for group, weights in groups:
         for metric in group.metrics if group else ():
             if not any(metric is one for one in without):
-                metric.update_state(y, predicted, sample_weight=mask)
+                metric.update_state(y, predicted, sample_weight=weights)
 
 
 class StepResult(NamedTuple):
@@ -73,7 +83,7 @@ class StepResult(NamedTuple):
     validation_metrics: Any
 
 
-def keras_step(model: keras.Model, trainable: Any, non_trainable: Any, x: Any, y: Any) -> StepResult:
+def keras_step(model: keras.Model, trainable: Any, non_trainable: Any, x: Any, y: Any, weights: Any) -> StepResult:
     """Keras' own training step, short of the optimizer, and its own validation step.
 
     ``train_step`` does not return loss and gradients, so its parts are called.
@@ -84,6 +94,7 @@ def keras_step(model: keras.Model, trainable: Any, non_trainable: Any, x: Any, y
         non_trainable: Values of the other variables.
         x: A batch of rows.
         y: Their targets.
+        weights: Their sample weights; None for none.
     """
     import jax
 
@@ -92,8 +103,8 @@ def keras_step(model: keras.Model, trainable: Any, non_trainable: Any, x: Any, y
     differentiated = jax.value_and_grad(model.compute_loss_and_updates, has_aux=True)
     # The first value is scaled as the optimizer asks; Keras reports the other one.
     (_, (loss, predicted, after, updated)), gradients = differentiated(
-        trainable, non_trainable, metrics, x, y, None, training=True, optimizer_variables=optimizer
+        trainable, non_trainable, metrics, x, y, weights, training=True, optimizer_variables=optimizer
     )
-    logs, _ = model._update_metrics_variables(updated, loss, x, y, predicted, None)
-    validated, _ = model.test_step((trainable, non_trainable, metrics), (x, y, None))
+    logs, _ = model._update_metrics_variables(updated, loss, x, y, predicted, weights)
+    validated, _ = model.test_step((trainable, non_trainable, metrics), (x, y, weights))
     return StepResult(loss, gradients, after, logs, validated)

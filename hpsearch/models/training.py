@@ -46,9 +46,11 @@ def compile_model(model: keras.Model, config: Config, data: TrainingData) -> Non
     """Compile for the task: mean squared error, or binary or (sparse) categorical crossentropy.
 
     Curves are ``loss`` with ``mse``, ``mae``, ``rmse`` (regression) or ``accuracy`` (classes; of labels, the share that
-    is right), and the same with ``val_``.
+    is right), and the same with ``val_``. If rows have weights, all of these are weighted.
     """
-    model.compile(optimizer=make_optimizer(config), **loss_and_metrics(data))
+    found = loss_and_metrics(data)
+    measured = {"metrics" if data.weights is None else "weighted_metrics": found["metrics"]}
+    model.compile(optimizer=make_optimizer(config), loss=found["loss"], **measured)
 
 
 class LossAndMetrics(TypedDict):

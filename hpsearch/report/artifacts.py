@@ -114,7 +114,7 @@ class _OutOfFold(Mapping[int, Sequence[FoldPredictions]]):
 
 def _fold_predictions(path: Path) -> FoldPredictions:
     with np.load(path, allow_pickle=False) as file:
-        return FoldPredictions(file["rows"], file["y"], file["predicted"], file.get("groups"))
+        return FoldPredictions(file["rows"], file["y"], file["predicted"], file.get("groups"), file.get("weights"))
 
 
 def _read_object(path: Path) -> JsonObject:
@@ -149,6 +149,7 @@ def _predictions(path: Path) -> Predictions:
             file["rows"],
             samples,
             groups=file.get("groups"),
+            weights=file.get("weights"),
             time=file.get("time"),
             parts=file.get("parts", np.empty(0, dtype=np.intp)),
             left_out=left_out,

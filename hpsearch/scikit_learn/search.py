@@ -117,7 +117,14 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         self.verbose = verbose
         self.sections = sections
 
-    def fit(self, X: object, y: object = None, *, groups: ArrayLike | None = None) -> Self:  # noqa: N803
+    def fit(
+        self,
+        X: object,  # noqa: N803
+        y: object = None,
+        *,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Search, and train the best model on all rows.
 
         Args:
@@ -125,6 +132,7 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
                 in one with texts or categories, every column is an input of its own, as for :func:`hpsearch.run`.
             y: Targets: one per row, or one-hot rows, or labels as rows of zeros and ones, or several numbers per row.
             groups: Group of each row; rows of one group are never split.
+            sample_weight: What each row counts in the loss, in the score and in weighted metrics.
 
         Raises:
             HpsearchError: As for :func:`hpsearch.run`.
@@ -132,7 +140,7 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         """
         rows, targets = self._checked(X, y)
         with speaking_python(self.build, y):
-            self.study_ = self._searched(rows, targets, groups)
+            self.study_ = self._searched(rows, targets, {"groups": groups, "sample_weight": sample_weight})
         record, best = self.study_.record, self.study_.best
         assert best is not None
         assert record.champion is not None
@@ -145,15 +153,17 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         self.refit_time_ = record.champion.seconds
         return self
 
-    def _searched(self, rows: "Array | pd.DataFrame", targets: Array, groups: ArrayLike | None) -> study.Study:
+    def _searched(
+        self, rows: "Array | pd.DataFrame", targets: Array, others: Mapping[str, ArrayLike | None]
+    ) -> study.Study:
         metric, direction = self._objective()
         sections = {name: dict(one) for name, one in (self.sections or {}).items()}
         data = {"test_fraction": 0.0, "task": self._target.value} | sections.pop("data", {})
-        validation = validation_of(self.cv, grouped=groups is not None) | sections.pop("validation", {})
+        validation = validation_of(self.cv, grouped=others["groups"] is not None) | sections.pop("validation", {})
         given = {"space": self.space, "trials": self.trials, "metric": metric, "direction": direction}
         spec, text = study_file(
             self.build,
-            {"x": rows, "y": targets, "groups": groups},
+            {"x": rows, "y": targets, **others},
             {**given, "seed": self.seed, "data": data, "validation": validation, **sections},
             stem=self.name,
         )

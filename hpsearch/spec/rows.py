@@ -36,6 +36,9 @@ class DataSection(Section):
     ignore: list[str] = Field([], description="columns to leave out")
     group: str | None = Field(None, description="column whose groups are never split, in folds and in the test part")
     time: str | None = Field(None, description="column with the time of each row: every fold validates on later rows")
+    weight: str | None = Field(
+        None, description="column with what each row counts in the loss and in weighted metrics: Keras' sample_weight"
+    )
     duplicates: Literal["allow", "group"] = Field(
         "allow", description="group: rows that are equal in all inputs are never split, in folds and in the test part"
     )

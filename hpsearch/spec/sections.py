@@ -1,5 +1,6 @@
 """The sections of a study file: frozen, strictly checked values, and their JSON Schema."""
 
+import math
 import re
 import tomllib
 from typing import Annotated, Literal
@@ -42,6 +43,21 @@ class ModelSection(BaseModel):
     build: str | None = Field(
         None, description='"package.module:function" of build(config, data), or KerasTuner\'s build(hp) or HyperModel'
     )
+
+    class_weight: Literal["balanced"] | dict[str, float] | None = Field(
+        None,
+        description='class → what its training rows count in the loss, as for Keras\' fit; "balanced": the same for '
+        "each class, counted in the fold's training rows",
+    )
+
+    @field_validator("class_weight")
+    @classmethod
+    def _weights(cls, value: str | dict[str, float] | None) -> str | dict[str, float] | None:
+        for name, weight in value.items() if isinstance(value, dict) else ():
+            if not (math.isfinite(weight) and weight >= 0):
+                rule = f"must be finite numbers of 0 or more, but class {name!r} has {weight:g}"
+                raise RuleError(rule, "out-of-range", received=weight)
+        return value
 
     @field_validator("build")
     @classmethod

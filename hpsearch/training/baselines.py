@@ -38,10 +38,12 @@ class _Rows:
     Attributes:
         y: Targets.
         time: Time of each row; None if order does not matter.
+        weights: What each row counts; None if all count alike.
     """
 
     y: Array
     time: Array | None
+    weights: Array | None
 
 
 def baselines(stand: Stand, objective: Objective, left_out: Sequence[int]) -> tuple[Baseline, ...]:
@@ -58,15 +60,19 @@ def baselines(stand: Stand, objective: Objective, left_out: Sequence[int]) -> tu
     if not _can_have_one(stand, objective):
         return ()
     name, problem = objective.metric.removeprefix("val_"), stand.problem
-    rows = _Rows(problem.dataset.train.y, problem.time_of(problem.dataset.train))
+    part = problem.dataset.train
+    rows = _Rows(part.y, problem.time_of(part), part.weights)
     scores: dict[str, list[float]] = {}
     others: dict[str, list[dict[str, float]]] = {}
     for fold in problem.folds:
         train, validation = _take(rows, fold.train), _take(rows, fold.validation)
         for rule, predicted in _guesses(stand, train, validation):
-            others.setdefault(rule, []).append(values_of(problem.dataset.task, validation.y, predicted))
+            others.setdefault(rule, []).append(
+                values_of(problem.dataset.task, validation.y, predicted, weights=validation.weights)
+            )
             if fold.index not in left_out:
-                scores.setdefault(rule, []).append(stand.values(validation.y, predicted).get(name, math.nan))
+                values = stand.values(validation.y, predicted, validation.weights)
+                scores.setdefault(rule, []).append(values.get(name, math.nan))
     made = [
         Baseline(rule, fmean(found), tuple(found), _means(others[rule]), looks_back=rule == _BEFORE)
         for rule, found in scores.items()
@@ -94,10 +100,12 @@ def baseline_of_test(stand: Stand, test: Part, objective: Objective) -> dict[str
         return {}
     problem = stand.problem
     train, task = problem.dataset.train, problem.dataset.task
-    before, rows = _Rows(train.y, problem.time_of(train)), _Rows(test.y, problem.time_of(test, after=len(train)))
+    before = _Rows(train.y, problem.time_of(train), train.weights)
+    rows = _Rows(test.y, problem.time_of(test, after=len(train)), test.weights)
     best: dict[str, float] = {}
     for _, predicted in _guesses(stand, before, rows):
-        found = values_of(task, test.y, predicted) | stand.values(test.y, predicted)
+        found = values_of(task, test.y, predicted, weights=test.weights)
+        found |= stand.values(test.y, predicted, test.weights)
         for name, value in found.items():
             better = better_one(task, name, objective)
             if better is not None and math.isfinite(value):
@@ -148,12 +156,13 @@ def doubts_about_baseline(
 
 
 def _take(rows: _Rows, picked: "NDArray[np.intp]") -> _Rows:
-    return _Rows(rows.y[picked], None if rows.time is None else rows.time[picked])
+    time, weights = (None if one is None else one[picked] for one in (rows.time, rows.weights))
+    return _Rows(rows.y[picked], time, weights)
 
 
 def _guesses(stand: Stand, train: _Rows, rows: _Rows) -> Iterator[tuple[str, Floats]]:
     """What may be said of some rows without their inputs: a rule in words, and its predictions."""
-    for rule, one in _constants(stand, train.y):
+    for rule, one in _constants(stand, train.y, train.weights):
         yield rule, np.repeat(one, len(rows.y), axis=0)
     if train.time is None or rows.time is None:
         return
@@ -177,24 +186,38 @@ def _of_steps(stand: Stand, y: Array, place: "NDArray[np.intp]", steps: int) -> 
     return stand.of_shares(np.eye(len(data.classes), dtype=np.float32)[votes.argmax(axis=1)])
 
 
-def _constants(stand: Stand, y: Array) -> Iterator[tuple[str, Floats]]:
+def _constants(stand: Stand, y: Array, weights: Array | None) -> Iterator[tuple[str, Floats]]:
     """What may be said of every row, as a prediction of one row."""
     data = stand.problem.dataset
+    counts = np.ones(len(y)) if weights is None else weights.astype(np.float64)
     if data.task is Task.REGRESSION:
-        averages: tuple[tuple[str, Callable[..., Array]], ...] = (("mean", np.mean), ("median", np.median))
-        for name, average in averages:
-            yield f"the {name} of the targets", stand.of_targets(average(y.astype(np.float64), axis=0)[None])
+        values = y.astype(np.float64)
+        yield "the mean of the targets", stand.of_targets(np.average(values, axis=0, weights=counts)[None])
+        yield "the median of the targets", stand.of_targets(_median(values, None if weights is None else counts)[None])
         return
     if data.task is Task.MULTILABEL:
-        shares = y.astype(np.float64).mean(axis=0)[None]
+        shares = np.average(y.astype(np.float64), axis=0, weights=counts)[None]
         yield "the more frequent value of each label", stand.of_labels((shares > 0.5).astype(np.float32))
         yield "the shares of the labels", stand.of_labels(shares)
         return
-    counts = np.bincount(stand.classes_of(y), minlength=len(data.classes))
+    of_class = np.bincount(stand.classes_of(y), weights=counts, minlength=len(data.classes))
     identity = np.eye(len(data.classes), dtype=np.float32)
     if len(data.classes) > 2:
-        yield "the commonest class", stand.of_shares(identity[counts.argmax()][None])
+        yield "the commonest class", stand.of_shares(identity[of_class.argmax()][None])
     else:
         for number, name in enumerate(data.classes):
             yield repr(name), stand.of_shares(identity[number][None])
-    yield "the shares of the classes", stand.of_shares((counts / counts.sum()).astype(np.float32)[None])
+    yield "the shares of the classes", stand.of_shares((of_class / of_class.sum()).astype(np.float32)[None])
+
+
+def _median(values: Array, weights: Array | None) -> Array:
+    """Of each target; of weighted rows, the value up to which half of the weight lies."""
+    if weights is None:
+        return np.asarray(np.median(values.astype(np.float64), axis=0))
+    flat = values.reshape(len(values), -1)
+    found = []
+    for column in flat.T:
+        order = np.argsort(column)
+        total = np.cumsum(weights[order])
+        found.append(column[order][np.searchsorted(total, total[-1] / 2)])
+    return np.array(found).reshape(values.shape[1:])

@@ -5,6 +5,7 @@ champion relies on each column. Written as ``inputs.npz`` beside the champion.
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ _MOST_PREDICTED = 2_000_000
 
 _BATCH = 256
 
-Measure = Callable[[Array, Array], float]
+Measure = Callable[[Array, Array, Array | None], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +184,13 @@ def _importance(model: "keras.Model", problem: Problem, columns: list[_Column], 
     if len(test) > most:
         test = test.take(np.sort(rng.choice(len(test), most, replace=False)))
     name, sign, measure = _measure(model, problem)
-    whole = measure(test.y, _predict(model, test.x))
+    whole = measure(test.y, _predict(model, test.x), test.weights)
     worse = np.empty((len(columns), _REPEATS))
     for place, column in enumerate(columns):
         orders = [rng.permutation(len(test)) for _ in range(_REPEATS)]
         predicted = _predict(model, _stacked([column.permuted(test.x, order) for order in orders]))
         for repeat, part in enumerate(np.split(predicted, _REPEATS)):
-            worse[place, repeat] = sign * (whole - measure(test.y, part))
+            worse[place, repeat] = sign * (whole - measure(test.y, part, test.weights))
     return {
         "importance": worse,
         "importance_names": np.array([column.name for column in columns]),
@@ -205,13 +206,17 @@ def _measure(model: "keras.Model", problem: Problem) -> tuple[str, int, Measure]
     name = objective.metric.removeprefix("val_")
     sign = 1 if objective.direction == "maximize" else -1
     if objective.metric == name or name == "loss":
-        return "loss", -1, lambda y, predicted: loss_of(model, y, predicted)
+        return "loss", -1, partial(loss_of, model)
     own = {one.name for one in model.metrics}
     if scorer is not None and not (scorer.yields and name in own):
         return name, sign, scorer
     if name in metrics_for(task) and name not in own:
-        return name, sign, lambda y, predicted: values_of(task, y, predicted, (name,)).get(name, np.nan)
-    return name, sign, lambda y, predicted: metrics_of(model, y, predicted).get(name, np.nan)
+        return (
+            name,
+            sign,
+            lambda y, predicted, weights: values_of(task, y, predicted, (name,), weights=weights).get(name, np.nan),
+        )
+    return name, sign, lambda y, predicted, weights: metrics_of(model, y, predicted, weights).get(name, np.nan)
 
 
 def _predict(model: "keras.Model", x: Features) -> Array:

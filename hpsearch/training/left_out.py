@@ -20,8 +20,8 @@ from hpsearch.training.problem import Problem
 if TYPE_CHECKING:
     import keras
 
-Measure = Callable[[Array, Array], dict[str, float]]
-"""Of targets and predictions: metrics by name."""
+Measure = Callable[[Array, Array, Array | None], dict[str, float]]
+"""Of targets, predictions and weights: metrics by name."""
 
 _PARTS = 100
 """Parts of the rows, each left out once. More would take longer, and tell hardly more."""
@@ -61,7 +61,7 @@ def parts_of(test: Part, time: Array | None, size: int, *, seed: int) -> NDArray
 def left_out(
     model: "keras.Model",
     problem: Problem,
-    y: Array,
+    test: Part,
     predicted: Array,
     parts: NDArray[np.int32],
     scores: Mapping[str, float],
@@ -71,7 +71,7 @@ def left_out(
     Args:
         model: Compiled; it has been evaluated.
         problem: Of the study; its scorer and its task may compute some of the metrics.
-        y: Targets of the test rows.
+        test: The test rows.
         predicted: The model's output for them.
         parts: See :func:`parts_of`.
         scores: The metrics to store. One that is not computed alike from stored predictions is left out.
@@ -80,8 +80,9 @@ def left_out(
         If the user's code has failed on some of the rows, also why; empty if there is nothing to store.
     """
     problems: list[str] = []
-    own = _values([partial(metrics_of, model)], y, predicted, problems)
-    whole = own | _values(_measures(model, problem, scores.keys() - own.keys()), y, predicted, problems)
+    y, weights = test.y, test.weights
+    own = _values([partial(metrics_of, model)], y, predicted, weights, problems)
+    whole = own | _values(_measures(model, problem, scores.keys() - own.keys()), y, predicted, weights, problems)
     names = [name for name, value in scores.items() if math.isclose(whole.get(name, math.nan), value, rel_tol=1e-3)]
     if predicted.size > _MOST_RANKED:
         known = {*own, "loss", *([problem.scorer.name] if problem.scorer else [])}
@@ -92,7 +93,9 @@ def left_out(
     measures += _measures(model, problem, set(names) - own.keys())
     without = []
     for part in range(int(parts.max()) + 1):
-        found = _values(measures, y[parts != part], predicted[parts != part], problems)
+        kept = parts != part
+        some = None if weights is None else weights[kept]
+        found = _values(measures, y[kept], predicted[kept], some, problems)
         without.append([found.get(name, math.nan) for name in names])
     return _told(problems) | {
         "parts": parts,
@@ -111,20 +114,22 @@ def _measures(model: "keras.Model", problem: Problem, wanted: Collection[str]) -
     task, scorer = problem.dataset.task, problem.scorer
     found: list[Measure] = []
     if "loss" in wanted:
-        found.append(lambda y, predicted: {"loss": loss_of(model, y, predicted)})
+        found.append(lambda y, predicted, weights: {"loss": loss_of(model, y, predicted, weights)})
     if scorer is not None and scorer.name in wanted:
-        found.append(lambda y, predicted: {scorer.name: scorer(y, predicted)})
+        found.append(lambda y, predicted, weights: {scorer.name: scorer(y, predicted, weights)})
     if of_task := set(wanted) & metrics_for(task).keys() - {scorer.name if scorer else ""}:
-        found.append(lambda y, predicted: values_of(task, y, predicted, of_task))
+        found.append(lambda y, predicted, weights: values_of(task, y, predicted, of_task, weights=weights))
     return found
 
 
-def _values(measures: Iterable[Measure], y: Array, predicted: Array, problems: list[str]) -> dict[str, float]:
+def _values(
+    measures: Iterable[Measure], y: Array, predicted: Array, weights: Array | None, problems: list[str]
+) -> dict[str, float]:
     """Metrics of these rows; `problems` gets what went wrong."""
     found: dict[str, float] = {}
     for measure in measures:
         try:
-            found |= measure(y, predicted)
+            found |= measure(y, predicted, weights)
         except Exception as error:  # the user's code, which may not take fewer rows
             problems.append(said(error))
     return found

@@ -19,6 +19,7 @@ from hpsearch.spec.assembly import given_names, steered
 from hpsearch.spec.families import FAMILIES
 from hpsearch.training.environment import set_up_keras
 from hpsearch.training.scorers import Scorer, scorer_of
+from hpsearch.training.weighting import check_class_weight, training_weights
 
 if TYPE_CHECKING:
     import keras
@@ -52,8 +53,10 @@ class Problem:
 
         Raises:
             DataError: The data cannot be read or split.
+            SpecError: ``[model] class_weight`` names a class that there is not.
         """
         dataset = load_dataset(spec)
+        check_class_weight(spec, dataset)
         own_test = dataset.test is not None
         if not own_test and spec.data.test_fraction > 0:
             dataset = _hold_out(dataset, spec)
@@ -101,7 +104,9 @@ class Problem:
     def training_data(self, part: Part) -> TrainingData:
         """What a build function may know when it builds for training on `part`."""
         d = self.dataset
-        return TrainingData(part.x, part.y, task=d.task, classes=d.classes, columns=d.columns, extra=d.extra)
+        return TrainingData(
+            part.x, part.y, task=d.task, classes=d.classes, columns=d.columns, extra=d.extra, weights=part.weights
+        )
 
     def time_of(self, part: Part, *, after: int = 0) -> "NDArray[np.generic] | None":
         """Time of each row of a part; None if order does not matter, or is not known.
@@ -118,6 +123,10 @@ class Problem:
         """The training and the validation rows of a fold (copies)."""
         rows = self.folds[fold]
         return self.dataset.train.take(rows.train), self.dataset.train.take(rows.validation)
+
+    def to_train(self, part: Part) -> Part:
+        """A part whose rows count in training as ``[data] weight`` and ``[model] class_weight`` say."""
+        return replace(part, weights=training_weights(self.spec, self.dataset, part))
 
     def build(self, config: Config, part: Part, *, seed: int) -> "keras.Model":
         """A compiled model for training on `part`; `seed` decides its initial weights.

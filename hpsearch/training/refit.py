@@ -25,6 +25,7 @@ from hpsearch.errors import LedgerError, ModelError, TrackingError
 from hpsearch.portable.outputs import are_logits
 from hpsearch.training.baselines import baseline_of_test
 from hpsearch.training.champions import Contender, Contenders
+from hpsearch.training.engines.loop import keras_inputs
 from hpsearch.training.engines.whole import over_all_rows
 from hpsearch.training.inspection import write_inputs
 from hpsearch.training.keeping import load_champion, save_champion
@@ -181,8 +182,9 @@ def _scores(model: "keras.Model", problem: Problem) -> dict[str, float]:
 
 
 def _evaluated(model: "keras.Model", problem: Problem, test: Part) -> dict[str, float]:
-    scores = model.evaluate(test.x, test.y, batch_size=_BATCH, verbose=0, return_dict=True)
-    return over_all_rows(model, test, scores, batch=_BATCH, watch=partial(_scored, problem, test.y))
+    inputs, targets = keras_inputs(test.x), test.y
+    scores = model.evaluate(inputs, targets, batch_size=_BATCH, sample_weight=test.weights, verbose=0, return_dict=True)
+    return over_all_rows(model, test, scores, batch=_BATCH, watch=partial(_scored, problem, test))
 
 
 def _with_value(
@@ -193,13 +195,14 @@ def _with_value(
     return {name: float(value) for name, value in scores.items() if name not in nothing}
 
 
-def _scored(problem: Problem, y: Array, predicted: Array, recorded: Collection[str]) -> dict[str, float]:
+def _scored(problem: Problem, test: Part, predicted: Array, recorded: Collection[str]) -> dict[str, float]:
     """What the study's scorer and the task's own metrics add to those of the model."""
     dataset, scorer = problem.dataset, problem.scorer
-    of_task = values_of(dataset.task, y, predicted, names_shown(dataset.task, len(dataset.classes)))
+    shown = names_shown(dataset.task, len(dataset.classes))
+    of_task = values_of(dataset.task, test.y, predicted, shown, weights=test.weights)
     found = {name: value for name, value in of_task.items() if name not in recorded and math.isfinite(value)}
     if scorer is not None and scorer.name not in recorded:
-        found[scorer.name] = scorer(y, predicted)
+        found[scorer.name] = scorer(test.y, predicted, test.weights)
     return found
 
 
@@ -210,17 +213,19 @@ def _for_intervals(
     time = test.time
     if time is None and problem.spec.validation.method == "time-series":
         time = np.arange(len(test))  # as the rows come
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, Array] = {} if test.weights is None else {"weights": test.weights}
     for name, traits in (("groups", test.groups), ("time", time)):
         if traits is not None:
             arrays[name] = np.unique(traits, return_inverse=True)[1].astype(np.int32)
     values = np.asarray(output, dtype=np.float64)
     flat = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
-    others = {name: value for name, value in scores.items() if row_values(test.y, flat, name, value) is None}
+    others = {
+        name: value for name, value in scores.items() if row_values(test.y, flat, name, value, test.weights) is None
+    }
     if not others:
         return arrays
     parts = parts_of(test, time, output.size, seed=derive(problem.spec.seed, "left-out"))
-    return arrays | left_out(model, problem, test.y, output, parts, others)
+    return arrays | left_out(model, problem, test, output, parts, others)
 
 
 def _worst_images(test: Part, predicted: NDArray[np.floating], task: Task) -> dict[str, Array]:

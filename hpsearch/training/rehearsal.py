@@ -18,6 +18,7 @@ from hpsearch.training.keeping import check_keeping, check_keeping_means
 from hpsearch.training.problem import Problem
 from hpsearch.training.scorers import doubts_about_scorer
 from hpsearch.training.untrained import Stand, doubts_about_targets, undefined_metrics
+from hpsearch.training.weighting import doubts_about_weights
 
 if TYPE_CHECKING:
     import keras
@@ -47,7 +48,9 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
         )
 
     with errors_as(cannot_evaluate):
-        values = model.evaluate(few.x, few.y, batch_size=len(rows), verbose=0, return_dict=True)
+        values = model.evaluate(
+            few.x, few.y, batch_size=len(rows), sample_weight=few.weights, verbose=0, return_dict=True
+        )
     check_keeping(model, problem, config, few.x, seed=seed)
     stand = Stand(problem, model, model.predict(few.x, batch_size=len(rows), verbose=0))
     names = tuple(values)
@@ -65,6 +68,7 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
             *doubts_about_targets(stand),
             *doubts_about_baseline(stand, objective, left_out, found),
             *doubts_about_scorer(problem.scorer, problem.dataset.task, problem.dataset.train.y),
+            *doubts_about_weights(model, problem, objective),
             *_averaged(model),
         ),
     )
@@ -89,7 +93,7 @@ def _scored(problem: Problem, model: "keras.Model", recorded: Collection[str]) -
         )
     part = problem.dataset.train
     every = part.take(np.arange(min(len(part), _SCORED)))
-    scorer(every.y, model.predict(every.x, batch_size=256, verbose=0))
+    scorer(every.y, model.predict(every.x, batch_size=256, verbose=0), every.weights)
     return (f"val_{scorer.name}",)
 
 

@@ -2,6 +2,7 @@
 scikit-learn's scorers, and functions of targets and predictions.
 """
 
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,21 +35,24 @@ class Scorer:
     Attributes:
         address: As the study file names it.
         name: Its curve's, without ``val_``.
-        score: Of targets and predictions.
+        score: Of targets, predictions and the rows' weights, which are None if all rows count alike.
         yields: Whether a metric of the model that has the same name comes first.
+        ignores_weights: Whether all rows count alike, even if they have weights.
     """
 
     address: str
     name: str
-    score: Callable[[Array, Array], float]
+    score: Callable[[Array, Array, Array | None], float]
     yields: bool = False
+    ignores_weights: bool = False
 
-    def __call__(self, y: Array, predicted: Array) -> float:
+    def __call__(self, y: Array, predicted: Array, weights: Array | None = None) -> float:
         """The score; NaN if it has no value on these rows.
 
         Args:
             y: Targets.
             predicted: The model's output for the same rows.
+            weights: What each row counts; None if all count alike.
 
         Raises:
             ModelError: The scorer has failed, or returned no number.
@@ -64,7 +68,7 @@ class Scorer:
             )
 
         with errors_as(explain):
-            value = self.score(y, predicted)
+            value = self.score(y, predicted, weights)
         try:
             return float(value)
         except (TypeError, ValueError):
@@ -102,7 +106,22 @@ def scorer_of(spec: StudySpec, dataset: Dataset) -> Scorer | None:
             address=address,
             type=type(function).__name__,
         )
-    return Scorer(address, name, function)
+    weighted = takes_weights(function)
+    return Scorer(address, name, partial(_of_function, function, weighted), ignores_weights=not weighted)
+
+
+def takes_weights(function: Callable[..., object]) -> bool:
+    """Whether a function of targets and predictions can be given ``sample_weight``."""
+    try:
+        return "sample_weight" in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _of_function(
+    function: Callable[..., float], weighted: bool, y: Array, predicted: Array, weights: Array | None
+) -> float:
+    return function(y, predicted, sample_weight=weights) if weighted else function(y, predicted)
 
 
 RECORDED = frozenset({"accuracy", "mse", "mae", "rmse"})
@@ -116,8 +135,8 @@ def _of_task(spec: StudySpec, task: Task) -> Scorer | None:
     if name == address or name not in metrics_for(task) or (spec.model.family is not None and name in RECORDED):
         return None
 
-    def of(y: Array, predicted: Array) -> float:
-        found = values_of(task, y, predicted, (name,))
+    def of(y: Array, predicted: Array, weights: Array | None) -> float:
+        found = values_of(task, y, predicted, (name,), weights=weights)
         if name not in found:
             shape = getattr(predicted, "shape", None)
             outputs = "several outputs" if shape is None else f"outputs of shape {tuple(shape[1:])}"
@@ -127,8 +146,8 @@ def _of_task(spec: StudySpec, task: Task) -> Scorer | None:
     return Scorer(address, name, of, yields=True)
 
 
-SklearnScorer = Callable[[object, Array, Array], float]
-"""Of an estimator, rows and targets."""
+SklearnScorer = Callable[..., float]
+"""Of an estimator, rows and targets, and ``sample_weight`` if there is one."""
 
 
 def _sklearn_scorer(name: str) -> SklearnScorer:
@@ -140,7 +159,7 @@ def _sklearn_scorer(name: str) -> SklearnScorer:
         return found
     if f"neg_{name}" in names:
         negated: SklearnScorer = get_scorer(f"neg_{name}")
-        return lambda estimator, rows, y: -negated(estimator, rows, y)
+        return lambda estimator, rows, y, **weights: -negated(estimator, rows, y, **weights)
     plain = [one.removeprefix("neg_") for one in names]
     raise SpecError(
         f"objective.metric: scikit-learn has no scorer {name!r}{did_you_mean(name, plain)}",
@@ -176,21 +195,23 @@ def doubts_about_scorer(scorer: Scorer | None, task: Task, y: Array) -> tuple[st
     return ()
 
 
-def _of_sklearn(scorer: SklearnScorer, task: Task, y: Array, predicted: Array) -> float:
+def _of_sklearn(scorer: SklearnScorer, task: Task, y: Array, predicted: Array, weights: Array | None) -> float:
     """The score of an estimator whose predictions are known; its rows are their numbers."""
     import warnings
 
     from sklearn.exceptions import UndefinedMetricWarning
 
     rows = np.arange(len(y))
+    weighted = {} if weights is None else {"sample_weight": weights}
     with warnings.catch_warnings():
         warnings.simplefilter("error", UndefinedMetricWarning)
         try:
             if task is Task.REGRESSION:
-                return scorer(_regressor(predicted), rows, y)
+                return scorer(_regressor(predicted), rows, y, **weighted)
             if task is Task.MULTILABEL:
-                return scorer(_classifier(label_probabilities(predicted), labels=True), rows, y.astype(np.intp))
-            return scorer(_classifier(probabilities(predicted)), rows, class_numbers(y))
+                labels = _classifier(label_probabilities(predicted), labels=True)
+                return scorer(labels, rows, y.astype(np.intp), **weighted)
+            return scorer(_classifier(probabilities(predicted)), rows, class_numbers(y), **weighted)
         except UndefinedMetricWarning:
             return float("nan")
 

@@ -80,23 +80,23 @@ class Stand:
         """Class number of each row."""
         return np.asarray(y.argmax(axis=1) if y.ndim == 2 else y, np.intp)
 
-    def values(self, y: Array, predicted: Floats) -> dict[str, float]:
+    def values(self, y: Array, predicted: Floats, weights: Array | None = None) -> dict[str, float]:
         """The compiled metrics of some predictions, and the loss without penalties; none where they cannot be told."""
         from hpsearch.training.engines.whole import loss_of, metrics_of
 
         found: dict[str, float] = {}
         try:
-            found |= metrics_of(self.model, y, predicted)
+            found |= metrics_of(self.model, y, predicted, weights)
         except Exception as error:  # the user's metrics may not take such predictions
             self.raised.append(error)
         try:
             penalties = sum(float(one) for one in self.model.losses)
-            found["loss"] = loss_of(self.model, y, predicted) - penalties
+            found["loss"] = loss_of(self.model, y, predicted, weights) - penalties
         except Exception as error:  # nor may the user's loss
             self.raised.append(error)
         if (scorer := self.problem.scorer) is not None and scorer.name not in found:
             try:
-                found[scorer.name] = scorer(y, predicted)
+                found[scorer.name] = scorer(y, predicted, weights)
             except ModelError as error:
                 self.raised.append(error)
         return found

@@ -91,6 +91,7 @@ def series(): return pd.Series(x[:, 0]), pd.Series(y)
 def one_hot(): return x, np.eye(3)[np.arange(20) % 3]
 def nothing(): return None
 def three(): return x, y, x
+def five(): return x, y, x, y, x
 def ragged(): return [[1], [1, 2]], [0, 1]
 def gaps(): return np.where(x == 6, np.nan, x), y
 def short(): return x, y[:-1]
@@ -145,7 +146,8 @@ def test_what_functions_may_return(user):
     ("name", "data", "code", "values"),
     [
         ("nothing", {}, "bad-return-value", {"type": "NoneType"}),
-        ("three", {}, "bad-return-value", {"type": "tuple"}),
+        ("three", {}, "weight-shape", {"rows": 20}),
+        ("five", {}, "bad-return-value", {"type": "tuple"}),
         ("ragged", {}, "not-an-array", {"part": "x"}),
         ("gaps", {}, "not-finite", {"part": "rows", "count": 1, "row": 3}),
         ("wide", {}, "bad-column-shape", {"column": "x['b']", "shape": (20, 3)}),

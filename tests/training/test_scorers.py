@@ -91,7 +91,7 @@ def test_scorers_of_values_are_known_from_scorers_of_classes(name):
 
 
 def test_functions_and_metrics_of_the_model_are_not_doubted_and_plain_errors_are():
-    own = Scorer("costs:r2", "r2", lambda y, predicted: 0.0)
+    own = Scorer("costs:r2", "r2", lambda y, predicted, weights: 0.0)
     assert not doubts_about_scorer(own, Task.MULTICLASS, CLASSES)
     assert not doubts_about_scorer(None, Task.MULTICLASS, CLASSES)
     [said] = doubts_about_scorer(scorer("mean_absolute_error", Task.BINARY), Task.BINARY, SECOND)
@@ -207,7 +207,7 @@ def test_what_cannot_score_is_refused_before_anything_trains(load, metric, error
 @pytest.mark.parametrize("returned", ["good", None, VALUES, [1.0]])
 def test_a_function_that_returns_no_number_is_named_and_its_value_is_not_shown(returned):
     with pytest.raises(ModelError) as caught:
-        Scorer("costs:profit", "profit", lambda y, predicted: returned)(VALUES, NOISY)
+        Scorer("costs:profit", "profit", lambda y, predicted, weights: returned)(VALUES, NOISY)
     assert caught.value.code == "model.scorer-no-number"
     kind = type(returned).__name__
     assert caught.value.what == f"objective.metric = 'costs:profit' must return a number, but returned a {kind}"

@@ -94,7 +94,7 @@ class FitEngine(Engine):
         watch = watch_of(self._problem, lane, note=self._notes.append)
         history = train_epochs(
             model,
-            train,
+            self._problem.to_train(train),
             validation=validation,
             config=lane.config,
             epochs=last,
@@ -148,6 +148,7 @@ def train_whole(
         ModelError: The model cannot be built, or training diverges; the text has value and epoch.
     """
     model = problem.build(config, part, seed=weights)
+    part = problem.to_train(part)
     curves: dict[str, list[float]] = {}
     try:
         for metrics in train_epochs(model, part, validation=None, config=config, epochs=epochs, order=order):

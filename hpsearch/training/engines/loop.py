@@ -107,11 +107,12 @@ def _fit(model: "keras.Model", rows: Part, *, validation: Part | None, batch: in
     history = model.fit(
         keras_inputs(rows.x),
         rows.y,
+        sample_weight=rows.weights,
         batch_size=batch,
         initial_epoch=epoch,
         epochs=epoch + 1,
         shuffle=False,
-        validation_data=None if validation is None else (keras_inputs(validation.x), validation.y),
+        validation_data=None if validation is None else keras_rows(validation),
         verbose=0,
     )
     return {name: as_number(name, values[-1]) for name, values in history.history.items()}
@@ -162,6 +163,12 @@ def check_finite(metrics: Mapping[str, float], epoch: int) -> None:
 def keras_inputs(x: Features) -> Array | dict[str, Array]:
     """Features as Keras takes them: an array, or a plain dict of columns."""
     return dict(x) if isinstance(x, Mapping) else x
+
+
+def keras_rows(part: Part) -> tuple[Any, ...]:
+    """Rows, targets and, if there are some, weights, as Keras takes them."""
+    weights = () if part.weights is None else (part.weights,)
+    return keras_inputs(part.x), part.y, *weights
 
 
 def append(curves: dict[str, list[float]], metrics: Mapping[str, float]) -> None:

@@ -34,7 +34,8 @@ class LaneWatch:
         self._problem, self._lane, self._keeps = problem, lane, bool(problem.predictions)
         self._note = note
         self._rows = problem.folds[lane.fold].validation
-        self._y = problem.dataset.train.y[self._rows]
+        part = problem.dataset.train.take(self._rows)
+        self._y, self._weights = part.y, part.weights
         self._epochs: list[Array] = []
 
     def __call__(self, predicted: Array, recorded: Collection[str]) -> dict[str, float]:
@@ -55,7 +56,7 @@ class LaneWatch:
         scorer = self._problem.scorer
         if scorer is None or f"val_{scorer.name}" in recorded:
             return {}
-        return {f"val_{scorer.name}": scorer(self._y, predicted)}
+        return {f"val_{scorer.name}": scorer(self._y, predicted, self._weights)}
 
     def _keep(self, predicted: Array) -> None:
         size = predicted.size * 4 * epochs_of(self._lane.config)
@@ -76,6 +77,8 @@ class LaneWatch:
             "y": self._y,
             "predicted": np.stack(self._epochs),
         }
+        if self._weights is not None:
+            arrays["weights"] = self._weights
         if groups is not None:
             arrays["groups"] = np.unique(groups, return_inverse=True)[1][self._rows].astype(np.int32)
         path = lane_file(Path(self._problem.predictions), self._lane.trial, self._lane.fold)

@@ -51,55 +51,56 @@ def over_all_rows(
     if watch:
         found |= watch(predicted, logged.keys())
     if names:
-        values = metrics_of(model, part.y, predicted)
+        values = metrics_of(model, part.y, predicted, part.weights)
         found |= {f"{prefix}{name}": value for name, value in values.items() if _is_one_of(name, names)}
     if own_loss and f"{prefix}loss" in found:
         # Penalties are in both means, and so cancel out.
         size = len(part)
-        whole = _mean_loss(model, part.y, predicted, rows=min(size, _LOSS_ROWS))
-        found[f"{prefix}loss"] += whole - _mean_loss(model, part.y, predicted, rows=min(size, batch))
+        whole = _mean_loss(model, part, predicted, rows=min(size, _LOSS_ROWS))
+        found[f"{prefix}loss"] += whole - _mean_loss(model, part, predicted, rows=min(size, batch))
     return found
 
 
-def metrics_of(model: keras.Model, y: Any, predicted: Any) -> dict[str, float]:
+def metrics_of(model: keras.Model, y: Any, predicted: Any, weights: Any = None) -> dict[str, float]:
     """All compiled metrics of some predictions that are one number, taken as one batch. The loss is not among them.
 
     Args:
         model: Compiled, its metrics built.
         y: Targets.
         predicted: Predictions of the same rows.
+        weights: What each row counts in weighted metrics.
     """
     model.reset_metrics()
     try:
-        values = model.compute_metrics(None, *_tensors(y, predicted), None)
+        values = model.compute_metrics(None, *_tensors(y, predicted, weights))
         return {name: float(value) for name, value in values.items() if name != "loss" and not np.ndim(value)}
     finally:
         model.reset_metrics()
 
 
-def loss_of(model: keras.Model, y: Any, predicted: Any) -> float:
+def loss_of(model: keras.Model, y: Any, predicted: Any, weights: Any = None) -> float:
     """The compiled loss of some predictions, taken as one batch, penalties included."""
-    targets, outputs = _tensors(y, predicted)
     try:
-        return float(model.compute_loss(None, targets, outputs, None, training=False))
+        return float(model.compute_loss(None, *_tensors(y, predicted, weights), training=False))
     finally:
         model.reset_metrics()
 
 
-def _mean_loss(model: keras.Model, y: Any, predicted: Any, *, rows: int) -> float:
+def _mean_loss(model: keras.Model, part: Part, predicted: Any, *, rows: int) -> float:
     """As Keras averages the loss over batches of `rows` rows: weighted by their rows."""
     total = 0.0
-    for start in range(0, len(y), rows):
+    for start in range(0, len(part), rows):
         some = slice(start, start + rows)
-        total += loss_of(model, y[some], keras.tree.map_structure(lambda one, at=some: one[at], predicted)) * len(
-            y[some]
-        )
-    return total / len(y)
+        weights = None if part.weights is None else part.weights[some]
+        outputs = keras.tree.map_structure(lambda one, at=some: one[at], predicted)
+        total += loss_of(model, part.y[some], outputs, weights) * len(part.y[some])
+    return total / len(part)
 
 
-def _tensors(y: Any, predicted: Any) -> tuple[Any, Any]:
-    targets, outputs = keras.tree.map_structure(keras.ops.convert_to_tensor, (np.asarray(y), predicted))
-    return targets, outputs
+def _tensors(y: Any, predicted: Any, weights: Any) -> tuple[Any, Any, Any]:
+    convert = keras.ops.convert_to_tensor
+    targets, outputs = keras.tree.map_structure(convert, (np.asarray(y), predicted))
+    return targets, outputs, None if weights is None else convert(np.asarray(weights))
 
 
 def _is_one_of(name: str, metrics: tuple[str, ...]) -> bool:

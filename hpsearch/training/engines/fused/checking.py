@@ -13,7 +13,7 @@ from hpsearch.keras_internals.layers import flatten_layers, set_untracked
 from hpsearch.keras_internals.numbers import RATE_LAYERS, NumberSlot
 from hpsearch.keras_internals.steps import build_lazily_built, keras_step
 from hpsearch.training.engines.fused.causes import cause_of_difference
-from hpsearch.training.engines.fused.data import to_device
+from hpsearch.training.engines.fused.data import Batches, to_device
 from hpsearch.training.engines.fused.epoch import validate
 from hpsearch.training.engines.fused.errors import UnfusableError
 from hpsearch.training.engines.fused.layers import strength_name
@@ -41,15 +41,21 @@ _COMPARED = ("loss", "gradient", "state", "metrics", "validation", "validation i
 class _Batch:
     x: Inputs
     y: jax.Array
+    weights: jax.Array | None
 
     @classmethod
     def of(cls, part: Part) -> "_Batch":
         few = part.take(np.arange(PADDED) % len(part))
-        return cls(to_device(few.x), jnp.array(few.y))
+        return cls(to_device(few.x), jnp.array(few.y), None if few.weights is None else jnp.array(few.weights))
 
     def real(self) -> "_Batch":
         """The rows that count."""
-        return _Batch(*jax.tree.map(lambda column: column[:ROWS], (self.x, self.y)))
+        return _Batch(*jax.tree.map(lambda column: column[:ROWS], self.parts))
+
+    @property
+    def parts(self) -> tuple[Inputs, jax.Array, jax.Array | None]:
+        """All of it, for JAX."""
+        return self.x, self.y, self.weights
 
 
 def check_step(recipe: Recipe, problem: Problem, fold: int) -> None:
@@ -64,7 +70,7 @@ def check_step(recipe: Recipe, problem: Problem, fold: int) -> None:
     Raises:
         UnfusableError: They differ, so that a fused result would not be Keras' result.
     """
-    batch = _Batch.of(problem.dataset.train)
+    batch = _Batch.of(problem.to_train(problem.dataset.train))
     head = batch.real()
     model = recipe.build(recipe.config, fold, seed=1)
     build_lazily_built(model, head.x, head.y)
@@ -73,17 +79,17 @@ def check_step(recipe: Recipe, problem: Problem, fold: int) -> None:
     def fused(trainable: Values, non_trainable: Values) -> PyTree:
         return _fused_step(recipe.template, trainable, non_trainable, batch)
 
-    def keras_own(trainable: Values, non_trainable: Values, x: Inputs, y: jax.Array) -> PyTree:
-        step = keras_step(model, trainable, non_trainable, x, y)
+    def keras_own(trainable: Values, non_trainable: Values, x: Inputs, y: jax.Array, w: jax.Array | None) -> PyTree:
+        step = keras_step(model, trainable, non_trainable, x, y, w)
         return *step, step.validation_metrics
 
     start = (recipe.template.trainable, recipe.template.non_trainable)
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     with jax.default_matmul_precision("highest"):  # a GPU's default would hide what differs behind its rounding
         ours = jax.jit(fused).lower(*start).compile(compiler_options=options)(*start)
-        own = jax.jit(keras_own).lower(*start, head.x, head.y).compile(compiler_options=options)
-        theirs = own(*start, head.x, head.y)
-        turned = own(*start, *jax.tree.map(lambda column: column[::-1], (head.x, head.y)))
+        own = jax.jit(keras_own).lower(*start, *head.parts).compile(compiler_options=options)
+        theirs = own(*start, *head.parts)
+        turned = own(*start, *jax.tree.map(lambda column: column[::-1], head.parts))
     for what, mine, wanted, reordered in zip(_COMPARED, ours, theirs, turned, strict=True):
         if (found := _difference(mine, wanted, reordered)) is not None:
             differing = _called(what, found.place, recipe.template.model)
@@ -94,7 +100,7 @@ def check_step(recipe: Recipe, problem: Problem, fold: int) -> None:
 
 def _fused_step(template: Template, trainable: Values, non_trainable: Values, batch: _Batch) -> PyTree:
     """A training step, and validation of the same rows: all at once, and in halves."""
-    x, y = batch.x, batch.y
+    x, y, weights = batch.parts
     silent = [
         NumberSlot("layer", i, (strength_name(layer),))
         for i, layer in enumerate(template.layers)
@@ -103,12 +109,15 @@ def _fused_step(template: Template, trainable: Values, non_trainable: Values, ba
     mask = (jnp.arange(PADDED) < ROWS).astype(jnp.float32)
     with template.with_numbers(silent, [0.0] * len(silent)):
         (loss, (predicted, after)), gradients = template.gradients(
-            trainable, non_trainable, template.optimizer, x, y, mask
+            trainable, non_trainable, template.optimizer, x, y, mask, weights
         )
-        metrics = template.update_metrics(template.metrics, loss, y, predicted, mask)
-        metrics = template.update_over_batches(metrics, y, predicted, jnp.int32(ROWS), (ROWS,))
+        metrics = template.update_metrics(template.metrics, loss, y, predicted, mask, weights)
+        metrics = template.update_over_batches(metrics, y, predicted, weights, jnp.int32(ROWS), (ROWS,))
         state = trainable, non_trainable, template.optimizer
-        rows = [jnp.arange(PADDED).reshape(steps, -1) for steps in (1, 2)]
+        rows = [
+            Batches(*jax.tree.map(lambda one, n=steps: one.reshape(n, -1), (jnp.arange(PADDED), weights)))
+            for steps in (1, 2)
+        ]
         whole, halves = (
             validate(template, state, some, jnp.int32(ROWS), x, y, sizes=(ROWS,), predictions=False)[0] for some in rows
         )

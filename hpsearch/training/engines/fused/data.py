@@ -1,16 +1,30 @@
 """The study's rows on the device, once. Lanes pick theirs by number."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.data.dataset import Features
+from hpsearch.data.dataset import Array, Features
 from hpsearch.training.engines.fused.errors import UnfusableError
 from hpsearch.training.engines.fused.pytree import Inputs
 from hpsearch.training.problem import Problem
+
+
+class Batches(NamedTuple):
+    """Rows of the batches of one lane, or of several with an axis of lanes in front.
+
+    Attributes:
+        rows: Row numbers, shape ``(steps, batch)``; padding repeats row 0.
+        weights: What each of these rows counts, of the same shape; None if all count alike.
+    """
+
+    rows: NDArray[np.int32]
+    weights: NDArray[np.float32] | None
+
 
 VALIDATION_BATCH = 256
 """Rows per validation step at most."""
@@ -30,6 +44,8 @@ class DeviceData:
         self.folds = problem.folds
         self.x = to_device(problem.dataset.train.x)
         self.y = jnp.array(problem.dataset.train.y)
+        self._weights = problem.dataset.train.weights
+        self._training_weights = [_weights_of(problem, fold.train) for fold in problem.folds]
         self._most_validation = max(len(fold.validation) for fold in problem.folds)
 
     @property
@@ -63,15 +79,19 @@ class DeviceData:
         """Whether all folds have the same number of batches. Then no lane waits for another."""
         return len({-(-self.n_train(fold) // batch) for fold in range(len(self.folds))}) == 1
 
-    def epoch_rows(self, fold: int, order: NDArray[np.intp], batch: int) -> NDArray[np.int32]:
-        """Row numbers of an epoch's batches, shape ``(steps, batch)``; padding repeats row 0."""
-        return _padded(self.folds[fold].train[order], self.steps(batch) * batch).reshape(-1, batch)
+    def epoch_batches(self, fold: int, order: NDArray[np.intp], batch: int) -> Batches:
+        """The batches of an epoch, with the rows of a fold in this order."""
+        weights = self._training_weights[fold]
+        return _batches(
+            self.folds[fold].train[order], None if weights is None else weights[order], self.steps(batch), batch
+        )
 
-    def validation_rows(self, fold: int) -> NDArray[np.int32]:
-        """Row numbers of the validation batches, shape ``(steps, rows)``; padding repeats row 0."""
+    def validation_batches(self, fold: int) -> Batches:
+        """The batches of a fold's validation rows."""
         steps = -(-self._most_validation // VALIDATION_BATCH)
-        rows = -(-self._most_validation // steps)
-        return _padded(self.folds[fold].validation, steps * rows).reshape(steps, rows)
+        rows = self.folds[fold].validation
+        weights = None if self._weights is None else self._weights[rows]
+        return _batches(rows, weights, steps, -(-self._most_validation // steps))
 
 
 def take(x: Inputs, rows: jax.Array) -> Inputs:
@@ -93,7 +113,22 @@ def to_device(x: Features) -> Inputs:
     return {k: jnp.array(v) for k, v in x.items()} if isinstance(x, Mapping) else jnp.array(x)
 
 
-def _padded(rows: NDArray[np.intp], length: int) -> NDArray[np.int32]:
-    result = np.zeros(length, dtype=np.int32)
-    result[: len(rows)] = rows
-    return result
+def stacked(lanes: Sequence[Batches]) -> Batches:
+    """The batches of several lanes, with an axis of lanes in front."""
+    found: Batches = jax.tree.map(lambda *several: np.stack(several), *lanes)
+    return found
+
+
+def _weights_of(problem: Problem, rows: NDArray[np.intp]) -> Array | None:
+    """What the training rows of a fold count in training."""
+    return problem.to_train(problem.dataset.train.take(rows)).weights
+
+
+def _batches(rows: NDArray[np.intp], weights: Array | None, steps: int, batch: int) -> Batches:
+    padded = np.zeros(steps * batch, dtype=np.int32)
+    padded[: len(rows)] = rows
+    if weights is None:
+        return Batches(padded.reshape(steps, batch), None)
+    counts = np.zeros(steps * batch, dtype=np.float32)
+    counts[: len(rows)] = weights
+    return Batches(padded.reshape(steps, batch), counts.reshape(steps, batch))

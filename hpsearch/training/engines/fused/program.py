@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
-from hpsearch.training.engines.fused.data import DeviceData
+from hpsearch.training.engines.fused.data import Batches, DeviceData
 from hpsearch.training.engines.fused.epoch import State, train_epoch, validate
 from hpsearch.training.engines.fused.initial import Value
 from hpsearch.training.engines.fused.pytree import Inputs, PyTree, Values
@@ -75,24 +74,24 @@ class Program:
         self,
         state: State,
         numbers: Values,
-        rows: NDArray[np.int32],
+        batches: Batches,
         counts: jax.Array,
-        validation_rows: jax.Array,
+        validation: Batches,
     ) -> Epoch:
         """Dispatch one epoch. Returns at once on a GPU, and when it is done on a CPU.
 
         Args:
             state: Consumed.
             numbers: See :meth:`numbers`.
-            rows: Training rows, int32 of shape ``(width, steps, batch)``.
+            batches: Training rows, of shape ``(width, steps, batch)``.
             counts: Training and validation rows of each lane, int32 of shape ``(width, 2)``.
-            validation_rows: int32 of shape ``(width, steps, rows)``.
+            validation: Validation rows, of shape ``(width, steps, rows)``.
 
         Returns:
             See :data:`Epoch`; metrics are arrays of shape ``(width,)``, predictions begin with the lanes.
         """
         assert self._compiled is not None, "not compiled yet"
-        result: Epoch = self._compiled(state, numbers, rows, counts, validation_rows, self._data.x, self._data.y)
+        result: Epoch = self._compiled(state, numbers, batches, counts, validation, self._data.x, self._data.y)
         # JAX runs what one thread dispatches one after the other, even if that thread waits for something else. A
         # thread that is at work here must not take the next dispatch, or a free core would stay without one.
         return jax.block_until_ready(result) if self._on_cpu else result
@@ -105,27 +104,30 @@ class Program:
 
         state = lanes(template.trainable), lanes(template.non_trainable), lanes(template.optimizer)
         numbers = [jax.ShapeDtypeStruct((width,), jnp.float32) for _ in self.recipe.slots]
-        rows = jax.ShapeDtypeStruct((width, self._data.steps(self.batch), self.batch), jnp.int32)
         counts = jax.ShapeDtypeStruct((width, 2), jnp.int32)
-        validation_rows = jax.ShapeDtypeStruct((width, *self._data.validation_rows(0).shape), jnp.int32)
-        return state, numbers, rows, counts, validation_rows, self._data.x, self._data.y
+        order = np.arange(self._data.n_train(0))
+        batches, validation = jax.tree.map(
+            lambda one: jax.ShapeDtypeStruct((width, *one.shape), one.dtype),
+            (self._data.epoch_batches(0, order, self.batch), self._data.validation_batches(0)),
+        )
+        return state, numbers, batches, counts, validation, self._data.x, self._data.y
 
     def _group(
         self,
         state: State,
         numbers: Values,
-        rows: jax.Array,
+        batches: Batches,
         counts: jax.Array,
-        validation_rows: jax.Array,
+        validation: Batches,
         x: Inputs,
         y: jax.Array,
     ) -> Epoch:
-        per_lane = state, numbers, rows, counts, validation_rows
+        per_lane = state, numbers, batches, counts, validation
         result: Epoch
         if self.width > 1:
             result = jax.vmap(self._lane, in_axes=(0, 0, 0, 0, 0, None, None))(*per_lane, x, y)
         else:
-            first: tuple[State, Values, jax.Array, jax.Array, jax.Array] = jax.tree.map(lambda a: a[0], per_lane)
+            first: tuple[State, Values, Batches, jax.Array, Batches] = jax.tree.map(lambda a: a[0], per_lane)
             result = jax.tree.map(lambda a: a[None], self._lane(*first, x, y))
         return result
 
@@ -133,9 +135,9 @@ class Program:
         self,
         state: State,
         numbers: Values,
-        rows: jax.Array,
+        batches: Batches,
         counts: jax.Array,
-        validation_rows: jax.Array,
+        validation: Batches,
         x: Inputs,
         y: jax.Array,
     ) -> Epoch:
@@ -143,12 +145,12 @@ class Program:
         template = self.recipe.template
         with template.with_numbers(self.recipe.slots, numbers):
             state, trained = train_epoch(
-                template, state, rows, counts[0], x, y, even=self._even, sizes=self._data.batch_sizes(self.batch)
+                template, state, batches, counts[0], x, y, even=self._even, sizes=self._data.batch_sizes(self.batch)
             )
             validated, predicted = validate(
                 template,
                 state,
-                validation_rows,
+                validation,
                 counts[1],
                 x,
                 y,

@@ -46,7 +46,7 @@ def program_digest(template: Template, slots: Sequence[NumberSlot], x: HostInput
 
     def measured(loss: jax.Array, y: jax.Array, predicted: jax.Array, mask: jax.Array) -> PyTree:
         metrics = template.update_metrics(template.metrics, loss, y, predicted, mask)
-        return template.results(template.update_over_batches(metrics, y, predicted, mask.sum(), (len(y),)))
+        return template.results(template.update_over_batches(metrics, y, predicted, None, mask.sum(), (len(y),)))
 
     def step(
         numbers: Values, trainable: Values, non_trainable: Values, x: Inputs, y: jax.Array, mask: jax.Array

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from hpsearch.keras_internals.compiled import metrics_over_batches
+from hpsearch.keras_internals.compiled import is_weighted, metrics_over_batches
 from hpsearch.keras_internals.layers import flatten_layers, takes_training
 from hpsearch.keras_internals.numbers import NumberSlot, numbers_set
 from hpsearch.keras_internals.steps import build_lazily_built, penalties, update_metrics
@@ -50,7 +50,15 @@ class Template:
             yield
 
     def loss(
-        self, trainable: Values, non_trainable: Values, x: Inputs, y: jax.Array, mask: jax.Array, *, training: bool
+        self,
+        trainable: Values,
+        non_trainable: Values,
+        x: Inputs,
+        y: jax.Array,
+        mask: jax.Array,
+        row_weights: jax.Array | None = None,
+        *,
+        training: bool,
     ) -> tuple[jax.Array, tuple[jax.Array, Values]]:
         """Loss over the rows whose mask is 1, as Keras computes it for a batch of just these rows.
 
@@ -60,6 +68,7 @@ class Template:
             x: A batch of raw rows.
             y: Their targets.
             mask: Shape ``(batch,)``, 1.0 for rows that count.
+            row_weights: Shape ``(batch,)``: Keras' ``sample_weight``; None for none.
             training: As for a Keras call.
 
         Returns:
@@ -72,7 +81,7 @@ class Template:
                 trainable, non_trainable, x, return_losses=True, **arguments
             )
         # Keras divides by the rows of the batch, padding included. The weights make up for it.
-        weights = mask * (mask.shape[0] / jnp.maximum(mask.sum(), 1.0))
+        weights = _times(mask, row_weights) * (mask.shape[0] / jnp.maximum(mask.sum(), 1.0))
         # Losses reduce the last axis of outputs, and leave one value per row, or per pixel or step of a row.
         values_rank = max(getattr(predicted, "ndim", 2) - 1, 1)
         weights = weights.reshape(-1, *(1,) * (values_rank - 1))
@@ -83,7 +92,14 @@ class Template:
         return loss, (predicted, after)
 
     def gradients(
-        self, trainable: Values, non_trainable: Values, optimizer: Values, x: Inputs, y: jax.Array, mask: jax.Array
+        self,
+        trainable: Values,
+        non_trainable: Values,
+        optimizer: Values,
+        x: Inputs,
+        y: jax.Array,
+        mask: jax.Array,
+        row_weights: jax.Array | None = None,
     ) -> tuple[tuple[jax.Array, tuple[jax.Array, Values]], Values]:
         """What :meth:`loss` returns in training, and the gradients that the optimizer takes.
 
@@ -91,7 +107,7 @@ class Template:
         """
 
         def scaled(weights: Values) -> tuple[jax.Array, tuple[jax.Array, tuple[jax.Array, Values]]]:
-            loss, others = self.loss(weights, non_trainable, x, y, mask, training=True)
+            loss, others = self.loss(weights, non_trainable, x, y, mask, row_weights, training=True)
             mapping = list(zip(self.model.optimizer.variables, optimizer, strict=True))
             with keras.StatelessScope(state_mapping=mapping):
                 return self.model.optimizer.scale_loss(loss), (loss, others)
@@ -100,16 +116,30 @@ class Template:
         return found, gradients
 
     def update_metrics(
-        self, metrics: Values, loss: jax.Array, y: jax.Array, predicted: jax.Array, mask: jax.Array
+        self,
+        metrics: Values,
+        loss: jax.Array,
+        y: jax.Array,
+        predicted: jax.Array,
+        mask: jax.Array,
+        row_weights: jax.Array | None = None,
     ) -> Values:
         """Metric states after a batch, without its padding rows; see :meth:`update_over_batches` for some of them."""
         mapping = list(zip(self.model.metrics_variables, metrics, strict=True))
         with keras.StatelessScope(state_mapping=mapping) as scope:
-            update_metrics(self.model, loss, y, predicted, mask, without=self.over_batches)
+            update_metrics(
+                self.model, loss, y, predicted, mask, weighted=_times(mask, row_weights), without=self.over_batches
+            )
         return [_current(scope, variable, value) for variable, value in mapping]
 
     def update_over_batches(
-        self, metrics: Values, y: jax.Array, predicted: jax.Array, count: jax.Array, sizes: Sequence[int]
+        self,
+        metrics: Values,
+        y: jax.Array,
+        predicted: jax.Array,
+        row_weights: jax.Array | None,
+        count: jax.Array,
+        sizes: Sequence[int],
     ) -> Values:
         """States after a batch of the metrics that look at a whole batch, in which no row can be masked.
 
@@ -117,6 +147,7 @@ class Template:
             metrics: All states.
             y: Targets, padding at the end.
             predicted: Predictions.
+            row_weights: Keras' ``sample_weight`` of each row; None for none.
             count: How many rows are real.
             sizes: All values that `count` may have; any other does not matter.
         """
@@ -127,7 +158,9 @@ class Template:
             mapping = list(zip(self.model.metrics_variables, values, strict=True))
             with keras.StatelessScope(state_mapping=mapping) as scope:
                 for metric in self.over_batches:
-                    metric.update_state(y[:size], predicted[:size])
+                    weighs = row_weights is not None and is_weighted(self.model, metric)
+                    weights = {"sample_weight": row_weights[:size]} if weighs and row_weights is not None else {}
+                    metric.update_state(y[:size], predicted[:size], **weights)
             return [_current(scope, variable, value) for variable, value in mapping]
 
         at = jnp.argmin(jnp.abs(jnp.array(sizes) - count))
@@ -171,6 +204,10 @@ def check_kind(model: keras.Model) -> None:
                 f"layer {layer.name!r} computes in {layer.compute_dtype}, where results depend on the order of sums: "
                 "a fused result would not be that of fit"
             )
+
+
+def _times(mask: jax.Array, row_weights: jax.Array | None) -> jax.Array:
+    return mask if row_weights is None else mask * row_weights
 
 
 def _current(scope: keras.StatelessScope, variable: keras.Variable, before: jax.Array) -> jax.Array:

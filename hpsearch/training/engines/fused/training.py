@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
 from hpsearch.core.events import EpochFinished, Event, Lane, LaneFinished, LaneStopped
 from hpsearch.core.hyperparameters import epochs_of, shuffle_of
@@ -16,7 +15,7 @@ from hpsearch.core.trial import FoldResult
 from hpsearch.errors import ModelError
 from hpsearch.training.engines.base import Stopped
 from hpsearch.training.engines.failures import diverged, failed
-from hpsearch.training.engines.fused.data import DeviceData
+from hpsearch.training.engines.fused.data import Batches, DeviceData, stacked
 from hpsearch.training.engines.fused.epoch import State
 from hpsearch.training.engines.fused.program import Epoch, Program
 from hpsearch.training.engines.fused.pytree import Values
@@ -54,7 +53,7 @@ class Group:
     state: State
     numbers: Values
     counts: jax.Array
-    validation_rows: jax.Array
+    validation: Batches
 
 
 class Training:
@@ -92,24 +91,24 @@ class Training:
         """
         yield from self._stop(stopped)
         epoch = 0
-        rows = self._rows(epoch)
+        batches = self._batches(epoch)
         while self._groups:
             clock = time.perf_counter()
-            waiting = [self._dispatch(group, batch) for group, batch in zip(self._groups, rows, strict=True)]
-            rows = self._rows(epoch + 1)  # while the device works
+            waiting = [self._dispatch(group, batch) for group, batch in zip(self._groups, batches, strict=True)]
+            batches = self._batches(epoch + 1)  # while the device works
             for group, ran in zip(self._groups, waiting, strict=True):
                 yield from self._collect(group, ran, epoch)
             self._share(time.perf_counter() - clock)
             yield from self._end(epoch)
             yield from self._stop(stopped)
             if self._repack():
-                rows = self._rows(epoch + 1)
+                batches = self._batches(epoch + 1)
             epoch += 1
 
     def _group(self, lanes: list[Progress]) -> Group:
         starts = [self._program.recipe.start(one.lane) for one in lanes]
         state, numbers = self._program.stack(starts), self._program.numbers(starts)
-        return Group(lanes, state, numbers, self._counts(lanes), self._validation_rows(lanes))
+        return Group(lanes, state, numbers, self._counts(lanes), self._validation(lanes))
 
     def _padded(self, lanes: list[Progress]) -> list[Progress]:
         return [*lanes, *[lanes[-1]] * (self._program.width - len(lanes))]
@@ -118,20 +117,22 @@ class Training:
         folds = [one.lane.fold for one in self._padded(lanes)]
         return jnp.array(np.array([[self._data.n_train(f), self._data.n_validation(f)] for f in folds], np.int32))
 
-    def _validation_rows(self, lanes: list[Progress]) -> jax.Array:
-        return jnp.array(np.stack([self._data.validation_rows(one.lane.fold) for one in self._padded(lanes)]))
+    def _validation(self, lanes: list[Progress]) -> Batches:
+        batches = stacked([self._data.validation_batches(one.lane.fold) for one in self._padded(lanes)])
+        on_device: Batches = jax.tree.map(jnp.array, batches)
+        return on_device
 
-    def _rows(self, epoch: int) -> list[NDArray[np.int32]]:
-        return [np.stack([self._order(one, epoch) for one in self._padded(group.lanes)]) for group in self._groups]
+    def _batches(self, epoch: int) -> list[Batches]:
+        return [stacked([self._order(one, epoch) for one in self._padded(group.lanes)]) for group in self._groups]
 
-    def _order(self, one: Progress, epoch: int) -> NDArray[np.int32]:
+    def _order(self, one: Progress, epoch: int) -> Batches:
         lane = one.lane
         order = order_of(self._seed, lane.trial, lane.fold, shuffle=shuffle_of(lane.config))
-        return self._data.epoch_rows(lane.fold, order(self._data.n_train(lane.fold), epoch), self._program.batch)
+        return self._data.epoch_batches(lane.fold, order(self._data.n_train(lane.fold), epoch), self._program.batch)
 
-    def _dispatch(self, group: Group, rows: NDArray[np.int32]) -> Dispatched:
+    def _dispatch(self, group: Group, batches: Batches) -> Dispatched:
         return self._executor.submit(
-            self._program.run, group.state, group.numbers, rows, group.counts, group.validation_rows
+            self._program.run, group.state, group.numbers, batches, group.counts, group.validation
         )
 
     def _collect(self, group: Group, ran: Dispatched, epoch: int) -> Iterator[Event]:
@@ -196,4 +197,4 @@ class Training:
         # Through the host, so that no program is compiled for every way of picking lanes.
         states = [jax.tree.map(np.asarray, (group.state, group.numbers)) for group, _ in full]
         state, numbers = jax.tree.map(gather, *states)
-        return Group(lanes, state, numbers, self._counts(lanes), self._validation_rows(lanes))
+        return Group(lanes, state, numbers, self._counts(lanes), self._validation(lanes))

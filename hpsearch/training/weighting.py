@@ -1,0 +1,100 @@
+"""What rows count: ``[model] class_weight`` in training, and whether the objective looks at ``[data] weight``."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpsearch.core.facts import Task
+from hpsearch.core.row_values import class_numbers
+from hpsearch.core.words import closest, listed, quoted
+from hpsearch.data.dataset import Array, Dataset, Part
+from hpsearch.errors import SpecError
+from hpsearch.spec import StudySpec
+
+if TYPE_CHECKING:
+    import keras
+
+    from hpsearch.core.objective import Objective
+    from hpsearch.training.problem import Problem
+
+
+def check_class_weight(spec: StudySpec, dataset: Dataset) -> None:
+    """Whether the classes that the study file names are there.
+
+    Raises:
+        SpecError: They are not, or there are none.
+    """
+    wanted = spec.model.class_weight
+    if wanted is None:
+        return
+    if not dataset.task.has_classes:
+        others = "labels, of which a row may have several" if dataset.task is Task.MULTILABEL else "no classes"
+        raise SpecError(
+            f"model.class_weight: the targets of {dataset.name} are {others}",
+            code="no-classes",
+            hint="remove it; [data] weight weighs rows",
+            key="model.class_weight",
+        )
+    unknown = [] if isinstance(wanted, str) else [name for name in wanted if name not in dataset.classes]
+    if unknown:
+        near = closest(unknown[0], dataset.classes)
+        raise SpecError(
+            f"model.class_weight: there is no class {quoted(unknown[0])}",
+            code="unknown-class",
+            hint=f"did you mean {quoted(near)}?" if near else f"the classes are {listed(dataset.classes)}",
+            key="model.class_weight",
+            name=unknown[0],
+            closest=near,
+        )
+
+
+def training_weights(spec: StudySpec, dataset: Dataset, part: Part) -> Array | None:
+    """What each row counts in training on `part`: its own weight times that of its class; None if all count alike.
+
+    Args:
+        spec: The study file.
+        dataset: Says which classes there are.
+        part: The training rows. ``"balanced"`` counts the classes in them: ``n_rows / (n_classes * count)``, as in
+            G. King, L. Zeng, "Logistic Regression in Rare Events Data", Political Analysis 9, 2001.
+    """
+    wanted = spec.model.class_weight
+    if wanted is None:
+        return part.weights
+    numbers = class_numbers(part.y)
+    if wanted == "balanced":
+        counts = np.bincount(numbers, minlength=len(dataset.classes))
+        of_class = len(numbers) / ((counts > 0).sum() * np.maximum(counts, 1))
+    else:
+        assert not isinstance(wanted, str)
+        of_class = np.array([wanted.get(name, 1.0) for name in dataset.classes])
+    weights = of_class[numbers]
+    found = weights if part.weights is None else weights * part.weights.astype(np.float64)
+    return np.asarray(found, np.float32)
+
+
+def doubts_about_weights(model: "keras.Model", problem: "Problem", objective: "Objective") -> tuple[str, ...]:
+    """A sentence if rows have weights, and the objective does not look at them.
+
+    Args:
+        model: Compiled and evaluated.
+        problem: The study's data and model.
+        objective: Its objective.
+    """
+    from hpsearch.keras_internals.compiled import compiled_metrics, is_weighted
+
+    if problem.dataset.train.weights is None:
+        return ()
+    scorer = problem.scorer
+    if scorer is not None and scorer.ignores_weights:
+        return (
+            f"objective: {scorer.address} lets all rows count alike, although they have weights. If it takes "
+            "sample_weight as an argument, it gets them",
+        )
+    name = objective.metric.removeprefix("val_")
+    found = [one for one in compiled_metrics(model) if one.name == name]
+    if not found or any(is_weighted(model, one) for one in found):
+        return ()
+    return (
+        f"the rows have weights, but {objective.metric} lets all rows count alike, as Keras does for what is given to "
+        "compile as metrics. Weighted are the loss and what is given as weighted_metrics",
+    )

@@ -21,7 +21,8 @@ import numpy as np
 from hpsearch import own_code
 from hpsearch.core.files import close_to_others, make_folder
 from hpsearch.core.foreign import errors_as, said
-from hpsearch.data.functions import parts_of_tf_data, plain_array, plain_frame
+from hpsearch.data.functions import parts_of_tf_data
+from hpsearch.data.plain import by_name, plain_array, plain_frame
 from hpsearch.errors import DataError, HpsearchError, ModelError
 
 if TYPE_CHECKING:
@@ -42,8 +43,16 @@ def data():
     folder = Path(__file__).parent
     parts = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
     parts |= {path.stem: pd.read_parquet(path) for path in folder.glob("*.parquet")}
+    for part, names in SEVERAL.items():
+        arrays = [parts.pop(f"{part}.{place}") for place in range(len(names))]
+        parts[part] = tuple(arrays) if None in names else dict(zip(names, arrays))
     return parts.pop("x") if set(parts) == {"x"} else parts
 '''
+
+_SEVERAL = """
+# Part → the names of its arrays; None for those in order.
+SEVERAL = {several!r}
+"""
 
 _BUILD = """
 from base64 import b85decode
@@ -77,8 +86,9 @@ def keep(root: Path, build: object, parts: Mapping[str, object], *, shared: bool
         ModelError: The build function refers to what cannot be pickled.
         OSError: The folder cannot be written.
     """
-    plain = dict(_plain(parts))
-    data = hashlib.sha256()
+    several: dict[str, list[str | None]] = {}
+    plain = dict(_plain(parts, several))
+    data = hashlib.sha256(repr(several).encode() if several else b"")
     for name, value in plain.items():
         data.update(name.encode())
         _add(data, value)
@@ -91,7 +101,7 @@ def keep(root: Path, build: object, parts: Mapping[str, object], *, shared: bool
         with TemporaryDirectory(dir=root, prefix=".", ignore_cleanup_errors=True) as unfinished:
             written = Path(unfinished) / module
             written.mkdir()
-            _fill(written, plain, build)
+            _fill(written, plain, several, build)
             if not shared:
                 close_to_others(written)
             try:
@@ -102,10 +112,17 @@ def keep(root: Path, build: object, parts: Mapping[str, object], *, shared: bool
     return folder, module
 
 
-def _fill(folder: Path, plain: "Mapping[str, np.ndarray | pd.DataFrame]", build: object) -> None:
+def _fill(
+    folder: Path,
+    plain: "Mapping[str, np.ndarray | pd.DataFrame]",
+    several: Mapping[str, Sequence[str | None]],
+    build: object,
+) -> None:
     for name, value in plain.items():
         _write(folder, name, value)
-    text = f'"""Written by hpsearch.run: a study needs this folder."""\n{_DATA * bool(plain)}'
+    text = '"""Written by hpsearch.run: a study needs this folder."""\n'
+    if plain:
+        text += _SEVERAL.format(several=several) + _DATA
     if build is not None:
         imports = "".join(f"import {name}\n" for name in own_code.packages(build))
         text += _BUILD.format(pickled=base64.b85encode(_pickled(build)).decode(), imports=imports)
@@ -114,8 +131,10 @@ def _fill(folder: Path, plain: "Mapping[str, np.ndarray | pd.DataFrame]", build:
     (folder / f"{folder.name}.py").write_text(text, encoding="utf-8")
 
 
-def _plain(parts: Mapping[str, object]) -> Iterator[tuple[str, "np.ndarray | pd.DataFrame"]]:
-    """Arrays, and tables of pandas."""
+def _plain(
+    parts: Mapping[str, object], several: dict[str, list[str | None]]
+) -> Iterator[tuple[str, "np.ndarray | pd.DataFrame"]]:
+    """Arrays, and tables of pandas. `several` gets the names of arrays that together are one part."""
     given = {name: value for name, value in parts.items() if value is not None}
     for x, y, weights in (("x", "y", "sample_weight"), ("x_test", "y_test", "sample_weight_test")):
         pair = parts_of_tf_data(given[x], x) if x in given else None
@@ -131,9 +150,27 @@ def _plain(parts: Mapping[str, object]) -> Iterator[tuple[str, "np.ndarray | pd.
         given[x], given[y], found = pair
         given |= {} if found is None else {weights: found}
     for name in PARTS:
-        if name in given:
+        if name not in given:
+            continue
+        inputs = _arrays_of(given[name], given.get("y_test" if name.endswith("_test") else "y"))
+        if inputs and name in ("x", "x_test", "y", "y_test"):
+            several[name] = [one for one, _ in inputs]
+            for place, (_, value) in enumerate(inputs):
+                yield f"{name}.{place}", plain_array(name, value)
+        else:
             frame = plain_frame(name, given[name]) if name in ("x", "x_test") else None
             yield name, plain_array(name, given[name]) if frame is None else frame
+
+
+def _arrays_of(value: object, targets: object) -> list[tuple[str | None, object]]:
+    """Several inputs that no table holds, each with its name or None; empty for tables and arrays."""
+    named = by_name(value, targets)
+    if not isinstance(named, Mapping):
+        return []
+    if named is not value:
+        return [(None, one) for one in named.values()]
+    wide = any(np.ndim(one) > 1 and np.shape(one)[1:] != (1,) for one in named.values() if not hasattr(one, "iloc"))
+    return [(str(name), one) for name, one in named.items()] if wide else []
 
 
 def _add(digest: "hashlib._Hash", value: "np.ndarray | pd.DataFrame") -> None:

@@ -8,10 +8,11 @@ from hpsearch.champion.files import check_champion
 from hpsearch.core.facts import DataFacts
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
-from hpsearch.data.functions import plain_array, plain_frame
+from hpsearch.data.plain import plain_array, plain_frame
 from hpsearch.errors import DataError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.models.saved_file import custom_names, needs_tensorflow
+from hpsearch.portable.arrays import as_table
 from hpsearch.portable.cells import packed
 from hpsearch.portable.columns import NUMBERS
 from hpsearch.portable.errors import RowsError
@@ -65,7 +66,10 @@ def predict_rows(record: StudyRecord, rows: object, *, trust: bool = False) -> "
     Raises:
         HpsearchError: As :func:`predict` raises.
     """
-    champion, table = check_champion(record, trust=trust), plain_frame("x", rows)
+    champion, schema = check_champion(record, trust=trust), record.facts.data.schema
+    if schema is not None and schema.in_order and isinstance(rows, list | tuple):
+        rows = {column.name: one for column, one in zip(record.facts.data.columns, rows, strict=False)}
+    table = plain_frame("x", rows)
     return _predicted(record, champion, plain_array("x", rows) if table is None else table, "x", alone=False)
 
 
@@ -120,11 +124,16 @@ def _rows(file: Path, data: DataFacts, options: Mapping[str, object]) -> "pd.Dat
     path = find_file(str(file), ".")
     kind = path.suffix.lower()
     if kind == ".npz":
-        if data.columns:
+        arrays = read_arrays(path)
+        if not data.columns:
+            return _array(file, arrays)
+        if not {column.name for column in data.columns} & arrays.keys():
             raise DataError(
-                f"{file}: the model takes a table with columns", code="needs-table", hint="use a CSV or Parquet file"
+                f"{file}: the model takes a table with columns",
+                code="needs-table",
+                hint="use a CSV or Parquet file, or an NPZ file with an array for each column",
             )
-        return _array(file, read_arrays(path))
+        return as_table({name: one for name, one in arrays.items() if one.ndim})
     if kind == ".parquet":
         return read_parquet(path)
     csv = csv_file(path, options)

@@ -21,6 +21,8 @@ from hpsearch.core.words import duration
 from hpsearch.data import load_dataset
 from hpsearch.data.dataset import Dataset
 from hpsearch.errors import HpsearchError
+from hpsearch.portable.arrays import is_array
+from hpsearch.portable.columns import Column
 from hpsearch.report.console import SafeConsole
 from hpsearch.search.forecast import Forecast
 from hpsearch.search.preparation import PreparedStudy
@@ -135,14 +137,21 @@ def _input_table(dataset: Dataset) -> Table:
     for column in dataset.columns[:_COLUMNS_SHOWN]:
         examples = dataset.examples.get(column.name, ())
         cells = [escape(_cell(value)) for value in examples[:_ROWS_SHOWN]]
-        table.add_row(escape(_cell(column.name)), column.kind, *cells)
+        table.add_row(escape(_cell(column.name)), _kind(column), *cells)
     if len(dataset.columns) > _COLUMNS_SHOWN:
         table.add_row(f"and {len(dataset.columns) - _COLUMNS_SHOWN} more", "")
     return table
 
 
+def _kind(column: Column) -> str:
+    """What a column is for the model; of an input of arrays, their shape and type."""
+    return " × ".join(map(str, column.shape)) + f" {column.dtype}" if column.kind == "array" else column.kind
+
+
 def _cell(value: object) -> str:
     """A cell with its blanks in sight, cut to a readable width."""
+    if is_array(value):
+        return "…"
     if value is None or value != value:
         return "(empty)"
     text = f"{value:.9g}" if isinstance(value, float) else str(value)

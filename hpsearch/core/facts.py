@@ -52,12 +52,14 @@ class Schema:
     Attributes:
         categories: Category column → the texts of its categories in all rows of the study's data, in order.
         packed: Whether the number columns of a table are one input of the model.
+        in_order: Whether the model takes its several inputs as a list, in the order of the columns, not by name.
         dtype: Of an array's values, as the model takes them; empty for a table.
         value_range: Smallest and largest value of an array; None for a table.
     """
 
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     packed: bool = False
+    in_order: bool = False
     dtype: str = ""
     value_range: tuple[float, float] | None = None
 

@@ -52,6 +52,7 @@ def card_of(
         input_shape=data.input_shape,
         categories=schema.categories,
         packed=schema.packed,
+        in_order=schema.in_order,
         dtype=schema.dtype or "float32",
         value_range=schema.value_range,
         words=words if isinstance(words, int) and schema.dtype else None,

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,16 @@ from hpsearch.portable.columns import NUMBERS, Column
 Array = NDArray[np.generic]
 
 Features = Array | Mapping[str, Array]
-"""Raw inputs: one array of shape ``(n_rows, …)``, or one array of shape ``(n_rows,)`` per column of a table. The number
-columns of a wide table may be one array, called ``NUMBERS``."""
+"""Raw inputs: one array of shape ``(n_rows, …)``, or several by name. A column of a table has shape ``(n_rows,)``, an
+input whose rows are arrays more axes. The number columns of a wide table may be one array, called ``NUMBERS``."""
+
+
+class InOrder(dict[str, Array]):
+    """Several inputs that the model takes as a list, in this order. Their names are for messages only."""
+
+
+Given = Features | tuple[Array, ...]
+"""The same for a build function: inputs in order are a tuple."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +152,7 @@ class TrainingData:
     Preprocessing layers adapt on ``x``, so no validation or test row can leak into a model.
 
     Attributes:
-        x: Raw training rows; see :data:`Features`.
+        x: Raw training rows; see :data:`Given`.
         y: Their targets, as in :class:`Part`.
         task: See :class:`Task`.
         classes: Names of the classes or labels; empty for regression.
@@ -152,7 +161,7 @@ class TrainingData:
         weights: What each row counts, as in :class:`Part`; None if all rows count alike.
     """
 
-    x: Features
+    x: Given
     y: Array
     task: Task
     classes: tuple[str, ...] = ()
@@ -170,10 +179,11 @@ class TrainingData:
         """Shape of one row of ``x``.
 
         Raises:
-            TypeError: ``x`` is a table.
+            TypeError: There are several inputs.
         """
-        if isinstance(self.x, Mapping):
-            raise TypeError(f"a table has no single input shape, use data.columns; its columns are {listed(self.x)}")
+        if not isinstance(self.x, np.ndarray):
+            names = listed(column.name for column in self.columns)
+            raise TypeError(f"several inputs have no single input shape, use data.columns; they are {names}")
         return tuple(self.x.shape[1:])
 
     @property
@@ -182,8 +192,25 @@ class TrainingData:
         return self.task is Task.MULTICLASS and self.y.ndim == 2
 
 
-def take(x: Features, rows: NDArray[np.intp]) -> Features:
-    """Rows of an array or of every column of a table."""
+@overload
+def take(x: Features, rows: NDArray[np.intp]) -> Features: ...
+@overload
+def take(x: Given, rows: NDArray[np.intp]) -> Given: ...
+def take(x: Given, rows: NDArray[np.intp]) -> Given:
+    """Rows of an array or of every input."""
+    if isinstance(x, tuple):
+        return tuple(one[rows] for one in x)
     if isinstance(x, Mapping):
-        return {name: column[rows] for name, column in x.items()}
+        taken = {name: column[rows] for name, column in x.items()}
+        return InOrder(taken) if isinstance(x, InOrder) else taken
     return x[rows]
+
+
+KerasInputs = Array | dict[str, Array] | list[Array]
+
+
+def keras_inputs(x: Given) -> KerasInputs:
+    """Inputs as Keras takes them: an array, a plain dict, or a list."""
+    if isinstance(x, InOrder | tuple):
+        return list(x.values() if isinstance(x, InOrder) else x)
+    return dict(x) if isinstance(x, Mapping) else x

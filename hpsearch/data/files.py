@@ -3,6 +3,7 @@
 import math
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from hpsearch.data.csv_files import CSV_OPTIONS, CsvFile, check_twice, lossy_col
 from hpsearch.data.dataset import Array
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.reading import check_fits, reading
-from hpsearch.data.tables import from_frame
+from hpsearch.data.tables import from_frame, rows_of
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ def _check_announced(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipIn
 def _arrays(path: Path, spec: "StudySpec") -> Loaded:
     arrays = read_arrays(path)
     _check_options(path, spec.data.options, None)
+    if "x" not in arrays and "x_train" not in arrays and "y" in arrays and arrays.keys() - set(_NO_INPUTS):
+        return _several(path, arrays, spec)
     for suffix in ("", "_train"):
         if {f"x{suffix}", f"y{suffix}"} <= arrays.keys():
             found = {name: arrays.get(name) for name in (f"x{suffix}", f"y{suffix}", "x_test", "y_test")}
@@ -198,10 +201,45 @@ def _arrays(path: Path, spec: "StudySpec") -> Loaded:
     raise DataError(
         f"{path} needs arrays x and y (or x_train and y_train), but has {listed(arrays) or 'none'}",
         code="missing-arrays",
-        hint="write it with numpy.savez(path, x=…, y=…); x_test and y_test are optional",
+        hint="write it with numpy.savez(path, x=…, y=…); x_test and y_test are optional, and several inputs may have "
+        "names of their own in place of x",
         path=str(path),
         arrays=tuple(arrays),
     )
+
+
+_NO_INPUTS = ("y", "y_test", "sample_weight", "sample_weight_test")
+"""Arrays of an NPZ file that are no inputs, where the inputs have names of their own."""
+
+
+def named_inputs(arrays: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The several inputs of an NPZ file, and those of its test rows, which end in ``_test``."""
+    inputs = {name: one for name, one in arrays.items() if name not in _NO_INPUTS}
+    test = {name: inputs[f"{name}_test"] for name in inputs if f"{name}_test" in inputs}
+    return {name: one for name, one in inputs.items() if name not in {f"{one}_test" for one in test}}, test
+
+
+def _several(path: Path, arrays: Mapping[str, Array], spec: "StudySpec") -> Loaded:
+    from hpsearch.portable.arrays import as_table
+
+    inputs, test = named_inputs(arrays)
+    check_parts(str(path), inputs, arrays["y"], test or None, arrays.get("y_test"))
+    lengths = {name: len(one) for name, one in inputs.items()}
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{quoted(name)} {length}" for name, length in lengths.items())
+        raise DataError(
+            f"{path}: its inputs have different lengths: {shown}",
+            code="uneven-columns",
+            hint="every input needs one entry per row",
+            source=str(path),
+            lengths=lengths,
+        )
+    loaded = replace(from_frame(as_table(inputs), spec, arrays["y"]), weights=arrays.get("sample_weight"))
+    if not test:
+        return loaded
+    rows = rows_of(str(path), as_table(test), loaded.columns)
+    weights = arrays.get("sample_weight_test")
+    return replace(loaded, x_test=rows, y_test=arrays["y_test"], weights_test=weights)
 
 
 def check_parts(source: str, x: object, y: object, x_test: object, y_test: object) -> None:

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.words import percent, quoted
+from hpsearch.data.array_columns import array_column
 from hpsearch.data.dataset import Array
 from hpsearch.errors import DataError
+from hpsearch.portable.arrays import is_array
 from hpsearch.portable.cells import difference, to_numbers
 from hpsearch.portable.columns import CellType, Column
 
@@ -67,6 +69,8 @@ def infer_column(source: str, values: "pd.Series[str]", *, forced: bool) -> Infe
     is_category = forced or isinstance(values.dtype, pd.CategoricalDtype)
     if isinstance(values.dtype, pd.CategoricalDtype):
         filled = filled.astype(values.dtype.categories.dtype)
+    if filled.dtype == object and is_array(filled.iloc[0]):
+        return Inferred(array_column(source, values, forced=forced))
     kind = pd.api.types.infer_dtype(filled, skipna=True)
     if is_category:
         return _category(source, filled, len(values), kind, forced=True)

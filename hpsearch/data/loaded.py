@@ -24,6 +24,7 @@ class Loaded:
         columns: Columns of a table.
         categories: Category column → its texts.
         examples: The first rows of a table, unchanged.
+        in_order: Whether the inputs came without names, as a tuple.
         extra: What models need to know about the source, such as ``{"words": 10000}``.
         warnings: What looks like a mistake, one sentence each.
     """
@@ -40,5 +41,6 @@ class Loaded:
     columns: tuple[Column, ...] = ()
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     examples: Mapping[str, Array] = field(default_factory=dict)
+    in_order: bool = False
     extra: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ import numpy as np
 from hpsearch.core.facts import Schema
 from hpsearch.core.seeds import derive
 from hpsearch.core.words import listed, quoted
-from hpsearch.data.dataset import Array, Dataset, Features, Part
+from hpsearch.data.dataset import Array, Dataset, Features, InOrder, Part
 from hpsearch.data.equal_rows import joined, number_rows
 from hpsearch.data.inference import float32_offset
 from hpsearch.data.loaded import Loaded
@@ -53,6 +53,8 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
         _check_same_shape(source, "rows", x, x_test)
         _check_same_shape(source, "targets", coded.y, y_test)
         test = Part(x=x_test, y=y_test, weights=_test_weights(loaded, len(y_test), spec))
+    if loaded.in_order and spec.model.family is None:
+        train, test = _in_order(train), None if test is None else _in_order(test)
     schema = _schema(loaded, spec, x)
     if schema.packed:
         train, test = _packed(train, loaded.columns), None if test is None else _packed(test, loaded.columns)
@@ -99,6 +101,11 @@ def _equal_together(part: Part) -> Part:
     return replace(part, groups=rows if part.groups is None else joined(part.groups, rows))
 
 
+def _in_order(part: Part) -> Part:
+    assert isinstance(part.x, Mapping)
+    return replace(part, x=InOrder(part.x))
+
+
 WIDE = 64
 """A family's model takes the number columns of a table as one input if there are more of them than this. Keras spends
 longer on 2,000 inputs than on training."""
@@ -108,6 +115,7 @@ def _schema(loaded: Loaded, spec: "StudySpec", x: Features) -> Schema:
     if isinstance(x, Mapping):
         return Schema(
             categories=loaded.categories,
+            in_order=loaded.in_order and spec.model.family is None,
             packed=spec.model.family is not None and _count_numbers(loaded) > WIDE and NUMBERS not in loaded.categories,
         )
     return Schema(dtype=str(x.dtype), value_range=(float(x.min()), float(x.max())))

@@ -16,6 +16,7 @@ from hpsearch.data.loaded import Loaded
 from hpsearch.data.targets import target_values
 from hpsearch.data.weights import weight_column
 from hpsearch.errors import DataError
+from hpsearch.portable.arrays import is_array
 from hpsearch.portable.cells import category_code, category_texts, table_inputs
 from hpsearch.portable.columns import Column
 from hpsearch.portable.errors import RowsError
@@ -172,6 +173,8 @@ def determines(values: "pd.Series[str]", target: "pd.Series[str]") -> bool:
     """Whether a column is the target in other words or another unit."""
     import pandas as pd
 
+    if any(values.dtype == object and is_array(values.iloc[0]) for values in (values, target)):
+        return False
     distinct = target.head(_HEAD).nunique()
     if distinct <= min(len(target), _HEAD) / 2:
         # Each value of one goes with one value of the other.

@@ -14,7 +14,7 @@ from hpsearch.core.foreign import said
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config, Parameter
 from hpsearch.core.user_code import load_object
-from hpsearch.data.dataset import TrainingData, take
+from hpsearch.data.dataset import TrainingData, keras_inputs, take
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.draws import quick_draws
 from hpsearch.keras_internals.naming import count_names_from, load_with_names, names_given
@@ -172,10 +172,10 @@ def _check_model(address: str, model: object) -> None:
 
 def _make_weights(model: keras.Model, data: TrainingData) -> None:
     """Build a model that was defined without an input shape, so that the seed decides its weights now."""
-    if isinstance(model, keras.Sequential) and not isinstance(data.x, Mapping):
+    if isinstance(model, keras.Sequential) and isinstance(data.x, np.ndarray):
         model.build((None, *data.input_shape))
     else:
-        rows = take(data.x, np.arange(1))
+        rows = keras_inputs(take(data.x, np.arange(1)))
         model(keras.tree.map_structure(keras.ops.convert_to_tensor, rows))
 
 

@@ -36,6 +36,12 @@ def encode(data: TrainingData) -> Encoded:
     Raises:
         ModelError: The rows are texts, which :func:`word_layer` takes.
     """
+    if isinstance(data.x, tuple):
+        raise ModelError(
+            f"{len(data.x)} inputs in order cannot be encoded as one",
+            code="inputs-without-names",
+            hint="return a dict of inputs from the source, or encode each of data.x",
+        )
     if isinstance(data.x, Mapping):
         return encode_table(data.x, data.columns)
     if is_text(data):
@@ -66,25 +72,45 @@ def encode_array(x: Array, scale: object = None) -> Encoded:
 
 
 def encode_table(x: Mapping[str, Array], columns: tuple[Column, ...]) -> Encoded:
-    """One input of shape ``(batch, 1)`` per column: float32 for numbers, int32 for category codes.
+    """One input of shape ``(batch, 1)`` per column: float32 for numbers, int32 for category codes. An input whose rows
+    are arrays has their shape and dtype, and becomes a vector: pixels divided by 255, other numbers standardized.
 
     The number columns of a wide table are one input of shape ``(batch, n_columns)``, called ``NUMBERS``.
     """
-    kinds = {"number": "float32", "category": "int32"}
     numbers = [one.name for one in columns if one.kind == "number"]
     parts = []
     if NUMBERS in x and x[NUMBERS].ndim == 2:
         values = x[NUMBERS]
         inputs = {NUMBERS: keras.Input((values.shape[1],), dtype="float32", name=NUMBERS)}
-        inputs |= {one.name: keras.Input((1,), dtype="int32", name=one.name) for one in columns if one.kind != "number"}
+        inputs |= {one.name: _input(one) for one in columns if one.kind != "number"}
         parts.append(_standardized(inputs[NUMBERS], values))
     else:
-        inputs = {one.name: keras.Input((1,), dtype=kinds[one.kind], name=one.name) for one in columns}
+        inputs = {one.name: _input(one) for one in columns}
         if numbers:
             values = np.stack([x[name] for name in numbers], axis=1)
             parts.append(_standardized(_joined([inputs[name] for name in numbers]), values))
     parts += [_one_hot(inputs[one.name], x[one.name], one.name) for one in columns if one.kind == "category"]
+    parts += [_vector(inputs[one.name], x[one.name], one.name) for one in columns if one.kind == "array"]
     return inputs, _joined(parts)
+
+
+_DTYPES = {"number": "float32", "category": "int32"}
+
+
+def _input(column: Column) -> keras.KerasTensor:
+    return keras.Input(tuple(column.shape) or (1,), dtype=_DTYPES.get(column.kind, column.dtype), name=column.name)
+
+
+def _vector(x: keras.KerasTensor, values: Array, name: str) -> keras.KerasTensor:
+    """An input of arrays as one vector per row."""
+    if values.dtype == np.uint8:
+        scaled = keras.layers.Rescaling(1 / 255, name=f"{name}_rescaling")(x)
+    else:
+        columns = values.ndim == 2
+        mean, variance = moments(values, axis=0 if columns else None)
+        numbers = ops.cast(x, "float32")
+        scaled = normalization(f"{name}_normalization", numbers, mean, variance, axis=-1 if columns else None)
+    return scaled if values.ndim == 2 else keras.layers.Flatten(name=f"{name}_flatten")(scaled)
 
 
 def _joined(parts: list[keras.KerasTensor]) -> keras.KerasTensor:

@@ -16,7 +16,7 @@ import numpy as np
 from hpsearch.core.asked import Asked
 from hpsearch.core.hyperparameters import OF_EVERY_MODEL, OPTIMIZER_ARGUMENTS
 from hpsearch.core.space import Config, Parameter, Value
-from hpsearch.data.dataset import TrainingData, take
+from hpsearch.data.dataset import TrainingData, keras_inputs, take
 from hpsearch.errors import ModelError
 from hpsearch.models.failures import as_model_errors
 from hpsearch.models.kerastuner_exploration import Build, Exploration, Steering
@@ -83,7 +83,7 @@ class KerasTunerModel:
                 model = self._build(hyperparameters)
             if self._has_own_fit():
                 rows = np.arange(min(len(data.y), _ROWS))
-                check_fit(self.address, self.model, hyperparameters, take(data.x, rows), data.y[rows])
+                check_fit(self.address, self.model, hyperparameters, keras_inputs(take(data.x, rows)), data.y[rows])
         except ModelError as raised:
             if raised.code not in ("model.build-failed", "model.fit-failed"):
                 raise  # the code does what engines cannot follow

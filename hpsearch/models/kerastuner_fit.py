@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from hpsearch.core.hyperparameters import OF_EVERY_MODEL
 from hpsearch.core.words import listed
-from hpsearch.data.dataset import Array, Features
+from hpsearch.data.dataset import Array, KerasInputs
 from hpsearch.errors import ModelError
 from hpsearch.models.failures import as_model_errors
 
@@ -45,7 +45,11 @@ def _refused(what: str, name: str, *, code: str = "changes-training", hint: str 
 
 
 def check_fit(
-    address: str, model: "keras_tuner.HyperModel", hyperparameters: "keras_tuner.HyperParameters", x: Features, y: Array
+    address: str,
+    model: "keras_tuner.HyperModel",
+    hyperparameters: "keras_tuner.HyperParameters",
+    x: KerasInputs,
+    y: Array,
 ) -> None:
     """Call ``model.fit`` as KerasTuner does, and check that the engines can follow it. It may declare hyperparameters.
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from hpsearch.data.dataset import Features
+from hpsearch.data.dataset import Features, keras_inputs
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.compiled import compile_like, uncompile
 from hpsearch.keras_internals.layers import without_activity_penalties
@@ -48,9 +48,12 @@ def _inputs(model: keras.Model, x: Features) -> Any:
     try:
         taken = model.input
     except (AttributeError, ValueError):  # a subclassed model has none
-        if isinstance(x, Mapping):
-            return {name: _input_of(np.asarray(values), name) for name, values in x.items()}
-        return _input_of(x, "x")
+        taken = keras_inputs(x)
+        if isinstance(taken, dict):
+            return {name: _input_of(values, name) for name, values in taken.items()}
+        if isinstance(taken, list):
+            return [_input_of(values, f"input_{place}") for place, values in enumerate(taken)]
+        return _input_of(taken, "x")
     return keras.tree.map_structure(
         lambda one: keras.Input(batch_shape=one.shape, dtype=one.dtype, name=one.name), taken
     )

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from hpsearch.core.user_code import load_object
-from hpsearch.data.dataset import Array, Features
+from hpsearch.data.dataset import Array, Features, keras_inputs
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.without_tensorflow import without_tensorflow
 from hpsearch.models.failures import as_model_errors
@@ -164,7 +164,7 @@ def _file(module: ModuleType) -> Path | None:
 
 
 def _predicted(model: keras.Model, x: Features) -> list[Array]:
-    return [np.asarray(one) for one in keras.tree.flatten(model.predict(x, batch_size=32, verbose=0))]
+    return [np.asarray(one) for one in keras.tree.flatten(model.predict(keras_inputs(x), batch_size=32, verbose=0))]
 
 
 def _equal(some: list[Array], others: list[Array]) -> bool:

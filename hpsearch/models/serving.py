@@ -42,7 +42,7 @@ def serving_model(model: keras.Model, data: DataFacts) -> tuple[keras.Model, dic
     inputs = _inputs_of(data) if own is None else own
     names = signature_names(list(inputs)) if isinstance(inputs, dict) else {}
     renamed = names if any(old != new for old, new in names.items()) else {}
-    if renamed:
+    if renamed and isinstance(inputs, dict):
         outer = {
             old: keras.Input(batch_shape=inputs[old].shape, dtype=inputs[old].dtype, name=new)
             for old, new in names.items()
@@ -89,7 +89,8 @@ def write_litert(model: keras.Model, target: Path) -> str:
 def _difference(model: keras.Model, other: Callable[[Inputs], NDArray[np.generic]]) -> float:
     """The largest difference of outputs, as a multiple of what is tolerated."""
     rows = _made_up(model)
-    given = dict(rows) if isinstance(model.input, dict) else next(iter(rows.values()))
+    by_name, in_order = isinstance(model.input, dict), isinstance(model.input, list | tuple)
+    given = dict(rows) if by_name else [*rows.values()] if in_order else next(iter(rows.values()))
     wanted = np.asarray(model.predict_on_batch(given))
     found = np.asarray(other(rows)).reshape(wanted.shape)
     return float(np.max(np.abs(found - wanted) / (TOLERANCE + TOLERANCE * np.abs(wanted))))
@@ -134,12 +135,16 @@ def _remove(target: Path) -> None:
         target.unlink(missing_ok=True)
 
 
-def _inputs_of(data: DataFacts) -> keras.KerasTensor | dict[str, keras.KerasTensor]:
-    """What models are trained on: rows of one shape, or one value per row and column."""
+def _inputs_of(data: DataFacts) -> keras.KerasTensor | dict[str, keras.KerasTensor] | list[keras.KerasTensor]:
+    """What models are trained on: rows of one shape, or several inputs, of which a column has one value per row."""
     if not data.columns:
         return keras.Input(data.input_shape, name="rows")
     kinds = {"number": "float32", "category": "int32"}
-    return {one.name: keras.Input((), dtype=kinds[one.kind], name=one.name) for one in data.columns}
+    found = {
+        one.name: keras.Input(tuple(one.shape), dtype=kinds.get(one.kind, one.dtype), name=one.name)
+        for one in data.columns
+    }
+    return [*found.values()] if data.schema is not None and data.schema.in_order else found
 
 
 def signature_names(names: list[str]) -> dict[str, str]:

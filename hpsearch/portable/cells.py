@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import arrays_of
 from .columns import NUMBERS, CellType, Column
 from .errors import RowsError
 from .spelling import other_spelling, told_apart
@@ -52,12 +53,16 @@ def table_inputs(table: "pd.DataFrame", columns: Sequence[Column]) -> dict[str, 
     return {column.name: inputs_of(table[column.name], column) for column in columns}
 
 
-def inputs_of(values: Cells, column: Column) -> NDArray[np.float32] | NDArray[np.int32]:
-    """A column as the model takes it: float32 with NaN for empty cells, or int32 codes; shape ``(n_rows,)``.
+def inputs_of(values: Cells, column: Column) -> NDArray[np.generic]:
+    """A column as the model takes it: float32 with NaN for empty cells, or int32 codes, of shape ``(n_rows,)``; or an
+    array of shape ``(n_rows, *column.shape)``.
 
     Raises:
-        RowsError: The column needs numbers and has text or an infinite value, or it needs texts and has numbers.
+        RowsError: The column needs numbers and has text or an infinite value, it needs texts and has numbers, or it
+            needs arrays of one shape and has others.
     """
+    if column.kind == "array":
+        return arrays_of(values, column)
     if column.kind == "category":
         return codes_of(values, column)
     numbers = _moved(to_numbers(values, column.cells), column.offset)
@@ -69,7 +74,7 @@ def inputs_of(values: Cells, column: Column) -> NDArray[np.float32] | NDArray[np
 def packed(inputs: Mapping[str, NDArray[np.generic]], columns: Sequence[Column]) -> dict[str, NDArray[np.generic]]:
     """The inputs with all number columns in one array of shape ``(n_rows, n_columns)``, called :data:`NUMBERS`."""
     numbers = [column.name for column in columns if column.kind == "number"]
-    rest = {column.name: inputs[column.name] for column in columns if column.kind == "category"}
+    rest = {column.name: inputs[column.name] for column in columns if column.kind != "number"}
     return {NUMBERS: np.stack([inputs[name] for name in numbers], axis=1), **rest}
 
 

@@ -1,9 +1,10 @@
 """A column of a table: what training has learnt about it, so that later rows are read alike."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["number", "category"]
+Kind = Literal["number", "category", "array"]
 
 CellType = Literal["number", "boolean", "text", "any"]
 
@@ -14,7 +15,7 @@ NUMBERS = "numbers"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One input column of a table.
+    """One input column of a table, or one of several inputs.
 
     Attributes:
         name: As in the table's header.
@@ -22,9 +23,13 @@ class Column:
         cells: What its cells are, whatever later rows look like. If all cells of a text column happen to be digits,
             they are still texts. ``any`` is a mixture: each category is known by its text.
         offset: Subtracted from numbers in float64 before they become float32, which keeps 7 digits only. 0 for most.
+        shape: Of an array's row; empty for numbers and categories.
+        dtype: Of an array, as the model takes it; empty for numbers and categories.
     """
 
     name: str
     kind: Kind
     cells: CellType = "any"
     offset: float = 0.0
+    shape: Sequence[int] = ()
+    dtype: str = ""

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import as_table
 from .cells import category_texts, packed, table_inputs
 from .columns import Column
 from .errors import RowsError, RowsWarning
@@ -34,7 +35,7 @@ LAMBDA = "__lambda__"
 _BATCH = 256
 
 Inputs = NDArray[np.generic] | dict[str, NDArray[np.generic]]
-"""What a Keras model takes: one array, or one per column."""
+"""What a Keras model takes: one array, or one per column or input."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Card:
         input_shape: Shape of one row.
         categories: Column → texts of the categories in the study's data.
         packed: Whether the number columns of a table are one input, :data:`NUMBERS`.
+        in_order: Whether the model takes its inputs as a list, in the order of the columns.
         dtype: Of an array's values.
         value_range: Smallest and largest value of the study's array; None for a table.
         words: Word numbers of an array are below this; None for other arrays.
@@ -65,6 +67,7 @@ class Card:
     input_shape: Sequence[int]
     categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
     packed: bool = False
+    in_order: bool = False
     dtype: str = "float32"
     value_range: Sequence[float] | None = None
     words: int | None = None
@@ -95,8 +98,10 @@ class Predictor:
         """Predict every row.
 
         Args:
-            data: For a model of a table, a table with its columns; others are ignored. For a model of arrays, an array
-                of shape ``(n_rows, *input_shape)``, or a table with as many columns of numbers as a row has values.
+            data: For a model of a table, a table with its columns; others are ignored. For a model of several inputs, a
+                dict of them, a table whose cells are arrays, or, if they have no names, a list. For a model of arrays,
+                an array of shape ``(n_rows, *input_shape)``, or a table with as many columns of numbers as a row has
+                values.
 
         Returns:
             One row per row, with the index of a table that is given: ``prediction`` (a class name, or a number in the
@@ -106,18 +111,42 @@ class Predictor:
         Raises:
             RowsError: The rows are not what the model takes.
         """
-        table = pd.DataFrame(data) if self.card.columns and not isinstance(data, pd.DataFrame) else data
+        table = table_of(data, self.card) if self.card.columns else data
         predicted = self.predict_inputs(model_inputs(table, self.card))
         return predicted.set_index(table.index) if isinstance(table, pd.DataFrame) else predicted
 
     def predict_inputs(self, inputs: Inputs) -> pd.DataFrame:
         """Predict what :func:`model_inputs` has made of raw rows."""
         rows = len(next(iter(inputs.values()))) if isinstance(inputs, dict) else len(inputs)
-        predicted = np.asarray(self.model.predict(inputs, batch_size=_BATCH, verbose=0))
+        given = [*inputs.values()] if self.card.in_order and isinstance(inputs, dict) else inputs
+        predicted = np.asarray(self.model.predict(given, batch_size=_BATCH, verbose=0))
         if self.card.labels:
             return labels_table(predicted, self.card.classes, pd.RangeIndex(rows), self.card.logits)
         predicted = amounts(predicted, self.card.unit)
         return predictions_table(predicted, self.card.classes, pd.RangeIndex(rows), self.card.logits)
+
+
+def table_of(data: "pd.DataFrame | ArrayLike | Mapping[str, ArrayLike]", card: Card) -> pd.DataFrame:
+    """Raw rows as a table, whose cells may be arrays.
+
+    Raises:
+        RowsError: Inputs in order are not as many as the model takes.
+    """
+    if isinstance(data, pd.DataFrame):
+        return data
+    if isinstance(data, Mapping):
+        return as_table(data)
+    if not card.in_order:
+        return pd.DataFrame(data)
+    several = data if isinstance(data, list | tuple) else [data]
+    if len(several) != len(card.columns):
+        raise RowsError(
+            f"the model takes {len(card.columns)} inputs in order, but got {len(several)}",
+            code="missing-columns",
+            hint="give a list of them, such as [images, numbers]",
+            missing=tuple(column.name for column in card.columns[len(several) :]),
+        )
+    return as_table({column.name: one for column, one in zip(card.columns, several, strict=True)})
 
 
 def model_inputs(data: "pd.DataFrame | ArrayLike | Mapping[str, ArrayLike]", card: Card) -> Inputs:

@@ -19,7 +19,7 @@ from hpsearch.core.facts import Task
 from hpsearch.core.metrics import metrics_for, values_of
 from hpsearch.core.words import listed
 from hpsearch.data.card import card_of
-from hpsearch.data.functions import plain_frame
+from hpsearch.data.plain import plain_frame
 from hpsearch.data.tables import data_error
 from hpsearch.data.targets import infer_task
 from hpsearch.errors import SpecError

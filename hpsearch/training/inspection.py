@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from hpsearch.core.files import write_atomically
 from hpsearch.core.metrics import metrics_for, values_of
 from hpsearch.core.seeds import derive
-from hpsearch.data.dataset import Array, Dataset, Features, Part
+from hpsearch.data.dataset import Array, Dataset, Features, InOrder, Part, keras_inputs
 from hpsearch.portable.cells import MISSING, category_code
 from hpsearch.portable.columns import NUMBERS
-from hpsearch.training.engines.loop import keras_inputs
 from hpsearch.training.engines.whole import loss_of, metrics_of
 from hpsearch.training.problem import Problem
 
@@ -55,12 +54,14 @@ class _Column:
         key: Of the input that holds it; None if the input is one array.
         place: Its place within that input; None if it is all of it.
         texts: The texts of a category's codes; empty for numbers.
+        is_array: Whether it is an input whose rows are arrays: it can be permuted, and has no ranges.
     """
 
     name: str
     key: str | None
     place: int | None
     texts: tuple[str, ...] = ()
+    is_array: bool = False
 
     def of(self, x: Features) -> NDArray[np.float64]:
         """Its values."""
@@ -73,7 +74,9 @@ class _Column:
         changed = array[order] if self.place is None else array.copy()
         if self.place is not None:
             changed[:, self.place] = array[order, self.place]
-        return changed if self.key is None or isinstance(x, np.ndarray) else {**x, self.key: changed}
+        if self.key is None or isinstance(x, np.ndarray):
+            return changed
+        return type(x)({**x, self.key: changed}) if isinstance(x, InOrder) else {**x, self.key: changed}
 
     def _input(self, x: Features) -> Array:
         return x if isinstance(x, np.ndarray) else x[self.key or ""]
@@ -112,7 +115,8 @@ def _columns(dataset: Dataset) -> Iterator[_Column]:
             yield _Column(column.name, NUMBERS, numbers)
             numbers += 1
         else:
-            yield _Column(column.name, column.name, None, tuple(schema.categories.get(column.name, ())))
+            texts = tuple(schema.categories.get(column.name, ()))
+            yield _Column(column.name, column.name, None, texts, is_array=column.kind == "array")
 
 
 def _ranges(
@@ -120,6 +124,8 @@ def _ranges(
 ) -> Iterator[tuple[str, list[str], NDArray[np.uint8]]]:
     """Of each column and of the groups: name, labels of the ranges, and the range of each development and test row."""
     for column in columns:
+        if column.is_array:
+            continue
         values = np.concatenate([column.of(part.x) for part in parts])
         labels, codes = _by_text(values, column.texts) if column.texts else _by_size(values)
         if len(labels) > 1:
@@ -228,4 +234,5 @@ def _stacked(several: list[Features]) -> Features:
     if isinstance(first, np.ndarray):
         return np.concatenate([one for one in several if isinstance(one, np.ndarray)])
     maps = [one for one in several if not isinstance(one, np.ndarray)]
-    return {key: np.concatenate([one[key] for one in maps]) for key in first}
+    stacked = {key: np.concatenate([one[key] for one in maps]) for key in first}
+    return InOrder(stacked) if isinstance(first, InOrder) else stacked

@@ -12,7 +12,7 @@ from hpsearch.core.folds import Fold, Method, RowTraits, hold_out, make_folds
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config, Parameter
 from hpsearch.data import load_dataset
-from hpsearch.data.dataset import Dataset, Part, TrainingData
+from hpsearch.data.dataset import Dataset, InOrder, Part, TrainingData
 from hpsearch.data.permuted import permuted
 from hpsearch.spec import StudySpec
 from hpsearch.spec.assembly import given_names, steered
@@ -104,8 +104,9 @@ class Problem:
     def training_data(self, part: Part) -> TrainingData:
         """What a build function may know when it builds for training on `part`."""
         d = self.dataset
+        x = tuple(part.x.values()) if isinstance(part.x, InOrder) else part.x
         return TrainingData(
-            part.x, part.y, task=d.task, classes=d.classes, columns=d.columns, extra=d.extra, weights=part.weights
+            x, part.y, task=d.task, classes=d.classes, columns=d.columns, extra=d.extra, weights=part.weights
         )
 
     def time_of(self, part: Part, *, after: int = 0) -> "NDArray[np.generic] | None":

@@ -20,12 +20,11 @@ from hpsearch.core.metrics import names_shown, values_of
 from hpsearch.core.row_values import row_values
 from hpsearch.core.seeds import derive
 from hpsearch.core.trial import Champion
-from hpsearch.data.dataset import Array, Part
+from hpsearch.data.dataset import Array, Part, keras_inputs
 from hpsearch.errors import LedgerError, ModelError, TrackingError
 from hpsearch.portable.outputs import are_logits
 from hpsearch.training.baselines import baseline_of_test
 from hpsearch.training.champions import Contender, Contenders
-from hpsearch.training.engines.loop import keras_inputs
 from hpsearch.training.engines.whole import over_all_rows
 from hpsearch.training.inspection import write_inputs
 from hpsearch.training.keeping import load_champion, save_champion
@@ -120,7 +119,7 @@ def _returns_logits(model: "keras.Model", problem: Problem) -> bool | None:
     activation = getattr(model.layers[-1], "activation", None)
     if getattr(model.loss, "from_logits", False) and activation is keras.activations.linear:
         return True
-    return are_logits(model.predict(problem.dataset.train.x, batch_size=_BATCH, verbose=0))
+    return are_logits(model.predict(keras_inputs(problem.dataset.train.x), batch_size=_BATCH, verbose=0))
 
 
 def add_mlflow_model(problem: Problem, champion: Champion, folder: Path) -> Champion:
@@ -158,7 +157,7 @@ def _test(model: "keras.Model", problem: Problem, folder: Path) -> tuple[dict[st
     if test is None:
         return {}, {}
     scores = _evaluated(model, problem, test)
-    output = np.asarray(model.predict(test.x, batch_size=_BATCH, verbose=0))
+    output = np.asarray(model.predict(keras_inputs(test.x), batch_size=_BATCH, verbose=0))
     predicted = output[:, 0] if output.ndim == 2 and output.shape[1] == 1 else output
     arrays: dict[str, Array] = {"y_true": test.y, "y_pred": predicted, "rows": np.arange(len(test))}
     arrays |= _worst_images(test, predicted, dataset.task)
@@ -177,7 +176,7 @@ def _scores(model: "keras.Model", problem: Problem) -> dict[str, float]:
     """Test metrics by plain name of a model that is only compared."""
     test = problem.dataset.test
     assert test is not None
-    few = model.predict(test.take(np.arange(min(len(test), 8))).x, batch_size=_BATCH, verbose=0)
+    few = model.predict(keras_inputs(test.take(np.arange(min(len(test), 8))).x), batch_size=_BATCH, verbose=0)
     return _with_value(_evaluated(model, problem, test), model, problem, test, np.asarray(few))
 
 

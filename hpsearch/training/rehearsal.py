@@ -10,6 +10,7 @@ from hpsearch.core.rehearsed import Rehearsal
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.words import listed
+from hpsearch.data.dataset import keras_inputs
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.compiled import metrics_over_batches
 from hpsearch.models.sharing import check_apart
@@ -49,10 +50,10 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
 
     with errors_as(cannot_evaluate):
         values = model.evaluate(
-            few.x, few.y, batch_size=len(rows), sample_weight=few.weights, verbose=0, return_dict=True
+            keras_inputs(few.x), few.y, batch_size=len(rows), sample_weight=few.weights, verbose=0, return_dict=True
         )
     check_keeping(model, problem, config, few.x, seed=seed)
-    stand = Stand(problem, model, model.predict(few.x, batch_size=len(rows), verbose=0))
+    stand = Stand(problem, model, model.predict(keras_inputs(few.x), batch_size=len(rows), verbose=0))
     names = tuple(values)
     curves = (*names, *(f"val_{name}" for name in names), *_scored(problem, model, names))
     objective = problem.spec.make_objective()
@@ -93,7 +94,7 @@ def _scored(problem: Problem, model: "keras.Model", recorded: Collection[str]) -
         )
     part = problem.dataset.train
     every = part.take(np.arange(min(len(part), _SCORED)))
-    scorer(every.y, model.predict(every.x, batch_size=256, verbose=0), every.weights)
+    scorer(every.y, model.predict(keras_inputs(every.x), batch_size=256, verbose=0), every.weights)
     return (f"val_{scorer.name}",)
 
 

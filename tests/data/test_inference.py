@@ -51,7 +51,7 @@ def test_every_type_of_cell(cells, kind, type_):
 @pytest.mark.parametrize(
     ("cells", "code"),
     [
-        (pd.Series([[1, 2], [3]]), "nested-column"),
+        (pd.Series([["a"], ["b"]]), "nested-column"),
         (pd.Series([{"a": 1}]), "nested-column"),
         (pd.Series([b"a", b"b"]), "nested-column"),
         (pd.Series([1 + 2j]), "nested-column"),

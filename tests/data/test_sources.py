@@ -81,7 +81,7 @@ def frame(rows=20): return pd.DataFrame({"a": x[:rows, 0], "b": list("pq") * (ro
 def columns(): return {"a": x[:, 0], "b": list("pq") * 10}, y
 def tall(): return {"a": x[:, :1], "b": list("pq") * 10}, y
 def tall_test(): return {"a": x[:, :1]}, y, {"a": x[:4, :1]}, y[:4]
-def wide(): return {"a": x[:, :1], "b": np.zeros((20, 3))}, y
+def wide(): return {"x": x, "y": y, "groups": np.zeros((20, 3))}
 def numbered(): return pd.DataFrame(x), y
 def uneven(): return {"a": x[:, 0], "b": x[:5, 1]}, y
 def one_table(): return {"a": x[:, 0]}, y, x, y
@@ -150,7 +150,7 @@ def test_what_functions_may_return(user):
         ("five", {}, "bad-return-value", {"type": "tuple"}),
         ("ragged", {}, "not-an-array", {"part": "x"}),
         ("gaps", {}, "not-finite", {"part": "rows", "count": 1, "row": 3}),
-        ("wide", {}, "bad-column-shape", {"column": "x['b']", "shape": (20, 3)}),
+        ("wide", {"group": "groups"}, "bad-column-shape", {"column": "groups", "shape": (20, 3)}),
         ("uneven", {}, "uneven-columns", {"part": "x", "lengths": {"a": 20, "b": 5}}),
         ("one_table", {}, "mixed-containers", {"part": "x_test", "type": "ndarray"}),
         ("grouped", {"group": "h"}, "unknown-column", {"role": "group", "column": "h"}),
@@ -273,7 +273,7 @@ def series(): return plain()["i"], pl.Series(["u", "v", "w"] * 10)
 def lazy(): return plain().lazy()
 def huge(): return pl.DataFrame({"x": pl.Series(range(n), dtype=pl.Int128), "y": y})
 def large(): return pl.DataFrame({"x": [2**60 + 3 * i if i else None for i in range(n)], "y": y})
-def lists(): return pl.DataFrame({"x": [[1.0, 2.0]] * n, "y": y})
+def lists(): return pl.DataFrame({"x": [[1.0, None]] * n, "y": y})
 def dates(): return pl.DataFrame({"x": [dt.date(2020, 1, 1)] * n, "y": y})
 """
 
@@ -297,7 +297,7 @@ def test_polars_frames(tmp_path, load):
     for name, code, words in (
         ("lazy", "bad-return-value", ".collect()"),
         ("huge", "bad-return-value", "cast its columns"),
-        ("lists", "nested-column", "one column per number"),
+        ("lists", "not-finite", "fill or convert them"),
         ("dates", "date-column", 'time = "x"'),
     ):
         with raises(f"data.{code}") as caught:

@@ -12,7 +12,7 @@ from hpsearch.core.hyperparameters import batch_size_of
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Curves
-from hpsearch.data.dataset import Array, Features, Part
+from hpsearch.data.dataset import Part, keras_inputs
 from hpsearch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -158,11 +158,6 @@ def check_finite(metrics: Mapping[str, float], epoch: int) -> None:
     for name in ("loss", "val_loss"):
         if not math.isfinite(metrics.get(name, 0.0)):
             raise DivergedError(name, metrics[name], epoch + 1)
-
-
-def keras_inputs(x: Features) -> Array | dict[str, Array]:
-    """Features as Keras takes them: an array, or a plain dict of columns."""
-    return dict(x) if isinstance(x, Mapping) else x
 
 
 def keras_rows(part: Part) -> tuple[Any, ...]:

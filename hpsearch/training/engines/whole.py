@@ -10,9 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from hpsearch.data.dataset import Part
+from hpsearch.data.dataset import Part, keras_inputs
 from hpsearch.keras_internals.compiled import loss_over_batches, metrics_over_batches
-from hpsearch.training.engines.loop import keras_inputs
 
 _PREDICTED = 256
 """Rows per step of prediction: it has no influence on results, only on speed."""

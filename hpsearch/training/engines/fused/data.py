@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.data.dataset import Array, Features
+from hpsearch.data.dataset import Array, Features, keras_inputs
 from hpsearch.training.engines.fused.errors import UnfusableError
 from hpsearch.training.engines.fused.pytree import Inputs
 from hpsearch.training.problem import Problem
@@ -101,7 +101,7 @@ def take(x: Inputs, rows: jax.Array) -> Inputs:
 
 
 def to_device(x: Features) -> Inputs:
-    """An array, or a dict of columns, on the device.
+    """An array, or several inputs, on the device.
 
     Raises:
         UnfusableError: A column holds text, which XLA cannot handle.
@@ -110,7 +110,8 @@ def to_device(x: Features) -> Inputs:
     for name, column in columns.items():
         if np.asarray(column).dtype.kind not in "biuf":
             raise UnfusableError(f"column {name!r} holds text, which XLA programs cannot take")
-    return {k: jnp.array(v) for k, v in x.items()} if isinstance(x, Mapping) else jnp.array(x)
+    on_device: Inputs = jax.tree.map(jnp.array, keras_inputs(x))
+    return on_device
 
 
 def stacked(lanes: Sequence[Batches]) -> Batches:

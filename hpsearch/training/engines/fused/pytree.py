@@ -13,8 +13,8 @@ PyTree = Any  # nested lists, tuples and dicts of arrays: Python's types cannot 
 Values = list[jax.Array]
 """Values of a model's variables, in the order of the variables."""
 
-Inputs = jax.Array | dict[str, jax.Array]
-"""A batch of rows on the device: one array, or one per column of a table."""
+Inputs = jax.Array | dict[str, jax.Array] | list[jax.Array]
+"""A batch of rows on the device: one array, or several, by name or in order."""
 
-HostInputs = NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
+HostInputs = NDArray[np.generic] | Mapping[str, NDArray[np.generic]] | list[NDArray[np.generic]]
 """Rows in NumPy's hands."""

@@ -1,6 +1,6 @@
 """A recipe: all that training the lanes of one signature needs, short of the compiled program."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 from hpsearch.core.events import Lane
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config, Space, config_key
-from hpsearch.data.dataset import Array
+from hpsearch.data.dataset import Array, keras_inputs
 from hpsearch.errors import HpsearchError
 from hpsearch.keras_internals.layers import flatten_layers
 from hpsearch.keras_internals.numbers import NumberSlot, numbers_in
@@ -247,8 +247,7 @@ def check_unshared(one: keras.Model, other: keras.Model) -> None:
 def few_rows(problem: Problem) -> tuple[HostInputs, Array]:
     """Two rows and their targets, to build and to trace with."""
     part = problem.dataset.train.take(np.arange(2))
-    x = {k: np.asarray(v) for k, v in part.x.items()} if isinstance(part.x, Mapping) else part.x
-    return x, part.y
+    return keras_inputs(part.x), part.y
 
 
 def _layers(model: keras.Model) -> list[tuple[str, list[tuple[int, ...]]]]:

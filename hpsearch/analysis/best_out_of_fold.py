@@ -7,7 +7,14 @@ import numpy as np
 
 from hpsearch.analysis import words
 from hpsearch.analysis.out_of_fold import FoldPredictions, OutOfFold
-from hpsearch.analysis.predictions import Predictions, PredictionsInfo, described, kind_of
+from hpsearch.analysis.predictions import (
+    NOT_SHOWN,
+    Predictions,
+    PredictionsInfo,
+    can_be_shown,
+    described,
+    kind_of,
+)
 from hpsearch.analysis.task_metrics import metric_rows
 from hpsearch.core.metrics import best_values
 from hpsearch.core.trial import Trial
@@ -25,6 +32,8 @@ def out_of_fold_info(record: StudyRecord, kept: OutOfFold) -> PredictionsInfo:
     if best is None or best.epoch is None:
         return PredictionsInfo(kind, reason="no trial is complete")
     folds = kept.get(best.number, ())
+    if not can_be_shown(record):
+        return PredictionsInfo(kind, reason=NOT_SHOWN)
     if not folds or any(len(fold.predicted) < best.epoch for fold in folds):
         return PredictionsInfo(kind, reason=_why_not_kept(record, best))
     found = described(record, _joined(folds, best.epoch - 1))

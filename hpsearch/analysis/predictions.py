@@ -207,12 +207,22 @@ def predictions_info(record: StudyRecord, predictions: Predictions | None) -> Pr
         return PredictionsInfo(
             kind, reason="the winner has not been refitted" if record.best else "no trial is complete"
         )
+    if not can_be_shown(record):
+        return PredictionsInfo(kind, reason=NOT_SHOWN)
     if predictions is None or not len(predictions.y_true):
         missing = "the champion's predictions are missing (deleted?)"
         return PredictionsInfo(kind, reason=missing if record.facts.data.test_rows else "there are no test rows")
     of_test = [(predictions.y_true, predictions.y_pred, predictions.weights)]
     found = metric_rows(record, of_test, record.champion.baseline)
     return replace(described(record, predictions), trial=record.champion.trial, metrics=found)
+
+
+NOT_SHOWN = "predictions are shown of models with one output and targets"
+
+
+def can_be_shown(record: StudyRecord) -> bool:
+    """Whether predictions have a form that is shown."""
+    return record.facts.data.task not in (Task.SEVERAL, Task.NONE)
 
 
 def kind_of(record: StudyRecord) -> str:

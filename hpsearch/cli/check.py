@@ -234,14 +234,23 @@ def _data(data: DataFacts) -> JsonObject:
     }
 
 
+def _task(data: DataFacts) -> str:
+    if data.outputs:
+        return "; ".join(f"{one.name}: {_kind_of_targets(one.task, one.classes)}" for one in data.outputs)
+    return _kind_of_targets(data.task, data.classes) if data.task is not Task.NONE else "no targets"
+
+
+def _kind_of_targets(task: Task, classes: Sequence[str]) -> str:
+    return f"{task}, {len(classes)} {'labels' if task is Task.MULTILABEL else 'classes'}" if classes else str(task)
+
+
 def _overview(spec: StudySpec, facts: StudyFacts) -> Table:
     data, plan, search = facts.data, facts.plan, spec.search
     fold = data.folds[0]
     rows = {
         "study": spec.name,
         "data": f"{data.source}: {data.rows} rows + {data.test_rows} held out, fingerprint {data.fingerprint}",
-        "task": f"{data.task}"
-        + (f", {len(data.classes)} {'labels' if data.task is Task.MULTILABEL else 'classes'}" if data.classes else ""),
+        "task": _task(data),
         "folds": f"{data.n_folds} × ({fold.train} training + {fold.validation} validation rows)"
         + (f", {spec.validation.method}" if spec.validation.method else ""),
         "model": spec.model.family or spec.model.build,

@@ -22,6 +22,7 @@ __all__ = [
     "MachineFacts",
     "NestedScores",
     "NullScores",
+    "Output",
     "Schema",
     "StudyFacts",
     "Task",
@@ -31,18 +32,41 @@ __all__ = [
 class Task(StrEnum):
     """The kind of targets. It decides the loss, the metrics and the output layer.
 
-    Classes of a row exclude each other; labels, of which a row may have any number, do not.
+    Classes of a row exclude each other; labels, of which a row may have any number, do not. With several outputs, each
+    has a task of its own; without targets, the model's own losses say what it learns.
     """
 
     REGRESSION = "regression"
     BINARY = "binary"
     MULTICLASS = "multiclass"
     MULTILABEL = "multilabel"
+    SEVERAL = "several"
+    NONE = "none"
 
     @property
     def has_classes(self) -> bool:
         """Whether each row has one of several classes."""
         return self in (Task.BINARY, Task.MULTICLASS)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One of several outputs.
+
+    Attributes:
+        name: Of its targets.
+        task: Its kind.
+        classes: Names of its classes or labels; empty for regression.
+    """
+
+    name: str
+    task: Task
+    classes: tuple[str, ...] = ()
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes or labels; 0 for regression."""
+        return len(self.classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +132,7 @@ class DataFacts(Wire):
         class_counts: Number of development and test rows of each class or label, in their order.
         warnings: What looks like a mistake in the data, one sentence each.
         equal_rows: Rows that stand on both sides of a split; None in ledgers written before they were counted.
+        outputs: The outputs of targets that have several; else empty.
         permuted: How the targets of a null search were permuted, if not over all rows; empty for other studies.
     """
 
@@ -126,6 +151,7 @@ class DataFacts(Wire):
     warnings: tuple[str, ...] = ()
     equal_rows: EqualRows | None = None
     permuted: str = ""
+    outputs: tuple[Output, ...] = ()
 
     @property
     def n_folds(self) -> int:

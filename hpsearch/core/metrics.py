@@ -77,9 +77,9 @@ def values_of(
         weights: What each row counts; 1 by default.
 
     Returns:
-        Empty if the output has no form that is known for the task.
+        Empty if the output has no form that is known for the task, as with several outputs.
     """
-    shaped = _in_common_form(task, y, predicted)
+    shaped = _in_common_form(task, y, predicted) if _OF_TASK[task] else None
     if shaped is None:
         return {}
     wanted = [one for one in _OF_TASK[task] if names is None or one.name in names]
@@ -266,6 +266,8 @@ _CLASSES = (
     Metric("top_5_accuracy", "maximize", _top_5),
 )
 _OF_TASK: dict[Task, tuple[Metric, ...]] = {
+    Task.SEVERAL: (),
+    Task.NONE: (),
     Task.BINARY: _CLASSES[:-1],
     Task.MULTICLASS: _CLASSES,
     Task.MULTILABEL: (

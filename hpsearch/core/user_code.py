@@ -29,6 +29,7 @@ def load_object(address: str, folder: str | Path, error: type[HpsearchError]) ->
     for path in (str(Path.cwd()), str(Path(folder).resolve())):
         if path not in sys.path:
             sys.path.insert(0, path)
+    wait_for_mlflow()  # the module may import it, too; and caches must not be emptied while a thread fills them
     importlib.invalidate_caches()  # the file may be newer than Python's cached listing of its folder
 
     def explain(reason: Exception) -> HpsearchError:
@@ -42,7 +43,6 @@ def load_object(address: str, folder: str | Path, error: type[HpsearchError]) ->
             type=type(reason).__name__,
         )
 
-    wait_for_mlflow()  # the module may import it, too
     with errors_as(explain):
         module = importlib.import_module(module_name)
     if not hasattr(module, name):

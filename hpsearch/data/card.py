@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from hpsearch.core.facts import Column, Schema, Task
+from hpsearch.core.facts import Column, Output, Schema, Task
 from hpsearch.core.trial import Champion
+from hpsearch.portable.columns import OutputCard
 from hpsearch.portable.predictor import Card
 
 
@@ -23,6 +24,8 @@ class Described(Protocol):
     def extra(self) -> Mapping[str, object]: ...
     @property
     def schema(self) -> Schema | None: ...
+    @property
+    def outputs(self) -> tuple[Output, ...]: ...
 
 
 def card_of(
@@ -61,4 +64,5 @@ def card_of(
         labels=data.task is Task.MULTILABEL,
         logits=champion.logits,
         unit=unit,
+        outputs=[OutputCard(one.name, one.classes, one.task is Task.MULTILABEL) for one in data.outputs],
     )

@@ -3,12 +3,12 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.core.facts import Schema, Task
+from hpsearch.core.facts import Output, Schema, Task
 from hpsearch.core.words import listed
 from hpsearch.portable.columns import NUMBERS, Column
 
@@ -35,7 +35,8 @@ class Part:
         x: See :data:`Features`.
         y: Targets, shape ``(n_rows,)``: float32 for regression, int32 class numbers from 0 otherwise; or shape
             ``(n_rows, n_classes)`` float32 for one-hot labels and ``(n_rows, n_targets)`` for several targets or for
-            labels that do not exclude each other.
+            labels that do not exclude each other. Targets of several outputs are records with a field for each, so that
+            ``y["price"]`` are those of one; without targets, the shape is ``(n_rows, 0)``.
         groups: Group of each row: of ``[data] group``, of equal rows that stay together, or of both; None if rows are
             on their own.
         time: Time of each row; None if order does not matter.
@@ -79,6 +80,7 @@ class Dataset:
         schema: How the data were read.
         warnings: What looks like a mistake, one sentence each.
         group_names: Names of the groups of ``[data] group`` by their numbers; empty if groups are of equal rows, too.
+        outputs: The outputs of targets that have several; else empty.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Dataset:
     schema: Schema = field(default_factory=Schema)
     warnings: tuple[str, ...] = ()
     group_names: tuple[str, ...] = ()
+    outputs: tuple[Output, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -159,6 +162,7 @@ class TrainingData:
         columns: Columns of a table; empty if ``x`` is one array.
         extra: See :class:`Dataset`.
         weights: What each row counts, as in :class:`Part`; None if all rows count alike.
+        outputs: Name → one of several outputs; empty for one.
     """
 
     x: Given
@@ -168,10 +172,11 @@ class TrainingData:
     columns: tuple[Column, ...] = ()
     extra: Mapping[str, object] = field(default_factory=dict)
     weights: Array | None = None
+    outputs: Mapping[str, Output] = field(default_factory=dict)
 
     @property
     def n_classes(self) -> int:
-        """Number of classes or labels; 0 for regression."""
+        """Number of classes or labels; 0 for regression and for several outputs."""
         return len(self.classes)
 
     @property
@@ -214,3 +219,40 @@ def keras_inputs(x: Given) -> KerasInputs:
     if isinstance(x, InOrder | tuple):
         return list(x.values() if isinstance(x, InOrder) else x)
     return dict(x) if isinstance(x, Mapping) else x
+
+
+def records(outputs: Mapping[str, Array]) -> Array:
+    """Targets of several outputs as records, one per row.
+
+    Args:
+        outputs: Name → targets, shape ``(n_rows, …)``.
+    """
+    kinds = np.dtype([(name, one.dtype, one.shape[1:]) for name, one in outputs.items()])
+    found = np.empty(len(next(iter(outputs.values()))), dtype=kinds)
+    for name, one in outputs.items():
+        found[name] = one
+    return np.asarray(found)
+
+
+def output_names(y: Array) -> tuple[str, ...]:
+    """Names of the outputs that targets have; empty for one."""
+    return y.dtype.names or ()
+
+
+def output_of(y: Array, name: str) -> Array:
+    """The targets of one output."""
+    fields: Any = y
+    return np.ascontiguousarray(fields[name])
+
+
+OUTPUT = "output_"
+"""Names of outputs that came in order begin with this: Keras gets a list of them."""
+
+
+def keras_targets(y: Array) -> Array | dict[str, Array] | list[Array] | None:
+    """Targets as Keras takes them: an array, a dict or a list of several, or None without any."""
+    if names := output_names(y):
+        found = {name: output_of(y, name) for name in names}
+        in_order = names == tuple(f"{OUTPUT}{place}" for place in range(len(names)))
+        return [*found.values()] if in_order else found
+    return None if y.shape[1:] == (0,) else y

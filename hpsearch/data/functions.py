@@ -11,11 +11,13 @@ from hpsearch.core.words import quoted
 from hpsearch.data.dataset import Array, Features
 from hpsearch.data.files import check_parts
 from hpsearch.data.loaded import Loaded
-from hpsearch.data.plain import FORMS, array_of, by_name, frame_of, is_frame, one_column
+from hpsearch.data.outputs import without_targets
+from hpsearch.data.plain import FORMS, array_of, by_name, frame_of, is_frame, one_column, rows_in, targets_of
 from hpsearch.data.tables import from_frame, rows_of
 from hpsearch.data.tf_data import TfDataset, from_tf_data
 from hpsearch.data.weights import weight_column
 from hpsearch.errors import DataError
+from hpsearch.spec.rows import INPUTS, NONE
 
 if TYPE_CHECKING:
     from hpsearch.spec import StudySpec
@@ -61,6 +63,10 @@ def _call(address: str, function: Callable[..., object], options: Mapping[str, o
 
 
 def _loaded(result: object, spec: "StudySpec") -> Loaded:
+    if spec.data.target in (INPUTS, NONE) and (alone := _rows_alone(result)) is not None:
+        x, x_test = alone
+        y, y_test = (None if one is None else without_targets(rows_in(one)) for one in (x, x_test))
+        return _arrays(x, y, x_test, y_test, spec)
     if is_frame(result):
         return from_frame(frame_of(spec.data.source, "the table", result), spec)
     if isinstance(result, TfDataset):
@@ -82,6 +88,15 @@ def _loaded(result: object, spec: "StudySpec") -> Loaded:
         source=spec.data.source,
         type=type(result).__name__,
     )
+
+
+def _rows_alone(result: object) -> tuple[object, object] | None:
+    """Rows, and test rows if there are some, of a function that returns no targets; None if it does."""
+    if isinstance(result, Mapping):
+        if "y" in result:
+            return None
+        return (result["x"], result.get("x_test")) if "x" in result else (result, None)
+    return None if isinstance(result, tuple | TfDataset) or is_frame(result) else (result, None)
 
 
 def _weighted(train: Sequence[object], test: Sequence[object], spec: "StudySpec") -> Loaded:
@@ -151,8 +166,8 @@ def parts_of_tf_data(value: object, name: str) -> tuple[Features, Array, Array |
 def _arrays(x: object, y: object, x_test: object, y_test: object, spec: "StudySpec") -> Loaded:
     source = spec.data.source
     check_parts(source, x, y, x_test, y_test)
-    targets = array_of(source, "y", y)
-    test_targets = None if y_test is None else array_of(source, "y_test", y_test)
+    targets = targets_of(source, "y", y)
+    test_targets = None if y_test is None else targets_of(source, "y_test", y_test)
     named, named_test = by_name(x, targets), by_name(x_test, test_targets)
     if not (isinstance(named, Mapping) or is_frame(named)):
         test_rows = None if x_test is None else array_of(source, "x_test", x_test)

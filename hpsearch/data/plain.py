@@ -10,7 +10,7 @@ import numpy as np
 from hpsearch.core.foreign import errors_as
 from hpsearch.core.words import first_line, quoted
 from hpsearch.data.csv_files import lossy_columns
-from hpsearch.data.dataset import Array
+from hpsearch.data.dataset import OUTPUT, Array, records
 from hpsearch.errors import DataError
 from hpsearch.portable.arrays import as_table
 
@@ -185,6 +185,37 @@ def by_name(x: object, y: object) -> object:
     if not isinstance(x, list | tuple) or not x:
         return x
     return {f"input_{place}": one for place, one in enumerate(x)}
+
+
+def targets_of(source: str, name: str, y: object) -> Array:
+    """Targets as an array; a dict or a tuple of several outputs as records, with a field for each.
+
+    Raises:
+        DataError: They are no arrays of the same length.
+    """
+    if isinstance(y, tuple):
+        y = {f"{OUTPUT}{place}": one for place, one in enumerate(y)}
+    if not isinstance(y, Mapping):
+        return array_of(source, name, y)
+    outputs = {str(output): array_of(source, f"{name}[{quoted(output)}]", one) for output, one in y.items()}
+    lengths = {output: len(one) for output, one in outputs.items()}
+    if len(set(lengths.values())) != 1:
+        shown = ", ".join(f"{quoted(output)} {length}" for output, length in lengths.items()) or "it is empty"
+        raise DataError(
+            f"{source}: the outputs of {name} have different lengths: {shown}",
+            code="uneven-columns",
+            hint="every output needs one target per row",
+            source=source,
+            part=name,
+            lengths=lengths,
+        )
+    return records(outputs)
+
+
+def rows_in(x: object) -> int:
+    """How many rows inputs have; 0 if that cannot be told."""
+    first = next(iter(x.values()), ()) if isinstance(x, Mapping) else x
+    return len(first) if hasattr(first, "__len__") else 0
 
 
 def _input(source: str, name: str, values: object) -> Array:

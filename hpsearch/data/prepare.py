@@ -13,8 +13,8 @@ from hpsearch.data.dataset import Array, Dataset, Features, InOrder, Part
 from hpsearch.data.equal_rows import joined, number_rows
 from hpsearch.data.inference import float32_offset
 from hpsearch.data.loaded import Loaded
+from hpsearch.data.outputs import code_every_target, with_own_targets
 from hpsearch.data.tables import no_rows
-from hpsearch.data.targets import code_targets
 from hpsearch.data.unlabelled import without_unlabelled
 from hpsearch.data.weights import checked_weights
 from hpsearch.errors import DataError
@@ -32,6 +32,7 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
         DataError: There is nothing to learn from, or a model cannot take the values.
     """
     source = spec.data.source
+    loaded = with_own_targets(loaded, spec)
     _check_roles_found(loaded, spec)
     _check_lengths(source, loaded.x, loaded.y)
     if spec.data.missing_targets == "drop":
@@ -42,7 +43,7 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
     words = "words" in loaded.extra
     warnings = [*loaded.warnings, *_merged_values(x)]
     x = _rows(source, x, "rows", words=words)
-    coded = code_targets(loaded, spec)
+    coded, outputs = code_every_target(loaded, spec)
     weights = checked_weights(source, loaded.weights, len(coded.y), spec.data.weight or "sample_weight")
     train = Part(x=x, y=coded.y, groups=_text_as_numbers(loaded.groups), time=loaded.time, weights=weights)
     test = None
@@ -74,6 +75,7 @@ def prepare(loaded: Loaded, spec: "StudySpec") -> Dataset:
         schema=schema,
         warnings=(*warnings, *coded.warnings, *_wide_warning(loaded, spec), *_order_warning(loaded, spec)),
         group_names=() if spec.data.duplicates == "group" else _group_names(loaded.groups),
+        outputs=outputs,
     )
 
 

@@ -21,6 +21,7 @@ from hpsearch.portable.cells import category_code, category_texts, table_inputs
 from hpsearch.portable.columns import Column
 from hpsearch.portable.errors import RowsError
 from hpsearch.spec.messages import Mistakes
+from hpsearch.spec.rows import INPUTS, NONE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,8 @@ def from_frame(
     frame, nameless = _without_nameless(source, frame, spec)
     nameless += _index_left_out(frame)
     _check_names(source, frame)
+    if y is None and data.target in (INPUTS, NONE) and data.target not in frame.columns:
+        y = np.zeros((len(frame), 0), np.float32)
     if y is None and data.target is None:
         raise DataError(
             f"{source}: which column is the target? The table has {listed(frame.columns)}",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
 from hpsearch.core.words import listed, quoted
-from hpsearch.data.dataset import Array
+from hpsearch.data.dataset import Array, output_of
 from hpsearch.data.inference import check_commas, float32_offset, text_in_numbers
 from hpsearch.data.likeness import alike
 from hpsearch.data.loaded import Loaded
@@ -302,7 +302,9 @@ def _without_value(source: str, y: Array, what: str, missing: NDArray[np.bool_])
 
 
 def missing_targets(y: Array) -> NDArray[np.bool_]:
-    """Which rows have no target, or an infinite one."""
+    """Which rows have no target, or an infinite one; with several outputs, for one of them."""
+    if y.dtype.names:
+        return np.asarray(np.any([missing_targets(output_of(y, name)) for name in y.dtype.names], axis=0))
     if y.dtype.kind == "f":
         return ~np.asarray(np.isfinite(y.reshape(len(y), -1)).all(axis=1))
     if y.dtype.kind == "O":

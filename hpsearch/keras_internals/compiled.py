@@ -6,6 +6,7 @@ Keras' own metrics with a state, such as ``AUC`` and ``F1Score``, count over all
 """
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
 
@@ -19,20 +20,41 @@ def metrics_over_batches(model: keras.Model) -> tuple[keras.metrics.Metric, ...]
     Args:
         model: Compiled and built, with its metrics.
     """
-    return tuple(one for one in compiled_metrics(model) if not _counts_rows(one))
+    return tuple(one.metric for one in placed_metrics(model) if not _counts_rows(one.metric))
 
 
-def compiled_metrics(model: keras.Model) -> tuple[keras.metrics.Metric, ...]:
-    """The metrics that a model is compiled with, weighted ones included. It must be built."""
+class Placed(NamedTuple):
+    """A compiled metric.
+
+    Attributes:
+        metric: The metric.
+        output: Number of the output that it is of, among all in Keras' order.
+        weighted: Whether it is one of ``weighted_metrics``: Keras gives the others no sample weights.
+    """
+
+    metric: keras.metrics.Metric
+    output: int
+    weighted: bool
+
+
+def placed_metrics(model: keras.Model) -> tuple[Placed, ...]:
+    """The metrics that a model is compiled with, in Keras' order. It must be built."""
     compiled = getattr(model, "_compile_metrics", None)
-    return () if compiled is None else tuple(compiled.metrics)
+    if compiled is None:
+        return ()
+    kinds = ((False, compiled._flat_metrics), (True, compiled._flat_weighted_metrics))
+    return tuple(
+        Placed(metric, output, weighted)
+        for weighted, groups in kinds
+        for output, group in enumerate(groups)
+        for metric in (group.metrics if group else ())
+    )
 
 
-def is_weighted(model: keras.Model, metric: keras.metrics.Metric) -> bool:
-    """Whether a compiled metric is one of ``weighted_metrics``: Keras gives the others no sample weights."""
+def outputs_in_order(model: keras.Model, values: Any) -> list[Any]:
+    """Targets or predictions of each output, in the order of :attr:`Placed.output`."""
     compiled = getattr(model, "_compile_metrics", None)
-    groups = compiled._flat_weighted_metrics if compiled is not None else ()
-    return any(metric is one for group in groups if group for one in group.metrics)
+    return keras.tree.flatten(values) if compiled is None else list(compiled._flatten_y(values))
 
 
 def loss_over_batches(model: keras.Model) -> bool:

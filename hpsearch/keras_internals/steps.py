@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import keras
 
+from hpsearch.keras_internals.compiled import outputs_in_order, placed_metrics
+
 
 def build_lazily_built(model: keras.Model, x: Any, y: Any) -> None:
     """Build what Keras otherwise builds in the first call of ``fit``: metrics, losses and optimizer variables.
@@ -62,15 +64,43 @@ def update_metrics(
         without: Metrics to leave as they are.
     """
     model._loss_tracker.update_state(loss, sample_weight=mask.sum())
-    compiled = model._compile_metrics
-    if compiled is None:
+    _update_losses(model, y, predicted, mask, weighted)
+    targets, outputs = outputs_in_order(model, y), outputs_in_order(model, predicted)
+    for metric, output, is_weighted in placed_metrics(model):
+        if not any(metric is one for one in without):
+            weights = weighted if is_weighted else mask
+            metric.update_state(targets[output], outputs[output], sample_weight=weights)
+
+
+def _update_losses(model: keras.Model, y: Any, predicted: Any, mask: Any, weighted: Any) -> None:
+    """Update the losses of the outputs, if there are several: Keras counts all rows of the batch, padding included."""
+    trackers = getattr(model._compile_loss, "metrics", None) or ()
+    before = [(one.total.value, one.count.value) for one in trackers]
+    if not trackers:
         return
-    groups = [*((one, mask) for one in compiled._flat_metrics)]
-    groups += [(one, weighted) for one in compiled._flat_weighted_metrics]
-    for group, weights in groups:
-        for metric in group.metrics if group else ():
-            if not any(metric is one for one in without):
-                metric.update_state(y, predicted, sample_weight=weights)
+    for one in trackers:
+        one.reset_state()
+    model._compile_loss(y, predicted, weights_of_outputs(weighted, mask, predicted))
+    for one, (total, count) in zip(trackers, before, strict=True):
+        one.total.assign(total + one.result() * mask.sum())
+        one.count.assign(count + mask.sum())
+
+
+def weights_of_outputs(weights: Any, mask: Any, predicted: Any) -> Any:
+    """Sample weights that leave padding out of Keras' mean over a batch, in the shape that each output's losses have.
+
+    Args:
+        weights: The mask, times the sample weights if there are some.
+        mask: Shape ``(batch,)`` of 0 and 1.
+        predicted: Predictions; losses reduce their last axis, and leave one value per row, or per pixel or step of one.
+    """
+    # Keras divides by the rows of the batch, padding included. The weights make up for it.
+    counted = weights * (mask.shape[0] / keras.ops.maximum(mask.sum(), 1.0))
+
+    def of(output: Any) -> Any:
+        return counted.reshape(-1, *(1,) * (max(getattr(output, "ndim", 2) - 1, 1) - 1))
+
+    return keras.tree.map_structure(of, predicted)
 
 
 class StepResult(NamedTuple):

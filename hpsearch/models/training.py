@@ -1,6 +1,7 @@
 """What all families share: optimizer, loss and metrics, from the config and the task."""
 
-from typing import TypedDict
+from dataclasses import replace
+from typing import Any, TypedDict
 
 import keras
 
@@ -8,7 +9,7 @@ from hpsearch.core.facts import Task
 from hpsearch.core.hyperparameters import ANY_OPTIMIZER, OPTIMIZERS, learning_rate_of
 from hpsearch.core.space import Config
 from hpsearch.core.words import listed
-from hpsearch.data.dataset import TrainingData
+from hpsearch.data.dataset import TrainingData, keras_targets, output_of
 from hpsearch.errors import ModelError
 
 _OPTIMIZER_CLASSES: dict[str, type[keras.optimizers.Optimizer]] = {
@@ -46,11 +47,34 @@ def compile_model(model: keras.Model, config: Config, data: TrainingData) -> Non
     """Compile for the task: mean squared error, or binary or (sparse) categorical crossentropy.
 
     Curves are ``loss`` with ``mse``, ``mae``, ``rmse`` (regression) or ``accuracy`` (classes; of labels, the share that
-    is right), and the same with ``val_``. If rows have weights, all of these are weighted.
+    is right), and the same with ``val_``. If rows have weights, all of these are weighted. With several outputs, each
+    has the loss and the metrics of its own task; without targets, the model's layers add the losses.
     """
-    found = loss_and_metrics(data)
-    measured = {"metrics" if data.weights is None else "weighted_metrics": found["metrics"]}
-    model.compile(optimizer=make_optimizer(config), loss=found["loss"], **measured)
+    if data.task is Task.NONE:
+        model.compile(optimizer=make_optimizer(config))
+        return
+    loss: object
+    metrics: object
+    if data.outputs:
+        found = {name: loss_and_metrics(_of_output(data, name)) for name in data.outputs}
+        loss = _in_order(data, {name: one["loss"] for name, one in found.items()})
+        metrics = _in_order(data, {name: one["metrics"] for name, one in found.items()})
+    else:
+        one = loss_and_metrics(data)
+        loss, metrics = one["loss"], one["metrics"]
+    measured = {"metrics" if data.weights is None else "weighted_metrics": metrics}
+    model.compile(optimizer=make_optimizer(config), loss=loss, **measured)
+
+
+def _of_output(data: TrainingData, name: str) -> TrainingData:
+    """The same rows with the targets of one output."""
+    output = data.outputs[name]
+    return replace(data, y=output_of(data.y, name), task=output.task, classes=output.classes, outputs={})
+
+
+def _in_order(data: TrainingData, of_outputs: dict[str, Any]) -> dict[str, Any] | list[Any]:
+    """What each output has, as Keras takes it: a dict, or a list if the outputs came in order."""
+    return [*of_outputs.values()] if isinstance(keras_targets(data.y[:0]), list) else of_outputs
 
 
 class LossAndMetrics(TypedDict):

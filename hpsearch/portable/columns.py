@@ -33,3 +33,18 @@ class Column:
     offset: float = 0.0
     shape: Sequence[int] = ()
     dtype: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputCard:
+    """One of several outputs of a model.
+
+    Attributes:
+        name: Of its targets.
+        classes: Names of its classes or labels; empty for values.
+        labels: Whether `classes` are labels, of which a row may have any number.
+    """
+
+    name: str
+    classes: Sequence[str] = ()
+    labels: bool = False

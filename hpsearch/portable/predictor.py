@@ -18,10 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_table
 from .cells import category_texts, packed, table_inputs
-from .columns import Column
+from .columns import Column, OutputCard
 from .errors import RowsError, RowsWarning
-from .outputs import amounts, label_probabilities, probabilities
+from .outputs import amounts
 from .spelling import other_spelling, told_apart
+from .tables import by_name, labels_table, outputs_table, predictions_table
 
 if TYPE_CHECKING:
     import keras
@@ -59,6 +60,7 @@ class Card:
         logits: Whether the model of classes or labels returns logits; None if that is not known, as of older champions:
             then all rows that are predicted together tell.
         unit: What the training targets of regression were divided by; None for nothing.
+        outputs: The outputs of a model that has several; else empty.
     """
 
     backend: str
@@ -76,6 +78,7 @@ class Card:
     labels: bool = False
     logits: bool | None = None
     unit: float | None = None
+    outputs: Sequence[OutputCard] = ()
 
 
 class Predictor:
@@ -106,7 +109,8 @@ class Predictor:
         Returns:
             One row per row, with the index of a table that is given: ``prediction`` (a class name, or a number in the
             data's own unit), and for classes ``probability`` and one column ``p(<class>)`` each. For labels, one column
-            of each with true or false, and one with its probability.
+            of each with true or false, and one with its probability. Of several outputs, each has such columns, called
+            after the output.
 
         Raises:
             RowsError: The rows are not what the model takes.
@@ -119,7 +123,11 @@ class Predictor:
         """Predict what :func:`model_inputs` has made of raw rows."""
         rows = len(next(iter(inputs.values()))) if isinstance(inputs, dict) else len(inputs)
         given = [*inputs.values()] if self.card.in_order and isinstance(inputs, dict) else inputs
-        predicted = np.asarray(self.model.predict(given, batch_size=_BATCH, verbose=0))
+        output = self.model.predict(given, batch_size=_BATCH, verbose=0)
+        if self.card.outputs or not isinstance(output, np.ndarray):
+            names, own = [one.name for one in self.card.outputs], list(getattr(self.model, "output_names", None) or ())
+            return outputs_table(by_name(output, names, own), self.card.outputs, pd.RangeIndex(rows))
+        predicted = np.asarray(output)
         if self.card.labels:
             return labels_table(predicted, self.card.classes, pd.RangeIndex(rows), self.card.logits)
         predicted = amounts(predicted, self.card.unit)
@@ -167,45 +175,6 @@ def model_inputs(data: "pd.DataFrame | ArrayLike | Mapping[str, ArrayLike]", car
     if rows == 0:
         raise RowsError("there are no rows to predict", code="no-rows")
     return inputs
-
-
-def predictions_table(
-    predicted: NDArray[np.generic], classes: Sequence[str], index: pd.Index, logits: bool | None = None
-) -> pd.DataFrame:
-    """What a model returns as a table.
-
-    Args:
-        predicted: Shape ``(n_rows,)`` or ``(n_rows, n_outputs)``.
-        classes: Names of the classes; empty for regression.
-        index: The table's index.
-        logits: See :class:`Card`.
-    """
-    values = predicted.reshape(len(index), -1)
-    if not classes:
-        names = ["prediction"] if values.shape[1] == 1 else [f"prediction_{i}" for i in range(values.shape[1])]
-        return pd.DataFrame(values, columns=names, index=index)
-    values = probabilities(values, logits).astype(np.result_type(values.dtype, np.float16))
-    best = [classes[i] for i in values.argmax(axis=1)]
-    front = pd.DataFrame({"prediction": best, "probability": values.max(axis=1)}, index=index)
-    shares = pd.DataFrame(values, columns=[f"p({name})" for name in classes], index=index)
-    return pd.concat([front, shares], axis=1)
-
-
-def labels_table(
-    predicted: NDArray[np.generic], labels: Sequence[str], index: pd.Index, logits: bool | None = None
-) -> pd.DataFrame:
-    """What a model of labels returns as a table: whether a row has each label, and with which probability.
-
-    Args:
-        predicted: Probabilities or logits, shape ``(n_rows, n_labels)``.
-        labels: Their names.
-        index: The table's index.
-        logits: See :class:`Card`.
-    """
-    values = label_probabilities(predicted.reshape(len(index), -1), logits)
-    said = pd.DataFrame(values > 0.5, columns=[*labels], index=index)
-    shares = pd.DataFrame(values, columns=[f"p({name})" for name in labels], index=index)
-    return pd.concat([said, shares], axis=1)
 
 
 def _table_inputs(table: pd.DataFrame, card: Card) -> dict[str, NDArray[np.generic]]:
@@ -319,7 +288,8 @@ def _load_pyfunc(path: str) -> Predictor:
     """
     folder = Path(path)
     fields = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    card = Card(**{**fields, "columns": [Column(**one) for one in fields["columns"]]})
+    parts = {"columns": [Column(**one) for one in fields["columns"]]}
+    card = Card(**{**fields, **parts, "outputs": [OutputCard(**one) for one in fields.get("outputs", ())]})
     if "keras" not in sys.modules:
         # The model's requirements hold this backend alone, and Keras' default may be another one.
         os.environ.setdefault("KERAS_BACKEND", card.backend)

@@ -51,6 +51,10 @@ def _what(record: StudyRecord, content: Content) -> str:
 def _purpose(data: DataFacts) -> str:
     if data.task is Task.REGRESSION:
         return "regression"
+    if data.task is Task.SEVERAL:
+        return f"{words.several(len(data.outputs), 'output')} ({', '.join(text(one.name) for one in data.outputs)})"
+    if data.task is Task.NONE:
+        return "rows without targets"
     if data.task is Task.MULTILABEL:
         return f"classification with {words.several(len(data.classes), 'label')} that do not exclude each other"
     return f"classification into {words.several(len(data.classes), 'class', 'classes')}"

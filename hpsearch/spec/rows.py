@@ -15,6 +15,9 @@ def _offer_sources(schema: JsonDict) -> None:
     schema["examples"] = [*DATA_SOURCES.names(), "table.csv", "my_package.data:load"]
 
 
+INPUTS, NONE = "inputs", "none"
+"""Values of ``target`` that name no column: the rows themselves, and no targets at all."""
+
 _EQUAL_IN_TIME = (
     "cannot be combined with {}: a row cannot stay with an equal row of another time, and a model that predicts the "
     "future does know the past; drop rows that are copies from the data"
@@ -32,7 +35,11 @@ class DataSection(Section):
     test_fraction: float = Field(
         0.2, ge=0, lt=1, description="share of rows in the test part; ignored if the source has its own test split"
     )
-    target: str | list[str] | None = Field(None, description="target column(s) of a table")
+    target: str | list[str] | None = Field(
+        None,
+        description='target column(s) of a table; "inputs": the rows themselves, as for an autoencoder; "none": the '
+        "model has losses of its own",
+    )
     ignore: list[str] = Field([], description="columns to leave out")
     group: str | None = Field(None, description="column whose groups are never split, in folds and in the test part")
     time: str | None = Field(None, description="column with the time of each row: every fold validates on later rows")

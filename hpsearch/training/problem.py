@@ -106,7 +106,14 @@ class Problem:
         d = self.dataset
         x = tuple(part.x.values()) if isinstance(part.x, InOrder) else part.x
         return TrainingData(
-            x, part.y, task=d.task, classes=d.classes, columns=d.columns, extra=d.extra, weights=part.weights
+            x,
+            part.y,
+            task=d.task,
+            classes=d.classes,
+            columns=d.columns,
+            extra=d.extra,
+            weights=part.weights,
+            outputs={one.name: one for one in d.outputs},
         )
 
     def time_of(self, part: Part, *, after: int = 0) -> "NDArray[np.generic] | None":

@@ -20,7 +20,7 @@ from hpsearch.core.metrics import names_shown, values_of
 from hpsearch.core.row_values import row_values
 from hpsearch.core.seeds import derive
 from hpsearch.core.trial import Champion
-from hpsearch.data.dataset import Array, Part, keras_inputs
+from hpsearch.data.dataset import Array, Part, keras_inputs, keras_targets
 from hpsearch.errors import LedgerError, ModelError, TrackingError
 from hpsearch.portable.outputs import are_logits
 from hpsearch.training.baselines import baseline_of_test
@@ -114,7 +114,7 @@ def _returns_logits(model: "keras.Model", problem: Problem) -> bool | None:
     """
     import keras
 
-    if problem.dataset.task is Task.REGRESSION:
+    if not (problem.dataset.task.has_classes or problem.dataset.task is Task.MULTILABEL):
         return None
     activation = getattr(model.layers[-1], "activation", None)
     if getattr(model.loss, "from_logits", False) and activation is keras.activations.linear:
@@ -157,6 +157,9 @@ def _test(model: "keras.Model", problem: Problem, folder: Path) -> tuple[dict[st
     if test is None:
         return {}, {}
     scores = _evaluated(model, problem, test)
+    if dataset.task in (Task.SEVERAL, Task.NONE):
+        (folder / "predictions.npz").unlink(missing_ok=True)  # of another champion
+        return scores, {}
     output = np.asarray(model.predict(keras_inputs(test.x), batch_size=_BATCH, verbose=0))
     predicted = output[:, 0] if output.ndim == 2 and output.shape[1] == 1 else output
     arrays: dict[str, Array] = {"y_true": test.y, "y_pred": predicted, "rows": np.arange(len(test))}
@@ -176,12 +179,15 @@ def _scores(model: "keras.Model", problem: Problem) -> dict[str, float]:
     """Test metrics by plain name of a model that is only compared."""
     test = problem.dataset.test
     assert test is not None
+    scores = _evaluated(model, problem, test)
+    if problem.dataset.task in (Task.SEVERAL, Task.NONE):
+        return scores
     few = model.predict(keras_inputs(test.take(np.arange(min(len(test), 8))).x), batch_size=_BATCH, verbose=0)
-    return _with_value(_evaluated(model, problem, test), model, problem, test, np.asarray(few))
+    return _with_value(scores, model, problem, test, np.asarray(few))
 
 
 def _evaluated(model: "keras.Model", problem: Problem, test: Part) -> dict[str, float]:
-    inputs, targets = keras_inputs(test.x), test.y
+    inputs, targets = keras_inputs(test.x), keras_targets(test.y)
     scores = model.evaluate(inputs, targets, batch_size=_BATCH, sample_weight=test.weights, verbose=0, return_dict=True)
     return over_all_rows(model, test, scores, batch=_BATCH, watch=partial(_scored, problem, test))
 

@@ -10,7 +10,7 @@ from hpsearch.core.rehearsed import Rehearsal
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.words import listed
-from hpsearch.data.dataset import keras_inputs
+from hpsearch.data.dataset import Array, keras_inputs, keras_targets, output_names, output_of
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.compiled import metrics_over_batches
 from hpsearch.models.sharing import check_apart
@@ -38,7 +38,7 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
     few = validation.take(rows)
 
     def cannot_evaluate(error: Exception) -> ModelError:
-        inputs, targets = list(problem.dataset.input_shape), list(few.y.shape[1:])
+        inputs, targets = list(problem.dataset.input_shape), _shape_of(few.y)
         return ModelError(
             f"the model cannot be evaluated on the data: {said(error)}",
             code="cannot-evaluate",
@@ -50,7 +50,12 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
 
     with errors_as(cannot_evaluate):
         values = model.evaluate(
-            keras_inputs(few.x), few.y, batch_size=len(rows), sample_weight=few.weights, verbose=0, return_dict=True
+            keras_inputs(few.x),
+            keras_targets(few.y),
+            batch_size=len(rows),
+            sample_weight=few.weights,
+            verbose=0,
+            return_dict=True,
         )
     check_keeping(model, problem, config, few.x, seed=seed)
     stand = Stand(problem, model, model.predict(keras_inputs(few.x), batch_size=len(rows), verbose=0))
@@ -76,6 +81,12 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
     if problem.spec.champion.kind != "refit":
         check_keeping_means((model, again), problem, config, few.x)
     return told
+
+
+def _shape_of(y: Array) -> object:
+    """Shape of a row's targets, for people."""
+    names = output_names(y)
+    return {name: list(output_of(y, name).shape[1:]) for name in names} if names else list(y.shape[1:])
 
 
 def _scored(problem: Problem, model: "keras.Model", recorded: Collection[str]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from hpsearch.core.metrics import metrics_for, values_of
 from hpsearch.core.row_values import class_numbers
 from hpsearch.core.user_code import load_object
 from hpsearch.core.words import did_you_mean, listed
-from hpsearch.data.dataset import Array, Dataset
+from hpsearch.data.dataset import Array, Dataset, keras_targets
 from hpsearch.errors import ModelError, SpecError
 from hpsearch.portable.outputs import label_probabilities, probabilities
 from hpsearch.spec import StudySpec
@@ -92,6 +92,14 @@ def scorer_of(spec: StudySpec, dataset: Dataset) -> Scorer | None:
     module, _, name = address.partition(":")
     if not name:
         return _of_task(spec, dataset.task)
+    if dataset.task is Task.NONE or (dataset.task is Task.SEVERAL and module == "sklearn"):
+        why = "there are no targets" if dataset.task is Task.NONE else "the targets are for several outputs"
+        raise SpecError(
+            f"objective.metric = {address!r} scores the predictions of one output, but {why}",
+            code="several-outputs",
+            hint="name a curve that the model records, such as val_loss",
+            address=address,
+        )
     if module == "sklearn":
         of_rows = partial(_of_sklearn, _sklearn_scorer(name), dataset.task)
         # A model that is compiled with accuracy records the same number, unless it is that of several labels.
@@ -121,7 +129,8 @@ def takes_weights(function: Callable[..., object]) -> bool:
 def _of_function(
     function: Callable[..., float], weighted: bool, y: Array, predicted: Array, weights: Array | None
 ) -> float:
-    return function(y, predicted, sample_weight=weights) if weighted else function(y, predicted)
+    targets = keras_targets(y)
+    return function(targets, predicted, sample_weight=weights) if weighted else function(targets, predicted)
 
 
 RECORDED = frozenset({"accuracy", "mse", "mae", "rmse"})

@@ -80,7 +80,7 @@ def doubts_about_weights(model: "keras.Model", problem: "Problem", objective: "O
         problem: The study's data and model.
         objective: Its objective.
     """
-    from hpsearch.keras_internals.compiled import compiled_metrics, is_weighted
+    from hpsearch.keras_internals.compiled import placed_metrics
 
     if problem.dataset.train.weights is None:
         return ()
@@ -91,8 +91,8 @@ def doubts_about_weights(model: "keras.Model", problem: "Problem", objective: "O
             "sample_weight as an argument, it gets them",
         )
     name = objective.metric.removeprefix("val_")
-    found = [one for one in compiled_metrics(model) if one.name == name]
-    if not found or any(is_weighted(model, one) for one in found):
+    found = [one for one in placed_metrics(model) if one.metric.name == name]
+    if not found or any(one.weighted for one in found):
         return ()
     return (
         f"the rows have weights, but {objective.metric} lets all rows count alike, as Keras does for what is given to "

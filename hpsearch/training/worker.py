@@ -71,6 +71,7 @@ class Worker(WorkerProtocol):
             warnings=(*dataset.warnings, *doubts),
             equal_rows=equal,
             permuted=problem.permuted,
+            outputs=dataset.outputs,
         )
 
     def discover_space(self) -> Mapping[str, Parameter]:

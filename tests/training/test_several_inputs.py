@@ -119,7 +119,6 @@ epochs = 2
 batch_size = 16
 [resources]
 backend = "jax"
-executor = "inline"
 """
 
 

@@ -12,7 +12,7 @@ from hpsearch.core.hyperparameters import batch_size_of
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Curves
-from hpsearch.data.dataset import Part, keras_inputs
+from hpsearch.data.dataset import Part, keras_inputs, keras_targets
 from hpsearch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _fit(model: "keras.Model", rows: Part, *, validation: Part | None, batch: in
     """Train one epoch on rows in this order; what Keras logs of it."""
     history = model.fit(
         keras_inputs(rows.x),
-        rows.y,
+        keras_targets(rows.y),
         sample_weight=rows.weights,
         batch_size=batch,
         initial_epoch=epoch,
@@ -163,7 +163,7 @@ def check_finite(metrics: Mapping[str, float], epoch: int) -> None:
 def keras_rows(part: Part) -> tuple[Any, ...]:
     """Rows, targets and, if there are some, weights, as Keras takes them."""
     weights = () if part.weights is None else (part.weights,)
-    return keras_inputs(part.x), part.y, *weights
+    return keras_inputs(part.x), keras_targets(part.y), *weights
 
 
 def append(curves: dict[str, list[float]], metrics: Mapping[str, float]) -> None:

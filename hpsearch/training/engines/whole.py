@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from hpsearch.data.dataset import Part, keras_inputs
+from hpsearch.data.dataset import Part, keras_inputs, keras_targets
 from hpsearch.keras_internals.compiled import loss_over_batches, metrics_over_batches
 
 _PREDICTED = 256
@@ -98,7 +98,7 @@ def _mean_loss(model: keras.Model, part: Part, predicted: Any, *, rows: int) -> 
 
 def _tensors(y: Any, predicted: Any, weights: Any) -> tuple[Any, Any, Any]:
     convert = keras.ops.convert_to_tensor
-    targets, outputs = keras.tree.map_structure(convert, (np.asarray(y), predicted))
+    targets, outputs = keras.tree.map_structure(convert, (keras_targets(np.asarray(y)), predicted))
     return targets, outputs, None if weights is None else convert(np.asarray(weights))
 
 

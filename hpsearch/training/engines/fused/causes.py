@@ -15,7 +15,7 @@ from hpsearch.training.engines.fused.pytree import Inputs, PyTree
 from hpsearch.training.engines.fused.template import Template
 
 
-def cause_of_difference(template: Template, x: Inputs, y: jax.Array, real: int, differing: str) -> str:
+def cause_of_difference(template: Template, x: Inputs, y: PyTree, real: int, differing: str) -> str:
     """What in a model makes rows that follow the real ones matter, in words.
 
     Args:
@@ -26,7 +26,7 @@ def cause_of_difference(template: Template, x: Inputs, y: jax.Array, real: int, 
         differing: What differs most, in words: "the gradient of dense/kernel".
     """
     model = template.model
-    padded, alone = (_forward(template, x, rows, real) for rows in (len(y), real))
+    padded, alone = (_forward(template, x, rows, real) for rows in (len(jax.tree.leaves(y)[0]), real))
     for name, with_padding in padded.outputs.items():
         if name in alone.outputs and not _alike(_rows(with_padding, real), alone.outputs[name]):
             return f"the rows of a batch act on each other in {name}"
@@ -36,7 +36,7 @@ def cause_of_difference(template: Template, x: Inputs, y: jax.Array, real: int, 
         return f"{adding} that sums over the rows of a batch"
     if is_masked(alone.predicted):
         return "its predictions are masked, and Keras weights those that count by how many they are in the whole batch"
-    if not _is_mean_over_rows(model, y[:real], alone.predicted):
+    if hasattr(y, "shape") and not _is_mean_over_rows(model, y[:real], alone.predicted):
         loss = model.loss if isinstance(model.loss, str) else getattr(model.loss, "name", None) or "of its own"
         return f"its loss {loss!r} is not the mean over its rows"
     return f"{differing} depends on the batch as a whole"

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.data.dataset import Part
+from hpsearch.data.dataset import Part, keras_targets
 from hpsearch.keras_internals.layers import flatten_layers, set_untracked
 from hpsearch.keras_internals.numbers import RATE_LAYERS, NumberSlot
 from hpsearch.keras_internals.steps import build_lazily_built, keras_step
@@ -40,20 +40,21 @@ _COMPARED = ("loss", "gradient", "state", "metrics", "validation", "validation i
 @dataclass(frozen=True, slots=True)
 class _Batch:
     x: Inputs
-    y: jax.Array
+    y: PyTree
     weights: jax.Array | None
 
     @classmethod
     def of(cls, part: Part) -> "_Batch":
         few = part.take(np.arange(PADDED) % len(part))
-        return cls(to_device(few.x), jnp.array(few.y), None if few.weights is None else jnp.array(few.weights))
+        targets, weights = jax.tree.map(jnp.array, (keras_targets(few.y), few.weights))
+        return cls(to_device(few.x), targets, weights)
 
     def real(self) -> "_Batch":
         """The rows that count."""
         return _Batch(*jax.tree.map(lambda column: column[:ROWS], self.parts))
 
     @property
-    def parts(self) -> tuple[Inputs, jax.Array, jax.Array | None]:
+    def parts(self) -> tuple[Inputs, PyTree, jax.Array | None]:
         """All of it, for JAX."""
         return self.x, self.y, self.weights
 
@@ -79,7 +80,7 @@ def check_step(recipe: Recipe, problem: Problem, fold: int) -> None:
     def fused(trainable: Values, non_trainable: Values) -> PyTree:
         return _fused_step(recipe.template, trainable, non_trainable, batch)
 
-    def keras_own(trainable: Values, non_trainable: Values, x: Inputs, y: jax.Array, w: jax.Array | None) -> PyTree:
+    def keras_own(trainable: Values, non_trainable: Values, x: Inputs, y: PyTree, w: jax.Array | None) -> PyTree:
         step = keras_step(model, trainable, non_trainable, x, y, w)
         return *step, step.validation_metrics
 

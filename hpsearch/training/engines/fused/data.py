@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.data.dataset import Array, Features, keras_inputs
+from hpsearch.core.facts import Task
+from hpsearch.data.dataset import Array, Features, keras_inputs, keras_targets
 from hpsearch.training.engines.fused.errors import UnfusableError
-from hpsearch.training.engines.fused.pytree import Inputs
+from hpsearch.training.engines.fused.pytree import Inputs, PyTree
 from hpsearch.training.problem import Problem
 
 
@@ -37,13 +38,15 @@ class DeviceData:
         problem: The study's data and folds.
 
     Raises:
-        UnfusableError: A column holds text.
+        UnfusableError: A column holds text, or there are no targets.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.folds = problem.folds
         self.x = to_device(problem.dataset.train.x)
-        self.y = jnp.array(problem.dataset.train.y)
+        if problem.dataset.task is Task.NONE:
+            raise UnfusableError("there are no targets, so its losses may sum over the rows of a batch")
+        self.y: PyTree = jax.tree.map(jnp.array, keras_targets(problem.dataset.train.y))
         self._weights = problem.dataset.train.weights
         self._training_weights = [_weights_of(problem, fold.train) for fold in problem.folds]
         self._most_validation = max(len(fold.validation) for fold in problem.folds)
@@ -94,9 +97,9 @@ class DeviceData:
         return _batches(rows, weights, steps, -(-self._most_validation // steps))
 
 
-def take(x: Inputs, rows: jax.Array) -> Inputs:
-    """Rows of an array or of every column."""
-    taken: Inputs = jax.tree.map(lambda column: column[rows], x)
+def take(x: PyTree, rows: jax.Array) -> PyTree:
+    """Rows of an array, or of each of several."""
+    taken: PyTree = jax.tree.map(lambda column: column[rows], x)
     return taken
 
 

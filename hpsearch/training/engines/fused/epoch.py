@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from hpsearch.training.engines.fused.data import Batches, take
-from hpsearch.training.engines.fused.pytree import Inputs, Values
+from hpsearch.training.engines.fused.pytree import Inputs, PyTree, Values
 from hpsearch.training.engines.fused.template import Template
 
 State = tuple[Values, Values, Values]
@@ -22,7 +22,7 @@ def train_epoch(
     batches: Batches,
     count: jax.Array,
     x: Inputs,
-    y: jax.Array,
+    y: PyTree,
     *,
     even: bool,
     sizes: Sequence[int],
@@ -45,7 +45,7 @@ def train_epoch(
         (trainable, non_trainable, optimizer), metrics = carry
         number, picked, weights = at
         mask = (number * batch + jnp.arange(batch) < count).astype(jnp.float32)
-        inputs, targets = take(x, picked), y[picked]
+        inputs, targets = take(x, picked), take(y, picked)
 
         (loss, (predicted, after)), gradients = template.gradients(
             trainable, non_trainable, optimizer, inputs, targets, mask, weights
@@ -70,11 +70,11 @@ def validate(
     batches: Batches,
     count: jax.Array,
     x: Inputs,
-    y: jax.Array,
+    y: PyTree,
     *,
     sizes: Sequence[int],
     predictions: bool,
-) -> tuple[dict[str, jax.Array], jax.Array | None]:
+) -> tuple[dict[str, jax.Array], PyTree]:
     """Metrics of one lane over its validation rows. Arguments are those of :func:`train_epoch`.
 
     Metrics that look at a whole batch see all rows at once; `sizes` are then the numbers of rows of all lanes.
@@ -86,10 +86,10 @@ def validate(
     rows, row_weights = batches
     batch = rows.shape[1]
 
-    def step(metrics: Values, at: tuple[jax.Array, jax.Array, jax.Array | None]) -> tuple[Values, jax.Array | None]:
+    def step(metrics: Values, at: tuple[jax.Array, jax.Array, jax.Array | None]) -> tuple[Values, PyTree]:
         number, picked, weights = at
         mask = (number * batch + jnp.arange(batch) < count).astype(jnp.float32)
-        targets = y[picked]
+        targets = take(y, picked)
         loss, (predicted, _) = template.loss(
             trainable, non_trainable, take(x, picked), targets, mask, weights, training=False
         )
@@ -101,7 +101,7 @@ def validate(
     numbers = jnp.arange(rows.shape[0], dtype=jnp.int32)
     metrics, predicted = jax.lax.scan(step, template.metrics, (numbers, *batches))
     if predicted is not None:
-        predicted = predicted.reshape(-1, *predicted.shape[2:])
+        predicted = jax.tree.map(lambda one: one.reshape(-1, *one.shape[2:]), predicted)
         flat = None if row_weights is None else row_weights.reshape(-1)
-        metrics = template.update_over_batches(metrics, y[rows.reshape(-1)], predicted, flat, count, sizes)
+        metrics = template.update_over_batches(metrics, take(y, rows.reshape(-1)), predicted, flat, count, sizes)
     return template.results(metrics), predicted if predictions else None

@@ -15,7 +15,7 @@ from hpsearch.training.engines.fused.recipe import Recipe, Start
 Metrics = dict[str, jax.Array]
 """Name → value, as Keras would log it."""
 
-Epoch = tuple[State, Metrics, jax.Array | None]
+Epoch = tuple[State, Metrics, PyTree]
 """The new state, the metrics, and the predictions of the validation rows, padding at the end, if they are wanted."""
 
 
@@ -120,7 +120,7 @@ class Program:
         counts: jax.Array,
         validation: Batches,
         x: Inputs,
-        y: jax.Array,
+        y: PyTree,
     ) -> Epoch:
         per_lane = state, numbers, batches, counts, validation
         result: Epoch
@@ -139,7 +139,7 @@ class Program:
         counts: jax.Array,
         validation: Batches,
         x: Inputs,
-        y: jax.Array,
+        y: PyTree,
     ) -> Epoch:
         """An epoch of one lane: train on all batches, then validate."""
         template = self.recipe.template

@@ -44,12 +44,12 @@ def program_digest(template: Template, slots: Sequence[NumberSlot], x: HostInput
     """
     model = template.model
 
-    def measured(loss: jax.Array, y: jax.Array, predicted: jax.Array, mask: jax.Array) -> PyTree:
+    def measured(loss: jax.Array, y: PyTree, predicted: PyTree, mask: jax.Array) -> PyTree:
         metrics = template.update_metrics(template.metrics, loss, y, predicted, mask)
-        return template.results(template.update_over_batches(metrics, y, predicted, None, mask.sum(), (len(y),)))
+        return template.results(template.update_over_batches(metrics, y, predicted, None, mask.sum(), mask.shape))
 
     def step(
-        numbers: Values, trainable: Values, non_trainable: Values, x: Inputs, y: jax.Array, mask: jax.Array
+        numbers: Values, trainable: Values, non_trainable: Values, x: Inputs, y: PyTree, mask: jax.Array
     ) -> PyTree:
         with template.with_numbers(slots, numbers):
             (loss, (predicted, after)), gradients = template.gradients(
@@ -65,8 +65,8 @@ def program_digest(template: Template, slots: Sequence[NumberSlot], x: HostInput
             return template.apply(optimizer, trainable, trainable)
 
     numbers = [jnp.float32(0.5)] * len(slots)
-    mask = jnp.ones(len(y), jnp.float32)
-    inputs, targets = jax.tree.map(jnp.asarray, x), jnp.asarray(y)
+    inputs, targets = jax.tree.map(jnp.asarray, (x, y))
+    mask = jnp.ones(len(jax.tree.leaves(targets)[0]), jnp.float32)
     steps = _text(step, numbers, template.trainable, template.non_trainable, inputs, targets, mask)
     updates = _text(update, numbers, template.optimizer, template.trainable)
     rate = learning_rate_of(model.optimizer)

@@ -10,7 +10,7 @@ import numpy as np
 from hpsearch.core.events import Lane
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config, Space, config_key
-from hpsearch.data.dataset import Array, keras_inputs
+from hpsearch.data.dataset import keras_inputs, keras_targets
 from hpsearch.errors import HpsearchError
 from hpsearch.keras_internals.layers import flatten_layers
 from hpsearch.keras_internals.numbers import NumberSlot, numbers_in
@@ -21,7 +21,7 @@ from hpsearch.training.engines.fused.errors import NotDynamicError, UnfusableErr
 from hpsearch.training.engines.fused.initial import Prediction, Sample, UnpredictableError, Value
 from hpsearch.training.engines.fused.layers import needs_patch
 from hpsearch.training.engines.fused.program_digest import ProgramDigest, program_digest
-from hpsearch.training.engines.fused.pytree import HostInputs
+from hpsearch.training.engines.fused.pytree import HostInputs, PyTree
 from hpsearch.training.engines.fused.template import Template
 from hpsearch.training.problem import Problem
 
@@ -244,10 +244,10 @@ def check_unshared(one: keras.Model, other: keras.Model) -> None:
             raise UnfusableError(f"its models share layers with each other, such as {layer.name!r}")
 
 
-def few_rows(problem: Problem) -> tuple[HostInputs, Array]:
+def few_rows(problem: Problem) -> tuple[HostInputs, PyTree]:
     """Two rows and their targets, to build and to trace with."""
     part = problem.dataset.train.take(np.arange(2))
-    return keras_inputs(part.x), part.y
+    return keras_inputs(part.x), keras_targets(part.y)
 
 
 def _layers(model: keras.Model) -> list[tuple[str, list[tuple[int, ...]]]]:

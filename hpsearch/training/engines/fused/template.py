@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from hpsearch.keras_internals.compiled import is_weighted, metrics_over_batches
+from hpsearch.keras_internals.compiled import metrics_over_batches, outputs_in_order, placed_metrics
 from hpsearch.keras_internals.layers import flatten_layers, takes_training
 from hpsearch.keras_internals.numbers import NumberSlot, numbers_set
-from hpsearch.keras_internals.steps import build_lazily_built, penalties, update_metrics
+from hpsearch.keras_internals.steps import build_lazily_built, penalties, update_metrics, weights_of_outputs
 from hpsearch.training.engines.fused.errors import UnfusableError
 from hpsearch.training.engines.fused.layers import RowMask, patch_layers
 from hpsearch.training.engines.fused.pytree import HostInputs, Inputs, PyTree, Values
@@ -37,6 +37,7 @@ class Template:
         build_lazily_built(model, x, y)
         patch_layers(model, self.rows)
         self.over_batches = metrics_over_batches(model)
+        self._over_batches = [one for one in placed_metrics(model) if any(one.metric is m for m in self.over_batches)]
         model.reset_metrics()
         self.trainable: Values = [v.value for v in model.trainable_variables]
         self.non_trainable: Values = [v.value for v in model.non_trainable_variables]
@@ -54,19 +55,19 @@ class Template:
         trainable: Values,
         non_trainable: Values,
         x: Inputs,
-        y: jax.Array,
+        y: PyTree,
         mask: jax.Array,
         row_weights: jax.Array | None = None,
         *,
         training: bool,
-    ) -> tuple[jax.Array, tuple[jax.Array, Values]]:
+    ) -> tuple[jax.Array, tuple[PyTree, Values]]:
         """Loss over the rows whose mask is 1, as Keras computes it for a batch of just these rows.
 
         Args:
             trainable: Values of the trainable variables.
             non_trainable: Values of the non-trainable variables.
             x: A batch of raw rows.
-            y: Their targets.
+            y: Their targets; of several outputs, as Keras takes them.
             mask: Shape ``(batch,)``, 1.0 for rows that count.
             row_weights: Shape ``(batch,)``: Keras' ``sample_weight``; None for none.
             training: As for a Keras call.
@@ -80,11 +81,7 @@ class Template:
             predicted, after, losses = model.stateless_call(
                 trainable, non_trainable, x, return_losses=True, **arguments
             )
-        # Keras divides by the rows of the batch, padding included. The weights make up for it.
-        weights = _times(mask, row_weights) * (mask.shape[0] / jnp.maximum(mask.sum(), 1.0))
-        # Losses reduce the last axis of outputs, and leave one value per row, or per pixel or step of a row.
-        values_rank = max(getattr(predicted, "ndim", 2) - 1, 1)
-        weights = weights.reshape(-1, *(1,) * (values_rank - 1))
+        weights = weights_of_outputs(_times(mask, row_weights), mask, predicted)
         with penalties(model, losses):
             loss, (_, after, _) = model.stateless_compute_loss(
                 trainable, after, self.metrics, x=x, y=y, y_pred=predicted, sample_weight=weights, training=training
@@ -97,16 +94,16 @@ class Template:
         non_trainable: Values,
         optimizer: Values,
         x: Inputs,
-        y: jax.Array,
+        y: PyTree,
         mask: jax.Array,
         row_weights: jax.Array | None = None,
-    ) -> tuple[tuple[jax.Array, tuple[jax.Array, Values]], Values]:
+    ) -> tuple[tuple[jax.Array, tuple[PyTree, Values]], Values]:
         """What :meth:`loss` returns in training, and the gradients that the optimizer takes.
 
         The arguments are those of :meth:`loss`, and the values of the optimizer's variables: it may scale the loss.
         """
 
-        def scaled(weights: Values) -> tuple[jax.Array, tuple[jax.Array, tuple[jax.Array, Values]]]:
+        def scaled(weights: Values) -> tuple[jax.Array, tuple[jax.Array, tuple[PyTree, Values]]]:
             loss, others = self.loss(weights, non_trainable, x, y, mask, row_weights, training=True)
             mapping = list(zip(self.model.optimizer.variables, optimizer, strict=True))
             with keras.StatelessScope(state_mapping=mapping):
@@ -119,8 +116,8 @@ class Template:
         self,
         metrics: Values,
         loss: jax.Array,
-        y: jax.Array,
-        predicted: jax.Array,
+        y: PyTree,
+        predicted: PyTree,
         mask: jax.Array,
         row_weights: jax.Array | None = None,
     ) -> Values:
@@ -135,8 +132,8 @@ class Template:
     def update_over_batches(
         self,
         metrics: Values,
-        y: jax.Array,
-        predicted: jax.Array,
+        y: PyTree,
+        predicted: PyTree,
         row_weights: jax.Array | None,
         count: jax.Array,
         sizes: Sequence[int],
@@ -153,14 +150,14 @@ class Template:
         """
         if not self.over_batches:
             return metrics
+        targets, outputs = (outputs_in_order(self.model, one) for one in (y, predicted))
 
         def with_rows(size: int, values: Values) -> Values:
             mapping = list(zip(self.model.metrics_variables, values, strict=True))
             with keras.StatelessScope(state_mapping=mapping) as scope:
-                for metric in self.over_batches:
-                    weighs = row_weights is not None and is_weighted(self.model, metric)
-                    weights = {"sample_weight": row_weights[:size]} if weighs and row_weights is not None else {}
-                    metric.update_state(y[:size], predicted[:size], **weights)
+                for metric, output, weighted in self._over_batches:
+                    weights = {"sample_weight": row_weights[:size]} if weighted and row_weights is not None else {}
+                    metric.update_state(targets[output][:size], outputs[output][:size], **weights)
             return [_current(scope, variable, value) for variable, value in mapping]
 
         at = jnp.argmin(jnp.abs(jnp.array(sizes) - count))
@@ -190,8 +187,6 @@ def check_kind(model: keras.Model) -> None:
     for name in ("train_step", "test_step", "compute_metrics"):
         if getattr(kind, name) is not getattr(keras.Model, name):
             raise UnfusableError(f"{kind.__name__} has a {name} of its own")
-    if len(getattr(model, "outputs", None) or [None]) != 1:
-        raise UnfusableError(f"the model has {len(model.outputs)} outputs")
     if model.optimizer is None:
         raise UnfusableError("the model is compiled without an optimizer")
     for layer in flatten_layers(model, include_self=False):

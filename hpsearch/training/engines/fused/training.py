@@ -138,7 +138,7 @@ class Training:
     def _collect(self, group: Group, ran: Dispatched, epoch: int) -> Iterator[Event]:
         group.state, metrics, predicted = ran.result()
         values = {name: np.asarray(value) for name, value in metrics.items()}
-        outputs = None if predicted is None else np.asarray(predicted)
+        outputs = None if predicted is None else jax.tree.map(np.asarray, predicted)
         for place, one in enumerate(group.lanes):
             if not one.running:
                 continue
@@ -146,7 +146,9 @@ class Training:
             try:
                 check_finite(mine, epoch)
                 if outputs is not None and one.watch is not None:
-                    mine |= one.watch(outputs[place, : self._data.n_validation(one.lane.fold)], mine.keys())
+                    rows = self._data.n_validation(one.lane.fold)
+                    own = jax.tree.map(lambda some, at=place, end=rows: some[at, :end], outputs)
+                    mine |= one.watch(own, mine.keys())
             except (DivergedError, ModelError) as error:
                 one.running = False
                 yield diverged(one.lane, error) if isinstance(error, DivergedError) else failed(one.lane, error)

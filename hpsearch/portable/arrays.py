@@ -29,6 +29,8 @@ def _cells(values: ArrayLike) -> "Cells | NDArray[np.generic] | list[NDArray[np.
     if isinstance(values, pd.Series):
         return values
     array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:  # one value per row, as a model takes it
+        return array[:, 0]
     return list(array) if array.ndim > 1 else array
 
 

@@ -238,16 +238,31 @@ def test_the_documented_code_of_a_category_is_right() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["weighted", "decay", "branches"])
-def test_models_for_migrating_are_built_refitted_and_saved(module: str, tmp_path: Path) -> None:
+def test_models_for_migrating_are_built_refitted_and_saved(tmp_path: Path) -> None:
     write_modules(MIGRATING, tmp_path)
-    text = with_section(blocks(README, "toml")[0], "data", '[data]\nsource = "sklearn:wine"\nlabels = "LABELS"')
-    text = text.replace("LABELS", "one-hot" if module == "weighted" else "integer")
-    spec = parse_spec(with_section(text, "model", f'[model]\nbuild = "{module}:build"'), folder=tmp_path)
+    text = with_section(blocks(README, "toml")[0], "data", '[data]\nsource = "sklearn:wine"')
+    spec = parse_spec(with_section(text, "model", '[model]\nbuild = "decay:build"'), folder=tmp_path)
     config = {"units": 8, "learning_rate": 0.01, "epochs": 1, "batch_size": 32}
     worker = Worker(spec)
-    metrics = worker.rehearse(config).metrics
-    assert "val_accuracy" in metrics
-    assert ("val_f1" in metrics) == (module == "weighted")
+    assert "val_accuracy" in worker.rehearse(config).metrics
     champion = worker.refit(RefitOrder((ToRefit(0, config, 1),), tmp_path))
     assert keras.models.load_model(champion.path).count_params() == champion.parameters
+
+
+# docs/rows.md
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["homes", "denoiser"])
+def test_studies_of_rows_run_and_predict(name: str, tmp_path: Path) -> None:
+    write_modules(ROOT / "docs" / "rows.md", tmp_path)
+    (text,) = [block for block in blocks(ROOT / "docs" / "rows.md", "toml") if f'name = "{name}"' in block]
+    (tmp_path / "study.toml").write_text(text)
+    done = hpsearch("run", "study.toml", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    code = {
+        "homes": "import homes; x = homes.load(5)[0]; told = study.predict(x); assert {'price', 'kind'} <= {*told}",
+        "denoiser": "import numpy as np; assert study.predict(np.zeros((3, 8, 8))).shape == (3, 64)",
+    }
+    told = python(f"import hpsearch; study = hpsearch.load({name!r}); {code[name]}", folder=tmp_path)
+    assert told.returncode == 0, told.stderr

@@ -57,10 +57,15 @@ def outputs_in_order(model: keras.Model, values: Any) -> list[Any]:
     return keras.tree.flatten(values) if compiled is None else list(compiled._flatten_y(values))
 
 
+def has_own_loss(model: keras.Model) -> bool:
+    """Whether the model's class computes its loss itself: it may need more than targets and predictions."""
+    return type(model).compute_loss is not keras.Model.compute_loss
+
+
 def loss_over_batches(model: keras.Model) -> bool:
     """Whether the compiled loss may depend on the size of the batches."""
     given = [one for one in keras.tree.flatten(getattr(model, "loss", None)) if one is not None]
-    return type(model).compute_loss is not keras.Model.compute_loss or not all(map(_is_per_row_loss, given))
+    return has_own_loss(model) or not all(map(_is_per_row_loss, given))
 
 
 def _counts_rows(metric: keras.metrics.Metric) -> bool:

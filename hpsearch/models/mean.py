@@ -8,7 +8,7 @@ import numpy as np
 
 from hpsearch.data.dataset import Features, keras_inputs
 from hpsearch.errors import ModelError
-from hpsearch.keras_internals.compiled import compile_like, uncompile
+from hpsearch.keras_internals.compiled import compile_like, has_own_loss, uncompile
 from hpsearch.keras_internals.layers import without_activity_penalties
 
 
@@ -25,7 +25,7 @@ def mean_of(models: Mapping[str, keras.Model], like: keras.Model, x: Features) -
     Raises:
         ModelError: The models measure themselves, or have several outputs.
     """
-    if type(like).test_step is not keras.Model.test_step or type(like).compute_loss is not keras.Model.compute_loss:
+    if type(like).test_step is not keras.Model.test_step or has_own_loss(like):
         raise _without_mean("has a test_step or compute_loss of its own, which a mean of models cannot have")
     for name, model in models.items():
         model.name = name

@@ -134,8 +134,12 @@ def _means(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _can_have_one(stand: Stand, objective: Objective) -> bool:
-    """Whether the objective is of validation rows, and the model's output of a form and size that is looked at."""
+    """Whether the objective is of validation rows and of predictions, and these have a form and size that is known."""
+    from hpsearch.keras_internals.compiled import has_own_loss
+
     if not objective.metric.startswith("val_") or not stand.usable:
+        return False
+    if objective.metric == "val_loss" and has_own_loss(stand.model):
         return False
     largest = max(len(fold.validation) for fold in stand.problem.folds)
     return largest * math.prod(stand.sample.shape[1:]) <= _MOST_VALUES

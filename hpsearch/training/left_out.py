@@ -111,9 +111,11 @@ def _told(problems: list[str]) -> dict[str, Array]:
 
 def _measures(model: "keras.Model", problem: Problem, wanted: Collection[str]) -> list[Measure]:
     """What computes the wanted metrics that are not the model's: each on its own, for they do not share failures."""
+    from hpsearch.keras_internals.compiled import has_own_loss
+
     task, scorer = problem.dataset.task, problem.scorer
     found: list[Measure] = []
-    if "loss" in wanted:
+    if "loss" in wanted and not has_own_loss(model):
         found.append(lambda y, predicted, weights: {"loss": loss_of(model, y, predicted, weights)})
     if scorer is not None and scorer.name in wanted:
         found.append(lambda y, predicted, weights: {scorer.name: scorer(y, predicted, weights)})

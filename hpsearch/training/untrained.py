@@ -82,6 +82,7 @@ class Stand:
 
     def values(self, y: Array, predicted: Floats, weights: Array | None = None) -> dict[str, float]:
         """The compiled metrics of some predictions, and the loss without penalties; none where they cannot be told."""
+        from hpsearch.keras_internals.compiled import has_own_loss
         from hpsearch.training.engines.whole import loss_of, metrics_of
 
         found: dict[str, float] = {}
@@ -89,17 +90,24 @@ class Stand:
             found |= metrics_of(self.model, y, predicted, weights)
         except Exception as error:  # the user's metrics may not take such predictions
             self.raised.append(error)
+        if has_own_loss(self.model):  # it may need the rows' inputs
+            return found | self._scored(y, predicted, weights)
         try:
             penalties = sum(float(one) for one in self.model.losses)
             found["loss"] = loss_of(self.model, y, predicted, weights) - penalties
         except Exception as error:  # nor may the user's loss
             self.raised.append(error)
-        if (scorer := self.problem.scorer) is not None and scorer.name not in found:
-            try:
-                found[scorer.name] = scorer(y, predicted, weights)
-            except ModelError as error:
-                self.raised.append(error)
-        return found
+        return found | self._scored(y, predicted, weights)
+
+    def _scored(self, y: Array, predicted: Floats, weights: Array | None) -> dict[str, float]:
+        scorer = self.problem.scorer
+        if scorer is None or scorer.name in {one.name for one in self.model.metrics}:
+            return {}
+        try:
+            return {scorer.name: scorer(y, predicted, weights)}
+        except ModelError as error:
+            self.raised.append(error)
+            return {}
 
 
 def undefined_metrics(stand: Stand) -> tuple[Undefined, ...]:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from hpsearch.data.dataset import Part, keras_inputs, keras_targets
-from hpsearch.keras_internals.compiled import loss_over_batches, metrics_over_batches
+from hpsearch.keras_internals.compiled import has_own_loss, loss_over_batches, metrics_over_batches
 
 _PREDICTED = 256
 """Rows per step of prediction: it has no influence on results, only on speed."""
@@ -52,7 +52,13 @@ def over_all_rows(
     if names:
         values = metrics_of(model, part.y, predicted, part.weights)
         found |= {f"{prefix}{name}": value for name, value in values.items() if _is_one_of(name, names)}
-    if own_loss and f"{prefix}loss" in found:
+    if own_loss and f"{prefix}loss" in found and has_own_loss(model):  # which may look at the inputs
+        targets, rows = keras_targets(part.y), min(len(part), _LOSS_ROWS)
+        values = model.evaluate(
+            inputs, targets, sample_weight=part.weights, batch_size=rows, verbose=0, return_dict=True
+        )
+        found[f"{prefix}loss"] = float(values["loss"])
+    elif own_loss and f"{prefix}loss" in found:
         # Penalties are in both means, and so cancel out.
         size = len(part)
         whole = _mean_loss(model, part, predicted, rows=min(size, _LOSS_ROWS))

@@ -102,8 +102,8 @@ def _difference(model: keras.Model, other: Callable[[Inputs], Sequence[NDArray[n
 
 
 def _apart(found: NDArray[np.generic], wanted: NDArray[np.generic]) -> float:
-    numbers = found.reshape(wanted.shape).astype(np.float64)
-    return float(np.max(np.abs(numbers - wanted) / (TOLERANCE + TOLERANCE * np.abs(wanted))))
+    ours, theirs = (one.astype(np.float64).ravel() for one in (wanted, found))
+    return float(np.max(np.abs(theirs - ours) / (TOLERANCE + TOLERANCE * np.abs(ours))))
 
 
 def _told(difference: float, runtime: str) -> str:

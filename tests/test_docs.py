@@ -266,3 +266,26 @@ def test_studies_of_rows_run_and_predict(name: str, tmp_path: Path) -> None:
     }
     told = python(f"import hpsearch; study = hpsearch.load({name!r}); {code[name]}", folder=tmp_path)
     assert told.returncode == 0, told.stderr
+
+
+@pytest.mark.slow
+def test_free_text_reaches_the_layers_of_the_build_function(tmp_path: Path) -> None:
+    write_modules(ROOT / "docs" / "rows.md", tmp_path)
+    words = ("a good film", "a bad film", "very good", "so bad, so long")
+    rows = [f'"{words[place % 4]} {place}",{"yes" if place % 2 == 0 else "no"}' for place in range(60)]
+    (tmp_path / "films.csv").write_text("\n".join(["review,liked", *rows]))
+    (tmp_path / "study.toml").write_text(
+        'name = "films"\n[data]\nsource = "films.csv"\ntarget = "liked"\ntext = ["review"]\n'
+        '[validation]\nfolds = 2\n[model]\nbuild = "reviews:build"\n[space]\nunits = 8\nepochs = 2\n'
+        '[objective]\nmetric = "val_loss"\n[search]\ntrials = 1\n'
+    )
+    done = hpsearch("run", "study.toml", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "new.csv").write_text('review\na good film\nbad\n""\n')
+    told = hpsearch("predict", "films", "new.csv", "--out", "told.csv", folder=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert len((tmp_path / "told.csv").read_text().splitlines()) == 4
+    code = "import hpsearch; study = hpsearch.load('films'); print(study.record.facts.plan.reason)"
+    reason = python(f"{code}; study.predict({{'review': ['good']}})", folder=tmp_path)
+    assert "is free text, which Keras' layers take on TensorFlow only, not on jax" in reason.stdout
+    assert "TensorFlow only, but this program runs on jax" in reason.stderr

@@ -372,3 +372,11 @@ def test_a_kept_model_names_the_packages_that_it_needs(tmp_path: Path) -> None:
     assert "import numpy\nimport pandas\n" in text
     assert "import math" not in text
     assert "def data" not in text
+
+
+def test_weights_are_kept_with_the_rows() -> None:
+    weights = np.linspace(0, 1, len(Y))
+    dataset = load_dataset(spec_of(x=X, y=Y, sample_weight=weights))
+    np.testing.assert_allclose(dataset.train.weights, weights, rtol=1e-6)
+    with pytest.raises(SpecError, match="sample_weight is given, but no x"):
+        spec_of(sample_weight=weights)

@@ -9,7 +9,7 @@ from hpsearch.core.facts import DataFacts
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
 from hpsearch.data.plain import plain_array, plain_frame
-from hpsearch.errors import DataError
+from hpsearch.errors import DataError, ModelError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.models.saved_file import custom_names, needs_tensorflow
 from hpsearch.portable.arrays import as_table
@@ -100,8 +100,23 @@ def _predicted(
 
     from hpsearch.training.keeping import load_champion
 
+    _check_text(card)
     model = load_champion(model_file, record.worker_spec, record.champion.config)
     return Predictor(model, card).predict_inputs(_as_the_model_takes(model, inputs, card))
+
+
+def _check_text(card: "Card") -> None:
+    import keras
+
+    texts = [one.name for one in card.columns if one.kind == "text"]
+    if texts and keras.backend.backend() != "tensorflow":
+        raise ModelError(
+            f"column {texts[0]!r} is free text, which Keras' layers take on TensorFlow only, but this program runs on "
+            f"{keras.backend.backend()}",
+            code="needs-tensorflow",
+            hint="set KERAS_BACKEND=tensorflow before Keras is imported; `hpsearch predict` does so itself",
+            column=texts[0],
+        )
 
 
 def _as_the_model_takes(model: "keras.Model", inputs: "Inputs", card: "Card") -> "Inputs":

@@ -101,7 +101,7 @@ class CsvFile:
         check_twice(self.path, header)
         names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
         known = [column for column in columns if column.name in names]
-        texts = {one.name for one in known if one.kind == "category" and one.name not in (inferred or ())}
+        texts = {one.name for one in known if one.kind in ("category", "text") and one.name not in (inferred or ())}
         empty = self._na_values if inferred is None else [*_na_words(), *self._na_values]
         frame = self._parse(
             names,

@@ -137,8 +137,10 @@ class Dataset:
             weights = {} if part.weights is None else {"weights": part.weights}
             for name, array in (*columns.items(), ("y", part.y), *weights.items()):
                 digest.update(f"{name}{array.shape}{array.dtype}".encode())
-                raw = array.astype(str) if array.dtype == object else array
-                digest.update(np.ascontiguousarray(raw).view(np.uint8).data)
+                if array.dtype == object:
+                    digest.update(repr(array.tolist()).encode())
+                else:
+                    digest.update(np.ascontiguousarray(array).view(np.uint8).data)
         return digest.hexdigest()
 
     def _unpacked(self, x: Mapping[str, Array]) -> Mapping[str, Array]:

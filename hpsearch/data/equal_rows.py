@@ -36,7 +36,14 @@ def number_rows(*parts: Features) -> tuple[Numbers, ...]:
 
 
 def _inputs(x: Features) -> list[Array]:
-    return [x[name] for name in sorted(x)] if isinstance(x, Mapping) else [x]
+    arrays = [x[name] for name in sorted(x)] if isinstance(x, Mapping) else [x]
+    return [_digests_of_texts(one) if one.dtype == object else one for one in arrays]
+
+
+def _digests_of_texts(texts: Array) -> Array:
+    """Texts of any length as 16 bytes each."""
+    digests = [hashlib.blake2b(str(text).encode(), digest_size=16).digest() for text in texts]
+    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(texts), 16)
 
 
 def _digests(inputs: Sequence[Array], dtypes: Sequence[np.dtype[np.generic]]) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +45,7 @@ def read_file(spec: "StudySpec") -> Loaded:
     if path.suffix.lower() == ".npz":
         return _arrays(path, spec)
     options = spec.data.options
-    frame = read_table(path, options)
+    frame = read_table(path, options, texts=spec.data.text)
     warnings = [] if path.suffix.lower() == ".parquet" else csv_file(path, options).leading_zeros(frame)
     return from_frame(frame, spec, warnings=warnings)
 
@@ -98,8 +98,13 @@ def find_file(source: str, folder: str | Path) -> Path:
     )
 
 
-def read_table(path: Path, options: Mapping[str, object]) -> "pd.DataFrame":
+def read_table(path: Path, options: Mapping[str, object], *, texts: Sequence[str] = ()) -> "pd.DataFrame":
     """A CSV, TSV or Parquet file as a DataFrame.
+
+    Args:
+        path: The file.
+        options: Of the study file.
+        texts: Columns of free text: digits in them are no numbers.
 
     Raises:
         DataError: The file cannot be read or is no table, or an option is unknown.
@@ -109,7 +114,7 @@ def read_table(path: Path, options: Mapping[str, object]) -> "pd.DataFrame":
         return read_parquet(path)
     _check_options(path, options, CSV_OPTIONS)
     categories = options.get("categories", [])
-    return csv_file(path, options).read(as_text=categories if isinstance(categories, list) else ())
+    return csv_file(path, options).read(as_text=[*(categories if isinstance(categories, list) else ()), *texts])
 
 
 def csv_file(path: Path, options: Mapping[str, object]) -> CsvFile:

@@ -94,6 +94,11 @@ def infer_column(source: str, values: "pd.Series[str]", *, forced: bool) -> Infe
     raise _nested(source, name, filled.iloc[0])
 
 
+def text_column(values: "pd.Series[str]") -> Inferred:
+    """A column that the study file calls free text."""
+    return Inferred(Column(str(values.name), "text", "text"))
+
+
 def _nested(source: str, name: str, first: object) -> DataError:
     times = isinstance(first, time | timedelta | np.timedelta64)
     change = "convert it to numbers, such as hours" if times else "make one column per number"
@@ -381,7 +386,8 @@ def _check_categories(source: str, name: str, texts: "pd.Series[str]", rows: int
             f"{quoted(texts.iloc[0])}. "
             "This looks like free text, not categories",
             code="free-text",
-            hint=f'leave it out: [data] ignore = ["{name}"]; or force it: options = {{ categories = ["{name}"] }}',
+            hint=f'leave it out: [data] ignore = ["{name}"]; give it to layers of your own: text = ["{name}"]; or '
+            f'force it: options = {{ categories = ["{name}"] }}',
             source=source,
             column=name,
             distinct=distinct,

@@ -10,7 +10,7 @@ import numpy as np
 from hpsearch.core.words import closest, did_you_mean, listed, quoted
 from hpsearch.data.csv_files import check_twice
 from hpsearch.data.dataset import Array
-from hpsearch.data.inference import counts_rows, infer_column
+from hpsearch.data.inference import counts_rows, infer_column, text_column
 from hpsearch.data.likeness import alike
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.targets import target_values
@@ -72,7 +72,7 @@ def from_frame(
     names = [name for name in frame.columns if name not in left_out]
     forced = mistakes.of(_categories, spec) or []
     # A column whose role is misspelt looks like an input. What is wrong with it as an input is no mistake then.
-    inputs = None if mistakes.found else mistakes.of(_Inputs.of, source, frame[names], forced)
+    inputs = None if mistakes.found else mistakes.of(_Inputs.of, source, frame[names], forced, spec.data.text)
     if y is None and not unknown_target:
         y = mistakes.of(target_values, source, frame[targets], spec.data.task)
     known = {*frame.columns}
@@ -113,7 +113,7 @@ class _Inputs:
     warnings: tuple[str, ...]
 
     @classmethod
-    def of(cls, source: str, frame: "pd.DataFrame", forced: Sequence[str]) -> "_Inputs":
+    def of(cls, source: str, frame: "pd.DataFrame", forced: Sequence[str], texts: Sequence[str]) -> "_Inputs":
         """Judge and convert all columns.
 
         Raises:
@@ -125,7 +125,12 @@ class _Inputs:
         for name in forced:
             if name not in frame.columns:
                 mistakes.found.append(_unknown(source, "option categories", name, frame))
-        judged = [mistakes.of(infer_column, source, frame[name], forced=name in forced) for name in frame.columns]
+        judged = [
+            text_column(frame[name])
+            if name in texts
+            else mistakes.of(infer_column, source, frame[name], forced=name in forced)
+            for name in frame.columns
+        ]
         mistakes.end()
         found = [one for one in judged if one is not None]
         columns = tuple(one.column for one in found)
@@ -294,6 +299,7 @@ def _wrong_roles(source: str, frame: "pd.DataFrame", spec: "StudySpec", targets:
         ("group", [] if spec.data.group is None else [spec.data.group]),
         ("time", [] if spec.data.time is None else [spec.data.time]),
         ("weight", [] if spec.data.weight is None else [spec.data.weight]),
+        ("text", spec.data.text),
     ]
     for role, names in roles:
         for name in names:

@@ -86,6 +86,7 @@ class ModelBuilder:
         seed_everything(seed)
         keras.config.set_dtype_policy(self.policy)
         count_names_from(self.names)
+        _check_text(data)
         with as_model_errors(partial(_failed, self.address, "build", config)):
             model = self.function(config, data)
         _check_model(self.address, model)
@@ -154,6 +155,18 @@ def _kind(found: object) -> str:
         except (TypeError, ValueError):
             return "a function without a known signature"
     return f"a {type(found).__name__}"
+
+
+def _check_text(data: TrainingData) -> None:
+    texts = [one.name for one in data.columns if one.kind == "text"]
+    if texts and keras.backend.backend() != "tensorflow":
+        raise ModelError(
+            f"column {texts[0]!r} is free text, which Keras' layers take on TensorFlow only, not on "
+            f"{keras.backend.backend()}",
+            code="needs-tensorflow",
+            hint='set [resources] backend = "tensorflow"',
+            column=texts[0],
+        )
 
 
 def _check_model(address: str, model: object) -> None:

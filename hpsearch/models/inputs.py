@@ -77,6 +77,13 @@ def encode_table(x: Mapping[str, Array], columns: tuple[Column, ...]) -> Encoded
 
     The number columns of a wide table are one input of shape ``(batch, n_columns)``, called ``NUMBERS``.
     """
+    if texts := [one.name for one in columns if one.kind == "text"]:
+        raise ModelError(
+            f"column {texts[0]!r} is free text, which needs layers of its own",
+            code="free-text",
+            hint="write a build function with keras.layers.TextVectorization, or leave the column out: [data] ignore",
+            column=texts[0],
+        )
     numbers = [one.name for one in columns if one.kind == "number"]
     parts = []
     if NUMBERS in x and x[NUMBERS].ndim == 2:

@@ -149,7 +149,7 @@ def _inputs_of(data: DataFacts) -> keras.KerasTensor | dict[str, keras.KerasTens
     """What models are trained on: rows of one shape, or several inputs, of which a column has one value per row."""
     if not data.columns:
         return keras.Input(data.input_shape, name="rows")
-    kinds = {"number": "float32", "category": "int32"}
+    kinds = {"number": "float32", "category": "int32", "text": "string"}
     found = {
         one.name: keras.Input(tuple(one.shape), dtype=kinds.get(one.kind, one.dtype), name=one.name)
         for one in data.columns

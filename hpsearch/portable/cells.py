@@ -54,8 +54,8 @@ def table_inputs(table: "pd.DataFrame", columns: Sequence[Column]) -> dict[str, 
 
 
 def inputs_of(values: Cells, column: Column) -> NDArray[np.generic]:
-    """A column as the model takes it: float32 with NaN for empty cells, or int32 codes, of shape ``(n_rows,)``; or an
-    array of shape ``(n_rows, *column.shape)``.
+    """A column as the model takes it: float32 with NaN for empty cells, int32 codes, or texts, of shape ``(n_rows,)``;
+    or an array of shape ``(n_rows, *column.shape)``.
 
     Raises:
         RowsError: The column needs numbers and has text or an infinite value, it needs texts and has numbers, or it
@@ -63,12 +63,21 @@ def inputs_of(values: Cells, column: Column) -> NDArray[np.generic]:
     """
     if column.kind == "array":
         return arrays_of(values, column)
+    if column.kind == "text":
+        return texts_of(values)
     if column.kind == "category":
         return codes_of(values, column)
     numbers = _moved(to_numbers(values, column.cells), column.offset)
     infinite = np.isinf(numbers)
     _check(infinite, values, "not-finite", "has an infinite value", "the largest float32 is 3.4e38")
     return numbers
+
+
+def texts_of(values: Cells) -> NDArray[np.object_]:
+    """Free text as Keras takes it; an empty cell is an empty text."""
+    return np.array(
+        ["" if empty else str(cell) for cell, empty in zip(values, values.isna(), strict=True)], dtype=object
+    )
 
 
 def packed(inputs: Mapping[str, NDArray[np.generic]], columns: Sequence[Column]) -> dict[str, NDArray[np.generic]]:

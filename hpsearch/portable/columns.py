@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["number", "category", "array"]
+Kind = Literal["number", "category", "text", "array"]
 
 CellType = Literal["number", "boolean", "text", "any"]
 

@@ -46,6 +46,7 @@ class DataSection(Section):
     weight: str | None = Field(
         None, description="column with what each row counts in the loss and in weighted metrics: Keras' sample_weight"
     )
+    text: list[str] = Field([], description="columns of free text, which a build function's own layers take apart")
     duplicates: Literal["allow", "group"] = Field(
         "allow", description="group: rows that are equal in all inputs are never split, in folds and in the test part"
     )

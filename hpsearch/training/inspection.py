@@ -117,7 +117,7 @@ def _columns(dataset: Dataset) -> Iterator[_Column]:
             numbers += 1
         else:
             texts = tuple(schema.categories.get(column.name, ()))
-            yield _Column(column.name, column.name, None, texts, is_array=column.kind == "array")
+            yield _Column(column.name, column.name, None, texts, is_array=column.kind in ("array", "text"))
 
 
 def _ranges(

@@ -167,3 +167,16 @@ def test_dates_and_missing_files(tmp_path, load):
     (tmp_path / "broken.parquet").write_text("no parquet")
     with raises("data.unreadable-file", format="PARQUET"):
         load("broken.parquet", target="y")
+
+
+def test_free_text_is_for_layers_of_ones_own(tmp_path, load):
+    (tmp_path / "t.csv").write_text("review,n,y\n" + "".join(f"word {i},{i},{i % 2}\n" for i in range(300)) + ",1,0\n")
+    with raises("data.free-text") as caught:
+        load("t.csv", target="y")
+    assert 'text = ["review"]' in caught.value.hint
+    found = load("t.csv", target="y", text=["review"])
+    assert [(one.name, one.kind) for one in found.columns] == [("review", "text"), ("n", "number")]
+    assert found.train.x["review"][[0, 300]].tolist() == ["word 0", ""]
+    assert found.fingerprint() == load("t.csv", target="y", text=["review"]).fingerprint()
+    with raises("data.unknown-column", role="text", column="revue"):
+        load("t.csv", target="y", text=["revue"])

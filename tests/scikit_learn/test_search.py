@@ -187,3 +187,9 @@ def test_a_trial_trained_again_is_the_champion() -> None:
     assert repr(study.best).startswith(f"<Trial {study.best.number}: complete, ")
     assert repr(study.champion).startswith(f"<Champion of trial {study.best.number}: refitted on all training rows")
     assert study.best.state is TrialState.COMPLETE
+
+
+def test_fit_takes_sample_weights() -> None:
+    weights = np.where(WINE.target == 0, 5.0, 1.0)
+    weighted = search(cv=2).fit(WINE.data, WINE.target, sample_weight=weights)
+    assert weighted.study_.record.name != search(cv=2).fit(WINE.data, WINE.target).study_.record.name

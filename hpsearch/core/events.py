@@ -18,10 +18,17 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Lanes that train together: one after another in the ``fit`` engine, all at once in the ``fused`` engine."""
+    """Lanes that train together: one after another in the ``fit`` engine, all at once in the ``fused`` engine.
+
+    Attributes:
+        id: Its number.
+        lanes: What to train.
+        weigh: Trials whose models are to be measured first, because the study limits them.
+    """
 
     id: int
     lanes: tuple[Lane, ...]
+    weigh: tuple[int, ...] = ()
 
     @property
     def trials(self) -> tuple[int, ...]:
@@ -37,6 +44,21 @@ class BundleStarted:
     """The first event of a bundle: its worker has loaded the data and begins with it."""
 
     id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A trial's model has been measured, before it is trained. If it breaks a limit, its lanes fail.
+
+    Attributes:
+        trial: The trial.
+        parameters: Number of weights.
+        measured: See :attr:`~hpsearch.core.trial.Trial.measured`: quantities of the model only.
+    """
+
+    trial: int
+    parameters: int
+    measured: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +131,7 @@ class WorkerDied:
     traceback: str = ""
 
 
-Event = BundleStarted | EpochFinished | LaneFinished | LaneStopped | LaneFailed | BundleFinished | WorkerDied
+Event = BundleStarted | Weighed | EpochFinished | LaneFinished | LaneStopped | LaneFailed | BundleFinished | WorkerDied
 
 
 def without(event: Event, left_out: Mapping[int, Collection[str]]) -> Event:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
+from hpsearch.core.constraints import NO_CONSTRAINTS, Constraints
 from hpsearch.core.trial import Curves, FoldResult, Trial, TrialState
 
 _GROWS = re.compile(
@@ -30,11 +31,13 @@ class Objective:
         direction: Always explicit, never guessed from the metric's name.
         epoch: ``best`` is the best epoch of the *mean* curve, not each fold's own best epoch, which would be too
             optimistic. ``last`` is the final epoch.
+        constraints: What a trial must keep to be ranked.
     """
 
     metric: str
     direction: Literal["minimize", "maximize"]
     epoch: Literal["best", "last"] = "best"
+    constraints: Constraints = NO_CONSTRAINTS
 
     def better(self, a: float, b: float) -> bool:
         """Whether score `a` is strictly better than score `b`."""
@@ -58,7 +61,10 @@ class Objective:
         return tuple(found)
 
     def rank_key(self, trial: Trial) -> tuple[int, float, int]:
-        """Sort key, best first: complete trials by score, then all others. Ties are broken by trial number."""
+        """Sort key, best first: complete trials by score, then all others. Ties are broken by trial number.
+
+        A trial that breaks a limit is not complete.
+        """
         if trial.state is not TrialState.COMPLETE or trial.score is None:
             return 1, 0.0, trial.number
         return 0, -trial.score if self.direction == "maximize" else trial.score, trial.number

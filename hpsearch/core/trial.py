@@ -14,10 +14,15 @@ Curves = Mapping[str, tuple[float, ...]]
 
 
 class TrialState(StrEnum):
-    """State of a trial. Only ``COMPLETE`` trials, which have all their folds, are ranked."""
+    """State of a trial. Only ``COMPLETE`` trials, which have all their folds, are ranked.
+
+    An ``INFEASIBLE`` trial breaks a limit of the study. It has a score if it was trained: what breaks a limit by its
+    size is not.
+    """
 
     RUNNING = "running"
     COMPLETE = "complete"
+    INFEASIBLE = "infeasible"
     PRUNED = "pruned"
     DIVERGED = "diverged"
     FAILED = "failed"
@@ -62,6 +67,8 @@ class FailureKind(StrEnum):
     """It took longer than ``epoch_timeout`` or ``trial_timeout``."""
     PRUNED = "pruned"
     """A pruning rule stopped the trial."""
+    INFEASIBLE = "infeasible"
+    """It breaks a limit of ``[objective] at_most`` or ``at_least``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ class Trial:
         number: Position in the study, from 0.
         config: Value of every active hyperparameter.
         state: See :class:`TrialState`.
-        score: Value of the mean curve at the objective's epoch; None unless complete or pruned.
+        score: Value of the mean curve at the objective's epoch; None unless complete, pruned or infeasible.
         std: Sample standard deviation of the fold scores at that epoch; None with one fold.
         epoch: The epoch of the score, from 1.
         fold_scores: Each fold's value at that epoch, in fold order; folds in which the metric is not defined are left
@@ -114,6 +121,7 @@ class Trial:
         found: What its suggestion has added to the space: hyperparameters that KerasTuner code asked for, and those
             whose condition turned out to be wrong.
         origin: See :class:`Origin`.
+        measured: What the study's limits are on → its value for this trial, as far as it is known.
     """
 
     number: int
@@ -130,6 +138,7 @@ class Trial:
     parameters: int | None = None
     found: Mapping[str, Parameter] = field(default_factory=dict)
     origin: Origin = Origin.SEARCH
+    measured: Mapping[str, float] = field(default_factory=dict)
 
     def scores_by_fold(self, metric: str) -> dict[int, float]:
         """Fold → its score in the objective's `metric`, for the folds that have one."""
@@ -147,7 +156,12 @@ class Trial:
 
     def _repr_html_(self) -> str:
         """The trial for a notebook: its score, its folds and its config."""
-        rows = {**self.config, "score by fold": ", ".join(map(_short, self.fold_scores)), "epochs": self._epochs}
+        rows = {
+            **self.config,
+            **self.measured,
+            "score by fold": ", ".join(map(_short, self.fold_scores)),
+            "epochs": self._epochs,
+        }
         if self.failure is not None:
             rows["failure"] = self.failure.message
         cells = "".join(f"<tr><th>{escape(str(k))}</th><td>{escape(_short(v))}</td></tr>" for k, v in rows.items())
@@ -194,7 +208,8 @@ class Champion(Wire):
         trials: Numbers of the trials that its models are of, the best first.
         models: How many models its predictions are the mean of.
         compared: Kind → test metrics of all kinds that were trained and tested; empty unless that was asked for.
-        rechosen: Whether another kind had been tested when this one was asked for.
+        rechosen: Whether another kind, or another trial, had been tested when this one was asked for.
+        crowned: Unix time at which its trial was chosen by hand; None for the search's winner.
         logits: Whether it returns logits of classes or labels; None for values, and in older ledgers.
         seal: Shows who has made the file; see :mod:`hpsearch.ledger.seals`. Empty in older ledgers.
     """
@@ -220,6 +235,7 @@ class Champion(Wire):
     validation: Mapping[str, float] = field(default_factory=dict)
     logits: bool | None = None
     seal: str = ""
+    crowned: float | None = None
 
     def __repr__(self) -> str:
         tested = ", ".join(f"{name} {_short(value)}" for name, value in self.test.items()) or "not tested"

@@ -6,7 +6,7 @@ renamed or removed. hpsearch 0.1 wrote format 1; its studies can be read and con
 
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, get_args
 
 from pydantic import BaseModel
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Stored = FrozenTrial | StoredTrial
 
-FORMAT = 5
+FORMAT = 6
 """Format of a study's head. It is raised when older versions cannot read what this one writes."""
 
 SPEC_UPGRADES: dict[int, Callable[[JsonObject], JsonObject]] = {}
@@ -37,7 +37,7 @@ Removed keys need none: the reader drops keys that it does not know.
 """
 
 FOLD_PREFIX, PARAMETERS, STARTED, FOUND, OUTCOME = "fold:", "parameters", "started", "found", "outcome"
-FIXED = "fixed"
+FIXED, MEASURED = "fixed", "measured"
 """System attributes of a trial. Before format 5, they were user attributes, and fixed values were parameters: Optuna's
 dashboard shows both."""
 
@@ -232,9 +232,9 @@ class Outcome(Wire):
     Attributes:
         state: See :class:`TrialState`.
         finished: Unix time, seconds.
-        score: As in :class:`Trial`, and so are ``std``, ``epoch``, ``fold_scores`` and ``failure``.
-        folds: All folds of a trial that is not complete, including those that were stopped early. None for a complete
-            trial: its folds have their own attributes.
+        score: As in :class:`Trial`, and so are ``std``, ``epoch``, ``fold_scores``, ``failure`` and ``measured``.
+        folds: All folds of a trial that has not all of them, including those that were stopped early. None for one that
+            has: its folds have their own attributes.
     """
 
     VERSION: ClassVar[int] = 2
@@ -247,10 +247,12 @@ class Outcome(Wire):
     fold_scores: tuple[float, ...] = ()
     failure: Failure | None = None
     folds: tuple[FoldResult, ...] | None = None
+    measured: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, trial: Trial) -> "Outcome":
         """The outcome of a trial that has ended."""
+        was_trained = trial.state is TrialState.INFEASIBLE and trial.score is not None
         return cls(
             state=trial.state,
             finished=trial.finished,
@@ -259,7 +261,8 @@ class Outcome(Wire):
             epoch=trial.epoch,
             fold_scores=trial.fold_scores,
             failure=trial.failure,
-            folds=None if trial.state is TrialState.COMPLETE else trial.folds,
+            folds=None if trial.state is TrialState.COMPLETE or was_trained else trial.folds,
+            measured=trial.measured,
         )
 
     @classmethod
@@ -309,6 +312,7 @@ def trial_from_optuna(frozen: "Stored", space: Space) -> Trial:
         finished=outcome.finished,
         parameters=parameters,
         found=found_by(frozen),
+        measured=outcome.measured or {name: _number(one) for name, one in _object(attrs.get(MEASURED, {})).items()},
     )
 
 

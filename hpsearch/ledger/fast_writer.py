@@ -100,7 +100,7 @@ class FastWriter(TrialWriter):
             theirs = REMARKS.c.trial_id == trial_id, REMARKS.c.key.in_(list(end.remarks))
             connection.execute(delete(REMARKS).where(*theirs))
             _insert_attrs(connection, trial_id, end.remarks, REMARKS)
-            _insert_attrs(connection, trial_id, {OUTCOME: end.outcome})
+            _insert_attrs(connection, trial_id, {**end.attributes, OUTCOME: end.outcome})
 
 
 def _insert_params(connection: Connection, trial_id: int, trial: Trial, space: Space) -> None:

@@ -99,6 +99,8 @@ class PublicWriter(TrialWriter):
         try:
             for key, one in end.remarks.items():
                 self._storage.set_trial_user_attr(trial_id, key, one)
+            for key, one in end.attributes.items():
+                self._storage.set_trial_system_attr(trial_id, key, one)
             for step, mean in enumerate(end.curve):
                 self._storage.set_trial_intermediate_value(trial_id, step, float(mean))
             values = None if end.value is None else [end.value]

@@ -96,7 +96,7 @@ class StudyRecord:
 
     @cached_property
     def ranked(self) -> tuple[Trial, ...]:
-        """Complete trials, best first; ties by trial number."""
+        """Complete trials, best first; ties by trial number. Those that break a limit are not among them."""
         complete = [trial for trial in self.trials if trial.state is TrialState.COMPLETE]
         return tuple(sorted(complete, key=self.objective.rank_key))
 
@@ -104,6 +104,23 @@ class StudyRecord:
     def best(self) -> Trial | None:
         """The best complete trial."""
         return self.ranked[0] if self.ranked else None
+
+    @cached_property
+    def infeasible(self) -> tuple[Trial, ...]:
+        """Trials that break a limit, the nearest to feasible first."""
+        constraints = self.objective.constraints
+        found = [trial for trial in self.trials if trial.state is TrialState.INFEASIBLE]
+        return tuple(sorted(found, key=lambda trial: (constraints.violation(trial.measured), trial.number)))
+
+    @property
+    def nearest(self) -> Trial | None:
+        """The infeasible trial that breaks the limits least; None if there is none."""
+        return self.infeasible[0] if self.infeasible else None
+
+    @property
+    def nearest_trained(self) -> Trial | None:
+        """Of those that were trained, the same."""
+        return next((trial for trial in self.infeasible if trial.score is not None), None)
 
     @property
     def counts(self) -> dict[TrialState, int]:

@@ -4,12 +4,14 @@ Where things are in it, for readers of ``optuna.load_study``:
 
 ==========================  ==========================================================================
 trial params                what is searched of the config, with Optuna distributions of the space
-trial value                 the score of a complete or pruned trial
+trial value                 the score of a complete, pruned or infeasible trial
 trial intermediate values   the mean curve of the objective's metric, one step per epoch
 trial system attributes     ``fold:0`` … (curves, seconds), ``outcome`` (state, score, failure), ``parameters``,
-                            ``found`` (what KerasTuner code has added to the space with this trial), ``fixed``
+                            ``found`` (what KerasTuner code has added to the space with this trial), ``fixed``,
+                            ``measured`` (of a model that the study limits), ``constraints`` (Optuna's own)
 trial user attributes       ``std``, ``epoch``, ``seconds``, ``weights``, ``failure``: for readers only
-trial state                 COMPLETE; PRUNED; FAIL for failed and diverged trials; RUNNING
+trial state                 COMPLETE, also if it breaks a limit; PRUNED, also if it was too large to be trained; FAIL
+                            for failed and diverged trials; RUNNING
 study system attributes     ``hpsearch`` (spec, space, facts), ``facts`` (later ones), ``champion``, …
 ==========================  ==========================================================================
 
@@ -24,6 +26,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, AnyUri, Uri
+from hpsearch.core.constraints import NO_CONSTRAINTS, Constraints
 from hpsearch.core.facts import StudyFacts
 from hpsearch.core.foreign import errors_as
 from hpsearch.core.locks import turn
@@ -283,8 +286,20 @@ class Ledger:
         with explained(self.uri):
             self._writer.add(self._trial_id(name, number), attrs)
 
-    def finish_trial(self, name: str, trial: Trial, metric: str) -> None:
+    def add_measured(self, name: str, number: int, parameters: int, measured: Mapping[str, float]) -> None:
+        """Enter what has been measured of a trial's model before it is trained, and its number of weights."""
+        attrs: JsonObject = {codec.PARAMETERS: parameters, codec.MEASURED: dict(measured)}
+        with explained(self.uri):
+            self._writer.add(self._trial_id(name, number), attrs)
+
+    def finish_trial(self, name: str, trial: Trial, metric: str, constraints: Constraints = NO_CONSTRAINTS) -> None:
         """Enter the end of a trial. Its finished folds are in the ledger already.
+
+        Args:
+            name: The study.
+            trial: As it has ended.
+            metric: The objective's.
+            constraints: The objective's, which Optuna's tools are told.
 
         Raises:
             LedgerError: It has ended already: another driver writes this study.
@@ -292,7 +307,7 @@ class Ledger:
         from hpsearch.ledger.trial_writer import TrialEnd
 
         with explained(self.uri):
-            self._writer.end(self._trial_id(name, trial.number), TrialEnd.of(trial, metric))
+            self._writer.end(self._trial_id(name, trial.number), TrialEnd.of(trial, metric, constraints))
 
     def repair(self, name: str) -> tuple[int, ...]:
         """Complete what a killed driver has left half entered. Call it before a study is driven on.
@@ -314,7 +329,7 @@ class Ledger:
             half = [one.number for one in running if codec.OUTCOME in codec.trial_attrs(one)]
             numbers = tuple(number for number in half if number in ended)
             for number in numbers:
-                end = TrialEnd.of(ended[number], record.objective.metric)
+                end = TrialEnd.of(ended[number], record.objective.metric, record.objective.constraints)
                 PublicWriter(self._storage).settle(self._trial_id(name, number), end)
         return numbers
 

@@ -7,11 +7,12 @@ same study.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState as OptunaState
 
+from hpsearch.core.constraints import NO_CONSTRAINTS, Constraints
 from hpsearch.core.objective import mean_curve
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space, Value
 from hpsearch.core.trial import Trial, TrialState
@@ -20,6 +21,9 @@ from hpsearch.errors import LedgerError
 from hpsearch.ledger.codec import FIXED, FOUND, STARTED, Outcome, space_to_json
 
 _STATES = {TrialState.COMPLETE: OptunaState.COMPLETE, TrialState.PRUNED: OptunaState.PRUNED}
+
+CONSTRAINTS = "constraints"
+"""Optuna's own attribute: the constraints of a trial, each 0 or less if it is kept. Its ``best_trial`` looks there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class TrialEnd:
         outcome: The attribute ``outcome``.
         finished: Unix time, seconds.
         remarks: User attributes, for readers of Optuna's storage.
+        attributes: System attributes for Optuna itself.
     """
 
     number: int
@@ -43,20 +48,27 @@ class TrialEnd:
     outcome: JsonObject
     finished: float
     remarks: JsonObject
+    attributes: JsonObject = field(default_factory=dict)
 
     @classmethod
-    def of(cls, trial: Trial, metric: str) -> "TrialEnd":
-        """The end of a trial whose objective is `metric`."""
+    def of(cls, trial: Trial, metric: str, constraints: Constraints = NO_CONSTRAINTS) -> "TrialEnd":
+        """The end of a trial whose objective is `metric`. One that breaks a limit is complete for Optuna if it has a
+        score, and pruned if it was not trained.
+        """
         assert trial.finished is not None
+        state = _STATES.get(trial.state, OptunaState.FAIL)
+        if trial.state is TrialState.INFEASIBLE:
+            state = OptunaState.PRUNED if trial.score is None else OptunaState.COMPLETE
         curves = [result.curves for result in trial.folds]
         return cls(
             number=trial.number,
-            state=_STATES.get(trial.state, OptunaState.FAIL),
-            value=trial.score if trial.state in _STATES else None,
+            state=state,
+            value=None if state is OptunaState.FAIL else trial.score,
             curve=mean_curve(curves, metric) if any(metric in fold for fold in curves) else (),
             outcome=Outcome.of(trial).to_json(),
             finished=trial.finished,
             remarks=_remarks(trial),
+            attributes={CONSTRAINTS: list(constraints.margins(trial.measured))} if constraints else {},
         )
 
 
@@ -64,6 +76,7 @@ def _remarks(trial: Trial) -> JsonObject:
     """User attributes of a trial that has ended: what a reader of Optuna's dashboard wants beside the score."""
     said: JsonObject = {"std": trial.std, "epoch": trial.epoch, "seconds": round(trial.seconds, 3) or None}
     said |= {"failure": trial.failure.message[:200] if trial.failure else None, "weights": trial.parameters}
+    said |= {name: value for name, value in trial.measured.items() if name != "parameters"}
     return {name: value for name, value in said.items() if value is not None}
 
 

@@ -21,6 +21,7 @@ from hpsearch.core.events import (
     LaneFailed,
     LaneFinished,
     LaneStopped,
+    Weighed,
     WorkerDied,
     lane_of,
     without,
@@ -38,7 +39,7 @@ from hpsearch.search.limits import Limits
 from hpsearch.search.lining_up import next_lanes
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
-from hpsearch.search.results import Live, Results
+from hpsearch.search.results import Live, Results, lost_folds, state_after
 from hpsearch.search.suggesting import Suggester
 from hpsearch.search.visible import Visible
 from hpsearch.search.watchdog import Watchdog, trials_in_words
@@ -74,8 +75,7 @@ class Driver:
         watchdog: Watchdog,
         claims: Claims | None = None,
     ) -> None:
-        self._record = record
-        self._spec, self._objective = record.spec, record.objective
+        self._record, self._spec, self._objective = record, record.spec, record.objective
         self._ledger, self._executor, self._suggester = ledger, executor, suggester
         self._plan, self._observer = record.facts.plan, observer
         self._claims = claims or Claims(record, ledger)
@@ -88,9 +88,8 @@ class Driver:
         self._trials = list(record.trials)
         self._live: dict[int, Live] = {}
         self._let_go: set[tuple[int, int]] = set()  # lanes in training whose trials other drivers have by now
-        self._bundles, self.compile_seconds = 0, 0.0
+        self._bundles, self.compile_seconds, self._stopping = 0, 0.0, False
         self._limits = Limits(record, self._claims, self._entering, self._note)
-        self._stopping = False
         self._failures = FailuresInARow(record)
 
     def search(self) -> bool:
@@ -252,7 +251,7 @@ class Driver:
                 live = self._live[lane.trial]
                 live.waiting.discard(lane.fold)
                 live.training.add(lane.fold)
-            bundle = Bundle(self._bundles, tuple(lanes))
+            bundle = Bundle(self._bundles, tuple(lanes), self._entering.to_weigh(lanes, self._trials))
             trained = [result.seconds for one in bundle.trials for result in self._live[one].results.values()]
             self._watchdog.submitted(bundle, sum(trained))
             self._executor.submit(bundle)
@@ -271,6 +270,8 @@ class Driver:
         match event:
             case BundleStarted():
                 pass
+            case Weighed():
+                self._on_weighed(event)
             case EpochFinished():
                 self._on_epoch(event)
             case LaneFinished():
@@ -280,8 +281,7 @@ class Driver:
                 live.partial[event.result.fold] = self._results.curves_of(event.result)
                 self._lane_ended(event.trial, event.result.fold)
             case LaneFailed():
-                state = TrialState.DIVERGED if event.failure.kind is FailureKind.DIVERGED else TrialState.FAILED
-                self._give_up(event.trial, state, replace(event.failure, fold=event.fold))
+                self._give_up(event.trial, state_after(event.failure), replace(event.failure, fold=event.fold))
                 self._lane_ended(event.trial, event.fold)
             case BundleFinished():
                 self.compile_seconds += event.compile_seconds
@@ -289,6 +289,13 @@ class Driver:
                     self._note(note)
             case WorkerDied():
                 self._on_death(event)
+
+    def _on_weighed(self, event: Weighed) -> None:
+        if event.trial not in self._live:
+            return
+        if (trial := self._entering.weighed(self._trials[event.trial], event)) is None:
+            return self._lose(event.trial)
+        self._trials[event.trial] = trial
 
     def _on_epoch(self, event: EpochFinished) -> None:
         live = self._live.get(event.trial)
@@ -353,8 +360,7 @@ class Driver:
 
     def _end(self, number: int) -> None:
         trial = self._results.ended(self._trials[number], self._live[number])
-        end = partial(self._ledger.finish_trial, self._record.name, trial, self._objective.metric)
-        if not self._claims.enter(number, end):
+        if not self._claims.enter(number, partial(self._entering.finish, trial)):
             return self._lose(number)
         del self._live[number]
         self._trials[number] = trial
@@ -365,7 +371,7 @@ class Driver:
     def _on_death(self, event: WorkerDied) -> None:
         """Put the lost lanes in line again, or fail trials that were lost too often or took too long by themselves."""
         self._let_go -= {(lane.trial, lane.fold) for lane in event.bundle.lanes}
-        lost = {number: folds for number in event.bundle.trials if (folds := self._lost(event.bundle, number))}
+        lost = lost_folds(event.bundle, self._live)
         most = self._spec.resources.max_retries
         for number, folds in lost.items():
             live = self._live[number]
@@ -388,12 +394,6 @@ class Driver:
         if not event.ended or len(lost) > 1:
             how = "each alone" if event.ended else f"{most} times at most"
             self._note(f"{event.reason}; {which}: trained again, {how}")
-
-    def _lost(self, bundle: Bundle, number: int) -> set[int]:
-        """The folds of a trial that end with the bundle's worker."""
-        live = self._live.get(number)
-        folds = {lane.fold for lane in bundle.lanes if lane.trial == number}
-        return set() if live is None else folds & live.training
 
     def _note(self, text: str) -> None:
         self._ledger.add_note(self._record.name, text)

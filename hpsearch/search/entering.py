@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
+from hpsearch.core.events import Lane, Weighed
 from hpsearch.core.facts import Stopped
 from hpsearch.core.space import Config, Space
 from hpsearch.core.trial import Failure, FailureKind, Origin, Trial, TrialState
@@ -91,6 +93,24 @@ class Entering:
             self._note(f"trial {trial.number} was enqueued with {listed(unused)}, which its other values do not use")
         self._tell(trial.number, suggestion)
         return begun
+
+    def to_weigh(self, lanes: Sequence[Lane], trials: Sequence[Trial]) -> tuple[int, ...]:
+        """The trials of some lanes whose models are to be measured before they are trained."""
+        if not self._record.objective.constraints.of_model:
+            return ()
+        return tuple(dict.fromkeys(lane.trial for lane in lanes if not trials[lane.trial].measured))
+
+    def weighed(self, trial: Trial, found: Weighed) -> Trial | None:
+        """Enter what has been measured of a trial's model; None if another driver has the trial by now."""
+        add = partial(self._ledger.add_measured, self._record.name, trial.number, found.parameters, found.measured)
+        if not self._claims.enter(trial.number, add):
+            return None
+        return replace(trial, parameters=found.parameters, measured=found.measured)
+
+    def finish(self, trial: Trial) -> None:
+        """Enter the end of a trial."""
+        objective = self._record.objective
+        self._ledger.finish_trial(self._record.name, trial, objective.metric, objective.constraints)
 
     def end(self, stopped: Stopped) -> None:
         """No trial comes any more."""

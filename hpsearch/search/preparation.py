@@ -27,6 +27,7 @@ from hpsearch.executors.base import Executor
 from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord, with_task_as_begun
 from hpsearch.pruning import make_pruner
+from hpsearch.search.feasibility import check_limited
 from hpsearch.search.first_trials import check_tries, default_config, first_configs
 from hpsearch.search.stopping import check_folds
 from hpsearch.search.suggesting import Suggester
@@ -151,6 +152,7 @@ def _try_backend(
             recorded=rehearsal.metrics,
             computed=computed,
         )
+    check_limited(spec, rehearsal.metrics)
     doubts = (*rehearsal.doubts, *(_undefined(metric, one, data.n_folds) for one in rehearsal.undefined))
     if other is not None and taken is not None:
         doubts = (*doubts, *doubts_about(taken, other, spec, data))
@@ -294,6 +296,7 @@ def tuner_settings(spec: StudySpec, space: Space, guide: Transferred | None = No
         startup_trials=search.startup_trials,
         grid_points=search.grid_points,
         taken=guide,
+        constraints=spec.make_objective().constraints,
     )
 
 

@@ -5,12 +5,12 @@ Whatever a trial's code records, it can end the trial only, never the study.
 
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 
-from hpsearch.core.events import EpochFinished
-from hpsearch.core.objective import Objective, score
+from hpsearch.core.events import Bundle, EpochFinished
+from hpsearch.core.objective import Objective, mean_curve, score
 from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState
 from hpsearch.core.words import listed
 
@@ -74,15 +74,22 @@ class Results:
 
     def _problem(self, fold: int, curves: Mapping[str, Collection[object]]) -> str | None:
         metric = self._objective.metric
+        for limited in self._objective.constraints.curves:
+            if limited not in curves and limited not in self._left_out.get(fold, ()):
+                return f"the model records no {limited!r}, which has a limit; it records {self._names(curves)}"
         if metric in self._left_out.get(fold, ()):
             return None
         if metric not in curves:
-            return f"the model records no {metric!r}; it records {listed(curves, most=_MOST_NAMES) or 'nothing'}"
+            return f"the model records no {metric!r}; it records {self._names(curves)}"
         curve, epochs = curves[metric], max(map(len, curves.values()))
         if len(curve) < epochs:
             return f"{metric!r} has a value in {len(curve)} of {epochs} epochs only"
         others = [one for one in curve if _number(one) is None]
         return f"{metric!r} is {others[0]!r:.80}, which is no number" if others else None
+
+    @staticmethod
+    def _names(curves: Mapping[str, Collection[object]]) -> str:
+        return listed(curves, most=_MOST_NAMES) or "nothing"
 
     @staticmethod
     def numbers_of(event: EpochFinished) -> EpochFinished:
@@ -122,7 +129,41 @@ class Results:
             where = "in every epoch" if self._objective.epoch == "best" else f"in epoch {found.epoch}, the last one"
             failure = Failure(FailureKind.DIVERGED, f"{self._objective.metric} is {found.value} {where}")
             return replace(trial, state=TrialState.DIVERGED, failure=failure)
-        return replace(trial, score=found.value, std=found.std, epoch=found.epoch, fold_scores=found.fold_scores)
+        trial = replace(trial, score=found.value, std=found.std, epoch=found.epoch, fold_scores=found.fold_scores)
+        return trial if state is TrialState.PRUNED else self._within_limits(trial)
+
+    def _within_limits(self, trial: Trial) -> Trial:
+        """A complete trial with what its limits are on; infeasible if it breaks one."""
+        constraints, epoch = self._objective.constraints, trial.epoch or 1
+        curves = [fold.curves for fold in trial.folds]
+        at_epoch = {name: _at(mean_curve(curves, name), epoch) for name in constraints.curves if _have(curves, name)}
+        measured = {**trial.measured, **at_epoch}
+        if not (broken := constraints.broken(measured)):
+            return replace(trial, measured=measured)
+        failure = Failure(FailureKind.INFEASIBLE, broken)
+        return replace(trial, state=TrialState.INFEASIBLE, measured=measured, failure=failure)
+
+
+def state_after(failure: Failure) -> TrialState:
+    """The state of a trial one of whose lanes has failed."""
+    states = {FailureKind.DIVERGED: TrialState.DIVERGED, FailureKind.INFEASIBLE: TrialState.INFEASIBLE}
+    return states.get(failure.kind, TrialState.FAILED)
+
+
+def lost_folds(bundle: Bundle, live: Mapping[int, Live]) -> dict[int, set[int]]:
+    """Trial → its folds that end with the bundle's worker, for those that have such folds."""
+    folds = {number: {lane.fold for lane in bundle.lanes if lane.trial == number} for number in bundle.trials}
+    lost = {number: found & live[number].training for number, found in folds.items() if number in live}
+    return {number: found for number, found in lost.items() if found}
+
+
+def _have(curves: Sequence[Mapping[str, Sequence[float]]], name: str) -> bool:
+    return any(name in one for one in curves)
+
+
+def _at(curve: Sequence[float], epoch: int) -> float:
+    """A curve's value at an epoch; NaN, which keeps no limit, if it ends before."""
+    return curve[epoch - 1] if len(curve) >= epoch else math.nan
 
 
 def _cut(result: FoldResult, epochs: int | None) -> FoldResult:

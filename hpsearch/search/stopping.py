@@ -111,7 +111,8 @@ class StopRule:
         return Stopped(begun, self._spec.search.trials, gain, noise)
 
     def _settings(self, space: Space) -> TunerSettings:
-        return TunerSettings(space, self._objective.direction, self._spec.seed, taken=self._guide)
+        direction, constraints = self._objective.direction, self._objective.constraints
+        return TunerSettings(space, direction, self._spec.seed, taken=self._guide, constraints=constraints)
 
     def _noise(self, known: Sequence[Trial]) -> float | None:
         """The noise of a good trial's score over the folds; None if nobody can say.

@@ -10,7 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hpsearch.core.events import Bundle, BundleFinished, BundleStarted, EpochFinished, Event, WorkerDied, lane_of
+from hpsearch.core.events import (
+    Bundle,
+    BundleFinished,
+    BundleStarted,
+    EpochFinished,
+    Event,
+    Weighed,
+    WorkerDied,
+    lane_of,
+)
 from hpsearch.core.words import duration, listed
 from hpsearch.spec import ResourcesSection
 
@@ -127,6 +136,8 @@ class Watchdog:
                 return self._watched.get(event.bundle.id)
             case EpochFinished():
                 return self._lanes.get((event.trial, event.fold))
+            case Weighed():
+                return next((one for (trial, _), one in self._lanes.items() if trial == event.trial), None)
         lane = lane_of(event)
         return None if lane is None else self._lanes.get(lane)
 

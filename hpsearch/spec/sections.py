@@ -11,16 +11,14 @@ from pydantic import (
     Field,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
-from pydantic.config import JsonDict
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING, Uri
-from hpsearch.core.metrics import direction_of
 from hpsearch.core.objective import Objective
 from hpsearch.core.registries import MODEL_FAMILIES, PRUNERS
 from hpsearch.core.rules import RuleError
 from hpsearch.errors import SpecError
+from hpsearch.spec.objective import ObjectiveSection
 from hpsearch.spec.parameters import RawParameter
 from hpsearch.spec.resources import ResourcesSection
 from hpsearch.spec.rows import DataSection, ValidationSection, without_leaks
@@ -65,47 +63,6 @@ class ModelSection(BaseModel):
         if value is not None and not re.fullmatch(r"[\w.]+:\w+", value):
             raise RuleError('must look like "package.module:function"', "bad-address")
         return value
-
-
-def _without_direction(schema: JsonDict) -> None:
-    """A known metric has its direction, which no schema can say."""
-    schema["required"] = ["metric"]
-
-
-class ObjectiveSection(Section):
-    """What the search optimises."""
-
-    model_config = ConfigDict(json_schema_extra=_without_direction)
-
-    metric: str = Field(
-        description='name of a curve, such as "val_accuracy", or of a metric of the task, such as "val_auc"; '
-        '"sklearn:roc_auc" or another of scikit-learn\'s scorers; '
-        'or "package.module:function" of targets and predictions'
-    )
-    direction: Literal["minimize", "maximize"] = Field(
-        description="whether lower or higher is better; may be left out for val_loss and a metric of the task"
-    )
-    epoch: Literal["best", "last"] = Field("best", description="epoch of the mean curve that gives the score")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known(cls, value: object) -> object:
-        if isinstance(value, dict) and "direction" not in value and isinstance(value.get("metric"), str):
-            found = direction_of(value["metric"])
-            return value if found is None else {**value, "direction": found}
-        return value
-
-    @field_validator("metric")
-    @classmethod
-    def _shape(cls, value: str, info: ValidationInfo) -> str:
-        if ":" in value and not re.fullmatch(r"[\w.]+:\w+", value) and info.context != READ_BACK:
-            raise RuleError('must look like "sklearn:roc_auc" or "package.module:function"', "bad-address")
-        return value
-
-    @property
-    def curve(self) -> str:
-        """The curve that the metric is read from."""
-        return f"val_{self.metric.partition(':')[2]}" if ":" in self.metric else self.metric
 
 
 class PruningSection(Section):
@@ -356,5 +313,10 @@ class StudySpec(Section):
         return self.validation.null is not None
 
     def make_objective(self) -> Objective:
-        """The objective that the search uses."""
-        return Objective(self.objective.curve, self.objective.direction, self.objective.epoch)
+        """The objective that the search uses.
+
+        Limits on curves do not bind a null search: with permuted targets, hardly a trial would keep them.
+        """
+        constraints = self.objective.constraints
+        constraints = constraints.of_model if self.is_null else constraints
+        return Objective(self.objective.curve, self.objective.direction, self.objective.epoch, constraints)

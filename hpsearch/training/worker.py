@@ -22,6 +22,7 @@ from hpsearch.training.engines.failures import failed
 from hpsearch.training.environment import describe_machine, free_memory, resident_bytes
 from hpsearch.training.problem import Problem, find_builder
 from hpsearch.training.protocol import Exported, RefitOrder, WorkerProtocol
+from hpsearch.training.weighing import weigh_bundle
 
 
 class Worker(WorkerProtocol):
@@ -106,7 +107,7 @@ class Worker(WorkerProtocol):
         try:
             self._load()
             yield BundleStarted(bundle.id)
-            for event in self.engine.train(bundle, stopped):
+            for event in self._events(bundle, stopped):
                 if (finished := lane_of(event)) is not None:
                     ended.add(finished)
                 yield event
@@ -116,6 +117,14 @@ class Worker(WorkerProtocol):
                     yield failed(lane, error)
         free_memory()
         yield BundleFinished(bundle.id, resident_bytes(), self.engine.take_compile_seconds(), self.engine.take_notes())
+
+    def _events(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:
+        """What of a bundle may be trained, trained."""
+        if bundle.weigh:
+            told, bundle = weigh_bundle(self.problem, bundle)
+            yield from told
+        if bundle.lanes:
+            yield from self.engine.train(bundle, stopped)
 
     def _load(self) -> None:
         """Load what the first bundle of a worker would have to wait for: Keras, the data and the user's code."""

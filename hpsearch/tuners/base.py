@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from hpsearch.core.constraints import NO_CONSTRAINTS, Constraints
 from hpsearch.core.space import Config, Space
 from hpsearch.core.transfer import Transferred
 from hpsearch.core.trial import Trial
@@ -21,6 +22,7 @@ class TunerSettings:
         startup_trials: First trials, before a model-based algorithm uses its model; None for the algorithm's default.
         grid_points: Values that a grid takes from each continuous range.
         taken: What the study has taken from another one.
+        constraints: What a trial must keep to be ranked.
     """
 
     space: Space
@@ -29,6 +31,7 @@ class TunerSettings:
     startup_trials: int | None = None
     grid_points: int = 6
     taken: Transferred | None = None
+    constraints: Constraints = NO_CONSTRAINTS
 
 
 class TunerProvider(ABC):
@@ -78,7 +81,9 @@ class Tuner(ABC):
             history: All earlier trials, in order of their numbers. RUNNING trials have no result *as far as this
                 suggestion may know*, but their configs count: in a discrete space no two running trials share a
                 config. PRUNED trials have the score that they reached. DIVERGED trials count as worse than the worst
-                finite score. FAILED trials teach nothing, but are not suggested again.
+                finite score. FAILED trials teach nothing, but are not suggested again. INFEASIBLE trials break a limit:
+                ``settings.constraints.margins(trial.measured)`` says by how much. They have a score if they were
+                trained.
 
         Returns:
             A config for which ``space.contains`` is true. If the space (or the grid) is finite, it is never one in

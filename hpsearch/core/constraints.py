@@ -91,6 +91,10 @@ class Constraints:
         """The margin of each constraint. What is not known counts as exactly at its limit."""
         return tuple(one.margin(measured[one.quantity]) if one.quantity in measured else 0.0 for one in self.each)
 
+    def for_optuna(self, measured: Mapping[str, float]) -> dict[str, float]:
+        """The margins as system attributes in which Optuna looks for them: its samplers, and its ``best_trial``."""
+        return {f"constraints:{one.text}": it for one, it in zip(self.each, self.margins(measured), strict=True)}
+
     def violation(self, measured: Mapping[str, float]) -> float:
         """The sum of the margins beyond the limits; 0 for a feasible trial."""
         return sum(margin for margin in self.margins(measured) if margin > 0)

@@ -8,7 +8,7 @@ trial value                 the score of a complete, pruned or infeasible trial
 trial intermediate values   the mean curve of the objective's metric, one step per epoch
 trial system attributes     ``fold:0`` … (curves, seconds), ``outcome`` (state, score, failure), ``parameters``,
                             ``found`` (what KerasTuner code has added to the space with this trial), ``fixed``,
-                            ``measured`` (of a model that the study limits), ``constraints`` (Optuna's own)
+                            ``measured`` (of a model that the study limits), ``constraints:…`` (Optuna's own)
 trial user attributes       ``std``, ``epoch``, ``seconds``, ``weights``, ``failure``: for readers only
 trial state                 COMPLETE, also if it breaks a limit; PRUNED, also if it was too large to be trained; FAIL
                             for failed and diverged trials; RUNNING

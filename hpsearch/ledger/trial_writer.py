@@ -22,9 +22,6 @@ from hpsearch.ledger.codec import FIXED, FOUND, STARTED, Outcome, space_to_json
 
 _STATES = {TrialState.COMPLETE: OptunaState.COMPLETE, TrialState.PRUNED: OptunaState.PRUNED}
 
-CONSTRAINTS = "constraints"
-"""Optuna's own attribute: the constraints of a trial, each 0 or less if it is kept. Its ``best_trial`` looks there."""
-
 
 @dataclass(frozen=True, slots=True)
 class TrialEnd:
@@ -68,7 +65,7 @@ class TrialEnd:
             outcome=Outcome.of(trial).to_json(),
             finished=trial.finished,
             remarks=_remarks(trial),
-            attributes={CONSTRAINTS: list(constraints.margins(trial.measured))} if constraints else {},
+            attributes={} if state is OptunaState.FAIL else {**constraints.for_optuna(trial.measured)},
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpsearch.core.space import config_key
-from hpsearch.core.trial import Trial
+from hpsearch.core.trial import Trial, TrialState
 from hpsearch.tuners.base import TunerSettings
 from hpsearch.tuners.gaussian_process import log_expected_improvement
 from hpsearch.tuners.surrogate import Surrogate
@@ -37,13 +37,17 @@ class ExpectedGain:
             if len(known) < 2 or self._surrogate.is_flat:
                 return None
             fitted = self._surrogate.fit(known)
-            process = fitted.process
-            best = [known[i].config for i in np.argsort(-fitted.y)[:5]]
+            process, limits, believed = fitted.process, self._surrogate.feasibility(history), fitted.best(known)
+            if believed is None:  # nothing keeps the limits so far
+                return None
+            kept = [i for i in np.argsort(-fitted.y).tolist() if known[i].state is not TrialState.INFEASIBLE]
+            best = [known[i].config for i in kept[:5]]
             configs, points = self._surrogate.candidates(len(history), best)
             tried = {config_key(trial.config) for trial in history}
             new = [i for i, config in enumerate(configs) if config_key(config) not in tried]
             if not new:
                 return 0.0
             mean, deviation = process.predict(points[new])
-            gains = log_expected_improvement(mean, deviation, float(process.predict(process.x)[0].max()))
+            gains = log_expected_improvement(mean, deviation, believed)
+            gains = gains if limits is None else gains + limits.log_probability(points[new])
             return float(np.exp(gains.max())) * fitted.unit

@@ -186,6 +186,9 @@ class Oracle(Algorithm):
     (:func:`hpsearch.tuners.outcome.penalty`) of diverged ones, and knows which trials are running. The process takes
     over after ``startup_trials`` scores (by default 3 per searched hyperparameter and at least 3, as in KerasTuner).
     KerasTuner searches choices as if they were ordered.
+
+    It knows no limits. Where its own ``max_model_size`` is exceeded, a trial ends without a score, and the oracle does
+    not learn from it; so it is told of trials that break a limit: not at all, except that they are not repeated.
     """
 
     def __init__(

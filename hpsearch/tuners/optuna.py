@@ -6,6 +6,9 @@ An in-memory Optuna study mirrors the history. It is only a cache; the ledger is
 - PRUNED trials with their score as the intermediate value of its epoch. TPE ranks them below all complete trials; the
   other samplers ignore them.
 - DIVERGED trials with the score :func:`hpsearch.tuners.outcome.penalty`.
+- INFEASIBLE trials with their score, or the penalty if they were not trained. In a study with limits, all of these have
+  the margins of the limits as Optuna's constraints. TPE ranks trials that break some below all others, by the sum of
+  what they are beyond; GP models every constraint.
 - FAILED trials as failed.
 
 Trials whose config is not in the space are left out.
@@ -24,6 +27,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
+from hpsearch.core.constraints import NO_CONSTRAINTS, Constraints
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Trial, TrialState
@@ -33,7 +37,7 @@ from hpsearch.tuners.dimensions import Dimension, Dimensions, Number
 from hpsearch.tuners.distinct import Algorithm, DistinctTuner, GridTuner, Seen
 from hpsearch.tuners.enumeration import Enumeration
 from hpsearch.tuners.history import replaced
-from hpsearch.tuners.outcome import has_diverged, penalty, score_of
+from hpsearch.tuners.outcome import is_worst, penalty, reached
 from hpsearch.tuners.window import Window
 
 STARTUP_TRIALS: Mapping[str, int] = {"tpe": 10, "gp": 10, "cmaes": 1}
@@ -128,7 +132,7 @@ class Sampled(Algorithm):
         known = distributions(self._dimensions)
         unconditional = (name for name, one in settings.space.items() if not one.when and not one.asked)
         self._joint = {name: known[name] for name in sorted(unconditional) if name in known}
-        self._mirror = Mirror(self._dimensions, settings.direction)
+        self._mirror = Mirror(self._dimensions, settings.direction, settings.constraints)
 
     def propose(self, history: Sequence[Trial], seen: Seen, attempt: int) -> Config:
         """The sampler's suggestion after the whole history."""
@@ -206,8 +210,8 @@ class Joint(BaseSampler):
 class Mirror:
     """An in-memory Optuna study with the trials of a history."""
 
-    def __init__(self, dimensions: Dimensions, direction: str) -> None:
-        self._dimensions = dimensions
+    def __init__(self, dimensions: Dimensions, direction: str, constraints: Constraints = NO_CONSTRAINTS) -> None:
+        self._dimensions, self._constraints = dimensions, constraints
         self._distributions = distributions(dimensions)
         self._direction = direction
         self._trials: list[Trial] = []
@@ -226,7 +230,7 @@ class Mirror:
         self._scores.add(history[place] for place in news)
         # Finished Optuna trials cannot change, so a new penalty for old trials needs a new study. This is rare, because
         # it takes a new worst or best score.
-        if self._scores.penalty != self._penalty and any(map(has_diverged, known)):
+        if self._scores.penalty != self._penalty and any(map(is_worst, known)):
             self._restart()
             known, news = [], range(len(history))
             self._scores.add(history)
@@ -270,7 +274,10 @@ class Mirror:
     def _finish(self, trial_id: int | None, trial: Trial) -> None:
         if trial_id is None:
             return
-        score = self._penalty if has_diverged(trial) else score_of(trial)
+        score = self._penalty if is_worst(trial) else reached(trial)
+        if score is not None:
+            for key, margin in self._constraints.for_optuna(trial.measured).items():
+                self._storage.set_trial_system_attr(trial_id, key, margin)
         if score is None:
             self._storage.set_trial_state_values(trial_id, OptunaState.FAIL)
         elif trial.state is TrialState.PRUNED:
@@ -289,7 +296,7 @@ class _Scores:
         self.penalty = penalty((), direction)
 
     def add(self, trials: Iterable[Trial]) -> None:
-        found = [score for trial in trials if (score := score_of(trial)) is not None]
+        found = [score for trial in trials if (score := reached(trial)) is not None]
         if found:
             known = (*self._ends, *found)
             self._ends = min(known), max(known)

@@ -30,8 +30,9 @@ Attributes = Mapping[str, object]
 class CmaEs(Algorithm):
     """CMA-ES over the numeric hyperparameters; choices are drawn at random.
 
-    An inactive hyperparameter has a coordinate without effect. The distribution learns from complete and diverged
-    trials, in the order of their numbers, up to the first one that is still running. It does not learn from trials of
+    An inactive hyperparameter has a coordinate without effect. The distribution learns from complete, infeasible and
+    diverged trials, in the order of their numbers, up to the first one that is still running. Optuna's sampler knows no
+    constraints: a trial that breaks a limit counts as a diverged one. The distribution does not learn from trials of
     another origin: another algorithm, a replaced repetition, a smaller space, or a generation that was complete before
     they ended. So with w concurrent trials, each generation costs up to w trials more. A generation has
     ``4 + floor(3 ln d)`` trials for d numeric hyperparameters.
@@ -82,7 +83,7 @@ class CmaEs(Algorithm):
 
     def _take(self, number: int, trial: Trial, seen: Seen) -> None:
         """Learn from one finished trial."""
-        if trial.state not in (TrialState.COMPLETE, TrialState.DIVERGED):
+        if trial.state not in (TrialState.COMPLETE, TrialState.INFEASIBLE, TrialState.DIVERGED):
             return
         origin = self._origin(number, trial.config, seen) if self._generations else None
         self._complete += 1

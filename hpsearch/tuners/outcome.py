@@ -10,10 +10,22 @@ from hpsearch.core.trial import Trial, TrialState
 
 
 def score_of(trial: Trial) -> float | None:
-    """The finite score of a complete or pruned trial; None for other trials."""
+    """The finite score of a complete or pruned trial; None for other trials, also for those that break a limit."""
     if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
         return None
     return trial.score if trial.score is not None and math.isfinite(trial.score) else None
+
+
+def reached(trial: Trial) -> float | None:
+    """The same, and the finite score of a trial that breaks a limit: for algorithms that know of limits."""
+    if trial.state is not TrialState.INFEASIBLE:
+        return score_of(trial)
+    return trial.score if trial.score is not None and math.isfinite(trial.score) else None
+
+
+def is_worst(trial: Trial) -> bool:
+    """Whether the trial counts as worse than all others: it diverged, or breaks a limit and was not trained."""
+    return has_diverged(trial) or (trial.state is TrialState.INFEASIBLE and reached(trial) is None)
 
 
 def has_diverged(trial: Trial) -> bool:

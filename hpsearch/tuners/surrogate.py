@@ -18,14 +18,15 @@ from threadpoolctl import ThreadpoolController
 
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
-from hpsearch.core.trial import Trial
+from hpsearch.core.trial import Trial, TrialState
 from hpsearch.tuners.base import TunerSettings
 from hpsearch.tuners.dimensions import Dimension, Dimensions
 from hpsearch.tuners.enumeration import Enumeration
+from hpsearch.tuners.feasibility import Feasibility
 from hpsearch.tuners.gaussian_process import TREND, GaussianProcess
 from hpsearch.tuners.history import replaced
 from hpsearch.tuners.other_study import OtherStudy
-from hpsearch.tuners.outcome import has_diverged, score_of, standardised
+from hpsearch.tuners.outcome import has_diverged, reached, standardised
 
 Floats = NDArray[np.float64]
 
@@ -47,11 +48,25 @@ class Fitted:
         process: The process.
         y: The trials' scores, standardised.
         unit: What 1 is in the metric's units.
+        chosen: Places of the trials that the process has taken in.
     """
 
     process: GaussianProcess
     y: Floats
     unit: float
+    chosen: Sequence[int]
+
+    def best(self, known: Sequence[Trial]) -> float | None:
+        """What the process believes the best of some trials to be that keep all limits; None if none does.
+
+        Args:
+            known: The trials that it was fitted to.
+        """
+        points = self.process.x
+        if any(trial.state is TrialState.INFEASIBLE for trial in known):
+            kept = [trial.state is not TrialState.INFEASIBLE for trial in known]
+            points = points[[kept[i] for i in self.chosen]]
+        return float(self.process.predict(points)[0].max()) if len(points) else None
 
 
 class Surrogate:
@@ -73,6 +88,7 @@ class Surrogate:
         self._inside: list[bool] = []
         self._rows = np.empty((0, len(self._coordinates.groups)))
         self._fitted: tuple[list[Trial], Fitted] | None = None
+        self._limits: tuple[list[Trial], Feasibility | None] | None = None
 
     @contextmanager
     def one_thread(self) -> Iterator[None]:
@@ -86,8 +102,22 @@ class Surrogate:
         return not self._coordinates.groups.size
 
     def known(self, history: Sequence[Trial]) -> list[Trial]:
-        """The trials that teach something."""
-        return [trial for trial in self.inside(history) if score_of(trial) is not None or has_diverged(trial)]
+        """The trials that teach something of the score."""
+        return [trial for trial in self.inside(history) if reached(trial) is not None or has_diverged(trial)]
+
+    def feasibility(self, history: Sequence[Trial]) -> Feasibility | None:
+        """What the trials teach of the study's limits; None if it has none, or too little is known."""
+        constraints = self._settings.constraints
+        if not constraints:
+            return None
+        measured = [trial for trial in self.inside(history) if trial.measured and trial.state.finished]
+        measured = measured[-_MOST_OBSERVATIONS:]
+        known = self._limits
+        if known is None or len(known[0]) != len(measured) or replaced(known[0], measured):
+            points = self.points([trial.config for trial in measured])
+            learnt = Feasibility.fit(points, [trial.measured for trial in measured], constraints, self._groups)
+            self._limits = known = measured, learnt
+        return known[1]
 
     def inside(self, history: Sequence[Trial]) -> list[Trial]:
         """The trials whose configs the space contains."""
@@ -97,10 +127,10 @@ class Surrogate:
     def fit(self, known: Sequence[Trial]) -> Fitted:
         """The process after some trials. All suggestions of a batch have the same one."""
         if self._fitted is None or len(self._fitted[0]) != len(known) or replaced(self._fitted[0], known):
-            y, unit = standardised([score_of(trial) for trial in known], self._settings.direction)
+            y, unit = standardised([reached(trial) for trial in known], self._settings.direction)
             chosen = _latest_and_best(y)
             x = self.points([known[i].config for i in chosen])
-            fitted = Fitted(GaussianProcess.fit(x, y[chosen], self._groups), y, unit)
+            fitted = Fitted(GaussianProcess.fit(x, y[chosen], self._groups), y, unit, chosen)
             self._fitted = list(known), fitted
         return self._fitted[1]
 

@@ -20,6 +20,7 @@ from hpsearch.search.progress import Progress
 
 MARKS = {
     TrialState.COMPLETE: "✓",
+    TrialState.INFEASIBLE: "⊘",
     TrialState.PRUNED: "✂",
     TrialState.DIVERGED: "∞",
     TrialState.FAILED: "✗",
@@ -144,6 +145,8 @@ def describe(trial: Trial, record: StudyRecord | None) -> str:
         result = str(trial.state)
     if trial.state is TrialState.PRUNED and trial.epoch is not None:
         result += f" pruned after {max(fold.epochs for fold in trial.folds)} epochs"
+    elif trial.state is TrialState.INFEASIBLE and trial.failure is not None:
+        result = f"{'' if trial.score is None else f'{result} '}infeasible: {trial.failure.message}"
     elif trial.failure is not None:
         result += f": {trial.failure.message}"
     fixed = () if record is None else set(record.space) - set(record.space.searched())

@@ -76,7 +76,7 @@ class Study:
         """One row per trial.
 
         Columns: number, state, score, std, epoch, seconds, parameters, failure, ``config.*`` and ``fold_0`` … (fold
-        scores).
+        scores); in a study with limits also ``limited.*`` and ``violation``.
         """
         return analysis.trials_table(self.record)
 

@@ -23,9 +23,11 @@ from hpsearch.analysis.leaderboard import (
     failures_info,
     leaderboard_info,
 )
+from hpsearch.analysis.limits import LimitsInfo, limits_info
 from hpsearch.analysis.null_control import NullInfo, null_info
 from hpsearch.analysis.optimism import OptimismInfo, optimism_info
 from hpsearch.analysis.out_of_fold import FoldPredictions, OutOfFold
+from hpsearch.analysis.pareto import ParetoFront, ParetoInfo, ParetoPoint, pareto_info
 from hpsearch.analysis.predictions import LeftOut, Predictions, PredictionsInfo, predictions_info
 from hpsearch.analysis.provenance import (
     Layer,
@@ -60,12 +62,16 @@ __all__ = [
     "LeaderboardInfo",
     "LeaderboardRow",
     "LeftOut",
+    "LimitsInfo",
     "MetricRow",
     "ModelInfo",
     "NullInfo",
     "OptimismInfo",
     "OutOfFold",
     "ParallelInfo",
+    "ParetoFront",
+    "ParetoInfo",
+    "ParetoPoint",
     "Predictions",
     "PredictionsInfo",
     "ProvenanceInfo",
@@ -87,12 +93,14 @@ __all__ = [
     "importance_info",
     "inputs_info",
     "leaderboard_info",
+    "limits_info",
     "model_info",
     "next_study_file",
     "null_info",
     "optimism_info",
     "out_of_fold_info",
     "parallel_info",
+    "pareto_info",
     "predictions_info",
     "provenance_info",
     "slice_info",

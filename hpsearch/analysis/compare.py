@@ -29,6 +29,7 @@ class TrialSummary:
     parameters: int | None
     seconds: float
     config: dict[str, Value]
+    measured: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ def trial_summary(record: StudyRecord, trial: Trial) -> TrialSummary:
         parameters=trial.parameters,
         seconds=trial.seconds,
         config=dict(trial.config),
+        measured=dict(trial.measured),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import stdev
 
 from hpsearch.analysis.learnt import is_better
+from hpsearch.analysis.limits import shown_quantities
 from hpsearch.analysis.ties import TiesInfo, ties_info
 from hpsearch.core.rehearsed import Baseline
 from hpsearch.core.space import Value
@@ -30,6 +31,7 @@ class LeaderboardRow:
         parameters: Number of weights; None if unknown.
         seconds: Training time over all folds.
         config: Value of every active hyperparameter.
+        measured: What the study's limits are on.
     """
 
     rank: int
@@ -44,6 +46,7 @@ class LeaderboardRow:
     parameters: int | None
     seconds: float
     config: dict[str, Value]
+    measured: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class LeaderboardInfo:
         rows: See :class:`LeaderboardRow`; the first ``limit`` of ``total``.
         total: Number of ranked trials.
         counts: See :attr:`~hpsearch.ledger.record.StudyRecord.counts`.
+        limited: What the study's limits are on, besides the number of weights and the score.
         baselines: What needs no model, the best first; empty if the metric has no such value.
     """
 
@@ -87,6 +91,7 @@ class LeaderboardInfo:
     rows: tuple[LeaderboardRow, ...]
     total: int
     counts: Mapping[TrialState, int]
+    limited: tuple[str, ...] = ()
     baselines: tuple[BaselineRow, ...] = ()
 
     @property
@@ -142,6 +147,7 @@ def leaderboard_info(record: StudyRecord, *, limit: int | None = None, ties: Tie
             parameters=trial.parameters,
             seconds=trial.seconds,
             config=dict(trial.config),
+            measured=dict(trial.measured),
         )
         for rank, trial in enumerate(record.ranked[:limit], start=1)
     )
@@ -152,6 +158,7 @@ def leaderboard_info(record: StudyRecord, *, limit: int | None = None, ties: Tie
         rows=rows,
         total=len(record.ranked),
         counts=record.counts,
+        limited=shown_quantities(record),
         baselines=tuple(_baseline_row(record, one) for one in record.facts.baselines),
     )
 

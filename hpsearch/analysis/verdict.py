@@ -11,6 +11,7 @@ from statistics import fmean, stdev
 from hpsearch.analysis import words
 from hpsearch.analysis.intervals import Interval
 from hpsearch.analysis.learnt import beaten_baseline, beats_baseline, doubt_about_learning
+from hpsearch.analysis.limits import limits_info
 from hpsearch.analysis.null_control import NullInfo, null_info
 from hpsearch.analysis.optimism import OptimismInfo
 from hpsearch.analysis.predictions import Predictions, PredictionsInfo, predictions_info
@@ -181,10 +182,11 @@ def _sentences(
     null: NullInfo | None,
     seen: PredictionsInfo,
 ) -> list[str]:
-    best = record.best
+    best, limits = record.best, limits_info(record).sentences
     if best is None:
-        return [_nothing(record)]
-    sentences = [_winner(record, best), *_unit(record), *_corrected(record, best, optimism), _tied(record, ties)]
+        return [*limits, _nothing(record)] if record.infeasible else [_nothing(record)]
+    sentences = [_winner(record, best), *limits, *_unit(record), *_corrected(record, best, optimism)]
+    sentences.append(_tied(record, ties))
     if gained := _gained(record, best, ties):
         sentences.append(gained)
     if (doubt := doubt_about_learning(record, best, seen)) != "":

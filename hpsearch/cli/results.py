@@ -11,7 +11,7 @@ from hpsearch.cli.app import JsonOption, LedgerOption, StudyArgument, TrustOptio
 from hpsearch.cli.completion import study_names
 from hpsearch.cli.printing import complain, hand_over, say
 from hpsearch.core.addresses import DEFAULT_LEDGER
-from hpsearch.errors import LedgerError
+from hpsearch.errors import LedgerError, SpecError
 
 
 class ReportFormat(StrEnum):
@@ -47,16 +47,28 @@ def show(
     trial: Annotated[int | None, typer.Argument(help="Number of a trial, to show its curves and folds.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Number of leaderboard rows.")] = 10,
     file: Annotated[bool, typer.Option("--file", help="Print the study file, and nothing else.")] = False,
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="Show score against size and training time: the trials none beats.")
+    ] = False,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
     """Show a study's leaderboard, verdict and importances, or a single trial."""
-    from hpsearch.cli.show import render_study, render_trial
+    from hpsearch.cli.show import render_pareto, render_study, render_trial
     from hpsearch.study import load
 
     study = load(name, ledger=ledger)
     if file:
         hand_over(study.record.study_file)
+    elif pareto:
+        if trial is not None:
+            raise SpecError(
+                f"--pareto compares all trials, but trial {trial} was asked for",
+                code="conflicting-options",
+                hint="leave out one of the two",
+                trial=trial,
+            )
+        render_pareto(study, as_json=as_json)
     elif trial is None:
         render_study(study, top=top, as_json=as_json)
     else:

@@ -34,6 +34,7 @@ def render_list(records: Sequence[StudyRecord], drivers: Mapping[str, int], *, a
             "drivers": drivers[record.name],
             "trials": len(record.trials),
             "complete": len(record.ranked),
+            "infeasible": len(record.infeasible),
             "metric": record.objective.metric,
             "best": None if record.best is None else record.best.score,
             "best_trial": None if record.best is None else record.best.number,
@@ -77,6 +78,7 @@ class _Shown:
     leaderboard: analysis.LeaderboardInfo
     ties: analysis.TiesInfo
     optimism: analysis.OptimismInfo
+    limits: analysis.LimitsInfo
     importance: analysis.ImportanceInfo
     predictions: analysis.PredictionsInfo
     out_of_fold: analysis.PredictionsInfo
@@ -93,6 +95,7 @@ def _shown(study: Study) -> _Shown:
         leaderboard=analysis.leaderboard_info(record, ties=ties),
         ties=ties,
         optimism=optimism,
+        limits=analysis.limits_info(record),
         importance=analysis.importance_info(record),
         predictions=analysis.predictions_info(record, artifacts.predictions),
         out_of_fold=out_of_fold,
@@ -111,6 +114,9 @@ def render_study(study: Study, *, top: int, as_json: bool, next_steps: bool = Fa
     console.print(terminal.leaderboard(info.leaderboard, top=top, more=record.command("show", "TRIAL")))
     console.print()
     console.print(terminal.verdict(info.verdict))
+    if (infeasible := terminal.limits(info.limits)) is not None:
+        console.print()
+        console.print(infeasible)
     if info.importance.rows:
         console.print()
         console.print(terminal.importance(info.importance))
@@ -156,6 +162,15 @@ def _print_next_steps(console: SafeConsole, study: Study) -> None:
     ):
         steps.add_row(Text(label, style="dim"), Text(command))
     console.print(steps)
+
+
+def render_pareto(study: Study, *, as_json: bool) -> None:
+    """Print which trials no other one beats in score and size, and in score and training time."""
+    info = analysis.pareto_info(study.record)
+    if as_json:
+        say_json(plain(info))
+        return
+    make_console().print(terminal.pareto(info))
 
 
 def render_trial(study: Study, number: int, *, as_json: bool) -> None:

@@ -29,6 +29,8 @@ class Content:
     edges: tuple[analysis.EdgeRow, ...]
     suggestion: tuple[analysis.SuggestedRow, ...]
     next_study: str
+    limits: analysis.LimitsInfo
+    pareto: analysis.ParetoInfo
     cost: analysis.CostInfo
     trajectory: analysis.TrajectoryInfo
     model: analysis.ModelInfo
@@ -67,6 +69,8 @@ def gather(record: StudyRecord, artifacts: ReportArtifacts | None = None) -> Con
         edges=analysis.edges_info(record),
         suggestion=analysis.suggested_space(record),
         next_study=analysis.next_study_file(record) if record.best else "",
+        limits=analysis.limits_info(record),
+        pareto=analysis.pareto_info(record),
         cost=analysis.cost_info(record),
         trajectory=analysis.trajectory_info(record),
         model=analysis.model_info(record, artifacts.layers, missing=artifacts.missing),

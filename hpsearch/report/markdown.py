@@ -16,7 +16,8 @@ def render_markdown(content: Content) -> str:
     verdict = content.verdict
     parts = [f"# {text(verdict.study)}", *[text(sentence) for sentence in verdict.sentences]]
     parts += [f"> {text(note)}" for note in content.provenance.notes]
-    parts += [*_winner(content), *_uncertainty(content), *_curves(content), *_space(content), *_cost(content)]
+    parts += [*_winner(content), *_uncertainty(content), *_curves(content), *_space(content)]
+    parts += [*_tradeoff(content), *_cost(content)]
     parts += [*_model(content), *_predictions(content), *_failures(content), *_provenance(content)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -127,6 +128,32 @@ def _space(content: Content) -> list[str]:
         rows = [(row.name, row.old, row.new if row.why else "unchanged", row.why) for row in content.suggestion]
         parts += ["### What to search next", table(("hyperparameter", "searched", "next", "why"), rows)]
         parts.append(code_block(content.next_study, "toml"))
+    return parts
+
+
+def _tradeoff(content: Content) -> list[str]:
+    limits, metric, names = content.limits, content.verdict.metric, content.leaderboard.limited
+    parts = ["## Score against size and time"]
+    rows = [(one.text, words.number(one.winner), one.broken_by, one.about) for one in limits.rows]
+    parts.append(table(("limit", "the winner", "broken by trials", "what is measured"), rows))
+    broken = [(one.trial, words.number(one.score), one.message) for one in limits.infeasible[:TOP_ROWS]]
+    parts.append(table(("infeasible", metric, "breaks"), broken))
+    for front in content.pareto.fronts:
+        parts.append(f"### {text(metric)} over {text(front.title)}")
+        if front.reason:
+            parts.append(f"There is no Pareto front: {text(front.reason)}.")
+            continue
+        cells = [
+            (
+                one.trial,
+                words.score(one.score, one.std),
+                words.whole(one.parameters),
+                words.duration(one.seconds),
+                *(words.number(one.measured.get(name)) for name in names),
+            )
+            for one in front.front
+        ]
+        parts += [text(front.sentence), table(("trial", metric, "parameters", "training time", *names), cells)]
     return parts
 
 

@@ -13,6 +13,7 @@ from hpsearch.errors import StudyError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.report import figures
 from hpsearch.report.artifacts import ReportArtifacts
+from hpsearch.report.pareto_figures import pareto
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -70,6 +71,15 @@ class Figures:
     def trajectory(self) -> "Figure":
         """The best score so far over time."""
         return figures.trajectory(analysis.trajectory_info(self.record))
+
+    def pareto(self, axis: Literal["parameters", "seconds"] = "parameters") -> "Figure":
+        """The score over the number of weights, or over the training time, and its Pareto front.
+
+        Raises:
+            StudyError: There are fewer than three trials with a score, or all cost the same.
+        """
+        info = analysis.pareto_info(self.record)
+        return pareto(info, next(one for one in info.fronts if one.axis == axis))
 
     def cost(self) -> "Figure":
         """Training time of each trial."""

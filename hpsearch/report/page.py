@@ -17,6 +17,7 @@ from hpsearch.analysis import words
 from hpsearch.report import figures, input_figures
 from hpsearch.report.content import Content
 from hpsearch.report.images import data_uri
+from hpsearch.report.pareto_figures import pareto
 
 HERE = Path(__file__).parent
 TOP_ROWS = 25
@@ -86,6 +87,9 @@ def _figures(content: Content) -> dict[str, go.Figure]:
         drawn["contour"] = figures.contour(content.contour, direction=direction)
     if content.trajectory.steps and any(best is not None for best in content.trajectory.best):
         drawn["trajectory"] = figures.trajectory(content.trajectory)
+    for front in content.pareto.fronts:
+        if not front.reason:
+            drawn[f"pareto_{front.axis}"] = pareto(content.pareto, front)
     if content.cost.epochs:
         drawn["cost"] = figures.cost(content.cost)
     for part, found in (("test", content.predictions), ("search", content.out_of_fold)):

@@ -12,7 +12,14 @@ LIGHT = "#c5cbd5"
 
 SCALE = "Viridis"
 
-STATE_COLORS = {"complete": BLUE, "pruned": GREY, "diverged": ORANGE, "failed": RED, "running": PURPLE}
+STATE_COLORS = {
+    "complete": BLUE,
+    "infeasible": LIGHT,
+    "pruned": GREY,
+    "diverged": ORANGE,
+    "failed": RED,
+    "running": PURPLE,
+}
 """State of a trial → color, in the order of legends."""
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"

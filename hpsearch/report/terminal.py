@@ -9,6 +9,7 @@ from rich.text import Text
 
 from hpsearch import analysis
 from hpsearch.analysis import words
+from hpsearch.core.constraints import said
 from hpsearch.core.trial import TrialState
 from hpsearch.report.fitting import Column, FittedTable
 
@@ -57,6 +58,7 @@ def leaderboard(info: analysis.LeaderboardInfo, *, top: int = 10, more: str = ""
         *(hyperparameter(name) for name in info.columns),
         column("epoch", ("–" if row.epoch is None else str(row.epoch) for row in rows), place=2),
         column("parameters", (words.whole(row.parameters) for row in rows), place=2),
+        *(column(name, (words.number(row.measured.get(name)) for row in rows), place=2) for name in info.limited),
         column("time", (words.duration(row.seconds) for row in rows), place=2),
     )
     styles = ["green" if row.rank == 1 else "" if row.tied else "dim" for row in rows]
@@ -81,6 +83,50 @@ def _below(info: analysis.LeaderboardInfo, top: int, absent: Sequence[str], more
     if info.rows and info.baseline is not None:
         notes.append(f"baseline: always saying {info.baseline.rule}")
     return " · ".join(notes)
+
+
+def limits(info: analysis.LimitsInfo, *, most: int = 5) -> RenderableType | None:
+    """Trials that break a limit, the nearest first; None if there are none."""
+    if not info.infeasible:
+        return None
+    lines = [
+        f"trial {one.trial} infeasible: {one.message}"
+        + ("" if one.score is None else f"; score {words.number(one.score)}")
+        for one in info.infeasible[:most]
+    ]
+    lines += [f"{len(info.infeasible) - most} more infeasible trials"] * (len(info.infeasible) > most)
+    return Group(*(Text(line, style="dim") for line in lines))
+
+
+def pareto(info: analysis.ParetoInfo) -> RenderableType:
+    """The trials on each Pareto front, the cheapest first; in words if there is no front."""
+    parts: list[RenderableType] = []
+    for front in info.fronts:
+        parts += [Text("")] * bool(parts)
+        parts.append(Text(f"{info.metric} over {front.title}", style="bold"))
+        if front.reason:
+            parts.append(Text(f"no Pareto front: {front.reason}", style="dim"))
+            continue
+        rows = front.front
+        columns = (
+            Column("trial", tuple(str(one.trial) for one in rows), right=True),
+            Column(info.metric, tuple(words.score(one.score, one.std) for one in rows), right=True),
+            Column("parameters", tuple(words.whole(one.parameters) for one in rows), right=True),
+            Column("time", tuple(words.duration(one.seconds) for one in rows), right=True),
+            *(
+                Column(name, tuple(words.number(one.measured.get(name)) for one in rows), right=True)
+                for name in info.limited
+            ),
+        )
+        parts += [FittedTable(columns, ("",) * len(rows), lambda _: ""), Text(front.sentence)]
+        limits = [f"{front.axis} at most {said(front.limit)}"] if front.limit is not None else []
+        parts += [Text(f"limit: {one}", style="dim") for one in limits]
+    infeasible = sum(not one.feasible for one in info.points)
+    if infeasible:
+        parts.append(
+            Text(f"left out: {words.several(infeasible, 'trial')} with a score that break a limit", style="dim")
+        )
+    return Group(*parts)
 
 
 def importance(info: analysis.ImportanceInfo, *, width: int = 30) -> RenderableType:
@@ -169,6 +215,7 @@ def trial(summary: analysis.TrialSummary) -> RenderableType:
         "epoch": "–" if summary.epoch is None else str(summary.epoch),
         "parameters": words.whole(summary.parameters),
         "training time": words.duration(summary.seconds),
+        **{name: words.number(value) for name, value in summary.measured.items() if name != "parameters"},
         **{name: words.setting(value) for name, value in summary.config.items()},
     }
     for label, value in values.items():

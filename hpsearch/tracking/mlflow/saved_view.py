@@ -35,10 +35,12 @@ def saved_view(record: StudyRecord) -> str:
 
 def _state(record: StudyRecord) -> dict[str, object]:
     searched = list(trial_view.legal_keys(record.space.searched()).values())[:_MAX_PARAMS]
+    limited = record.objective.constraints.quantities
     columns = [
         *("metrics.`score`", "metrics.`score_std`"),
         *(f"params.`{name}`" for name in searched),
         *("metrics.`epochs`", "metrics.`seconds`", "metrics.`parameters`"),
+        *(f"metrics.`{name}`" for name in ("model_mb", "latency_ms") if name in limited),
     ]
     sections = {"score": "Score", "mean": "Mean over folds", "folds": "Every fold"}
     return {

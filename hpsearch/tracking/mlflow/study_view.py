@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hpsearch.core.constraints import listed_texts
 from hpsearch.core.metrics import best_values
 from hpsearch.core.rehearsed import Baseline
 from hpsearch.core.safe_text import as_code, for_markdown
@@ -75,6 +76,8 @@ def study_tags(record: StudyRecord) -> dict[str, str]:
         found["hpsearch.baseline"] = f"{record.objective.metric} {baseline.value:.6g}, always saying {baseline.rule}"
     if record.best is not None:
         found["hpsearch.best_trial"] = str(record.best.number)
+    if constraints := record.objective.constraints:
+        found["hpsearch.limits"] = listed_texts(constraints.each)
     if record.champion and record.champion.model_uri:
         found[MODEL_URI] = record.champion.model_uri
     return {name: text[:TAG_LENGTH] for name, text in found.items() if text}
@@ -140,11 +143,13 @@ def leaderboard(record: StudyRecord) -> dict[str, list[object]]:
     metric = record.objective.metric
     folds = sorted({fold for trial in ranked for fold in trial.scores_by_fold(metric)})
     columns: list[object] = ["rank", "trial", "state", "score", "std", "epoch", "seconds", "parameters"]
-    columns += [f"fold_{fold}" for fold in folds] + names
+    limited = [name for name in record.objective.constraints.quantities if name not in ("parameters", metric)]
+    columns += [f"fold_{fold}" for fold in folds] + names + limited
 
     def row(trial: Trial, rank: int | None) -> list[object]:
         scores = trial.scores_by_fold(metric)
-        return _row(trial, rank, [scores.get(fold) for fold in folds], names)
+        measured = [trial.measured.get(name) for name in limited]
+        return [*_row(trial, rank, [scores.get(fold) for fold in folds], names), *map(_finite, measured)]
 
     rows = [row(trial, rank) for rank, trial in enumerate(ranked, start=1)]
     rows += [_baseline_row(one, len(columns), len(folds)) for one in record.facts.baselines]
@@ -174,6 +179,7 @@ def describe(record: StudyRecord) -> str:
     """Where the study stands, in markdown. What it is stands on the experiment."""
     best, champion = record.best, record.champion
     lines = [f"State: **{record.state.value}**, {_counts(record)}."]
+    lines += [for_markdown(sentence) for sentence in _of_limits(record)]
     if best is not None and best.score is not None:
         spread = "" if best.std is None else f" ± {best.std:.3g}"
         lines.append(
@@ -193,6 +199,18 @@ def describe(record: StudyRecord) -> str:
     return "\n".join(lines)
 
 
+def _of_limits(record: StudyRecord) -> list[str]:
+    constraints, nearest = record.objective.constraints, record.nearest
+    if not constraints:
+        return []
+    texts = listed_texts(constraints.each)
+    if record.best is None and nearest is not None and nearest.failure is not None:
+        return [
+            f"No trial keeps the limits ({texts}); the nearest is trial {nearest.number}: {nearest.failure.message}."
+        ]
+    return [f"Limits: {texts}. Only trials that keep them are ranked."]
+
+
 def _introduction(record: StudyRecord, first: int) -> str:
     spec, data = record.spec, record.facts.data
     model = readable_address(spec.model.family or spec.model.build or "")
@@ -203,8 +221,8 @@ def _introduction(record: StudyRecord, first: int) -> str:
         f"{record.objective.direction} {as_code(record.objective.metric)} over {data.n_folds} folds, "
         f"{spec.search.tuner} {spec.search.algorithm}, seed {spec.seed}. "
         "The parent run is the study; below it is one run per trial. FINISHED trials are ranked by `score`, KILLED "
-        "ones were pruned or interrupted, FAILED ones diverged or raised. `fold_0/…` is a fold's curve, the plain name "
-        f"the mean over folds; step {first} is the first epoch."
+        "ones were pruned or interrupted, or break a limit of the study, FAILED ones diverged or raised. `fold_0/…` is "
+        f"a fold's curve, the plain name the mean over folds; step {first} is the first epoch."
     )
 
 
@@ -216,5 +234,9 @@ def _row(trial: Trial, rank: int | None, scores: Sequence[float | None], names: 
     config: list[Value | None] = [trial.config.get(name) for name in names]
     cells: list[object] = [rank, trial.number, trial.state.value, trial.score, trial.std, trial.epoch]
     cells += [round(trial.seconds, 3), trial.parameters, *scores, *config]
-    # JSON has no NaN; a cell without a finite number is empty.
-    return [None if isinstance(cell, float) and cell - cell != 0 else cell for cell in cells]
+    return list(map(_finite, cells))
+
+
+def _finite(cell: object) -> object:
+    """JSON has no NaN; a cell without a finite number is empty."""
+    return None if isinstance(cell, float) and cell - cell != 0 else cell

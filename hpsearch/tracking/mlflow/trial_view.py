@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from hpsearch.core.constraints import said
 from hpsearch.core.objective import Objective, mean_curves
 from hpsearch.core.safe_text import code_block, for_markdown, for_terminal
 from hpsearch.core.space import Config
@@ -22,11 +23,14 @@ VERSION = 2
 """Part of every digest: trials written by an older layout are written again by the next sync."""
 
 TRIAL, STATE, FAILURE, DIGEST = "hpsearch.trial", "hpsearch.state", "hpsearch.failure", "hpsearch.digest"
+MEASURED = "hpsearch.limited"
+"""What the study's limits are on, and its value."""
 NOTE, NAME, PARENT = "mlflow.note.content", "mlflow.runName", "mlflow.parentRunId"
 
 STATUS = {
     TrialState.RUNNING: "RUNNING",
     TrialState.COMPLETE: "FINISHED",
+    TrialState.INFEASIBLE: "KILLED",
     TrialState.PRUNED: "KILLED",
     TrialState.DIVERGED: "FAILED",
     TrialState.FAILED: "FAILED",
@@ -36,7 +40,10 @@ STATUS = {
 TAG_LENGTH = 5000
 """Longest tag value we write, characters: the limit of the oldest supported MLflow stores."""
 
-_SUMMARY = {"score", "pruned_score", "score_std", "score_epoch", "epochs", "seconds", "parameters"}
+_SUMMARY = {
+    *("score", "pruned_score", "infeasible_score", "score_std", "score_epoch", "epochs", "seconds", "parameters"),
+    *("model_mb", "latency_ms"),
+}
 
 
 class Point(NamedTuple):
@@ -105,11 +112,11 @@ def fold_points(result: FoldResult, first: int = FIRST_EPOCH) -> list[Point]:
 
 
 def mean_points(trial: Trial, *, prefix: str = "", first: int = FIRST_EPOCH) -> list[Point]:
-    """The mean curves of a complete or pruned trial under the metrics' own names, put behind `prefix`.
+    """The mean curves of a complete, infeasible or pruned trial under the metrics' own names, put behind `prefix`.
 
     A failed or diverged trial has none: the mean over the folds that happened to survive flatters.
     """
-    if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
+    if trial.state not in (TrialState.COMPLETE, TrialState.INFEASIBLE, TrialState.PRUNED):
         return []
     points = []
     for metric, curve in mean_curves([fold.curves for fold in trial.folds]).items():
@@ -126,15 +133,17 @@ def summary_points(trial: Trial, metric: str, first: int = FIRST_EPOCH) -> list[
 
     `metric` is the objective's, `first` what the first epoch is called.
     """
-    # A pruned trial's score is of an early epoch: under the same name, MLflow would rank it among the complete ones.
-    ranked = trial.state is TrialState.COMPLETE
+    # A pruned trial's score is of an early epoch, and an infeasible one's does not count: under the same name, MLflow
+    # would rank them among the complete ones.
+    names = {TrialState.COMPLETE: "score", TrialState.INFEASIBLE: "infeasible_score"}
     values: dict[str, float | None] = {
-        "score" if ranked else "pruned_score": trial.score,
+        names.get(trial.state, "pruned_score"): trial.score,
         "score_std": trial.std,
         "score_epoch": None if trial.epoch is None else trial.epoch - 1 + first,
         "epochs": max((fold.epochs for fold in trial.folds), default=None),
         "seconds": trial.seconds if trial.folds else None,
         "parameters": trial.parameters,
+        **{name: trial.measured.get(name) for name in ("model_mb", "latency_ms")},
     }
     values |= {f"fold_{fold}/score": score for fold, score in trial.scores_by_fold(metric).items()}
     when = milliseconds(trial.finished or trial.started)
@@ -157,6 +166,8 @@ def run_name(trial: Trial) -> str:
 def tags(trial: Trial) -> dict[str, str]:
     """Tags of a finished trial; the digest among them says that all of it has been written."""
     found = {NAME: run_name(trial), STATE: trial.state.value, DIGEST: digest(trial)}
+    if trial.measured:
+        found[MEASURED] = ", ".join(f"{name} {said(one)}" for name, one in trial.measured.items())[:TAG_LENGTH]
     if failure := trial.failure:
         place = (
             ""
@@ -178,7 +189,8 @@ def digest(trial: Trial) -> str:
     failure = trial.failure and (trial.failure.kind, trial.failure.message)
     epoch = None if trial.epoch is None else trial.epoch - 1  # as hpsearch 0.1 has written it
     told = (trial.state.value, trial.score, trial.std, epoch, tuple(trial.fold_scores), trial.finished)
-    content = (VERSION, trial.number, dict(trial.config), *told, trial.parameters, folds, failure)
+    measured = [dict(trial.measured)] if trial.measured else []
+    content = (VERSION, trial.number, dict(trial.config), *told, trial.parameters, folds, failure, *measured)
     # As JSON, NumPy's floats (fresh from a worker) and Python's (back from the ledger) read the same.
     text = json.dumps(content, default=lambda value: value.item(), sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

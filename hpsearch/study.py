@@ -129,6 +129,30 @@ class Study:
             found = analysis.find_trial(self.record, trial.number if isinstance(trial, Trial) else trial)
         return self._refitted([found])[0]
 
+    def crown(self, trial: int | Trial, *, observer: Observer | None = None) -> Champion:
+        """Make a trial the champion by hand: refit, test, seal, report, and a new version in MLflow's registry.
+
+        The fact and the date are kept with the champion. A test score that is looked at to choose, and one that is
+        measured after others were known, is not unbiased any more; the report says so.
+
+        Args:
+            trial: A trial with a score of all folds, or its number. It may break a limit of the study.
+            observer: Told of everything that happens.
+
+        Returns:
+            The champion, which :attr:`champion` is from now on.
+
+        Raises:
+            LedgerError: A driver has the study, or its data or Keras' settings have changed.
+            StudyError: There is no such trial, it cannot be a champion, or it is one.
+            ModelError: Training fails or diverges, or the model cannot be saved.
+        """
+        number = trial.number if isinstance(trial, Trial) else trial
+        with speaking_python():
+            self.record = starting.crown(self.name, self.ledger_uri, number, observer=observer or Observer())
+        assert self.record.champion is not None
+        return self.record.champion
+
     def _refitted(self, trials: Sequence[Trial]) -> "list[keras.Model]":
         from hpsearch.training.keeping import load_champion
 

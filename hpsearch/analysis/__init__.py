@@ -3,6 +3,7 @@
 from hpsearch.analysis.best_out_of_fold import out_of_fold_info, winners_predictions
 from hpsearch.analysis.compare import CompareInfo, TrialSummary, compare_info, find_trial, trial_summary
 from hpsearch.analysis.cost import CostInfo, cost_info
+from hpsearch.analysis.crowned import crowned_sentences
 from hpsearch.analysis.curves import CurvesInfo, TrialCurves, curves_info
 from hpsearch.analysis.edges import EdgeRow, edges_info
 from hpsearch.analysis.importance import ImportanceInfo, importance_info
@@ -86,6 +87,7 @@ __all__ = [
     "compare_info",
     "contour_info",
     "cost_info",
+    "crowned_sentences",
     "curves_info",
     "edges_info",
     "failures_info",

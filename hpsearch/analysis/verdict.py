@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from hpsearch.analysis import words
+from hpsearch.analysis.crowned import crowned_sentences
 from hpsearch.analysis.intervals import Interval
 from hpsearch.analysis.learnt import beaten_baseline, beats_baseline, doubt_about_learning
 from hpsearch.analysis.limits import limits_info
@@ -36,7 +37,8 @@ class VerdictInfo:
         direction: ``"minimize"`` or ``"maximize"``.
         counts: See :attr:`~hpsearch.ledger.record.StudyRecord.counts`.
         winner: The winner's number; None without a complete trial, and the fields below are then None or empty.
-        config: The winner's hyperparameter values.
+        config: The hyperparameter values of the champion, or of the winner as long as there is none.
+        crowned: The trial that was made the champion by hand; None if the winner is, or no trial.
         score: Mean over folds at the scoring epoch.
         std: Sample standard deviation over folds; None with one fold.
         n_folds: Number of folds behind the score.
@@ -72,6 +74,7 @@ class VerdictInfo:
     counts: Mapping[TrialState, int]
     winner: int | None
     config: dict[str, Value]
+    crowned: int | None
     score: float | None
     std: float | None
     n_folds: int
@@ -118,6 +121,7 @@ def verdict_info(
     if out_of_fold is None or out_of_fold.reason:
         out_of_fold = predictions_info(record, predictions)
     best, champion, baseline = record.best, record.champion, record.facts.baseline
+    shown = champion if champion is not None and champion.crowned is not None else best
     ties, null = ties or ties_info(record), null_info(record)
     metric, intervals = test_metric(record), test_intervals(record, predictions)
     return VerdictInfo(
@@ -128,7 +132,8 @@ def verdict_info(
         direction=record.objective.direction,
         counts=record.counts,
         winner=best.number if best else None,
-        config=dict(best.config) if best else {},
+        config=dict(shown.config) if shown else {},
+        crowned=champion.trial if champion and champion.crowned is not None else None,
         score=best.score if best else None,
         std=best.std if best else None,
         n_folds=len(best.fold_scores) if best else 0,
@@ -184,7 +189,7 @@ def _sentences(
 ) -> list[str]:
     best, limits = record.best, limits_info(record).sentences
     if best is None:
-        return [*limits, _nothing(record)] if record.infeasible else [_nothing(record)]
+        return [*limits, _nothing(record), *_of_champion(record, test_metric, interval)]
     sentences = [_winner(record, best), *limits, *_unit(record), *_corrected(record, best, optimism)]
     sentences.append(_tied(record, ties))
     if gained := _gained(record, best, ties):
@@ -199,7 +204,7 @@ def _sentences(
         how = f" ({record.facts.data.permuted})" if record.facts.data.permuted else ""
         return [f"This is a null search, with permuted targets{how}: its scores are what chance gives.", *sentences]
     if record.champion is not None:
-        sentences.append(_tested(record, record.champion, test_metric, interval))
+        sentences += _of_champion(record, test_metric, interval)
     elif record.state is StudyState.FINISHED:
         sentences.append("The winner has not been refitted, so there is no model and no test score.")
     else:
@@ -207,6 +212,12 @@ def _sentences(
     if record.facts.nested is not None:
         sentences.append(_nested(record.facts.nested))
     return sentences
+
+
+def _of_champion(record: StudyRecord, test_metric: str, interval: Interval | None) -> list[str]:
+    if record.champion is None:
+        return []
+    return [*crowned_sentences(record), _tested(record, record.champion, test_metric, interval)]
 
 
 def _unit(record: StudyRecord) -> list[str]:
@@ -352,7 +363,7 @@ def _other_kinds(champion: Champion, metric: str) -> str:
     others = {kind: test.get(metric) for kind, test in champion.compared.items() if kind != champion.kind}
     reached = words.joined([f"{kind} {words.number(value)}" for kind, value in others.items()])
     comparison = f" For comparison: {reached}." if others else ""
-    if champion.rechosen:
+    if champion.rechosen and champion.crowned is None:
         return (
             f"{comparison} This kind was asked for after another had been tested: its score may be the best of several."
         )

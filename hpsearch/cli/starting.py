@@ -160,6 +160,23 @@ def resume(
     _show_result(study, as_json=as_json)
 
 
+@app.command()
+def crown(
+    name: StudyArgument,
+    trial: Annotated[int, typer.Argument(help="Number of a trial with a score of all folds.")],
+    ledger: LedgerOption = DEFAULT_LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """Make another trial the champion by hand: refit, test, report, and a new version in MLflow's registry."""
+    from hpsearch.live import watching
+    from hpsearch.study import load
+
+    study = load(name, ledger=ledger)
+    with watching() as observer:
+        study.crown(trial, observer=observer)
+    _show_result(study, as_json=as_json)
+
+
 def _show_result(study: "Study", *, as_json: bool) -> None:
     from hpsearch.cli.show import render_study
 

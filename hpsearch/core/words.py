@@ -1,5 +1,6 @@
 """Phrases that many messages share."""
 
+import datetime
 import difflib
 import itertools
 import re
@@ -105,6 +106,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"
+
+
+def utc_minute(seconds: float) -> str:
+    """A Unix time, such as ``2026-11-29 12:10 UTC``."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def readable_address(text: str) -> str:

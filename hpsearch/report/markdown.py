@@ -55,7 +55,8 @@ def _winner(content: Content) -> list[str]:
     values += [(name, words.setting(value)) for name, value in verdict.config.items()]
     commands = [command for command in (verdict.predict, verdict.reproduce) if command]
     where = [f"The model: {text(one)}" for one in (verdict.model_uri, verdict.model_path) if one]
-    return [table(("the winner", ""), values), code_block("\n".join(commands), "sh") if verdict.predict else "", *where]
+    who = "the winner" if verdict.crowned is None else f"trial {verdict.crowned}, the champion chosen by hand"
+    return [table((who, ""), values), code_block("\n".join(commands), "sh") if verdict.predict else "", *where]
 
 
 def _uncertainty(content: Content) -> list[str]:

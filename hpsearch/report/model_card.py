@@ -43,9 +43,13 @@ def _what(record: StudyRecord, content: Content) -> str:
     model = record.spec.model.family or readable_address(record.spec.model.build or "Keras")
     return (
         f"A Keras model ({text(model)}) for {_purpose(data)}, {words.whole(champion.parameters)} parameters. "
-        f"It is trial {champion.trial}, the best of {words.several(content.leaderboard.total, 'complete trial')} of a "
-        f"hyperparameter search, {text(champion.made)}."
+        f"It is trial {champion.trial}, {_chosen(content)} of a hyperparameter search, {text(champion.made)}."
     )
+
+
+def _chosen(content: Content) -> str:
+    trials = words.several(content.leaderboard.total, "complete trial")
+    return f"chosen by hand among {trials}" if content.verdict.crowned is not None else f"the best of {trials}"
 
 
 def _purpose(data: DataFacts) -> str:
@@ -67,12 +71,18 @@ def _scores(content: Content) -> list[str]:
         interval = verdict.test_intervals.get(name)
         ends = "" if interval is None else f"{words.number(interval.low)} to {words.number(interval.high)}"
         rows.append((f"test {name}", words.number(value), ends))
+    if verdict.crowned is not None:  # what follows is of the search's winner
+        return _tables(content, rows)
     if optimism.corrected is not None:
         ends = "" if optimism.low is None else f"{words.number(optimism.low)} to {words.number(optimism.high)}"
         rows.append(
             (f"{verdict.metric}, corrected for the choice of the trial", words.number(optimism.corrected), ends)
         )
     rows.append((f"{verdict.metric}, as searched", words.score(verdict.score, verdict.std), ""))
+    return _tables(content, rows)
+
+
+def _tables(content: Content, rows: Sequence[tuple[str, str, str]]) -> list[str]:
     classes = [
         (one.name, words.whole(one.support), f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}")
         for one in (content.predictions if not content.predictions.reason else content.out_of_fold).class_scores

@@ -1,6 +1,5 @@
 """The self-contained HTML page. Jinja escapes every text; plotly.js is included once."""
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
 from hpsearch.analysis import words
+from hpsearch.core.words import utc_minute
 from hpsearch.report import figures, input_figures
 from hpsearch.report.content import Content
 from hpsearch.report.images import data_uri
@@ -57,8 +57,8 @@ def render_page(content: Content, samples: Mapping[int, NDArray[np.generic]] | N
         layers=content.model.layers[:TOP_LAYERS],
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         plotly=Markup(get_plotlyjs() if blocks else ""),
-        created=_date(content.provenance.created),
-        written=_date(content.written),
+        created=utc_minute(content.provenance.created),
+        written=utc_minute(content.written),
     )
 
 
@@ -139,7 +139,3 @@ def _pictures(content: Content, samples: Mapping[int, NDArray[np.generic]]) -> l
         if array is not None and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3))):
             pictures.append(Picture(data_uri(array), f"{wrong.truth}, predicted as {wrong.said} (row {wrong.row})"))
     return pictures
-
-
-def _date(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")

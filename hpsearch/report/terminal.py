@@ -17,12 +17,13 @@ LEFT_BLOCKS = " ▏▎▍▌▋▊▉█"
 
 
 def verdict(info: analysis.VerdictInfo) -> RenderableType:
-    """The verdict's sentences, the first one bold, then the winner's config and how to use it."""
+    """The verdict's sentences, the first one bold, then the champion's config and how to use it."""
     lines: list[RenderableType] = [
         Text(sentence, style="bold" if place == 0 else "") for place, sentence in enumerate(info.sentences)
     ]
     if info.config:
-        lines.append(Text(f"with {words.settings(info.config)}", style="dim"))
+        of = "with" if info.crowned is None else f"trial {info.crowned} with"
+        lines.append(Text(f"{of} {words.settings(info.config)}", style="dim"))
     if info.predict:
         lines.append(Text(f"use it: {info.predict}", style="cyan"))
     return Group(*lines)

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
@@ -10,7 +11,8 @@ from pathlib import Path
 
 from hpsearch import analysis, report
 from hpsearch.core.out_of_fold import drop_all, predictions_folder
-from hpsearch.core.trial import Champion, Trial
+from hpsearch.core.trial import Champion, Trial, TrialState
+from hpsearch.core.words import utc_minute
 from hpsearch.errors import HpsearchError, Interrupted, LedgerError, StudyError
 from hpsearch.executors.base import Executor
 from hpsearch.ledger import workspace
@@ -20,6 +22,7 @@ from hpsearch.ledger.store import Ledger
 from hpsearch.search.best_predictions import BestPredictions
 from hpsearch.search.claims import Claims
 from hpsearch.search.driver import Driver
+from hpsearch.search.feasibility import none_feasible
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer, Observers, TrackerObserver
 from hpsearch.search.preparation import make_suggester
@@ -82,13 +85,58 @@ class Session:
         with self._entering_the_end(), stop_on_signals() as stop:
             self._settle_others()
             searched = replace(self._record, trials=self._search(stop))
-            best = _winner(searched)
+            best = self._to_crown(searched)
             if not searched.spec.is_null and self._claims.crown():
                 searched = replace(searched, champion=self._ledger.load(searched.name).champion)
                 champion = self._refit(searched, best)
                 record = self._ledger.load(searched.name)
                 self._report(replace(record, champion=champion, state=StudyState.FINISHED))
         return self._ledger.load(self._record.name)
+
+    def crown(self, trial: Trial) -> StudyRecord:
+        """Make a trial the champion by hand. Whatever prevents it, the study stays in the state that it is in.
+
+        Returns:
+            The study as the ledger then has it.
+
+        Raises:
+            Interrupted: The user stopped it.
+            HpsearchError: As the refit raises.
+        """
+        record, crowned = self._record, time.time()
+        ended = record.state is StudyState.FAILED and len(record.trials) >= record.spec.search.trials
+        after = StudyState.FINISHED if ended else record.state
+        self._observer.open(record)
+        with self._entering_the_end(record.state, after), stop_on_signals():
+            self._suggester.close()
+            champion = self._refit(record, trial, crowned)
+            self._note(crowned_note(record, trial, crowned))
+            self._report(replace(self._ledger.load(record.name), champion=champion, state=after))
+        return self._ledger.load(record.name)
+
+    def _to_crown(self, record: StudyRecord) -> Trial:
+        """The trial that the champion is to be of: the best one, unless another was chosen by hand.
+
+        Raises:
+            StudyError: No trial is complete.
+        """
+        champion, best = record.champion, record.best
+        if champion is None or champion.crowned is None:
+            if best is None and record.infeasible and not record.spec.is_null:
+                # It shows what the limits would have to be.
+                self._report(replace(self._ledger.load(record.name), state=StudyState.FAILED))
+            return _winner(record)
+        if best is not None and best.number != champion.trial:
+            self._note(
+                f"the champion stays trial {champion.trial}, which was chosen by hand on "
+                f"{utc_minute(champion.crowned)}; the search's best is trial {best.number}: "
+                f"`{record.command('crown', str(best.number))}` makes that the champion"
+            )
+        return record.trials[champion.trial]
+
+    def _note(self, text: str) -> None:
+        self._ledger.add_note(self._record.name, text)
+        self._observer.note(text)
 
     def _settle_others(self) -> None:
         for other in workspace.enter_dead(self._ledger):
@@ -128,8 +176,13 @@ class Session:
                     self._record.name, lambda facts: replace(facts, compile_seconds=facts.compile_seconds + seconds)
                 )
 
-    def _refit(self, record: StudyRecord, best: Trial) -> Champion:
-        """A champion that is the best trial's, in the ledger and on its way to the tracker. One that is there is kept.
+    def _refit(self, record: StudyRecord, best: Trial, crowned: float | None = None) -> Champion:
+        """A champion of a trial, in the ledger and on its way to the tracker. One that is there is kept.
+
+        Args:
+            record: The study.
+            best: The trial: the best one, or one that was chosen by hand.
+            crowned: When it is chosen by hand, if it is chosen now.
 
         Returns:
             The champion; its ``model_uri`` says where it will be registered.
@@ -138,14 +191,17 @@ class Session:
         if champion is None or champion.trial != best.number or not has_wanted_champion(record) or _is_lost(champion):
             self._observer.refit_started(best)
             report.preload()
+            crowned = crowned or (champion.crowned if champion else None)
             ranked = record.ranked[: max(_trials_in(kind) for kind in record.spec.champion_kinds)]
-            trials = tuple(to_refit(one) for one in ranked)
-            made = self._made(RefitOrder(trials, self._folder))
-            seen = analysis.out_of_fold_info(record, report.load_artifacts(record, self._folder).out_of_fold)
+            trials = tuple(to_refit(one) for one in ranked) if crowned is None else (to_refit(best),)
+            made = self._made(RefitOrder(trials, self._folder, crowned))
+            alone = replace(record, trials=(replace(best, state=TrialState.COMPLETE),))
+            seen = analysis.out_of_fold_info(alone, report.load_artifacts(alone, self._folder).out_of_fold)
             validation = {one.name: one.value for one in seen.metrics}
             seal = seal_of(record.name, made.sha256)
             self._claims.check_crown()
-            champion = replace(made, rechosen=_is_rechosen(record), validation=validation, seal=seal)
+            rechosen = _is_rechosen(record, best if crowned is not None else None)
+            champion = replace(made, rechosen=rechosen, validation=validation, seal=seal)
             self._ledger.set_champion(record.name, champion)
         if champion.model_uri:
             return champion
@@ -185,17 +241,24 @@ class Session:
             self._ledger.add_note(record.name, f"the report could not be written: {error.what}")
 
     @contextmanager
-    def _entering_the_end(self) -> Iterator[None]:
-        """Enter the study's end in the ledger and close the tracker, however the block ends."""
-        state = StudyState.FAILED
+    def _entering_the_end(
+        self, before: StudyState | None = None, after: StudyState = StudyState.FINISHED
+    ) -> Iterator[None]:
+        """Enter the study's end in the ledger and close the tracker, however the block ends.
+
+        Args:
+            before: The state to go back to if the block does not come to its end; failed or interrupted by default.
+            after: The state if it does.
+        """
+        state = before or StudyState.FAILED
         try:
             yield
-            state = StudyState.FINISHED
+            state = after
         except Interrupted:
-            state = StudyState.INTERRUPTED
+            state = before or StudyState.INTERRUPTED
             raise
         except KeyboardInterrupt:
-            state = StudyState.INTERRUPTED
+            state = before or StudyState.INTERRUPTED
             raise self._interrupted("was stopped at once") from None
         finally:
             entered: StudyState | None = state
@@ -258,6 +321,8 @@ class Session:
 def has_wanted_champion(record: StudyRecord) -> bool:
     """Whether a study's champion is what ``[champion]`` asks for, the comparison included."""
     champion, spec = record.champion, record.spec
+    if champion is not None and champion.crowned is not None:  # it stays until another one is chosen by hand
+        return True
     if champion is None or champion.kind != spec.champion.kind:
         return False
     made_of = tuple(one.number for one in record.ranked[: _trials_in(champion.kind)])
@@ -267,9 +332,24 @@ def has_wanted_champion(record: StudyRecord) -> bool:
     return not (spec.champion.compare and has_test) or set(champion.compared) == set(spec.champion_kinds)
 
 
-def _is_rechosen(record: StudyRecord) -> bool:
+def _is_rechosen(record: StudyRecord, by_hand: Trial | None = None) -> bool:
+    """Whether another champion's test scores were known before: one of another kind, or than the trial `by_hand`."""
     before = record.champion
-    return before is not None and bool(before.test) and (before.rechosen or before.kind != record.spec.champion.kind)
+    if before is None or not before.test:
+        return False
+    other = before.kind != record.spec.champion.kind or (by_hand is not None and by_hand.number != before.trial)
+    return before.rechosen or other
+
+
+def crowned_note(record: StudyRecord, trial: Trial, when: float) -> str:
+    """What the ledger keeps of a champion that was chosen by hand."""
+    before, said = record.champion, f"trial {trial.number} was made the champion by hand on {utc_minute(when)}"
+    if trial.state is TrialState.INFEASIBLE and trial.failure is not None:
+        said += f", although it breaks a limit ({trial.failure.message})"
+    if before is None:
+        return said
+    known = "; its test score was known by then" if before.test else ""
+    return f"{said}, in place of trial {before.trial}{known}"
 
 
 def _trials_in(kind: str) -> int:
@@ -282,6 +362,8 @@ def _winner(record: StudyRecord) -> Trial:
     Raises:
         StudyError: No trial is complete.
     """
+    if record.best is None and (infeasible := none_feasible(record)) is not None:
+        raise infeasible
     if record.best is None or record.best.epoch is None:
         counts = ", ".join(f"{n} {state}" for state, n in record.counts.items()) or "none"
         raise StudyError(

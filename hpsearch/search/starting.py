@@ -10,12 +10,13 @@ from hpsearch.core.facts import StudyFacts
 from hpsearch.core.files import make_folder
 from hpsearch.core.trial import Origin
 from hpsearch.core.user_code import source_digest
-from hpsearch.errors import LedgerError, SpecError, TrackingError
+from hpsearch.errors import Interrupted, LedgerError, SpecError, TrackingError
 from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.changes import check_data, check_unchanged, with_defaults_as_begun, with_trials
 from hpsearch.search.claims import Claims
+from hpsearch.search.crowning import check_crown, crowned_spec
 from hpsearch.search.joining import JOINED_NOTE, JoinedClaims, Seat, as_driven, taking_a_seat
 from hpsearch.search.observer import Observer
 from hpsearch.search.preparation import open_executor, prepare_study
@@ -161,16 +162,67 @@ def resume(
         if ended:
             return record
         claims = _claims(record, ledger, seat, observer, stack)
-        spec = record.worker_spec
-        stack.enter_context(tracking.environment(spec))
-        executor = stack.enter_context(open_executor(spec, record.facts.backend, ledger=uri, note=observer.note))
-        executor.fingerprint = record.facts.data.fingerprint
-        check_data(record, executor.call(WorkerProtocol.describe_data).fingerprint)
-        if record.facts.machine.settings:
-            _check_settings(record, executor.call(WorkerProtocol.describe_machine).settings)
-        record = _with_present_code(record, ledger, observer)
-        _check_tracking(spec)
-        return Session(record, ledger, executor, observer, claims).run()
+        return _session(record, ledger, uri, observer, stack, claims).run()
+
+
+def _session(
+    record: StudyRecord,
+    ledger: Ledger,
+    uri: AnyUri,
+    observer: Observer,
+    stack: ExitStack,
+    claims: Claims | None = None,
+) -> Session:
+    """A session of a study that the ledger has, with workers that find everything as it was when the study began."""
+    spec = record.worker_spec
+    stack.enter_context(tracking.environment(spec))
+    executor = stack.enter_context(open_executor(spec, record.facts.backend, ledger=uri, note=observer.note))
+    executor.fingerprint = record.facts.data.fingerprint
+    check_data(record, executor.call(WorkerProtocol.describe_data).fingerprint)
+    if record.facts.machine.settings:
+        _check_settings(record, executor.call(WorkerProtocol.describe_machine).settings)
+    record = _with_present_code(record, ledger, observer)
+    _check_tracking(spec)
+    return Session(record, ledger, executor, observer, claims)
+
+
+def crown(name: str, uri: AnyUri, number: int, *, observer: Observer) -> StudyRecord:
+    """Make a trial the champion of its study by hand: refit, test, seal, report, and a new version in MLflow.
+
+    It is refitted on all development rows, or a mean of its fold models where ``[champion] kind = "folds"``. It stays
+    the champion, whatever is searched later, until another one is chosen by hand.
+
+    Args:
+        name: The study.
+        uri: Its ledger.
+        number: The trial.
+        observer: Told of everything that happens.
+
+    Returns:
+        The study with this champion.
+
+    Raises:
+        LedgerError: There is no such study, a driver has it, or its data or Keras' settings have changed.
+        StudyError: There is no such trial, it cannot be a champion, or it is one; or the study is part of another.
+    """
+    ledger = Ledger(uri)
+    check_crown(ledger.load(name), number)  # before anything is made for a study that is not here
+    with workspace.driving(uri, name), ExitStack() as stack:
+        ledger.repair(name)
+        record = ledger.load(name).undriven()
+        trial = check_crown(record, number)
+        record = replace(record, spec=crowned_spec(record.spec))
+        session = _session(record, ledger, uri, observer, stack)
+        try:
+            return session.crown(trial)
+        except Interrupted:
+            kept = ledger.load(name).champion
+            raise Interrupted(
+                f"trial {number} was being made the champion of study {name!r}",
+                hint="it has become the champion" if kept and kept.trial == number else "the study is as it was",
+                study=name,
+                trial=number,
+            ) from None
 
 
 def _alone(

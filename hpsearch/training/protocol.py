@@ -43,10 +43,12 @@ class RefitOrder:
     Attributes:
         trials: The best trials, the best first: as many as ``[champion]`` needs, if there are so many.
         folder: Where the champion's files go; created if it is not there.
+        crowned: Unix time at which the trial was chosen by hand; None for the search's winner.
     """
 
     trials: tuple[ToRefit, ...]
     folder: Path
+    crowned: float | None = None
 
 
 class WorkerProtocol(Protocol):

@@ -20,6 +20,7 @@ from hpsearch.core.metrics import names_shown, values_of
 from hpsearch.core.row_values import row_values
 from hpsearch.core.seeds import derive
 from hpsearch.core.trial import Champion
+from hpsearch.core.words import utc_minute
 from hpsearch.data.dataset import Array, Part, keras_inputs, keras_targets
 from hpsearch.errors import LedgerError, ModelError, TrackingError
 from hpsearch.portable.outputs import are_logits
@@ -97,6 +98,7 @@ def _champion(problem: Problem, contenders: Contenders, order: RefitOrder) -> Ch
             trials=made.trials,
             models=made.models,
             logits=_returns_logits(model, problem),
+            crowned=order.crowned,
         )
         _save_card(model, problem, champion, order.folder / "champion.json")
         write_inputs(model, problem, order.folder)
@@ -258,6 +260,7 @@ def _save_card(model: "keras.Model", problem: Problem, champion: Champion, path:
     card = {
         "study": problem.spec.name,
         "trial": champion.trial,
+        "chosen_by_hand": None if champion.crowned is None else utc_minute(champion.crowned),
         "sha256": champion.sha256,
         "task": dataset.task.value,
         "classes": list(dataset.classes),

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from hpsearch.analysis import crowned_sentences
 from hpsearch.core.trial import Champion
 from hpsearch.errors import TrackingError
 from hpsearch.ledger.record import StudyRecord, StudyState
@@ -81,12 +82,14 @@ def _register(projection: Projection, record: StudyRecord, champion: Champion) -
         )
     client, name = projection.client, registered_name(record.name)
     tags = {_SHA: champion.sha256, "hpsearch.trial": str(champion.trial), "hpsearch.study": record.name}
+    by_hand = " ".join(crowned_sentences(record))
+    tags |= {study_view.CROWNED: by_hand} if by_hand else {}
     logged = _log_model(projection, record, champion, tags)
     _make_registered_model(client, name, record)
     # A database's registry looks up "models:/…" at MLflow's process-wide address, which is the user's own to set.
     source = f"models:/{logged.model_id}" if projection.address.http else logged.artifact_location
     version = client.create_model_version(
-        name, source, run_id=projection.parent_id, tags=tags, model_id=logged.model_id
+        name, source, run_id=projection.parent_id, tags=tags, model_id=logged.model_id, description=by_hand or None
     )
     pages = json.dumps([{"name": name, "version": str(version.version)}])
     client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": pages})

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hpsearch.analysis import crowned_sentences
 from hpsearch.core.constraints import listed_texts
 from hpsearch.core.metrics import best_values
 from hpsearch.core.rehearsed import Baseline
@@ -25,6 +26,9 @@ from hpsearch.tracking.mlflow.trial_view import (
 )
 
 STUDY, KIND, MODEL_URI = "hpsearch.study", "hpsearch.kind", "hpsearch.champion"
+CROWNED = "hpsearch.chosen_by_hand"
+"""That the champion was chosen by hand, when, and what that makes of its test score."""
+
 FIRST_EPOCH = "hpsearch.first_epoch"
 """Step of the first epoch in all runs of the study."""
 
@@ -80,6 +84,8 @@ def study_tags(record: StudyRecord) -> dict[str, str]:
         found["hpsearch.limits"] = listed_texts(constraints.each)
     if record.champion and record.champion.model_uri:
         found[MODEL_URI] = record.champion.model_uri
+    if record.champion and record.champion.crowned is not None:
+        found[CROWNED] = " ".join(crowned_sentences(record))
     return {name: text[:TAG_LENGTH] for name, text in found.items() if text}
 
 
@@ -194,6 +200,7 @@ def describe(record: StudyRecord) -> str:
             "",
             f"The champion: {champion.made}" + (f"; test: {test}" * bool(test)),
         ]
+        lines += [f"{sentence}" for sentence in crowned_sentences(record)]
         lines += [f"Model: {as_code(champion.model_uri)}"] * bool(champion.model_uri)
     lines += [f"- {for_markdown(note)}" for note in record.notes[-10:]]
     return "\n".join(lines)

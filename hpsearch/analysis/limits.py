@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hpsearch.analysis import words
 from hpsearch.core.constraints import Constraint, listed_texts, said
 from hpsearch.core.trial import TrialState
-from hpsearch.ledger.record import StudyRecord
+from hpsearch.ledger.record import StudyRecord, StudyState
 
 WHAT = {
     "parameters": "The number of all weights, as Keras counts them.",
@@ -153,11 +153,12 @@ def _no_winner(record: StudyRecord, texts: str) -> tuple[str, ...]:
     nearest, trained, count = record.nearest, record.nearest_trained, len(record.infeasible)
     if nearest is None or nearest.failure is None:
         return (f"Limits: {texts}.",)
+    yet = " yet" if record.state is StudyState.RUNNING else ""
     said_so = (
-        f"No trial keeps the limits ({texts}), so the search has no winner: {words.several(count, 'trial')} "
+        f"No trial keeps the limits{yet} ({texts}), so there is no winner: {words.several(count, 'trial')} "
         f"{'is' if count == 1 else 'are'} infeasible. The nearest is trial {nearest.number}: {nearest.failure.message}."
     )
-    if trained is None:
+    if trained is None or record.champion is not None or yet:
         return (said_so,)
     crown = record.command("crown", str(trained.number))
     return (said_so, f"`{crown}` makes trial {trained.number} the champion all the same.")

@@ -189,7 +189,8 @@ def _sentences(
 ) -> list[str]:
     best, limits = record.best, limits_info(record).sentences
     if best is None:
-        return [*limits, _nothing(record), *_of_champion(record, test_metric, interval)]
+        nothing = limits if record.infeasible else [_nothing(record)]
+        return [*nothing, *_of_champion(record, test_metric, interval)]
     sentences = [_winner(record, best), *limits, *_unit(record), *_corrected(record, best, optimism)]
     sentences.append(_tied(record, ties))
     if gained := _gained(record, best, ties):

@@ -38,6 +38,8 @@ def render_list(records: Sequence[StudyRecord], drivers: Mapping[str, int], *, a
             "metric": record.objective.metric,
             "best": None if record.best is None else record.best.score,
             "best_trial": None if record.best is None else record.best.number,
+            "champion": None if record.champion is None else record.champion.trial,
+            "by_hand": record.champion is not None and record.champion.crowned is not None,
             "behind": record.behind,
         }
         for record in records
@@ -55,6 +57,7 @@ def render_list(records: Sequence[StudyRecord], drivers: Mapping[str, int], *, a
         Column("complete", tuple(f"{row['complete']} of {row['trials']}" for row in rows), right=True),
         Column("best", tuple("–" if row["best"] is None else f"{row['best']:.6g}" for row in rows), right=True),
         Column("trial", tuple("–" if row["best"] is None else str(row["best_trial"]) for row in rows), right=True),
+        *([Column("champion", tuple(_champion(row) for row in rows))] if any(row["by_hand"] for row in rows) else []),
         Column("metric", tuple(str(row["metric"]) for row in rows), place=1),
     )
     console = make_console()
@@ -64,6 +67,10 @@ def render_list(records: Sequence[StudyRecord], drivers: Mapping[str, int], *, a
             console.print(Text(record.lacking, style="yellow"))
     if hidden := len(records) - len(rows):
         console.print(Text(f"{hidden} null search{'es' if hidden > 1 else ''}: --json", style="dim"))
+
+
+def _champion(row: Mapping[str, object]) -> str:
+    return "–" if row["champion"] is None else f"{row['champion']}{', by hand' if row['by_hand'] else ''}"
 
 
 def _state(state: str, drivers: int) -> str:

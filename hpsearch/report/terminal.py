@@ -95,7 +95,8 @@ def limits(info: analysis.LimitsInfo, *, most: int = 5) -> RenderableType | None
         + ("" if one.score is None else f"; score {words.number(one.score)}")
         for one in info.infeasible[:most]
     ]
-    lines += [f"{len(info.infeasible) - most} more infeasible trials"] * (len(info.infeasible) > most)
+    if (more := len(info.infeasible) - most) > 0:
+        lines.append(words.several(more, "more infeasible trial"))
     return Group(*(Text(line, style="dim") for line in lines))
 
 

@@ -39,7 +39,7 @@ from hpsearch.search.limits import Limits
 from hpsearch.search.lining_up import next_lanes
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
-from hpsearch.search.results import Live, Results, lost_folds, state_after
+from hpsearch.search.results import Live, Results, end_after, lost_folds
 from hpsearch.search.suggesting import Suggester
 from hpsearch.search.visible import Visible
 from hpsearch.search.watchdog import Watchdog, trials_in_words
@@ -281,7 +281,7 @@ class Driver:
                 live.partial[event.result.fold] = self._results.curves_of(event.result)
                 self._lane_ended(event.trial, event.result.fold)
             case LaneFailed():
-                self._give_up(event.trial, state_after(event.failure), replace(event.failure, fold=event.fold))
+                self._give_up(event.trial, *end_after(event))
                 self._lane_ended(event.trial, event.fold)
             case BundleFinished():
                 self.compile_seconds += event.compile_seconds

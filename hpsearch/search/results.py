@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 
-from hpsearch.core.events import Bundle, EpochFinished
+from hpsearch.core.events import Bundle, EpochFinished, LaneFailed
 from hpsearch.core.objective import Objective, mean_curve, score
 from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState
 from hpsearch.core.words import listed
@@ -144,10 +144,12 @@ class Results:
         return replace(trial, state=TrialState.INFEASIBLE, measured=measured, failure=failure)
 
 
-def state_after(failure: Failure) -> TrialState:
-    """The state of a trial one of whose lanes has failed."""
-    states = {FailureKind.DIVERGED: TrialState.DIVERGED, FailureKind.INFEASIBLE: TrialState.INFEASIBLE}
-    return states.get(failure.kind, TrialState.FAILED)
+def end_after(event: LaneFailed) -> tuple[TrialState, Failure]:
+    """The state of a trial one of whose lanes has failed, and why. A model that breaks a limit does so in every fold."""
+    if event.failure.kind is FailureKind.INFEASIBLE:
+        return TrialState.INFEASIBLE, event.failure
+    state = TrialState.DIVERGED if event.failure.kind is FailureKind.DIVERGED else TrialState.FAILED
+    return state, replace(event.failure, fold=event.fold)
 
 
 def lost_folds(bundle: Bundle, live: Mapping[int, Live]) -> dict[int, set[int]]:

@@ -61,7 +61,8 @@ def write(folder: Path, *, trials: int) -> Path:
     path = folder / "synthetic.toml"
     values = {"name": "synthetic", "seed": 3, "folds": 2, "epochs": 2, "tuner": "optuna", "algorithm": "random"}
     # Nothing listens at port 1: MLflow is out of reach, which a study does not mind.
-    values |= {"search": "", "pruning": "none", "ledger": "sqlite:///ledger.db", "uri": "http://127.0.0.1:1"}
+    values |= {"search": "", "objective": "", "pruning": "none", "ledger": "sqlite:///ledger.db"}
+    values |= {"uri": "http://127.0.0.1:1"}
     path.write_text(STUDY.format(**values, trials=trials))
     return path
 

@@ -50,7 +50,9 @@ def pareto(info: ParetoInfo, front: ParetoFront) -> go.Figure:
         marker={"color": GREEN, "size": 10, "symbol": "diamond"},
     )
     if front.limit is not None:
-        figure.add_vline(x=front.limit, line=_LINE, annotation_text=f"at most {said(front.limit)}")
+        figure.add_vline(
+            x=front.limit, line=_LINE, annotation_text=f"at most {said(front.limit)}", annotation_position="top left"
+        )
     for limit in info.score_limits:
         figure.add_hline(y=limit, line=_LINE, annotation_text=f"limit {said(limit)}")
     figure.update_xaxes(title=escape(front.title), type="log" if _is_wide(info, front) else "linear")

@@ -145,7 +145,7 @@ class Results:
 
 
 def end_after(event: LaneFailed) -> tuple[TrialState, Failure]:
-    """The state of a trial one of whose lanes has failed, and why. A model that breaks a limit does so in every fold."""
+    """The state of a trial one of whose lanes has failed, and why: a model breaks a limit in all folds alike."""
     if event.failure.kind is FailureKind.INFEASIBLE:
         return TrialState.INFEASIBLE, event.failure
     state = TrialState.DIVERGED if event.failure.kind is FailureKind.DIVERGED else TrialState.FAILED

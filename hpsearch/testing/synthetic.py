@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from hpsearch.core.constraints import NO_CONSTRAINTS, Constraints
 from hpsearch.core.events import (
     Bundle,
     BundleFinished,
@@ -14,13 +15,14 @@ from hpsearch.core.events import (
     LaneFailed,
     LaneFinished,
     LaneStopped,
+    Weighed,
     WorkerDied,
 )
 from hpsearch.core.facts import DataFacts, EnginePlan, FoldSize, MachineFacts, StudyFacts, Task
 from hpsearch.core.schedule import Schedule
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
-from hpsearch.core.trial import Failure, FoldResult
+from hpsearch.core.trial import Failure, FailureKind, FoldResult
 from hpsearch.executors.base import Executor, P, T, WorkerCall
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.spec import AnyUri, StudySpec, Uri, make_space, parse_spec
@@ -44,6 +46,7 @@ optimizer = ["sgd", "adam"]
 [objective]
 metric = "val_accuracy"
 direction = "maximize"
+{objective}
 [search]
 tuner = "{tuner}"
 algorithm = "{algorithm}"
@@ -68,6 +71,7 @@ def make_spec(ledger: AnyUri, **changes: Any) -> StudySpec:
         "algorithm": "tpe",
         "trials": 12,
         "search": "",
+        "objective": "",
         "pruning": "none",
         "uri": "sqlite:///mlruns/mlflow.db",
         "ledger": Uri(ledger).reveal(),
@@ -129,6 +133,7 @@ class SyntheticExecutor(Executor):
         on_epoch: Called before every epoch of a bundle; tests kill the process in it.
         dies: Called with each bundle before its third epoch; True is the death of its worker.
         order: Which of the waiting events comes next, to try other timings.
+        limits: Of a study whose bundles ask for models to be measured: they have 100 weights per unit.
     """
 
     def __init__(
@@ -139,7 +144,9 @@ class SyntheticExecutor(Executor):
         on_epoch: Callable[[], None] = lambda: None,
         dies: Callable[[Bundle], bool] = lambda _bundle: False,
         order: Callable[[int], int] = lambda _waiting: 0,
+        limits: Constraints = NO_CONSTRAINTS,
     ) -> None:
+        self._limits = limits
         self._slots = slots
         self._queues: list[deque[_Step] | None] = [None] * slots
         self._fate, self._on_epoch, self._dies, self._order = fate, on_epoch, dies, order
@@ -191,7 +198,7 @@ class SyntheticExecutor(Executor):
         return events
 
     def _events_of(self, step: "_Step") -> Sequence[Event]:
-        events: list[Event] = []
+        events = self._weighed(step) if step.epoch == 0 else []
         for lane in step.bundle.lanes:
             epochs = int(lane.config["epochs"])
             failure = self._fate(lane.trial, lane.fold)
@@ -212,6 +219,19 @@ class SyntheticExecutor(Executor):
             elif lane.trial in self._stopped:
                 events.append(LaneStopped(lane.trial, result))
                 step.bundle_ended.add((lane.trial, lane.fold))
+        return events
+
+    def _weighed(self, step: "_Step") -> list[Event]:
+        events: list[Event] = []
+        for trial in step.bundle.weigh:
+            lanes = [lane for lane in step.bundle.lanes if lane.trial == trial]
+            parameters = 100 * int(lanes[0].config["units"])
+            measured = {"parameters": float(parameters)}
+            events.append(Weighed(trial, parameters, measured))
+            if broken := self._limits.of_model.broken(measured):
+                failure = Failure(FailureKind.INFEASIBLE, f"{broken}; not trained")
+                events += [LaneFailed(trial, lane.fold, failure) for lane in lanes]
+                step.bundle_ended.update((trial, lane.fold) for lane in lanes)
         return events
 
     def close(self) -> None:

@@ -1,0 +1,80 @@
+"""``[objective] at_most`` and ``at_least`` in a study file."""
+
+import pytest
+
+from hpsearch.core.constraints import Constraint
+from hpsearch.errors import SpecError
+from hpsearch.ledger.codec import spec_from_json, spec_to_json
+from hpsearch.search.feasibility import check_limited
+from hpsearch.spec import StudySpec, parse_spec
+
+FILE = """
+name = "limited"
+[data]
+source = "sklearn:iris"
+[model]
+family = "mlp"
+[objective]
+metric = "val_accuracy"
+{limits}
+"""
+
+
+def spec_of(limits: str) -> StudySpec:
+    return parse_spec(FILE.format(limits=limits))
+
+
+def test_limits_are_part_of_the_objective_and_come_back_from_the_ledger() -> None:
+    spec = spec_of("at_most = { parameters = 20000, val_loss = 0.5 }\nat_least = { val_accuracy = 0.9 }")
+    wanted = (
+        Constraint("parameters", "at_most", 20000.0),
+        Constraint("val_loss", "at_most", 0.5),
+        Constraint("val_accuracy", "at_least", 0.9),
+    )
+    assert spec.make_objective().constraints.each == wanted
+    assert spec_from_json(spec_to_json(spec)).make_objective() == spec.make_objective()
+
+
+def test_empty_tables_limit_nothing() -> None:
+    assert not spec_of("at_most = {}\nat_least = {}").make_objective().constraints
+
+
+def test_a_null_search_keeps_limits_on_models_only() -> None:
+    spec = spec_of("at_most = { parameters = 20000 }\nat_least = { val_accuracy = 0.9 }")
+    null = spec.model_copy(update={"validation": spec.validation.model_copy(update={"null": 0})})
+    assert null.make_objective().constraints.quantities == ("parameters",)
+
+
+@pytest.mark.parametrize(
+    ("limits", "key", "said"),
+    [
+        ("at_most = { parameters = nan }", "objective.at_most.parameters", "finite"),
+        ("at_most = { val_loss = inf }", "objective.at_most.val_loss", "finite"),
+        ("at_most = { parameters = 0 }", "objective.at_most.parameters", "must be more than 0, but got 0"),
+        ('at_most = { parameters = "20k" }', "objective.at_most.parameters", "number"),
+        ("at_least = { latency_ms = 2 }", "objective.at_least.latency_ms", "use at_most for latency_ms"),
+        (
+            "at_most = { val_loss = 0.5 }\nat_least = { val_loss = 0.6 }",
+            "objective.at_least.val_loss",
+            "at least 0.6 and, with at_most, at most 0.5",
+        ),
+        ("at_mots = { parameters = 5 }", "objective.at_mots", "did you mean 'at_most'"),
+    ],
+)
+def test_a_limit_that_cannot_be_meant_is_refused(limits: str, key: str, said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        spec_of(limits)
+    assert key in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_a_limit_on_what_no_trial_records_is_refused_with_what_it_records() -> None:
+    recorded = ("loss", "accuracy", "val_loss", "val_accuracy")
+    check_limited(spec_of("at_most = { val_loss = 1, model_mb = 1 }"), recorded)
+    with pytest.raises(SpecError) as caught:
+        check_limited(spec_of("at_least = { val_acuracy = 0.9 }"), recorded)
+    assert caught.value.code == "study-file.no-such-quantity"
+    assert str(caught.value).startswith("objective.at_least.val_acuracy: the model records no 'val_acuracy'")
+    assert "did you mean 'val_accuracy'" in str(caught.value)
+    with pytest.raises(SpecError, match="did you mean 'latency_ms'"):
+        check_limited(spec_of("at_most = { latency = 2 }"), recorded)

@@ -78,11 +78,14 @@ def _called(match: "re.Match[str]") -> str:
         verb, *words = shlex.split(match[1])
     except ValueError:
         return match[0]
-    if verb not in _FUNCTIONS or not words:
+    own = words[1:2] if verb == "crown" else []  # a method of a study: the words after its name are its arguments
+    if (verb not in _FUNCTIONS and not own) or not words:
         return match[0]
-    options = dict(zip(words[1::2], words[2::2], strict=False))
+    rest = words[1 + len(own) :]
+    options = dict(zip(rest[::2], rest[1::2], strict=False))
     given = [f"{name.removeprefix('--')}={_python(value)}" for name, value in options.items()]
-    return f"`hpsearch.{_FUNCTIONS[verb]}({', '.join([_quoted(words[0]), *given])})`"
+    call = f"hpsearch.{_FUNCTIONS.get(verb, 'load')}({', '.join([_quoted(words[0]), *given])})"
+    return f"`{call}.{verb}({own[0]})`" if own else f"`{call}`"
 
 
 def _argument(match: "re.Match[str]") -> str:

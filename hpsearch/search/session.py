@@ -201,7 +201,7 @@ class Session:
             seal = seal_of(record.name, made.sha256)
             self._claims.check_crown()
             rechosen = _is_rechosen(record, best if crowned is not None else None)
-            champion = replace(made, rechosen=rechosen, validation=validation, seal=seal)
+            champion = replace(made, rechosen=rechosen, validation=validation, seal=seal, crowned=crowned)
             self._ledger.set_champion(record.name, champion)
         if champion.model_uri:
             return champion

@@ -174,6 +174,8 @@ def _session(
     claims: Claims | None = None,
 ) -> Session:
     """A session of a study that the ledger has, with workers that find everything as it was when the study began."""
+    if record.champion is not None and record.champion.crowned is not None:
+        record = replace(record, spec=crowned_spec(record.spec))  # should it have to be made again
     spec = record.worker_spec
     stack.enter_context(tracking.environment(spec))
     executor = stack.enter_context(open_executor(spec, record.facts.backend, ledger=uri, note=observer.note))

@@ -107,7 +107,11 @@ def test_without_limits_nothing_is_said_of_them() -> None:
 def test_a_latency_is_said_to_be_this_machines() -> None:
     measured = {"latency_ms": 1.5}
     record = limited(trial(0, measured=measured), at_most={"latency_ms": 2.0})
-    assert limits_info(record).sentences[1].startswith("Its latency is noisy: it was measured on the machine that")
+    assert (
+        limits_info(record)
+        .sentences[1]
+        .startswith("Its latency was measured on the machine that trained it: it is noisy")
+    )
     (row,) = limits_info(record).rows
     assert (row.text, row.winner, row.broken_by) == ("latency_ms at most 2", 1.5, 0)
     assert "predict_on_batch" in row.about

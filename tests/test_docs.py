@@ -148,6 +148,15 @@ def test_every_documented_key_of_a_study_file_exists() -> None:
         assert key in fields, f"{page} names [{section}] {key}"
 
 
+def test_the_limits_of_the_search_page_are_those_of_a_study_file() -> None:
+    (text,) = [block for block in blocks(ROOT / "docs" / "search.md", "toml") if "at_most" in block]
+    spec = parse_spec(with_section(blocks(README, "toml")[0], "objective", text))
+    assert spec.make_objective().constraints.quantities == (
+        *("parameters", "model_mb", "latency_ms", "val_loss"),
+        "val_accuracy",
+    )
+
+
 # docs/models-and-data.md
 
 

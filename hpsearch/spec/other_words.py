@@ -22,6 +22,8 @@ EVERYWHERE: Mapping[str, str] = {
     "num_initial_points": "[search] startup_trials",
     "n_startup_trials": "[search] startup_trials",
     "max_epochs": _EPOCHS,
+    "max_model_size": "[objective] at_most = { parameters = … }",
+    "constraints_func": "[objective] at_most and at_least",
     "hyperband_iterations": '[pruning] method = "hyperband"',
     "factor": "[pruning] reduction_factor",
     "validation_split": _FOLDS,

@@ -90,6 +90,11 @@ class Failure(Wire):
     traceback: str = ""
 
 
+def not_trained(broken: str) -> Failure:
+    """Why a trial ends whose model breaks limits, which are said in `broken`."""
+    return Failure(FailureKind.INFEASIBLE, f"{broken}; not trained")
+
+
 class Origin(StrEnum):
     """Where a trial in the ledger comes from. The ledger is an Optuna study, so other programs may write it, too."""
 

@@ -135,8 +135,7 @@ class Driver:
     def _begin_to_stop(self) -> None:
         self._stopping = True
         awaited = self._watchdog.stop()
-        waits = f"stopping: waiting for {awaited}; Ctrl-C again stops at once" if awaited else "stopping"
-        self._observer.note(waits)
+        self._observer.note(f"stopping: waiting for {awaited}; Ctrl-C again stops at once" if awaited else "stopping")
         self._executor.stop(frozenset(self._live))
 
     def _look_after_workers(self) -> None:
@@ -237,6 +236,7 @@ class Driver:
         self._live[trial.number] = live
         self._monitor.start(trial)
         self._observer.trial_started(trial)
+        self._give_up(trial.number, TrialState.INFEASIBLE, self._results.too_large(trial))
         for result in trial.folds:
             self._fail(trial.number, self._results.problem_in_fold(result))
         self._judge(trial.number)

@@ -11,7 +11,7 @@ from numbers import Real
 
 from hpsearch.core.events import Bundle, EpochFinished, LaneFailed
 from hpsearch.core.objective import Objective, mean_curve, score
-from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState
+from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState, not_trained
 from hpsearch.core.words import listed
 
 _MOST_NAMES = 20
@@ -131,6 +131,11 @@ class Results:
             return replace(trial, state=TrialState.DIVERGED, failure=failure)
         trial = replace(trial, score=found.value, std=found.std, epoch=found.epoch, fold_scores=found.fold_scores)
         return trial if state is TrialState.PRUNED else self._within_limits(trial)
+
+    def too_large(self, trial: Trial) -> Failure | None:
+        """Why a trial is not to be trained: a driver was killed after its model had been measured. Usually None."""
+        broken = self._objective.constraints.of_model.broken(trial.measured)
+        return not_trained(broken) if broken else None
 
     def _within_limits(self, trial: Trial) -> Trial:
         """A complete trial with what its limits are on; infeasible if it breaks one."""

@@ -22,7 +22,7 @@ from hpsearch.core.facts import DataFacts, EnginePlan, FoldSize, MachineFacts, S
 from hpsearch.core.schedule import Schedule
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
-from hpsearch.core.trial import Failure, FailureKind, FoldResult
+from hpsearch.core.trial import Failure, FoldResult, not_trained
 from hpsearch.executors.base import Executor, P, T, WorkerCall
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.spec import AnyUri, StudySpec, Uri, make_space, parse_spec
@@ -229,8 +229,7 @@ class SyntheticExecutor(Executor):
             measured = {"parameters": float(parameters)}
             events.append(Weighed(trial, parameters, measured))
             if broken := self._limits.of_model.broken(measured):
-                failure = Failure(FailureKind.INFEASIBLE, f"{broken}; not trained")
-                events += [LaneFailed(trial, lane.fold, failure) for lane in lanes]
+                events += [LaneFailed(trial, lane.fold, not_trained(broken)) for lane in lanes]
                 step.bundle_ended.update((trial, lane.fold) for lane in lanes)
         return events
 

@@ -9,7 +9,7 @@ import numpy as np
 from hpsearch.core.events import Bundle, Event, LaneFailed, Weighed
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
-from hpsearch.core.trial import Failure, FailureKind
+from hpsearch.core.trial import not_trained
 from hpsearch.data.dataset import Features
 from hpsearch.training.engines.failures import failed
 from hpsearch.training.engines.loop import keras_inputs
@@ -41,8 +41,7 @@ def weigh_bundle(problem: Problem, bundle: Bundle) -> tuple[list[Event], Bundle]
             continue
         told.append(weighed)
         if broken := constraints.broken(weighed.measured):
-            failure = Failure(FailureKind.INFEASIBLE, f"{broken}; not trained")
-            told += [LaneFailed(trial, lane.fold, failure) for lane in lanes]
+            told += [LaneFailed(trial, lane.fold, not_trained(broken)) for lane in lanes]
             lost.add(trial)
     return told, Bundle(bundle.id, tuple(lane for lane in bundle.lanes if lane.trial not in lost))
 
@@ -56,6 +55,8 @@ def weigh(problem: Problem, config: Config, trial: int) -> Weighed:
     ``latency_ms`` is the median time of ``predict_on_batch`` with one row: the compiled prediction, without what
     ``predict`` does around it, on this machine and while other workers may be busy.
     """
+    import keras
+
     train, _ = problem.fold_parts(0)
     model = problem.build(config, train, seed=derive(problem.spec.seed, "weights", trial, 0))
     wanted = problem.spec.make_objective().constraints.of_model.quantities
@@ -66,7 +67,7 @@ def weigh(problem: Problem, config: Config, trial: int) -> Weighed:
     if "parameters" in wanted:
         measured["parameters"] = float(model.count_params())
     if "model_mb" in wanted:
-        measured["model_mb"] = sum(np.asarray(one).nbytes for one in model.weights) / 1e6
+        measured["model_mb"] = sum(keras.ops.convert_to_numpy(one).nbytes for one in model.weights) / 1e6
     if "latency_ms" in wanted:
         measured["latency_ms"] = _latency_ms(model, row)
     return Weighed(trial, model.count_params(), measured)

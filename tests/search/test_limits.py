@@ -1,14 +1,16 @@
 """The driver with limits: what is trained, what is entered, and what is counted; only the training is synthetic."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
 
 from hpsearch.core.constraints import Constraints
-from hpsearch.core.trial import Failure, FailureKind, TrialState
+from hpsearch.core.trial import Failure, FailureKind, Trial, TrialState
 from hpsearch.errors import ModelError, StudyError
 from hpsearch.ledger.store import Ledger
+from hpsearch.search.changes import with_trials
 from hpsearch.search.feasibility import none_feasible
 from hpsearch.search.progress import Progress
 from hpsearch.testing.synthetic import SyntheticExecutor
@@ -146,14 +148,27 @@ def test_a_resumed_study_measures_nothing_again_and_suggests_the_same(ledger: st
     assert not before & after
 
 
+def test_a_driver_that_is_killed_after_a_measurement_leaves_a_trial_that_is_still_not_trained(ledger: str) -> None:
+    drive(ledger, SyntheticExecutor(limits=SIZE), objective=AT_MOST, trials=2)
+    book = Ledger(ledger)
+    record = book.load("synthetic")
+    config = {**record.trials[0].config, "units": 64}
+    book.start_trial("synthetic", Trial(2, config, started=5.0), record.space)
+    book.add_measured("synthetic", 2, 6400, {"parameters": 6400.0})
+    book.set_spec("synthetic", with_trials(record.spec, 3))
+    executor = SyntheticExecutor(limits=SIZE)
+    after = drive(ledger, executor, objective=AT_MOST, trials=3)
+    assert after.trials[2].state is TrialState.INFEASIBLE
+    assert after.trials[2].failure.message == "6,400 parameters, at most 3,000; not trained"
+    assert not executor.bundles
+
+
 def test_what_a_running_trial_was_measured_to_be_is_read_back(ledger: str) -> None:
     drive(ledger, SyntheticExecutor(), trials=1)
     book = Ledger(ledger)
     record = book.load("synthetic")
     trial = record.trials[0]
     assert trial.measured == {}
-    from dataclasses import replace
-
     book.start_trial("synthetic", replace(trial, number=1, state=TrialState.RUNNING), record.space)
     book.add_measured("synthetic", 1, 1234, {"parameters": 1234.0})
     read = book.load("synthetic").trials[1]

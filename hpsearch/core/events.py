@@ -23,12 +23,12 @@ class Bundle:
     Attributes:
         id: Its number.
         lanes: What to train.
-        weigh: Trials whose models are to be measured first, because the study limits them.
+        measure: Trials whose models are to be measured first, because the study limits them.
     """
 
     id: int
     lanes: tuple[Lane, ...]
-    weigh: tuple[int, ...] = ()
+    measure: tuple[int, ...] = ()
 
     @property
     def trials(self) -> tuple[int, ...]:
@@ -47,7 +47,7 @@ class BundleStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class ModelMeasured:
     """A trial's model has been measured, before it is trained. If it breaks a limit, its lanes fail.
 
     Attributes:
@@ -131,7 +131,16 @@ class WorkerDied:
     traceback: str = ""
 
 
-Event = BundleStarted | Weighed | EpochFinished | LaneFinished | LaneStopped | LaneFailed | BundleFinished | WorkerDied
+Event = (
+    BundleStarted
+    | ModelMeasured
+    | EpochFinished
+    | LaneFinished
+    | LaneStopped
+    | LaneFailed
+    | BundleFinished
+    | WorkerDied
+)
 
 
 def without(event: Event, left_out: Mapping[int, Collection[str]]) -> Event:

@@ -21,7 +21,7 @@ from hpsearch.core.events import (
     LaneFailed,
     LaneFinished,
     LaneStopped,
-    Weighed,
+    ModelMeasured,
     WorkerDied,
     lane_of,
     without,
@@ -251,7 +251,7 @@ class Driver:
                 live = self._live[lane.trial]
                 live.waiting.discard(lane.fold)
                 live.training.add(lane.fold)
-            bundle = Bundle(self._bundles, tuple(lanes), self._entering.to_weigh(lanes, self._trials))
+            bundle = Bundle(self._bundles, tuple(lanes), self._entering.to_measure(lanes, self._trials))
             trained = [result.seconds for one in bundle.trials for result in self._live[one].results.values()]
             self._watchdog.submitted(bundle, sum(trained))
             self._executor.submit(bundle)
@@ -270,8 +270,8 @@ class Driver:
         match event:
             case BundleStarted():
                 pass
-            case Weighed():
-                self._on_weighed(event)
+            case ModelMeasured():
+                self._on_measured(event)
             case EpochFinished():
                 self._on_epoch(event)
             case LaneFinished():
@@ -290,10 +290,10 @@ class Driver:
             case WorkerDied():
                 self._on_death(event)
 
-    def _on_weighed(self, event: Weighed) -> None:
+    def _on_measured(self, event: ModelMeasured) -> None:
         if event.trial not in self._live:
             return
-        if (trial := self._entering.weighed(self._trials[event.trial], event)) is None:
+        if (trial := self._entering.measured(self._trials[event.trial], event)) is None:
             return self._lose(event.trial)
         self._trials[event.trial] = trial
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from hpsearch.core.events import Lane, Weighed
+from hpsearch.core.events import Lane, ModelMeasured
 from hpsearch.core.facts import Stopped
 from hpsearch.core.space import Config, Space
 from hpsearch.core.trial import Failure, FailureKind, Origin, Trial, TrialState
@@ -94,13 +94,13 @@ class Entering:
         self._tell(trial.number, suggestion)
         return begun
 
-    def to_weigh(self, lanes: Sequence[Lane], trials: Sequence[Trial]) -> tuple[int, ...]:
+    def to_measure(self, lanes: Sequence[Lane], trials: Sequence[Trial]) -> tuple[int, ...]:
         """The trials of some lanes whose models are to be measured before they are trained."""
         if not self._record.objective.constraints.of_model:
             return ()
         return tuple(dict.fromkeys(lane.trial for lane in lanes if not trials[lane.trial].measured))
 
-    def weighed(self, trial: Trial, found: Weighed) -> Trial | None:
+    def measured(self, trial: Trial, found: ModelMeasured) -> Trial | None:
         """Enter what has been measured of a trial's model; None if another driver has the trial by now."""
         add = partial(self._ledger.add_measured, self._record.name, trial.number, found.parameters, found.measured)
         if not self._claims.enter(trial.number, add):

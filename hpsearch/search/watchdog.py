@@ -16,7 +16,7 @@ from hpsearch.core.events import (
     BundleStarted,
     EpochFinished,
     Event,
-    Weighed,
+    ModelMeasured,
     WorkerDied,
     lane_of,
 )
@@ -136,7 +136,7 @@ class Watchdog:
                 return self._watched.get(event.bundle.id)
             case EpochFinished():
                 return self._lanes.get((event.trial, event.fold))
-            case Weighed():
+            case ModelMeasured():
                 return next((one for (trial, _), one in self._lanes.items() if trial == event.trial), None)
         lane = lane_of(event)
         return None if lane is None else self._lanes.get(lane)

@@ -15,7 +15,7 @@ from hpsearch.core.events import (
     LaneFailed,
     LaneFinished,
     LaneStopped,
-    Weighed,
+    ModelMeasured,
     WorkerDied,
 )
 from hpsearch.core.facts import DataFacts, EnginePlan, FoldSize, MachineFacts, StudyFacts, Task
@@ -198,7 +198,7 @@ class SyntheticExecutor(Executor):
         return events
 
     def _events_of(self, step: "_Step") -> Sequence[Event]:
-        events = self._weighed(step) if step.epoch == 0 else []
+        events = self._measured(step) if step.epoch == 0 else []
         for lane in step.bundle.lanes:
             epochs = int(lane.config["epochs"])
             failure = self._fate(lane.trial, lane.fold)
@@ -221,13 +221,13 @@ class SyntheticExecutor(Executor):
                 step.bundle_ended.add((lane.trial, lane.fold))
         return events
 
-    def _weighed(self, step: "_Step") -> list[Event]:
+    def _measured(self, step: "_Step") -> list[Event]:
         events: list[Event] = []
-        for trial in step.bundle.weigh:
+        for trial in step.bundle.measure:
             lanes = [lane for lane in step.bundle.lanes if lane.trial == trial]
             parameters = 100 * int(lanes[0].config["units"])
             measured = {"parameters": float(parameters)}
-            events.append(Weighed(trial, parameters, measured))
+            events.append(ModelMeasured(trial, parameters, measured))
             if broken := self._limits.of_model.broken(measured):
                 events += [LaneFailed(trial, lane.fold, not_trained(broken)) for lane in lanes]
                 step.bundle_ended.update((trial, lane.fold) for lane in lanes)

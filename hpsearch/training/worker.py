@@ -20,9 +20,9 @@ from hpsearch.training.engines import make_engine
 from hpsearch.training.engines.base import Engine, Stopped
 from hpsearch.training.engines.failures import failed
 from hpsearch.training.environment import describe_machine, free_memory, resident_bytes
+from hpsearch.training.model_limits import measure_models
 from hpsearch.training.problem import Problem, find_builder
 from hpsearch.training.protocol import Exported, RefitOrder, WorkerProtocol
-from hpsearch.training.weighing import weigh_bundle
 
 
 class Worker(WorkerProtocol):
@@ -120,8 +120,8 @@ class Worker(WorkerProtocol):
 
     def _events(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:
         """What of a bundle may be trained, trained."""
-        if bundle.weigh:
-            told, bundle = weigh_bundle(self.problem, bundle)
+        if bundle.measure:
+            told, bundle = measure_models(self.problem, bundle)
             yield from told
         if bundle.lanes:
             yield from self.engine.train(bundle, stopped)

@@ -46,11 +46,11 @@ def test_a_model_that_is_too_large_is_not_trained_and_the_others_are(ledger: str
 def test_models_are_measured_once_per_trial_and_only_if_they_are_limited(ledger: str, tmp_path: Path) -> None:
     executor = SyntheticExecutor(limits=SIZE)
     drive(ledger, executor, objective=AT_MOST, trials=6, fold_rule="forgiving")
-    weighed = [trial for bundle in executor.bundles for trial in bundle.weigh]
-    assert sorted(weighed) == list(range(6))
+    found = [trial for bundle in executor.bundles for trial in bundle.measure]
+    assert sorted(found) == list(range(6))
     free = SyntheticExecutor()
     drive(f"sqlite:///{tmp_path}/other.db", free, objective="at_least = { val_accuracy = 0.1 }", trials=4)
-    assert not any(bundle.weigh for bundle in free.bundles)
+    assert not any(bundle.measure for bundle in free.bundles)
 
 
 def test_a_curve_is_judged_at_the_epoch_of_the_score_and_the_trial_keeps_its_score(ledger: str) -> None:
@@ -141,8 +141,8 @@ def test_a_resumed_study_measures_nothing_again_and_suggests_the_same(ledger: st
     record = drive(ledger, second, objective=AT_MOST)
     assert [trial.config for trial in record.trials] == [trial.config for trial in whole.trials]
     assert [trial.state for trial in record.trials] == [trial.state for trial in whole.trials]
-    before = {trial for bundle in first.bundles for trial in bundle.weigh}
-    after = {trial for bundle in second.bundles for trial in bundle.weigh}
+    before = {trial for bundle in first.bundles for trial in bundle.measure}
+    after = {trial for bundle in second.bundles for trial in bundle.measure}
     assert before
     assert after
     assert not before & after

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.core.events import Bundle, BundleFinished, BundleStarted, Lane, LaneFailed, LaneFinished, Weighed
+from hpsearch.core.events import Bundle, BundleFinished, BundleStarted, Lane, LaneFailed, LaneFinished, ModelMeasured
 from hpsearch.core.trial import FailureKind
 from hpsearch.spec import parse_spec
 from hpsearch.training.worker import Worker
 
 STUDY = """
-name = "weighed"
+name = "limited"
 [data]
 source = "sklearn:iris"
 [validation]
@@ -66,7 +66,7 @@ def test_what_is_too_large_is_not_trained_and_its_bundle_goes_on(engine: str) ->
     events = list(Worker(parse_spec(text)).train(lanes(8, 64), frozenset))
     assert isinstance(events[0], BundleStarted)
     assert isinstance(events[-1], BundleFinished)
-    small, large = [one for one in events if isinstance(one, Weighed)]
+    small, large = [one for one in events if isinstance(one, ModelMeasured)]
     # 4 inputs that are standardised by two weights each and a count, then 4 * u + u and 3 * u + 3.
     assert large.parameters - small.parameters == (64 - 8) * 8
     assert small.measured["parameters"] == small.parameters
@@ -85,7 +85,7 @@ def test_a_bundle_of_models_that_are_all_too_large_ends_at_once() -> None:
     text = STUDY.format(model='family = "mlp"', limits="parameters = 2", engine="fit")
     events = list(Worker(parse_spec(text)).train(lanes(8), frozenset))
     assert [type(one).__name__ for one in events] == [
-        "BundleStarted", "Weighed", "LaneFailed", "LaneFailed", "BundleFinished",
+        "BundleStarted", "ModelMeasured", "LaneFailed", "LaneFailed", "BundleFinished",
     ]  # fmt: skip
     assert set(events[1].measured) == {"parameters"}, "only what is limited is measured"
 
@@ -97,8 +97,8 @@ def test_a_model_that_is_built_when_it_is_called_is_measured_and_one_that_raises
     model = 'build = "lazy_models:build"'
     spec = parse_spec(STUDY.format(model=model, limits="parameters = 100", engine="fit"), folder=tmp_path)
     events = list(Worker(spec).train(lanes(8, 13, 80), frozenset))
-    weighed = {one.trial: one.parameters for one in events if isinstance(one, Weighed)}
-    assert weighed == {0: 4 * 8 + 8 + 3 * 8 + 3, 2: 4 * 80 + 80 + 3 * 80 + 3}
+    found = {one.trial: one.parameters for one in events if isinstance(one, ModelMeasured)}
+    assert found == {0: 4 * 8 + 8 + 3 * 8 + 3, 2: 4 * 80 + 80 + 3 * 80 + 3}
     failed = {one.trial: one.failure for one in events if isinstance(one, LaneFailed)}
     assert failed[1].kind is FailureKind.ERROR
     assert "13 is unlucky" in failed[1].message

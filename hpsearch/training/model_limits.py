@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.core.events import Bundle, Event, LaneFailed, Weighed
+from hpsearch.core.events import Bundle, Event, LaneFailed, ModelMeasured
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import not_trained
-from hpsearch.data.dataset import Features
+from hpsearch.data.dataset import KerasInputs, keras_inputs
 from hpsearch.training.engines.failures import failed
-from hpsearch.training.engines.loop import keras_inputs
 from hpsearch.training.problem import Problem
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ _WARM_UP, _CALLS = 5, 50
 """Predictions before the latency is measured, which compile and fill caches, and those that are measured."""
 
 
-def weigh_bundle(problem: Problem, bundle: Bundle) -> tuple[list[Event], Bundle]:
+def measure_models(problem: Problem, bundle: Bundle) -> tuple[list[Event], Bundle]:
     """Measure the models of a bundle's trials that have not been measured.
 
     Returns:
@@ -31,22 +30,22 @@ def weigh_bundle(problem: Problem, bundle: Bundle) -> tuple[list[Event], Bundle]
     told: list[Event] = []
     lost: set[int] = set()
     constraints = problem.spec.make_objective().constraints.of_model
-    for trial in bundle.weigh:
+    for trial in bundle.measure:
         lanes = [lane for lane in bundle.lanes if lane.trial == trial]
         try:
-            weighed = weigh(problem, lanes[0].config, trial)
+            found = measure_model(problem, lanes[0].config, trial)
         except Exception as error:  # the user's code may raise anything; it must not end the worker
             told += [failed(lane, error) for lane in lanes]
             lost.add(trial)
             continue
-        told.append(weighed)
-        if broken := constraints.broken(weighed.measured):
+        told.append(found)
+        if broken := constraints.broken(found.measured):
             told += [LaneFailed(trial, lane.fold, not_trained(broken)) for lane in lanes]
             lost.add(trial)
     return told, Bundle(bundle.id, tuple(lane for lane in bundle.lanes if lane.trial not in lost))
 
 
-def weigh(problem: Problem, config: Config, trial: int) -> Weighed:
+def measure_model(problem: Problem, config: Config, trial: int) -> ModelMeasured:
     """Build a trial's model as for its first fold, and measure what the study limits.
 
     ``model_mb`` is what all weights take with their types, in 1,000,000 bytes: that of a file of weights alone, without
@@ -70,10 +69,10 @@ def weigh(problem: Problem, config: Config, trial: int) -> Weighed:
         measured["model_mb"] = sum(keras.ops.convert_to_numpy(one).nbytes for one in model.weights) / 1e6
     if "latency_ms" in wanted:
         measured["latency_ms"] = _latency_ms(model, row)
-    return Weighed(trial, model.count_params(), measured)
+    return ModelMeasured(trial, model.count_params(), measured)
 
 
-def _latency_ms(model: "keras.Model", row: Features) -> float:
+def _latency_ms(model: "keras.Model", row: KerasInputs) -> float:
     for _ in range(_WARM_UP):
         model.predict_on_batch(row)
     seconds = []

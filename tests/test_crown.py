@@ -12,6 +12,7 @@ from hpsearch.ledger import workspace
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.crowning import check_crown, crowned_spec
+from hpsearch.search.session import has_wanted_champion
 from hpsearch.spec import ChampionSection, OuterSection
 from hpsearch.testing.factories import make_champion, make_record, make_trial
 from tests.test_study import Executor, Listening, begun, write  # noqa: F401 - a fixture
@@ -71,6 +72,16 @@ def test_run_with_another_kind_in_the_file_keeps_a_crowned_champion(finished: st
     changed = study.run(path)
     assert (changed.champion.trial, changed.champion.trials) == (chosen, (chosen,)), "not a mean of the best two"
     assert changed.champion.crowned == before.crowned
+
+
+def test_a_crowned_champion_is_the_wanted_one_whatever_the_study_file_asks_for() -> None:
+    trials = [make_trial(0), make_trial(1)]
+    record = study_of(*trials, champion=make_champion(trials[1]))
+    for kind in ("folds", "top-2"):
+        wanted = record.spec.model_copy(update={"champion": ChampionSection(kind=kind)})
+        changed = replace(record, spec=wanted)
+        assert not has_wanted_champion(changed)
+        assert has_wanted_champion(replace(changed, champion=replace(record.champion, crowned=1.0)))
 
 
 def test_the_searchs_winner_can_be_crowned_back(finished: study.Study) -> None:

@@ -75,7 +75,9 @@ def study_file(
         _set(raw, "data", _seen_from(folder, _section(raw, "data")))
     if build is not None:
         _set(raw, "model", {"build": f"{module}:build"})
-        raw = {**raw, "objective": {"metric": "val_loss", "direction": "minimize"}} if "objective" not in raw else raw
+        given_objective = raw.get("objective", {})
+        if isinstance(given_objective, Mapping) and not {"metric", "direction"} & given_objective.keys():
+            _set(raw, "objective", {"metric": "val_loss", "direction": "minimize"})
     text = _text(_named(raw, stem or _plain_name(build)))
     return parse_spec(text, origin=origin, folder=folder.resolve()), text
 

@@ -81,6 +81,14 @@ def test_a_study_s_name_follows_from_the_call() -> None:
     assert spec_of(x=X, y=Y, name="mine").name == "mine"
 
 
+def test_limits_alone_leave_the_objective_what_it_is_by_default() -> None:
+    spec = spec_of(x=X, y=Y, objective={"at_most": {"parameters": 5000}})
+    assert (spec.objective.metric, spec.objective.direction) == ("val_loss", "minimize")
+    assert spec.objective.at_most == {"parameters": 5000}
+    other = spec_of(x=X, y=Y, metric="val_accuracy", objective={"at_least": {"val_accuracy": 0.5}})
+    assert (other.objective.metric, other.objective.at_least) == ("val_accuracy", {"val_accuracy": 0.5})
+
+
 def test_arguments_stand_for_keys_of_a_study_file() -> None:
     space = {
         "units": [np.int64(8), 16],

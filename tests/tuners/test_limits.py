@@ -12,6 +12,7 @@ from hpsearch.core.trial import Trial, TrialState
 from hpsearch.testing.contracts import TUNER_RULES, TunerCase
 from hpsearch.tuners import TunerSettings, make_tuner
 from hpsearch.tuners.dimensions import Dimensions
+from hpsearch.tuners.keras_tuner import Oracle, OracleProcess
 from hpsearch.tuners.optuna import Mirror
 
 SPACE = Space({"units": Int(1, 400), "rate": Float(0.001, 1.0, log=True)})
@@ -121,6 +122,17 @@ def test_a_rebuilt_tuner_suggests_the_same_after_trials_that_break_limits() -> N
             kept_says = kept.suggest(history[:number])
         anew = make_tuner(*pair, TunerSettings(SPACE, "maximize", 5, 6, constraints=SIZE))
         assert anew.suggest(history[:-1]) == kept_says
+
+
+def test_keras_tuner_is_told_nothing_of_a_trial_that_breaks_a_limit() -> None:
+    settings = TunerSettings(SPACE, "maximize", 5, constraints=SIZE)
+    oracle = Oracle("bayesian", settings, OracleProcess(), lambda: None)
+    history = [
+        Trial(0, {"units": 50, "rate": 0.1}, TrialState.COMPLETE, 0.3, epoch=1, measured={"parameters": 50.0}),
+        Trial(1, {"units": 150, "rate": 0.1}, TrialState.INFEASIBLE, 0.9, epoch=1, measured={"parameters": 150.0}),
+        Trial(2, {"units": 151, "rate": 0.1}, TrialState.INFEASIBLE, measured={"parameters": 151.0}),
+    ]
+    assert [(one["number"], one["score"]) for one in oracle._trials(history)] == [(0, 0.3)]
 
 
 def test_optunas_samplers_find_the_margins_where_they_look() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpsearch.core.events import Bundle, EpochFinished, Lane, LaneFailed, LaneFinished
+from hpsearch.core.events import Bundle, EpochFinished, Lane, LaneFailed, LaneFinished, ModelMeasured
 from hpsearch.core.space import Choice, Float, Int
 from hpsearch.core.trial import Failure, FailureKind, FoldResult
 from hpsearch.errors import DataError, ExecutorError
@@ -24,11 +24,13 @@ CONFIG = {"units": 8, "optimizer": "adam", "flag": True, "rate": 0.1}
     "message",
     [
         Train(Bundle(3, (Lane(1, 0, CONFIG), Lane(1, 1, CONFIG)))),
+        Train(Bundle(3, (Lane(1, 0, CONFIG),), measure=(1,))),
+        ModelMeasured(1, 1234, {"parameters": 1234.0, "latency_ms": 0.25}),
         Stop(frozenset({1, 2})),
         EpochFinished(1, 0, 2, {"val_loss": 0.1 + 0.2, "loss": float("inf")}),
         LaneFinished(1, FoldResult(0, {"loss": (1.0, 1e-300)}, started=5.0, seconds=2.5), 17),
         LaneFailed(1, 0, Failure(FailureKind.OUT_OF_MEMORY, "no memory", epoch=3, traceback="at\n\ud800")),
-        Call("refit", (RefitOrder((ToRefit(1, CONFIG, 4),), Path("/a/b")),), {"x": None}),
+        Call("refit", (RefitOrder((ToRefit(1, CONFIG, 4),), Path("/a/b"), 5.5),), {"x": None}),
         Returned({"units": Int(8, 64, step=8), "rate": Float(0.1, 1.0, log=True), "how": Choice(("a", 1, None))}),
         Part("study", "data/é.npy", 0, bytes(range(256)) * 9, last=True),
         Part("study", "empty", 5, b"", last=True),

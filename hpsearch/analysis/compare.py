@@ -133,6 +133,8 @@ def trial_summary(record: StudyRecord, trial: Trial) -> TrialSummary:
         fold_scores=trial.fold_scores,
         scored_folds=tuple(trial.scores_by_fold(record.objective.metric)),
         epoch=trial.epoch,
+        epochs=tuple(fold.epochs for fold in trial.folds),
+        stopped=bool(trial.stopped_epochs),
         parameters=trial.parameters,
         seconds=trial.seconds,
         config=dict(trial.config),

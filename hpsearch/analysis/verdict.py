@@ -271,7 +271,7 @@ def _nothing(record: StudyRecord) -> str:
 def _winner(record: StudyRecord, best: Trial) -> str:
     n_folds = len(best.fold_scores)
     over = f"mean ± sd over {n_folds} folds" if n_folds > 1 else "on one validation split"
-    epoch = f", read at epoch {best.epoch}" if best.epoch is not None else ""
+    epoch = f", read {best.read_at}" if best.epoch is not None else ""
     return (
         f"Trial {best.number} is the best of {words.several(len(record.ranked), 'complete trial')}: "
         f"{record.objective.metric} {words.score(best.score, best.std)} ({over}{epoch})."

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState as OptunaState
 
-from hpsearch.core.objective import mean_curve
+from hpsearch.core.objective import aligned, mean_curve
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space, Value
 from hpsearch.core.trial import Trial, TrialState
 from hpsearch.core.wire import Json, JsonObject
@@ -48,7 +48,7 @@ class TrialEnd:
     def of(cls, trial: Trial, metric: str) -> "TrialEnd":
         """The end of a trial whose objective is `metric`."""
         assert trial.finished is not None
-        curves = [result.curves for result in trial.folds]
+        curves = aligned(trial.folds)
         return cls(
             number=trial.number,
             state=_STATES.get(trial.state, OptunaState.FAIL),

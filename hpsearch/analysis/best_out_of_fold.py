@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from hpsearch.analysis import words
-from hpsearch.analysis.out_of_fold import FoldPredictions, Floats, OutOfFold
+from hpsearch.analysis.out_of_fold import FoldPredictions, OutOfFold
 from hpsearch.analysis.predictions import (
     NOT_SHOWN,
     Predictions,
@@ -15,6 +15,7 @@ from hpsearch.analysis.predictions import (
     described,
     kind_of,
 )
+from hpsearch.analysis.statistics import Floats
 from hpsearch.analysis.task_metrics import metric_rows
 from hpsearch.core.metrics import best_values
 from hpsearch.core.trial import Trial

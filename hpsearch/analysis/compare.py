@@ -16,6 +16,8 @@ class TrialSummary:
 
     Attributes:
         scored_folds: Number of the fold of each fold score.
+        epochs: Epochs that each fold has trained.
+        stopped: Whether a callback has ended a fold.
     """
 
     study: str
@@ -29,6 +31,8 @@ class TrialSummary:
     parameters: int | None
     seconds: float
     config: dict[str, Value]
+    epochs: tuple[int, ...] = ()
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

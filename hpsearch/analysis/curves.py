@@ -109,10 +109,7 @@ def _trial_curves(objective: Objective, trial: Trial) -> TrialCurves:
     folds = aligned(trial.folds)
     names = list(mean_curves(folds))
     trained = min((len(curve) for fold in folds for curve in fold.values()), default=0)
-    full = {
-        name: np.array([fold[name][:trained] for fold in folds if name in fold], dtype=float)
-        for name in names
-    }
+    full = {name: np.array([fold[name][:trained] for fold in folds if name in fold], dtype=float) for name in names}
     scored = [fold.fold for fold in trial.folds if objective.metric in fold.curves]
     step = max(1, math.ceil(trained / MAX_POINTS))
     shown = sorted({*range(0, trained, step), *([trained - 1] if trained else [])})

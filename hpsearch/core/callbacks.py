@@ -79,9 +79,7 @@ KINDS: Mapping[str, type[Stock]] = {
 }
 
 _TEXT = Rule("a text", lambda value: isinstance(value, str) and value != "")
-_ADDRESS = Rule(
-    'like "package.module:function"', lambda value: isinstance(value, str) and value.count(":") == 1
-)
+_ADDRESS = Rule('like "package.module:function"', lambda value: isinstance(value, str) and value.count(":") == 1)
 
 ARGUMENTS: Mapping[str, Rule] = {
     "monitor": _TEXT,
@@ -217,6 +215,11 @@ class LaneCallbacks:
         self._working.append(one)
         self._monitors.append(monitor)
 
+    @property
+    def together(self) -> bool:
+        """Whether the driver may end all folds together, so that a lane that it stops may be complete."""
+        return any(isinstance(one, EarlyStopping) and one.scope == "mean" for one in self.rules)
+
     def begin(self, epoch: int) -> None:
         """An epoch begins, which counts from 0.
 
@@ -242,7 +245,7 @@ class LaneCallbacks:
         Raises:
             ModelError: A callback monitors what is not recorded.
         """
-        logs, stops, rate = dict(metrics), False, self.rate
+        logs, stops = dict(metrics), False
         for one, monitor in zip(self._working, self._monitors, strict=True):
             if isinstance(one, Stopper):
                 stops |= one.ends(epoch, monitored(monitor, logs, "EarlyStopping"))

@@ -150,7 +150,7 @@ class Trial:
         return dict(zip(scored, self.fold_scores, strict=False))
 
     def epoch_of(self, fold: FoldResult) -> int:
-        """The epoch that a fold's score is of, from 1: the trial's, unless the fold ended before or restored another."""
+        """The epoch that a fold's score is of, from 1: the trial's, unless it ended before or restored another."""
         if self._restored and fold.kept is not None:
             return fold.kept
         return max(1, min(self.epoch or fold.epochs, fold.epochs))
@@ -176,7 +176,8 @@ class Trial:
     def epochs_trained(self) -> str:
         """How many epochs its folds have trained: ``12``, or ``9 to 12``."""
         trained = [fold.epochs for fold in self.folds] or [0]
-        return str(max(trained)) if len({*trained}) == 1 or not self.stopped_epochs else f"{min(trained)} to {max(trained)}"
+        differ = bool(self.stopped_epochs) and min(trained) < max(trained)
+        return f"{min(trained)} to {max(trained)}" if differ else str(max(trained))
 
     @property
     def _restored(self) -> bool:

@@ -62,7 +62,9 @@ def make_space(
             problems.append(SpecProblem(key, "unknown-hyperparameter", text, name, closest(name, legal)))
         else:
             problems += [
-                SpecProblem(f"space.{name}", "illegal-value", f"must be {rule.words} for {key}, but got {quoted(one)}", one)
+                SpecProblem(
+                    f"space.{name}", "illegal-value", f"must be {rule.words} for {key}, but got {quoted(one)}", one
+                )
                 for one in rule.broken_by(parameters[name])
             ]
     if not problems:

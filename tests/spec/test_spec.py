@@ -100,7 +100,10 @@ def test_all_errors_come_at_once_one_line_each() -> None:
         "source, test_fraction, target, ignore, group, time, weight, text, duplicates, task, labels, unit, "
         "missing_targets, max_rows, options"
     )
-    sections = "name, seed, data, validation, model, space, objective, search, pruning, resources, champion, tracking"
+    sections = (
+        "name, seed, data, validation, model, space, objective, training, search, pruning, resources, champion, "
+        "tracking"
+    )
     algorithms = "tpe, gp, cmaes, qmc, random, grid with tuner = 'optuna', or bayesian with tuner = 'hpsearch'"
     assert lines == [
         "  - data.source: is required",

@@ -18,6 +18,8 @@ from hpsearch.errors import ModelError
 if TYPE_CHECKING:
     import keras
 
+    from hpsearch.training.engines.continuous import Continuous
+
 Order = Callable[[int, int], NDArray[np.intp]]
 """``order(n_rows, epoch)``: the order in which an epoch meets its rows."""
 
@@ -60,6 +62,7 @@ def train_epochs(
     epochs: int,
     order: Order,
     watch: Callable[[Any, Collection[str]], Mapping[str, float]] | None = None,
+    callbacks: "Continuous | None" = None,
 ) -> Iterator[dict[str, float]]:
     """Train with Keras ``fit``, and yield every epoch's metrics before the next one begins.
 
@@ -75,6 +78,7 @@ def train_epochs(
         order: Row order of each epoch.
         watch: Sees the predictions for all validation rows after every epoch, and the names of the metrics; what it
             returns are further metrics.
+        callbacks: Of the model. They may end the training.
 
     Yields:
         What Keras logs: ``loss``, the compiled metrics, and both with ``val_``. The latter are over all validation rows
@@ -93,16 +97,31 @@ def train_epochs(
         for epoch in range(epochs):
             rows = train.take(order(len(train), epoch))
             seeds.put_back()
-            metrics = _fit(model, rows, validation=validation, batch=batch, epoch=epoch)
+            metrics = _fit(model, rows, validation=validation, batch=batch, epoch=epoch, callbacks=callbacks)
             seeds.keep()
             check_finite(metrics, epoch)  # before anyone is asked to score predictions that are no numbers
             if validation is not None:
                 metrics = over_all_rows(model, validation, metrics, batch=batch, prefix="val_", watch=watch)
                 check_finite(metrics, epoch)
+            ends = False
+            if callbacks is not None:
+                metrics, ends = callbacks.end_epoch(epoch, metrics)
             yield metrics
+            if ends:
+                break
+    if callbacks is not None:
+        callbacks.end()
 
 
-def _fit(model: "keras.Model", rows: Part, *, validation: Part | None, batch: int, epoch: int) -> dict[str, float]:
+def _fit(
+    model: "keras.Model",
+    rows: Part,
+    *,
+    validation: Part | None,
+    batch: int,
+    epoch: int,
+    callbacks: "Continuous | None",
+) -> dict[str, float]:
     """Train one epoch on rows in this order; what Keras logs of it."""
     history = model.fit(
         keras_inputs(rows.x),
@@ -114,7 +133,10 @@ def _fit(model: "keras.Model", rows: Part, *, validation: Part | None, batch: in
         shuffle=False,
         validation_data=None if validation is None else keras_rows(validation),
         verbose=0,
+        callbacks=callbacks,
     )
+    if callbacks is not None:
+        return callbacks.logs
     return {name: as_number(name, values[-1]) for name, values in history.history.items()}
 
 

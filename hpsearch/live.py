@@ -144,6 +144,8 @@ def describe(trial: Trial, record: StudyRecord | None) -> str:
         result = str(trial.state)
     if trial.state is TrialState.PRUNED and trial.epoch is not None:
         result += f" pruned after {max(fold.epochs for fold in trial.folds)} epochs"
+    elif trial.stopped_epochs:
+        result += f" after {trial.epochs_trained} epochs"
     elif trial.failure is not None:
         result += f": {trial.failure.message}"
     fixed = () if record is None else set(record.space) - set(record.space.searched())

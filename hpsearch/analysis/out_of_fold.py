@@ -96,7 +96,7 @@ def row_scores(trials: Sequence[Trial], kept: OutOfFold, metric: str, *, last_ep
 
 def _choices(trial: Trial, folds: Sequence[FoldPredictions], *, last_epoch: bool) -> list[list[int]]:
     """What the score may be of: an epoch of each fold, from 0. Folds that ended before others stay as they are."""
-    lengths = [len(fold.predicted) for fold in folds]
+    lengths = [min(len(one.predicted), fold.epochs) for one, fold in zip(folds, trial.folds, strict=True)]
     if not any(fold.stopped or fold.kept for fold in trial.folds):
         shared = min(lengths)
         return [[epoch] * len(folds) for epoch in range(shared - 1 if last_epoch else 0, shared)]

@@ -10,6 +10,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from hpsearch.core.hyperparameters import SWITCH, Rule, among, real, whole
+from hpsearch.core.metrics import direction_of
+from hpsearch.core.objective import Objective
 from hpsearch.core.space import Value
 from hpsearch.core.words import did_you_mean, listed
 from hpsearch.errors import ModelError
@@ -304,6 +306,15 @@ def no_such_monitor(kind: str, monitor: str, recorded: Sequence[str]) -> ModelEr
         monitor=monitor,
         recorded=tuple(recorded),
     )
+
+
+def direction_together(rule: EarlyStopping, objective: Objective) -> Direction | None:
+    """Whether a lower or a higher mean over folds is better; None if ``mode = "auto"`` does not tell."""
+    if rule.mode != "auto":
+        return "maximize" if rule.mode == "max" else "minimize"
+    if rule.monitor == objective.metric:
+        return objective.direction
+    return direction_of(rule.monitor)
 
 
 def together(

@@ -9,15 +9,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 from hpsearch.core.events import (
     Bundle,
     BundleFinished,
-    BundleStarted,
     EpochFinished,
     Event,
-    Lane,
     LaneFailed,
     LaneFinished,
     LaneStopped,
@@ -38,8 +35,10 @@ from hpsearch.search.limits import Limits
 from hpsearch.search.lining_up import next_lanes
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
-from hpsearch.search.results import Live, Results
+from hpsearch.search.recording import Recording
+from hpsearch.search.results import Live, Results, lost_folds
 from hpsearch.search.suggesting import Suggester
+from hpsearch.search.together import Together
 from hpsearch.search.visible import Visible
 from hpsearch.search.watchdog import Watchdog, trials_in_words
 
@@ -85,6 +84,8 @@ class Driver:
         self._left_out = left_out_by_fold(record.facts.undefined)
         self._results = Results(self._objective, self._n_folds, self._left_out)
         self._watchdog, self._monitor = watchdog, monitor
+        self._together = Together(record, self._left_out)
+        self._recording = Recording(record, ledger, self._claims, self._results, self._together, observer)
         self._trials = list(record.trials)
         self._live: dict[int, Live] = {}
         self._let_go: set[tuple[int, int]] = set()  # lanes in training whose trials other drivers have by now
@@ -218,6 +219,7 @@ class Driver:
         self._let_go |= {(number, fold) for fold in live.training}
         self._executor.stop(frozenset({number}))
         self._monitor.finish(self._trials[number])
+        self._together.finish(number)
         self._observer.others_trial(self._trials[number])
         self._observer.note(f"trial {number}: another driver has taken it over")
 
@@ -237,6 +239,7 @@ class Driver:
         live = Live(waiting=set(range(self._n_folds)) - done.keys(), results=done)
         self._live[trial.number] = live
         self._monitor.start(trial)
+        self._together.start(trial)
         self._observer.trial_started(trial)
         for result in trial.folds:
             self._fail(trial.number, self._results.problem_in_fold(result))
@@ -247,7 +250,11 @@ class Driver:
     # Dispatching
 
     def _dispatch(self) -> None:
-        while self._executor.idle and (lanes := self._next_lanes()):
+        most, one = self._plan.trials_per_bundle, self._monitor.fold_by_fold
+        while idle := self._executor.idle:
+            lanes = next_lanes(self._live, self._trials, idle=idle, most=most, fold_by_fold=one)
+            if not lanes:
+                return
             for lane in lanes:
                 live = self._live[lane.trial]
                 live.waiting.discard(lane.fold)
@@ -258,10 +265,6 @@ class Driver:
             self._executor.submit(bundle)
             self._bundles += 1
 
-    def _next_lanes(self) -> list[Lane]:
-        most, one = self._plan.trials_per_bundle, self._monitor.fold_by_fold
-        return next_lanes(self._live, self._trials, idle=self._executor.idle, most=most, fold_by_fold=one)
-
     # Collecting
 
     def _handle(self, event: Event) -> None:
@@ -269,11 +272,11 @@ class Driver:
             self._let_go.discard(lane)
             return
         match event:
-            case BundleStarted():
-                pass
             case EpochFinished():
                 self._on_epoch(event)
             case LaneFinished():
+                self._on_lane(event)
+            case LaneStopped() if self._together.ended(event.trial):
                 self._on_lane(event)
             case LaneStopped():
                 live = self._live[event.trial]
@@ -301,10 +304,13 @@ class Driver:
         self._observer.epoch_finished(event)
         epochs = epochs_of(self._trials[event.trial].config)
         reason = self._monitor.epoch(event, epochs)
-        if reason is not None and live.ending is None and event.epoch + 1 < epochs:
+        if self._together.epoch(event):
+            self._executor.stop(frozenset({event.trial}))
+        ends = live.ending is not None or self._together.ended(event.trial)
+        if reason is not None and not ends and event.epoch + 1 < epochs:
             self._give_up(event.trial, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, epoch=event.epoch + 1))
 
-    def _on_lane(self, event: LaneFinished) -> None:
+    def _on_lane(self, event: LaneFinished | LaneStopped) -> None:
         live, trial = self._live[event.trial], self._trials[event.trial]
         problem, result = self._results.problem_in_fold(event.result), self._results.curves_of(event.result)
         live.training.discard(result.fold)
@@ -313,13 +319,12 @@ class Driver:
             self._fail(event.trial, problem)
         else:
             live.results[result.fold] = result
+            self._monitor.fold_ended(event.trial, result)
             news = event.parameters if trial.parameters is None else None
             if news is not None:
                 self._trials[event.trial] = trial = replace(trial, parameters=news)
-            add = partial(self._ledger.add_fold, self._record.name, event.trial, result, news)
-            if not self._claims.enter(event.trial, add):
+            if not self._recording.fold(trial, result, news):
                 return self._lose(event.trial)
-            self._observer.fold_finished(trial, result)
             self._judge(event.trial)
         self._lane_ended(event.trial, result.fold)
 
@@ -352,9 +357,8 @@ class Driver:
         self._end(number)
 
     def _end(self, number: int) -> None:
-        trial = self._results.ended(self._trials[number], self._live[number])
-        end = partial(self._ledger.finish_trial, self._record.name, trial, self._objective.metric)
-        if not self._claims.enter(number, end):
+        trial = self._recording.end(self._trials[number], self._live[number])
+        if trial is None:
             return self._lose(number)
         del self._live[number]
         self._trials[number] = trial
@@ -365,12 +369,15 @@ class Driver:
     def _on_death(self, event: WorkerDied) -> None:
         """Put the lost lanes in line again, or fail trials that were lost too often or took too long by themselves."""
         self._let_go -= {(lane.trial, lane.fold) for lane in event.bundle.lanes}
-        lost = {number: folds for number in event.bundle.trials if (folds := self._lost(event.bundle, number))}
+        lost = {
+            number: folds for number in event.bundle.trials if (folds := lost_folds(event.bundle, number, self._live))
+        }
         most = self._spec.resources.max_retries
         for number, folds in lost.items():
             live = self._live[number]
             live.training -= folds
             self._monitor.restart(number, folds)
+            self._together.restart(number, folds)
             if event.ended:
                 live.suspect = True
                 if len(lost) == 1:
@@ -388,12 +395,6 @@ class Driver:
         if not event.ended or len(lost) > 1:
             how = "each alone" if event.ended else f"{most} times at most"
             self._note(f"{event.reason}; {which}: trained again, {how}")
-
-    def _lost(self, bundle: Bundle, number: int) -> set[int]:
-        """The folds of a trial that end with the bundle's worker."""
-        live = self._live.get(number)
-        folds = {lane.fold for lane in bundle.lanes if lane.trial == number}
-        return set() if live is None else folds & live.training
 
     def _note(self, text: str) -> None:
         self._ledger.add_note(self._record.name, text)

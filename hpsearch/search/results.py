@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Real
 
-from hpsearch.core.events import EpochFinished
+from hpsearch.core.events import Bundle, EpochFinished
 from hpsearch.core.objective import Objective, score
 from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState
 from hpsearch.core.words import listed
@@ -48,6 +48,12 @@ class Live:
     def goes_alone(self) -> bool:
         """Whether it shares no bundle, so that it cannot take other trials with it again."""
         return self.suspect or self.retries > 0
+
+
+def lost_folds(bundle: Bundle, number: int, live: Mapping[int, Live]) -> set[int]:
+    """The folds of a trial that end with the worker of a bundle."""
+    one = live.get(number)
+    return set() if one is None else {lane.fold for lane in bundle.lanes if lane.trial == number} & one.training
 
 
 class Results:

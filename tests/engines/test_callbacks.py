@@ -4,16 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from hpsearch.core.events import Bundle, Lane, LaneFailed, LaneFinished
+from hpsearch.core.events import Lane
 from hpsearch.core.seeds import derive
-from hpsearch.errors import ModelError
 from hpsearch.spec import parse_spec
 from hpsearch.training.engines import make_engine
 from hpsearch.training.engines.fit import FitEngine
 from hpsearch.training.engines.fused.engine import FusedEngine
 from hpsearch.training.problem import Problem
 
-from .conftest import never, results
+from .conftest import results
 
 STUDY = """
 name = "callbacks"

@@ -184,7 +184,8 @@ def _sentences(
     best = record.best
     if best is None:
         return [_nothing(record)]
-    sentences = [_winner(record, best), *_unit(record), *_corrected(record, best, optimism), _tied(record, ties)]
+    sentences = [_winner(record, best), *_unit(record), *_ended_apart(record, best)]
+    sentences += [*_corrected(record, best, optimism), _tied(record, ties)]
     if gained := _gained(record, best, ties):
         sentences.append(gained)
     if (doubt := doubt_about_learning(record, best, seen)) != "":
@@ -276,6 +277,17 @@ def _winner(record: StudyRecord, best: Trial) -> str:
         f"Trial {best.number} is the best of {words.several(len(record.ranked), 'complete trial')}: "
         f"{record.objective.metric} {words.score(best.score, best.std)} ({over}{epoch})."
     )
+
+
+def _ended_apart(record: StudyRecord, best: Trial) -> list[str]:
+    """What callbacks that look at a fold's own validation rows do to the score."""
+    restored = bool(best.folds) and all(fold.kept is not None for fold in best.folds)
+    if not (best.stopped_epochs or restored) or record.spec.training.together(best.config) is not None:
+        return []
+    return [
+        f"Its folds have trained for {best.epochs_trained} epochs: a callback chose the epoch of each fold by its own "
+        "validation rows, which also score it, so the score is a little too good."
+    ]
 
 
 def _corrected(record: StudyRecord, best: Trial, optimism: OptimismInfo | None) -> list[str]:

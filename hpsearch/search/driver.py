@@ -89,9 +89,8 @@ class Driver:
         self._trials = list(record.trials)
         self._live: dict[int, Live] = {}
         self._let_go: set[tuple[int, int]] = set()  # lanes in training whose trials other drivers have by now
-        self._bundles, self.compile_seconds = 0, 0.0
+        self._bundles, self.compile_seconds, self._stopping = 0, 0.0, False
         self._limits = Limits(record, self._claims, self._entering, self._note)
-        self._stopping = False
         self._failures = FailuresInARow(record)
 
     def search(self) -> bool:

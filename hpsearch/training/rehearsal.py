@@ -15,6 +15,7 @@ from hpsearch.errors import ModelError
 from hpsearch.keras_internals.compiled import metrics_over_batches
 from hpsearch.models.sharing import check_apart
 from hpsearch.training.baselines import baselines, doubts_about_baseline
+from hpsearch.training.callbacks import check_callbacks
 from hpsearch.training.keeping import check_keeping, check_keeping_means
 from hpsearch.training.problem import Problem
 from hpsearch.training.scorers import doubts_about_scorer
@@ -61,6 +62,8 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
     stand = Stand(problem, model, model.predict(keras_inputs(few.x), batch_size=len(rows), verbose=0))
     names = tuple(values)
     curves = (*names, *(f"val_{name}" for name in names), *_scored(problem, model, names))
+    added, told_of_callbacks = check_callbacks(problem, config, model, curves)
+    curves = (*curves, *added)
     objective = problem.spec.make_objective()
     undefined = undefined_metrics(stand)
     left_out = next((one.folds for one in undefined if one.metric == objective.metric), ())
@@ -76,6 +79,7 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
             *doubts_about_scorer(problem.scorer, problem.dataset.task, problem.dataset.train.y),
             *doubts_about_weights(model, problem, objective),
             *_averaged(model),
+            *told_of_callbacks,
         ),
     )
     if problem.spec.champion.kind != "refit":

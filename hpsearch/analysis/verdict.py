@@ -281,8 +281,7 @@ def _winner(record: StudyRecord, best: Trial) -> str:
 
 def _ended_apart(record: StudyRecord, best: Trial) -> list[str]:
     """What callbacks that look at a fold's own validation rows do to the score."""
-    restored = bool(best.folds) and all(fold.kept is not None for fold in best.folds)
-    if not (best.stopped_epochs or restored) or record.spec.training.together(best.config) is not None:
+    if not (best.stopped_epochs or best.has_restored) or record.spec.training.together(best.config) is not None:
         return []
     return [
         f"Its folds have trained for {best.epochs_trained} epochs: a callback chose the epoch of each fold by its own "
@@ -296,7 +295,7 @@ def _corrected(record: StudyRecord, best: Trial, optimism: OptimismInfo | None) 
         return []
     low, high, expected = map(words.number, (optimism.low, optimism.high, optimism.corrected))
     picked = f"Trial {best.number} was picked for its score"
-    epoch = ", and so was its epoch" if record.objective.epoch == "best" else ""
+    epoch = ", and so was its epoch" if record.objective.epoch == "best" and not best.has_restored else ""
     said = f"{picked}{epoch}: expect {expected} on new rows (95 % range {low} to {high})"
     baseline = record.facts.baseline
     if baseline is not None and optimism.low <= baseline.value <= optimism.high:

@@ -151,7 +151,7 @@ class Trial:
 
     def epoch_of(self, fold: FoldResult) -> int:
         """The epoch that a fold's score is of, from 1: the trial's, unless it ended before or restored another."""
-        if self._restored and fold.kept is not None:
+        if self.has_restored and fold.kept is not None:
             return fold.kept
         return max(1, min(self.epoch or fold.epochs, fold.epochs))
 
@@ -163,7 +163,7 @@ class Trial:
     @property
     def read_at(self) -> str:
         """Where its score is read, to follow "read"."""
-        if not self._restored:
+        if not self.has_restored:
             return f"at epoch {self.epoch or 1}"
         return f"at the epoch that each fold has restored, {self.epoch} at the median"
 
@@ -180,7 +180,8 @@ class Trial:
         return f"{min(trained)} to {max(trained)}" if differ else str(max(trained))
 
     @property
-    def _restored(self) -> bool:
+    def has_restored(self) -> bool:
+        """Whether each fold's model has got back the weights of an epoch that a callback chose."""
         return bool(self.folds) and all(fold.kept is not None for fold in self.folds)
 
     @property

@@ -59,7 +59,6 @@ def check_callbacks(
                 callback=kind,
             )
     check_rate(found.items, model)
-    directions_of(found.stock, model, problem.spec.make_objective())
     sets_rate = any(isinstance(one, ReduceLROnPlateau | LearningRateScheduler) for one in found.stock)
     added = (*((RATE,) if sets_rate else ()), *(_tried(problem, config, recorded) if found.own else ()))
     added = tuple(name for name in dict.fromkeys(added) if name not in recorded)
@@ -72,6 +71,7 @@ def check_callbacks(
         together = isinstance(rule, EarlyStopping) and rule.scope == "mean"
         if together and direction_together(rule, problem.spec.make_objective()) is None:  # type: ignore[arg-type]
             raise unknown_mode(kind, rule.monitor)
+    directions_of(found.stock, model, problem.spec.make_objective())
     return added, tuple(_told(found))
 
 

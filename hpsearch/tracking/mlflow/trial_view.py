@@ -136,6 +136,7 @@ def summary_points(trial: Trial, metric: str, first: int = FIRST_EPOCH) -> list[
         "seconds": trial.seconds if trial.folds else None,
         "parameters": trial.parameters,
     }
+    values |= {f"fold_{fold.fold}/epochs": fold.epochs for fold in trial.folds if trial.stopped_epochs}
     values |= {f"fold_{fold}/score": score for fold, score in trial.scores_by_fold(metric).items()}
     when = milliseconds(trial.finished or trial.started)
     return [Point(name, finite_or_nan(value), when, 0) for name, value in values.items() if value is not None]

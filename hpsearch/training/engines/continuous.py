@@ -55,7 +55,7 @@ class Continuous(keras.callbacks.CallbackList):  # type: ignore[misc]  # Keras i
         for one in callbacks.items:
             found = one if isinstance(one, keras.callbacks.Callback) else _of_keras(one, model, objective)
             working += [] if found is None else [found]
-        self._seen = _Seen()
+        self._seen, self._told = _Seen(), dict[str, float]()
         super().__init__([*working, self._seen], add_history=True, model=model, verbose=0, epochs=epochs, steps=steps)
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
@@ -87,13 +87,14 @@ class Continuous(keras.callbacks.CallbackList):  # type: ignore[misc]  # Keras i
         for rule in self._stock:
             if isinstance(rule, ReduceLROnPlateau) or (isinstance(rule, EarlyStopping) and rule.scope == "fold"):
                 monitored(rule.monitor, metrics, type(rule).__name__)  # Keras would only warn
+        self._told = dict(metrics)
         super().on_epoch_end(epoch, metrics)
         seen = {name: as_number(name, value) for name, value in self._seen.logs.items()}
         return {**{name: seen[name] for name in metrics if name in seen}, **seen}, bool(self.model.stop_training)
 
     def end(self) -> None:
         """Training has ended."""
-        super().on_train_end(dict(self._seen.logs))
+        super().on_train_end(self._told)
 
     @property
     def kept(self) -> int | None:

@@ -94,7 +94,6 @@ class FitEngine(Engine):
         seed = self._problem.spec.seed
         train, validation = self._problem.fold_parts(lane.fold)
         found = self._problem.callbacks(lane.config)
-        self._notes += found.left_out
         model = self._problem.build(lane.config, train, seed=derive(seed, "weights", lane.trial, lane.fold))
         last = epochs_of(lane.config)
         order = order_of(seed, lane.trial, lane.fold, shuffle=shuffle_of(lane.config))

@@ -115,8 +115,6 @@ class FusedEngine(Engine):
             else:
                 self._callbacks[lane.trial, lane.fold] = found.stock
                 lanes.append(lane)
-                for remark in found.left_out:
-                    self._journal.note(remark)
         while lanes:
             again: list[Lane] = []
             jobs = [partial(self._do, job, stopped, again) for job in self.recipes.jobs(lanes)]

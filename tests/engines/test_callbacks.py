@@ -193,7 +193,8 @@ class Told(keras.callbacks.Callback):
 def build(config, data):
     scale = keras.layers.Normalization()
     scale.adapt(data.x)
-    model = keras.Sequential([keras.Input((8, 8)), scale, keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")])
+    layers = [scale, keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+    model = keras.Sequential([keras.Input((8, 8)), *layers])
     rate = 0.01
     if config.get("decays"):
         rate = keras.optimizers.schedules.CosineDecay(0.01, 100)

@@ -83,8 +83,11 @@ class KerasTunerModel:
             return ()
         hyperparameters = _hyperparameters(Recorded(config))
         self._build(hyperparameters)
+        return self._check_fit(hyperparameters, data)
+
+    def _check_fit(self, hyperparameters: "Hyperparameters", data: TrainingData) -> tuple[object, ...]:
         rows = np.arange(min(len(data.y), _ROWS))
-        return check_fit(self.address, self.model, hyperparameters, take(data.x, rows), data.y[rows])
+        return check_fit(self.address, self.model, hyperparameters, keras_inputs(take(data.x, rows)), data.y[rows])
 
     def _try(self, values: Config, data: TrainingData) -> Build:
         """Build the model, and call a ``fit`` of its own with a model that only records the call."""
@@ -95,8 +98,7 @@ class KerasTunerModel:
             with as_model_errors(_as_it_is):
                 model = self._build(hyperparameters)
             if self._has_own_fit():
-                rows = np.arange(min(len(data.y), _ROWS))
-                check_fit(self.address, self.model, hyperparameters, keras_inputs(take(data.x, rows)), data.y[rows])
+                self._check_fit(hyperparameters, data)
         except ModelError as raised:
             if raised.code not in ("model.build-failed", "model.fit-failed"):
                 raise  # the code does what engines cannot follow

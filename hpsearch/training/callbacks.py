@@ -99,7 +99,7 @@ def _tried(problem: Problem, config: Config, recorded: Sequence[str]) -> list[st
         The curves that they add.
     """
     train, validation = problem.fold_parts(0)
-    few, others = (part.take(np.arange(min(len(part), _ROWS))) for part in (train, validation))
+    few, others = (part.take(np.arange(min(len(part), _ROWS))) for part in (problem.to_train(train), validation))
     added: list[str] = []
     for some in (others, None):
         with errors_as(_Failed("a fold" if some is not None else "the refit")):
@@ -108,7 +108,13 @@ def _tried(problem: Problem, config: Config, recorded: Sequence[str]) -> list[st
             found = found if some is not None else found.without_validation()
             called = continuous(problem, found, model, config, len(few), epochs=1)
             history = train_epochs(
-                model, few, validation=some, config=config, epochs=1, order=order_of(0), callbacks=called
+                model,
+                few,
+                validation=some,
+                config=config,
+                epochs=1,
+                order=order_of(0),
+                callbacks=called,
             )
             added += [name for metrics in history for name in metrics if name not in recorded]
     return added

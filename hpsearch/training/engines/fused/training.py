@@ -131,7 +131,7 @@ class Training:
                 one.callbacks = self._callbacks(one.lane, start)
                 one.together = one.callbacks is not None and one.callbacks.together
             except ModelError as error:
-                one.running = False
+                one.running, one.callbacks = False, LaneCallbacks((), {}, rate=0.0)  # it keeps its place
                 self._refused.append(failed(one.lane, error))
         state, numbers = self._program.stack(starts), self._program.numbers(starts)
         return Group(lanes, state, numbers, self._counts(lanes), self._validation(lanes), self._rates(lanes))

@@ -8,8 +8,11 @@ import pytest
 
 from hpsearch.core.events import Bundle, Lane, LaneFailed
 from hpsearch.core.seeds import derive
+from hpsearch.core.trial import Trial, TrialState
 from hpsearch.errors import ModelError
+from hpsearch.search.refitting import to_refit
 from hpsearch.spec import parse_spec
+from hpsearch.training.champions import Contenders
 from hpsearch.training.engines import make_engine
 from hpsearch.training.engines.fit import FitEngine, train_whole
 from hpsearch.training.engines.fused.engine import FusedEngine
@@ -291,6 +294,24 @@ def test_the_refit_replays_rates_that_were_lowered_on_validation_rows():
     _, curves = train_whole(problem, part, CONFIG, epochs=5, weights=1, order=order_of(1), rates=rates)
     np.testing.assert_allclose(curves["learning_rate"], [0.03, 0.01, 0.001, 0.001, 0.001], rtol=1e-6)
     assert curves.keys() == {"loss", "accuracy", "learning_rate"}
+
+
+@pytest.mark.slow
+def test_a_champion_of_fold_models_trains_each_as_its_fold_was():
+    """For its own epochs, with its own learning rates, which no validation rows lower this time."""
+    plateau = table("ReduceLROnPlateau", factor=0.2, patience=1, min_delta=0.05)
+    early = table("EarlyStopping", monitor="val_accuracy", patience=2, restore_best_weights=True)
+    problem = make_problem(plateau + early)
+    found = results(FitEngine(problem), [Lane(4, fold, CONFIG) for fold in range(3)])
+    folds = tuple(found[4, fold] for fold in range(3))
+    assert len({fold.kept for fold in folds}) > 1
+    assert any(fold.curves["learning_rate"][-1] < 0.03 for fold in folds)
+    order = to_refit(Trial(4, CONFIG, TrialState.COMPLETE, score=0.9, epoch=1, folds=folds))
+    curves = Contenders(problem, (order,)).make("folds").curves
+    epochs = min(fold.kept for fold in folds)
+    for name in ("loss", "learning_rate"):
+        wanted = np.mean([fold.curves[name][:epochs] for fold in folds], axis=0)
+        np.testing.assert_allclose(curves[name], wanted, rtol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,18 @@ def make_space(
         if spec.model.family or name in (*OF_EVERY_MODEL, "learning_rate"):
             problems += _illegal_values(key, name, parameter)
         problems += _unknown_conditions(key, parameter, parameters)
+    problems += _callback_problems(spec, parameters)
+    if not problems:
+        try:
+            return Space(_reachable(parameters, set(sections)))
+        except ValueError as error:
+            problems.append(SpecProblem.of_rule("space", error))
+    raise broken_rules(origin, problems)
+
+
+def _callback_problems(spec: StudySpec, parameters: Mapping[str, Parameter]) -> list[SpecProblem]:
+    """Hyperparameters that callbacks name and the space does not have, or that have values no callback can have."""
+    problems = []
     for key, name, rule in spec.training.named():
         if name not in parameters:
             legal = [*parameters, *spec.space]
@@ -67,12 +79,7 @@ def make_space(
                 )
                 for one in rule.broken_by(parameters[name])
             ]
-    if not problems:
-        try:
-            return Space(_reachable(parameters, set(sections)))
-        except ValueError as error:
-            problems.append(SpecProblem.of_rule("space", error))
-    raise broken_rules(origin, problems)
+    return problems
 
 
 def steered(spec: StudySpec, name: str, declared: Parameter | None = None) -> Parameter | None:

@@ -71,39 +71,31 @@ def train_epochs(
 
     Args:
         model: Compiled.
-        train: Rows to train on.
+        train: Rows to train on, in each epoch in the `order` of that epoch.
         validation: Rows to validate on after every epoch; None for none.
         config: Its ``batch_size`` is used.
-        epochs: How many epochs.
-        order: Row order of each epoch.
-        watch: Sees the predictions for all validation rows after every epoch, and the names of the metrics; what it
-            returns are further metrics.
-        callbacks: Of the model. They may end the training.
+        epochs: How many epochs; `callbacks` may end the training before.
+        order: See above.
+        watch: Sees the predictions for all validation rows and the names of the metrics; returns further metrics.
+        callbacks: Of the model.
 
     Yields:
-        What Keras logs: ``loss``, the compiled metrics, and both with ``val_``. The latter are over all validation rows
-        at once where Keras would average over batches.
+        What Keras logs: ``loss``, the compiled metrics, and both with ``val_``: over all validation rows at once.
 
     Raises:
         DivergedError: A loss is not finite.
     """
     from hpsearch.keras_internals.optimizers import finalized_once
     from hpsearch.keras_internals.seeding import KeptSeeds
-    from hpsearch.training.engines.whole import over_all_rows
 
-    batch = batch_size_of(config)
-    seeds = KeptSeeds(model)
+    batch, seeds, ends = batch_size_of(config), KeptSeeds(model), False
     with _quick_pooling(model), finalized_once(model):
         for epoch in range(epochs):
             rows = train.take(order(len(train), epoch))
             seeds.put_back()
             metrics = _fit(model, rows, validation=validation, batch=batch, epoch=epoch, callbacks=callbacks)
             seeds.keep()
-            check_finite(metrics, epoch)  # before anyone is asked to score predictions that are no numbers
-            if validation is not None:
-                metrics = over_all_rows(model, validation, metrics, batch=batch, prefix="val_", watch=watch)
-                check_finite(metrics, epoch)
-            ends = False
+            metrics = _checked(model, validation, metrics, batch=batch, epoch=epoch, watch=watch)
             if callbacks is not None:
                 metrics, ends = callbacks.end_epoch(epoch, metrics)
             yield metrics
@@ -111,6 +103,25 @@ def train_epochs(
                 break
     if callbacks is not None:
         callbacks.end()
+
+
+def _checked(
+    model: "keras.Model",
+    validation: Part | None,
+    metrics: dict[str, float],
+    *,
+    batch: int,
+    epoch: int,
+    watch: Callable[[Any, Collection[str]], Mapping[str, float]] | None,
+) -> dict[str, float]:
+    """An epoch's metrics over all validation rows, if they are finite."""
+    from hpsearch.training.engines.whole import over_all_rows
+
+    check_finite(metrics, epoch)  # before anyone is asked to score predictions that are no numbers
+    if validation is not None:
+        metrics = over_all_rows(model, validation, metrics, batch=batch, prefix="val_", watch=watch)
+        check_finite(metrics, epoch)
+    return metrics
 
 
 def _fit(

@@ -120,6 +120,8 @@ class FusedEngine(Engine):
             jobs = [partial(self._do, job, stopped, again) for job in self.recipes.jobs(lanes)]
             yield from run_concurrently(jobs, self._jobs_at_once)
             lanes = again
+        for lane in bundle.lanes:
+            self._callbacks.pop((lane.trial, lane.fold), None)
 
     def _do(self, job: Job, stopped: Stopped, again: list[Lane]) -> Iterator[Event]:
         """One signature of a bundle. If its lanes need several, they go into `again`, before any event."""

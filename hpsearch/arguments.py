@@ -23,7 +23,9 @@ from hpsearch.spec.messages import problem_of
 Source: TypeAlias = str | Path | Mapping[str, object] | object
 """A study file, its content as a dict, or a build function."""
 
-_SECTIONS = ("data", "validation", "model", "search", "pruning", "resources", "champion", "tracking", "objective")
+_SECTIONS = (
+    "data", "validation", "model", "training", "search", "pruning", "resources", "champion", "tracking", "objective"
+)  # fmt: skip
 
 _KEYS = {
     "trials": ("search", "trials"),

@@ -147,6 +147,8 @@ def describe(trial: Trial, record: StudyRecord | None) -> str:
         result += f" pruned after {max(fold.epochs for fold in trial.folds)} epochs"
     elif trial.state is TrialState.INFEASIBLE and trial.failure is not None:
         result = f"{'' if trial.score is None else f'{result} '}infeasible: {trial.failure.message}"
+    elif trial.stopped_epochs:
+        result += f" after {trial.epochs_trained} epochs"
     elif trial.failure is not None:
         result += f": {trial.failure.message}"
     fixed = () if record is None else set(record.space) - set(record.space.searched())

@@ -243,6 +243,19 @@ def test_the_documented_code_of_a_category_is_right() -> None:
     assert names["code"]("USA") == int(re.search(r'code\("USA"\) == (\d+)', coding)[1])
 
 
+@pytest.mark.slow
+def test_the_documented_callbacks_work(tmp_path: Path) -> None:
+    write_modules(MODELS_AND_DATA, tmp_path)
+    (callbacks,) = [block for block in blocks(MODELS_AND_DATA, "toml") if block.startswith("[[training.callbacks]]")]
+    readme = re.sub(r"^\[space\].*?(?=^\[)", "", blocks(README, "toml")[0], flags=re.MULTILINE | re.DOTALL)
+    config = {"units": 4, "learning_rate": 0.01, "optimizer": "adam", "epochs": 1, "batch_size": 32}
+    told = Worker(parse_spec(readme + callbacks)).rehearse({**config, "patience": 3})
+    assert any("own validation rows" in one for one in told.doubts)
+    assert "learning_rate" in told.metrics
+    own = parse_spec(with_section(readme, "model", '[model]\nbuild = "watched:build"'), folder=tmp_path)
+    assert "val_gap" in Worker(own).rehearse(config).metrics
+
+
 # docs/migrating.md
 
 

@@ -15,6 +15,7 @@ from hpsearch.analysis.predictions import (
     described,
     kind_of,
 )
+from hpsearch.analysis.statistics import Floats
 from hpsearch.analysis.task_metrics import metric_rows
 from hpsearch.core.metrics import best_values
 from hpsearch.core.trial import Trial
@@ -34,9 +35,10 @@ def out_of_fold_info(record: StudyRecord, kept: OutOfFold) -> PredictionsInfo:
     folds = kept.get(best.number, ())
     if not can_be_shown(record):
         return PredictionsInfo(kind, reason=NOT_SHOWN)
-    if not folds or any(len(fold.predicted) < best.epoch for fold in folds):
+    chosen = _chosen(best, folds)
+    if chosen is None:
         return PredictionsInfo(kind, reason=_why_not_kept(record, best))
-    found = described(record, _joined(folds, best.epoch - 1))
+    found = described(record, _joined(folds, chosen))
     if found.reason:
         return found
     data = record.facts.data
@@ -47,7 +49,7 @@ def out_of_fold_info(record: StudyRecord, kept: OutOfFold) -> PredictionsInfo:
         remark=_remark(record, best, found),
         metrics=metric_rows(
             record,
-            [(fold.y, fold.predicted[best.epoch - 1], fold.weights) for fold in folds],
+            [(fold.y, one, fold.weights) for fold, one in zip(folds, chosen, strict=True)],
             best_values(data.task, (one.metrics for one in record.facts.baselines)),
         ),
     )
@@ -57,15 +59,24 @@ def winners_predictions(record: StudyRecord, kept: OutOfFold) -> Predictions | N
     """The best trial's predictions of all validation rows at its scoring epoch; None if they are not kept."""
     best = record.best
     folds = () if best is None else kept.get(best.number, ())
-    if best is None or best.epoch is None or not folds or any(len(fold.predicted) < best.epoch for fold in folds):
+    chosen = None if best is None or best.epoch is None else _chosen(best, folds)
+    return None if chosen is None else _joined(folds, chosen)
+
+
+def _chosen(best: Trial, folds: Sequence[FoldPredictions]) -> list[Floats] | None:
+    """Each fold's predictions at the epoch that its score is of; None if they are not kept."""
+    epochs = [best.epoch_of(fold) for fold in best.folds]
+    if len(epochs) != len(folds) or not folds:
         return None
-    return _joined(folds, best.epoch - 1)
+    if any(len(fold.predicted) < epoch for fold, epoch in zip(folds, epochs, strict=True)):
+        return None
+    return [fold.predicted[epoch - 1] for fold, epoch in zip(folds, epochs, strict=True)]
 
 
-def _joined(folds: Sequence[FoldPredictions], epoch: int) -> Predictions:
+def _joined(folds: Sequence[FoldPredictions], chosen: Sequence[Floats]) -> Predictions:
     return Predictions(
         np.concatenate([fold.y for fold in folds]),
-        np.concatenate([fold.predicted[epoch] for fold in folds]).astype(np.float64),
+        np.concatenate(chosen).astype(np.float64),
         np.concatenate([fold.rows for fold in folds]),
     )
 
@@ -84,17 +95,16 @@ def _why_not_kept(record: StudyRecord, best: Trial) -> str:
 
 
 def _remark(record: StudyRecord, best: Trial, found: PredictionsInfo) -> str:
-    n_folds, epoch = len(best.folds), best.epoch or 1
+    n_folds = len(best.folds)
     who = f"the models of trial {best.number}'s {n_folds} folds" if n_folds > 1 else f"the model of trial {best.number}"
-    said = [
-        f"Each row is predicted by a model that did not train on it: {who}, after epoch {epoch}. "
-        "This needs no test part."
-    ]
+    when = best.read_at.replace("at", "after", 1)
+    said = [f"Each row is predicted by a model that did not train on it: {who}, {when}. This needs no test part."]
     if found.n_predictions > found.n_rows:
         counts = words.whole(found.n_rows), words.whole(found.n_predictions)
         said.append(f"Folds are repeated, so the {counts[0]} rows have {counts[1]} predictions.")
     picked = ["the trial"] if len(record.ranked) > 1 else []
-    if record.objective.epoch == "best" and min(fold.epochs for fold in best.folds) > 1:
+    chosen = record.objective.epoch == "best" or bool(best.stopped_epochs)
+    if chosen and min(fold.epochs for fold in best.folds) > 1:
         picked.append("the epoch")
     if picked:
         was = "was picked for its score" if len(picked) == 1 else "were picked for their score"

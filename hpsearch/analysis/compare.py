@@ -16,6 +16,8 @@ class TrialSummary:
 
     Attributes:
         scored_folds: Number of the fold of each fold score.
+        epochs: Epochs that each fold has trained.
+        stopped: Whether a callback has ended a fold.
     """
 
     study: str
@@ -30,6 +32,8 @@ class TrialSummary:
     seconds: float
     config: dict[str, Value]
     measured: dict[str, float]
+    epochs: tuple[int, ...] = ()
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,8 @@ def trial_summary(record: StudyRecord, trial: Trial) -> TrialSummary:
         fold_scores=trial.fold_scores,
         scored_folds=tuple(trial.scores_by_fold(record.objective.metric)),
         epoch=trial.epoch,
+        epochs=tuple(fold.epochs for fold in trial.folds),
+        stopped=bool(trial.stopped_epochs),
         parameters=trial.parameters,
         seconds=trial.seconds,
         config=dict(trial.config),

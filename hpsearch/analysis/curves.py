@@ -8,7 +8,7 @@ import numpy as np
 
 from hpsearch.analysis import words
 from hpsearch.analysis.statistics import Floats
-from hpsearch.core.objective import Objective, mean_curves
+from hpsearch.core.objective import Objective, aligned, mean_curves
 from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord
 
@@ -106,12 +106,10 @@ def _pairs(metric: str, trials: Sequence[TrialCurves]) -> tuple[tuple[str, str],
 
 
 def _trial_curves(objective: Objective, trial: Trial) -> TrialCurves:
-    names = list(mean_curves([fold.curves for fold in trial.folds]))
-    trained = min((fold.epochs for fold in trial.folds), default=0)
-    full = {
-        name: np.array([fold.curves[name][:trained] for fold in trial.folds if name in fold.curves], dtype=float)
-        for name in names
-    }
+    folds = aligned(trial.folds)
+    names = list(mean_curves(folds))
+    trained = min((len(curve) for fold in folds for curve in fold.values()), default=0)
+    full = {name: np.array([fold[name][:trained] for fold in folds if name in fold], dtype=float) for name in names}
     scored = [fold.fold for fold in trial.folds if objective.metric in fold.curves]
     step = max(1, math.ceil(trained / MAX_POINTS))
     shown = sorted({*range(0, trained, step), *([trained - 1] if trained else [])})
@@ -176,7 +174,7 @@ def _trend(rising: Floats, gain: float) -> str:
 
 def still_improving(objective: Objective, trial: Trial) -> bool:
     """Whether a trial's mean curve of the objective was still getting better at its last epoch."""
-    curve = mean_curves([fold.curves for fold in trial.folds]).get(objective.metric, ())
+    curve = mean_curves(aligned(trial.folds)).get(objective.metric, ())
     if len(curve) < MIN_EPOCHS or not np.isfinite(curve).all():
         return False
     return _still_improving(np.array(curve) * (1.0 if objective.direction == "maximize" else -1.0))

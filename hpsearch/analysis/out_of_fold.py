@@ -75,10 +75,9 @@ def row_scores(trials: Sequence[Trial], kept: OutOfFold, metric: str, *, last_ep
         curves = [one.curves.get(metric) for one in trial.folds]
         if len(folds) != len(curves) or not folds or None in curves:
             continue
-        shared = min(len(fold.predicted) for fold in folds)
-        for epoch in range(shared - 1 if last_epoch else 0, shared):
+        for epochs in _choices(trial, folds, last_epoch=last_epoch):
             values = []
-            for fold, curve in zip(folds, curves, strict=True):
+            for fold, curve, epoch in zip(folds, curves, epochs, strict=True):
                 assert curve is not None
                 plain = metric.removeprefix("val_")
                 predicted = fold.predicted[epoch].astype(np.float64)
@@ -93,6 +92,18 @@ def row_scores(trials: Sequence[Trial], kept: OutOfFold, metric: str, *, last_ep
     if frame is None or len({len(one) for one in rows}) != 1:
         return None
     return RowScores(np.stack(rows), *frame, root)
+
+
+def _choices(trial: Trial, folds: Sequence[FoldPredictions], *, last_epoch: bool) -> list[list[int]]:
+    """What the score may be of: an epoch of each fold, from 0. Folds that ended before others stay as they are."""
+    lengths = [min(len(one.predicted), fold.epochs) for one, fold in zip(folds, trial.folds, strict=True)]
+    if not any(fold.stopped or fold.kept for fold in trial.folds):
+        shared = min(lengths)
+        return [[epoch] * len(folds) for epoch in range(shared - 1 if last_epoch else 0, shared)]
+    if all(fold.kept for fold in trial.folds):
+        return [[trial.epoch_of(fold) - 1 for fold in trial.folds]]
+    longest = max(lengths)
+    return [[min(epoch, one - 1) for one in lengths] for epoch in range(longest - 1 if last_epoch else 0, longest)]
 
 
 def _frame(folds: Sequence[FoldPredictions]) -> tuple[Floats, NDArray[np.intp]]:

@@ -191,8 +191,8 @@ def _sentences(
     if best is None:
         nothing = limits if record.infeasible else [_nothing(record)]
         return [*nothing, *_of_champion(record, test_metric, interval)]
-    sentences = [_winner(record, best), *limits, *_unit(record), *_corrected(record, best, optimism)]
-    sentences.append(_tied(record, ties))
+    sentences = [_winner(record, best), *limits, *_unit(record), *_ended_apart(record, best)]
+    sentences += [*_corrected(record, best, optimism), _tied(record, ties)]
     if gained := _gained(record, best, ties):
         sentences.append(gained)
     if (doubt := doubt_about_learning(record, best, seen)) != "":
@@ -285,11 +285,21 @@ def _nothing(record: StudyRecord) -> str:
 def _winner(record: StudyRecord, best: Trial) -> str:
     n_folds = len(best.fold_scores)
     over = f"mean ± sd over {n_folds} folds" if n_folds > 1 else "on one validation split"
-    epoch = f", read at epoch {best.epoch}" if best.epoch is not None else ""
+    epoch = f", read {best.read_at}" if best.epoch is not None else ""
     return (
         f"Trial {best.number} is the best of {words.several(len(record.ranked), 'complete trial')}: "
         f"{record.objective.metric} {words.score(best.score, best.std)} ({over}{epoch})."
     )
+
+
+def _ended_apart(record: StudyRecord, best: Trial) -> list[str]:
+    """What callbacks that look at a fold's own validation rows do to the score."""
+    if not (best.stopped_epochs or best.has_restored) or record.spec.training.together(best.config) is not None:
+        return []
+    return [
+        f"Its folds have trained for {best.epochs_trained} epochs: a callback chose the epoch of each fold by its own "
+        "validation rows, which also score it, so the score is a little too good."
+    ]
 
 
 def _corrected(record: StudyRecord, best: Trial, optimism: OptimismInfo | None) -> list[str]:
@@ -298,7 +308,7 @@ def _corrected(record: StudyRecord, best: Trial, optimism: OptimismInfo | None) 
         return []
     low, high, expected = map(words.number, (optimism.low, optimism.high, optimism.corrected))
     picked = f"Trial {best.number} was picked for its score"
-    epoch = ", and so was its epoch" if record.objective.epoch == "best" else ""
+    epoch = ", and so was its epoch" if record.objective.epoch == "best" and not best.has_restored else ""
     said = f"{picked}{epoch}: expect {expected} on new rows (95 % range {low} to {high})"
     baseline = record.facts.baseline
     if baseline is not None and optimism.low <= baseline.value <= optimism.high:

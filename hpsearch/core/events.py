@@ -82,10 +82,14 @@ class LaneFinished:
 
 @dataclass(frozen=True, slots=True)
 class LaneStopped:
-    """A lane ended early, because its trial was stopped. ``result`` has the epochs that it trained."""
+    """A lane ended early, because its trial was stopped. ``result`` has the epochs that it trained.
+
+    ``parameters`` is the number of weights of its model; None if it is not known.
+    """
 
     trial: int
     result: FoldResult
+    parameters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

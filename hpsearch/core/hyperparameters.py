@@ -113,14 +113,16 @@ def is_real(name: str, *, family: bool) -> bool:
     return rule is not None and rule.real and (family or name in OPTIMIZER_ARGUMENTS)
 
 
-def _whole(least: int) -> Rule:
+def whole(least: int) -> Rule:
+    """A whole number from `least` on."""
     return Rule(
         f"a whole number of at least {least}",
         lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least,
     )
 
 
-def _real(words: str, allows: Callable[[float], bool]) -> Rule:
+def real(words: str, allows: Callable[[float], bool]) -> Rule:
+    """A finite number that `allows`, in `words` that follow "a number"."""
     return Rule(
         f"a number {words}",
         lambda value: (
@@ -130,26 +132,27 @@ def _real(words: str, allows: Callable[[float], bool]) -> Rule:
     )
 
 
-def _among(*options: str) -> Rule:
+def among(*options: str) -> Rule:
+    """One of a few names."""
     return Rule(f"one of {listed(options)}", lambda value: value in options, options)
 
 
-_COUNT = _whole(1)
-_POSITIVE = _real("above 0", lambda value: value > 0)
-_NOT_NEGATIVE = _real("of at least 0", lambda value: value >= 0)
-_SHARE = _real("of at least 0 and less than 1", lambda value: 0 <= value < 1)
-_SWITCH = Rule("true or false", lambda value: isinstance(value, bool))
+_COUNT = whole(1)
+_POSITIVE = real("above 0", lambda value: value > 0)
+_NOT_NEGATIVE = real("of at least 0", lambda value: value >= 0)
+_SHARE = real("of at least 0 and less than 1", lambda value: 0 <= value < 1)
+SWITCH = Rule("true or false", lambda value: isinstance(value, bool))
 
 _RULES = {
     **dict.fromkeys(("batch_size", "epochs", "units", "filters", "kernel_size", "dense_units"), _COUNT),
     **dict.fromkeys(("blocks", "convolutions"), _COUNT),
-    "layers": _whole(0),
+    "layers": whole(0),
     **dict.fromkeys(("dropout", "dense_dropout", "beta_1", "beta_2", "rho"), _SHARE),
-    "momentum": _real("from 0 to 1", lambda value: 0 <= value <= 1),
+    "momentum": real("from 0 to 1", lambda value: 0 <= value <= 1),
     **dict.fromkeys(("learning_rate", "epsilon", *OWN_RATES), _POSITIVE),
     **dict.fromkeys(("weight_decay", "clipnorm"), _NOT_NEGATIVE),
-    **dict.fromkeys(("batch_norm", "nesterov", "shuffle"), _SWITCH),
+    **dict.fromkeys(("batch_norm", "nesterov", "shuffle"), SWITCH),
     "activation": Rule("a text such as relu", lambda value: isinstance(value, str)),
-    "padding": _among("same", "valid"),
-    "optimizer": _among(*OPTIMIZERS),
+    "padding": among("same", "valid"),
+    "optimizer": among(*OPTIMIZERS),
 }

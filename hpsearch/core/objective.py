@@ -2,9 +2,9 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean, median_low, stdev
 from typing import Literal
 
 from hpsearch.core.constraints import NO_CONSTRAINTS, Constraints
@@ -75,9 +75,9 @@ class Score:
     """A trial's result.
 
     Attributes:
-        value: The mean over folds at `epoch`.
+        value: The mean over folds at `epoch`; if they have restored their best weights, of the restored models.
         std: Sample standard deviation (n - 1) over folds at `epoch`; None with one fold, NaN if `value` is not finite.
-        epoch: From 1.
+        epoch: From 1. With restored weights, the median over folds, the lower one of two.
         fold_scores: In fold order, of the folds in which the metric has a value; ``fmean(fold_scores) == value``.
     """
 
@@ -104,6 +104,16 @@ def mean_curve(folds: Sequence[Curves], metric: str) -> tuple[float, ...]:
     return tuple(mean(values) for values in zip(*curves, strict=False))
 
 
+def aligned(folds: Sequence[FoldResult]) -> list[Curves]:
+    """The curves of some folds over the same epochs: all that count for the trial.
+
+    A fold that a callback has ended keeps, for the epochs that others train on, the values of its model as it was left.
+    """
+    going_on = [fold.epochs for fold in folds if not fold.stopped]
+    epochs = min(going_on, default=max((fold.epochs for fold in folds), default=0))
+    return [{name: fold.curve(name, epochs) for name in fold.curves} if fold.stopped else fold.curves for fold in folds]
+
+
 def mean_curves(folds: Sequence[Curves]) -> dict[str, tuple[float, ...]]:
     """:func:`mean_curve` of every metric, in the order of the fold that has most."""
     names = dict.fromkeys(name for fold in sorted(folds, key=len, reverse=True) for name in fold)
@@ -113,10 +123,14 @@ def mean_curves(folds: Sequence[Curves]) -> dict[str, tuple[float, ...]]:
 def score(objective: Objective, folds: Sequence[FoldResult]) -> Score:
     """The score of one trial. A fold without a curve of the objective's metric is left out.
 
+    The mean curve is that of :func:`aligned` folds. If all folds have restored the weights of their best epochs, the
+    score is the mean of the restored models' values: their callback has chosen the epochs already.
+
     Raises:
         ValueError: There are no folds, no shared epochs, or no curve of the objective's metric.
     """
-    curves: list[Mapping[str, tuple[float, ...]]] = [fold.curves for fold in folds if objective.metric in fold.curves]
+    folds_scored = [fold for fold in folds if objective.metric in fold.curves]
+    curves = aligned(folds_scored)
     if not curves:
         names = sorted({name for fold in folds for name in fold.curves})
         raise ValueError(f"metric {objective.metric!r} was not recorded; recorded: {', '.join(names) or 'nothing'}")
@@ -128,6 +142,10 @@ def score(objective: Objective, folds: Sequence[FoldResult]) -> Score:
         sign = -1.0 if objective.direction == "maximize" else 1.0
         epoch = min(range(len(curve)), key=lambda e: (sign * curve[e] if math.isfinite(curve[e]) else math.inf, e))
     fold_scores = tuple(fold[objective.metric][epoch] for fold in curves)
+    kept = [fold.kept for fold in folds_scored if fold.kept is not None]
+    if len(kept) == len(folds_scored):
+        fold_scores = tuple(f.curves[objective.metric][at - 1] for f, at in zip(folds_scored, kept, strict=True))
+        epoch = median_low(kept) - 1
     value = mean(fold_scores)
     return Score(
         value=value,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from html import escape
+from statistics import median_low
 
 from hpsearch.core.safe_text import for_terminal
 from hpsearch.core.space import Config, Parameter
@@ -41,16 +42,27 @@ class FoldResult(Wire):
         curves: See :data:`Curves`. The length of all tuples is the number of epochs trained.
         started: Unix time of the start, seconds.
         seconds: Wall time of the lane, seconds; a fused lane has its share of the bundle.
+        stopped: Whether a callback, such as ``EarlyStopping``, has ended it after :attr:`epochs` epochs.
+        kept: The epoch whose weights its model got back at the end, from 1; None if it has those of the last one.
     """
 
     fold: int
     curves: Curves
     started: float
     seconds: float
+    stopped: bool = False
+    kept: int | None = None
 
     @property
     def epochs(self) -> int:
         return len(next(iter(self.curves.values()), ()))
+
+    def curve(self, metric: str, epochs: int) -> tuple[float, ...]:
+        """The first `epochs` values of a metric. After the last epoch, they are those of the model as it was left."""
+        values = self.curves[metric]
+        if len(values) >= epochs or not values:
+            return values[:epochs]
+        return values + (values[(self.kept or len(values)) - 1],) * (epochs - len(values))
 
 
 class FailureKind(StrEnum):
@@ -115,7 +127,8 @@ class Trial:
         state: See :class:`TrialState`.
         score: Value of the mean curve at the objective's epoch; None unless complete, pruned or infeasible.
         std: Sample standard deviation of the fold scores at that epoch; None with one fold.
-        epoch: The epoch of the score, from 1.
+        epoch: The epoch of the score, from 1. If the folds have restored their best weights, the median of these
+            epochs.
         fold_scores: Each fold's value at that epoch, in fold order; folds in which the metric is not defined are left
             out. :meth:`scores_by_fold` has their numbers.
         folds: Finished folds, in fold order.
@@ -150,6 +163,41 @@ class Trial:
         scored = [fold.fold for fold in self.folds if metric in fold.curves]
         return dict(zip(scored, self.fold_scores, strict=False))
 
+    def epoch_of(self, fold: FoldResult) -> int:
+        """The epoch that a fold's score is of, from 1: the trial's, unless it ended before or restored another."""
+        if self.has_restored and fold.kept is not None:
+            return fold.kept
+        return max(1, min(self.epoch or fold.epochs, fold.epochs))
+
+    @property
+    def refit_epochs(self) -> int:
+        """Epochs to train a model on all rows: the median of :meth:`epoch_of`, the lower one of two."""
+        return median_low([self.epoch_of(fold) for fold in self.folds]) if self.folds else self.epoch or 1
+
+    @property
+    def read_at(self) -> str:
+        """Where its score is read, to follow "read"."""
+        if not self.has_restored:
+            return f"at epoch {self.epoch or 1}"
+        return f"at the epoch that each fold has restored, {self.epoch} at the median"
+
+    @property
+    def stopped_epochs(self) -> tuple[int, ...]:
+        """After how many epochs each fold ended, if a callback has ended one of them; else empty."""
+        return tuple(fold.epochs for fold in self.folds) if any(fold.stopped for fold in self.folds) else ()
+
+    @property
+    def epochs_trained(self) -> str:
+        """How many epochs its folds have trained: ``12``, or ``9 to 12``."""
+        trained = [fold.epochs for fold in self.folds] or [0]
+        differ = bool(self.stopped_epochs) and min(trained) < max(trained)
+        return f"{min(trained)} to {max(trained)}" if differ else str(max(trained))
+
+    @property
+    def has_restored(self) -> bool:
+        """Whether each fold's model has got back the weights of an epoch that a callback chose."""
+        return bool(self.folds) and all(fold.kept is not None for fold in self.folds)
+
     @property
     def seconds(self) -> float:
         """Training time of all finished folds, seconds."""
@@ -174,8 +222,8 @@ class Trial:
 
     @property
     def _epochs(self) -> str:
-        trained = max((fold.epochs for fold in self.folds), default=0)
-        return str(trained) if self.epoch is None else f"{trained}, scored at epoch {self.epoch}"
+        trained = self.epochs_trained
+        return trained if self.epoch is None else f"{trained}, scored at epoch {self.epoch}"
 
     @property
     def _said(self) -> str:

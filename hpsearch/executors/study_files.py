@@ -64,7 +64,8 @@ def _files_of(spec: StudySpec, folder: Path) -> Iterator[Path]:
     if (source := _data_file(spec, folder)) is not None:
         yield source
     seen: set[Path] = set()
-    for address in (spec.data.source, spec.model.build, spec.objective.metric):
+    schedules = [str(one["schedule"]) for one in spec.training.callbacks if "schedule" in one]
+    for address in (spec.data.source, spec.model.build, spec.objective.metric, *schedules):
         if address and (found := _MODULE.fullmatch(address)):
             yield from _code(found.group(1), (folder, Path.cwd()), seen)
     for pattern in spec.resources.files:

@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState as OptunaState
 
 from hpsearch.core.constraints import NO_CONSTRAINTS, Constraints
-from hpsearch.core.objective import mean_curve
+from hpsearch.core.objective import aligned, mean_curve
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Space, Value
 from hpsearch.core.trial import Trial, TrialState
 from hpsearch.core.wire import Json, JsonObject
@@ -56,7 +56,7 @@ class TrialEnd:
         state = _STATES.get(trial.state, OptunaState.FAIL)
         if trial.state is TrialState.INFEASIBLE:
             state = OptunaState.PRUNED if trial.score is None else OptunaState.COMPLETE
-        curves = [result.curves for result in trial.folds]
+        curves = aligned(trial.folds)
         return cls(
             number=trial.number,
             state=state,

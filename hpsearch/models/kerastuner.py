@@ -73,6 +73,22 @@ class KerasTunerModel:
         values = {name: build.values[name] for name in declared if name in build.values}
         return Asked(declared, build.read, finished=build.error is None, values=values)
 
+    def callbacks(self, config: Config, data: TrainingData) -> tuple[object, ...]:
+        """The callbacks with which the code's own ``fit`` calls ``model.fit``, made anew.
+
+        Raises:
+            ModelError: The code fails, or does what folds cannot follow.
+        """
+        if not self._has_own_fit():
+            return ()
+        hyperparameters = _hyperparameters(Recorded(config))
+        self._build(hyperparameters)
+        return self._check_fit(hyperparameters, data)
+
+    def _check_fit(self, hyperparameters: "Hyperparameters", data: TrainingData) -> tuple[object, ...]:
+        rows = np.arange(min(len(data.y), _ROWS))
+        return check_fit(self.address, self.model, hyperparameters, keras_inputs(take(data.x, rows)), data.y[rows])
+
     def _try(self, values: Config, data: TrainingData) -> Build:
         """Build the model, and call a ``fit`` of its own with a model that only records the call."""
         recorded = Recorded(values)
@@ -82,8 +98,7 @@ class KerasTunerModel:
             with as_model_errors(_as_it_is):
                 model = self._build(hyperparameters)
             if self._has_own_fit():
-                rows = np.arange(min(len(data.y), _ROWS))
-                check_fit(self.address, self.model, hyperparameters, keras_inputs(take(data.x, rows)), data.y[rows])
+                self._check_fit(hyperparameters, data)
         except ModelError as raised:
             if raised.code not in ("model.build-failed", "model.fit-failed"):
                 raise  # the code does what engines cannot follow

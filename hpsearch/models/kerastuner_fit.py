@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import keras_tuner
 
 _HINT = (
-    "fit may set batch_size, epochs and shuffle from hyperparameters of these names; it must pass everything else on "
-    "unchanged"
+    "fit may set batch_size, epochs and shuffle from hyperparameters of these names, and add callbacks; it must pass "
+    "everything else on unchanged"
 )
 
 
@@ -50,7 +50,7 @@ def check_fit(
     hyperparameters: "keras_tuner.HyperParameters",
     x: KerasInputs,
     y: Array,
-) -> None:
+) -> tuple[object, ...]:
     """Call ``model.fit`` as KerasTuner does, and check that the engines can follow it. It may declare hyperparameters.
 
     Args:
@@ -60,13 +60,17 @@ def check_fit(
         x: A few rows to pass in.
         y: Their targets.
 
+    Returns:
+        The callbacks that it adds.
+
     Raises:
         ModelError: It changes the data or the training in a way that folds cannot follow, or raises.
     """
     before = {one.name for one in hyperparameters.space}
-    given: dict[str, object] = {"validation_data": (x, y), "callbacks": [], "epochs": -1, "verbose": 0}
+    given: dict[str, object] = {"validation_data": (x, y), "epochs": -1, "verbose": 0}
     while True:
         recorder = CallRecorder(address)
+        given["callbacks"] = []  # which fit may change in place
         try:
             with as_model_errors(partial(_raised, address)):
                 model.fit(hyperparameters, recorder, x, y, **given)
@@ -80,10 +84,13 @@ def check_fit(
         raise _refused(f"{address}: HyperModel.fit does not call model.fit", "fit", code="fit-not-called")
     called = {**dict(zip(("x", "y"), recorder.positional, strict=False)), **recorder.named}
     _check_call(address, called, {"x": x, "y": y, **given}, dict(hyperparameters.values))
+    found = called.get("callbacks") or ()
+    callbacks = tuple(found) if isinstance(found, list | tuple) else tuple(getattr(found, "callbacks", (found,)))
     declared = {one.name for one in hyperparameters.space} - before
-    if unknown := sorted(declared - set(OF_EVERY_MODEL)):
+    if (unknown := sorted(declared - set(OF_EVERY_MODEL))) and not callbacks:
         names = listed(unknown)
         raise _refused(f"{address}: HyperModel.fit declares {names}", names, code="declares-others")
+    return callbacks
 
 
 def _raised(address: str, error: Exception) -> ModelError:
@@ -101,10 +108,7 @@ def _check_call(
     for name, value in called.items():
         if name in OF_EVERY_MODEL:
             _check_own(address, name, value, given, values)
-        elif name == "callbacks":
-            if value:
-                raise _with_callback(address, value)
-        elif (name not in given or value is not given[name]) and name != "verbose":
+        elif name != "callbacks" and (name not in given or value is not given[name]) and name != "verbose":
             raise _refused(f"{address}: HyperModel.fit changes {name!r}, which is up to the engines", name)
 
 
@@ -124,16 +128,4 @@ def _check_own(
         name,
         code="undeclared",
         hint=f"set [space] {name} = {shown} in the study file, or rename the hyperparameter to {name}",
-    )
-
-
-def _with_callback(address: str, callbacks: object) -> ModelError:
-    added = type(callbacks[0] if isinstance(callbacks, list | tuple) else callbacks).__name__
-    return _refused(
-        f"{address}: HyperModel.fit adds the callback {added}, which would not run, because the engines train all "
-        "folds of a trial together",
-        added,
-        code="adds-callback",
-        hint="in place of EarlyStopping and ModelCheckpoint, [pruning] stops poor trials, and the refit trains to the "
-        "best epoch of the mean curve; put a learning-rate schedule into the optimizer: keras.optimizers.schedules",
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from hpsearch import analysis
-from hpsearch.core.objective import mean_curve
+from hpsearch.core.objective import aligned, mean_curve
 from hpsearch.core.trial import Trial
 from hpsearch.errors import StudyError
 from hpsearch.ledger.record import StudyRecord
@@ -130,7 +130,7 @@ def study_html(record: StudyRecord, title: str) -> str:
 
 def _curves(trials: Sequence[Trial], metric: str) -> str:
     """Mean curves over the folds as a small picture: the best trial's in colour."""
-    curves = [mean_curve([fold.curves for fold in trial.folds], metric) for trial in trials if trial.folds]
+    curves = [mean_curve(aligned(trial.folds), metric) for trial in trials if trial.folds]
     values = [value for curve in curves for value in curve if math.isfinite(value)]
     epochs = max(map(len, curves), default=0)
     if not values or epochs < 2:

@@ -215,6 +215,7 @@ def trial(summary: analysis.TrialSummary) -> RenderableType:
         "score": words.score(summary.score, summary.std),
         "fold scores": folds or "–",
         "epoch": "–" if summary.epoch is None else str(summary.epoch),
+        "epochs trained": _epochs_trained(summary),
         "parameters": words.whole(summary.parameters),
         "training time": words.duration(summary.seconds),
         **{name: words.number(value) for name, value in summary.measured.items() if name != "parameters"},
@@ -223,6 +224,15 @@ def trial(summary: analysis.TrialSummary) -> RenderableType:
     for label, value in values.items():
         table.add_row(Text(label, style="dim"), Text(value))
     return table
+
+
+def _epochs_trained(summary: analysis.TrialSummary) -> str:
+    """Epochs of the folds: one number if they are alike."""
+    if len({*summary.epochs}) < 2:
+        shown = str(summary.epochs[0]) if summary.epochs else "–"
+    else:
+        shown = "  ".join(map(str, summary.epochs))
+    return f"{shown} (ended by a callback)" if summary.stopped else shown
 
 
 def comparison(info: analysis.CompareInfo) -> RenderableType:

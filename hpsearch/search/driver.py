@@ -9,15 +9,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 from hpsearch.core.events import (
     Bundle,
     BundleFinished,
-    BundleStarted,
     EpochFinished,
     Event,
-    Lane,
     LaneFailed,
     LaneFinished,
     LaneStopped,
@@ -39,8 +36,10 @@ from hpsearch.search.limits import Limits
 from hpsearch.search.lining_up import next_lanes
 from hpsearch.search.monitor import PruningMonitor
 from hpsearch.search.observer import Observer
+from hpsearch.search.recording import Recording
 from hpsearch.search.results import Live, Results, end_after, lost_folds
 from hpsearch.search.suggesting import Suggester
+from hpsearch.search.together import Together
 from hpsearch.search.visible import Visible
 from hpsearch.search.watchdog import Watchdog, trials_in_words
 
@@ -81,10 +80,11 @@ class Driver:
         self._claims = claims or Claims(record, ledger)
         self._shown, self._one_by_one = Visible(), self._plan.trials_per_bundle == 1
         self._entering = Entering(record, ledger, suggester, self._note, self._claims)
-        self._interrupted, self._n_folds = interrupted, record.facts.data.n_folds
-        self._left_out = left_out_by_fold(record.facts.undefined)
+        self._n_folds, self._left_out = record.facts.data.n_folds, left_out_by_fold(record.facts.undefined)
         self._results = Results(self._objective, self._n_folds, self._left_out)
-        self._watchdog, self._monitor = watchdog, monitor
+        self._interrupted, self._watchdog, self._monitor = interrupted, watchdog, monitor
+        self._together = Together(record, self._left_out)
+        self._recording = Recording(record, ledger, self._claims, self._results, self._together, observer)
         self._trials = list(record.trials)
         self._live: dict[int, Live] = {}
         self._let_go: set[tuple[int, int]] = set()  # lanes in training whose trials other drivers have by now
@@ -216,6 +216,7 @@ class Driver:
         self._let_go |= {(number, fold) for fold in live.training}
         self._executor.stop(frozenset({number}))
         self._monitor.finish(self._trials[number])
+        self._together.finish(number)
         self._observer.others_trial(self._trials[number])
         self._observer.note(f"trial {number}: another driver has taken it over")
 
@@ -235,10 +236,11 @@ class Driver:
         live = Live(waiting=set(range(self._n_folds)) - done.keys(), results=done)
         self._live[trial.number] = live
         self._monitor.start(trial)
+        self._together.start(trial)
         self._observer.trial_started(trial)
-        self._give_up(trial.number, TrialState.INFEASIBLE, self._results.too_large(trial))
+        self._give_up(trial.number, self._results.too_large(trial), TrialState.INFEASIBLE)
         for result in trial.folds:
-            self._fail(trial.number, self._results.problem_in_fold(result))
+            self._give_up(trial.number, self._results.problem_in_fold(result))
         self._judge(trial.number)
         if not live.waiting:
             self._end(trial.number)
@@ -246,7 +248,11 @@ class Driver:
     # Dispatching
 
     def _dispatch(self) -> None:
-        while self._executor.idle and (lanes := self._next_lanes()):
+        most, one = self._plan.trials_per_bundle, self._monitor.fold_by_fold
+        while idle := self._executor.idle:
+            lanes = next_lanes(self._live, self._trials, idle=idle, most=most, fold_by_fold=one)
+            if not lanes:
+                return
             for lane in lanes:
                 live = self._live[lane.trial]
                 live.waiting.discard(lane.fold)
@@ -257,10 +263,6 @@ class Driver:
             self._executor.submit(bundle)
             self._bundles += 1
 
-    def _next_lanes(self) -> list[Lane]:
-        most, one = self._plan.trials_per_bundle, self._monitor.fold_by_fold
-        return next_lanes(self._live, self._trials, idle=self._executor.idle, most=most, fold_by_fold=one)
-
     # Collecting
 
     def _handle(self, event: Event) -> None:
@@ -268,13 +270,13 @@ class Driver:
             self._let_go.discard(lane)
             return
         match event:
-            case BundleStarted():
-                pass
-            case ModelMeasured():
+            case ModelMeasured() if event.trial in self._live:
                 self._on_measured(event)
             case EpochFinished():
                 self._on_epoch(event)
             case LaneFinished():
+                self._on_lane(event)
+            case LaneStopped() if self._together.ended(event.trial):
                 self._on_lane(event)
             case LaneStopped():
                 live = self._live[event.trial]
@@ -291,8 +293,6 @@ class Driver:
                 self._on_death(event)
 
     def _on_measured(self, event: ModelMeasured) -> None:
-        if event.trial not in self._live:
-            return
         if (trial := self._entering.measured(self._trials[event.trial], event)) is None:
             return self._lose(event.trial)
         self._trials[event.trial] = trial
@@ -302,31 +302,33 @@ class Driver:
         if live is None:
             return
         if (problem := self._results.problem_in_epoch(event)) is not None:
-            self._fail(event.trial, problem)
+            self._give_up(event.trial, problem)
             return
         event = self._results.numbers_of(event)
         self._observer.epoch_finished(event)
         epochs = epochs_of(self._trials[event.trial].config)
         reason = self._monitor.epoch(event, epochs)
-        if reason is not None and live.ending is None and event.epoch + 1 < epochs:
-            self._give_up(event.trial, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, epoch=event.epoch + 1))
+        if self._together.epoch(event):
+            self._executor.stop(frozenset({event.trial}))
+        ends = live.ending is not None or self._together.ended(event.trial)
+        if reason is not None and not ends and event.epoch + 1 < epochs:
+            self._give_up(event.trial, Failure(FailureKind.PRUNED, reason, epoch=event.epoch + 1), TrialState.PRUNED)
 
-    def _on_lane(self, event: LaneFinished) -> None:
+    def _on_lane(self, event: LaneFinished | LaneStopped) -> None:
         live, trial = self._live[event.trial], self._trials[event.trial]
         problem, result = self._results.problem_in_fold(event.result), self._results.curves_of(event.result)
         live.training.discard(result.fold)
         if problem is not None or live.ending is not None:
             live.partial[result.fold] = result
-            self._fail(event.trial, problem)
+            self._give_up(event.trial, problem)
         else:
             live.results[result.fold] = result
+            self._monitor.fold_ended(event.trial, result)
             news = event.parameters if trial.parameters is None else None
             if news is not None:
                 self._trials[event.trial] = trial = replace(trial, parameters=news)
-            add = partial(self._ledger.add_fold, self._record.name, event.trial, result, news)
-            if not self._claims.enter(event.trial, add):
+            if not self._recording.fold(trial, result, news):
                 return self._lose(event.trial)
-            self._observer.fold_finished(trial, result)
             self._judge(event.trial)
         self._lane_ended(event.trial, result.fold)
 
@@ -336,12 +338,9 @@ class Driver:
         known = self._trials[: self._claims.known(number)] if self._monitor.fold_by_fold else ()
         if live.results and (reason := self._monitor.folds(live.results, known)) and live.ending is None:
             live.judged = True
-            self._give_up(number, TrialState.PRUNED, Failure(FailureKind.PRUNED, reason, fold=max(live.results)))
+            self._give_up(number, Failure(FailureKind.PRUNED, reason, fold=max(live.results)), TrialState.PRUNED)
 
-    def _fail(self, number: int, failure: Failure | None) -> None:
-        self._give_up(number, TrialState.FAILED, failure)
-
-    def _give_up(self, number: int, state: TrialState, failure: Failure | None) -> None:
+    def _give_up(self, number: int, failure: Failure | None, state: TrialState = TrialState.FAILED) -> None:
         """Let the trial's other lanes end if there is a reason; the first one counts."""
         live = self._live[number]
         if failure is not None and live.ending is None:
@@ -359,8 +358,8 @@ class Driver:
         self._end(number)
 
     def _end(self, number: int) -> None:
-        trial = self._results.ended(self._trials[number], self._live[number])
-        if not self._claims.enter(number, partial(self._entering.finish, trial)):
+        trial = self._recording.end(self._trials[number], self._live[number])
+        if trial is None:
             return self._lose(number)
         del self._live[number]
         self._trials[number] = trial
@@ -377,15 +376,16 @@ class Driver:
             live = self._live[number]
             live.training -= folds
             self._monitor.restart(number, folds)
+            self._together.restart(number, folds)
             if event.ended:
                 live.suspect = True
                 if len(lost) == 1:
-                    self._fail(number, Failure(FailureKind.TIMEOUT, event.reason, traceback=event.traceback))
+                    self._give_up(number, Failure(FailureKind.TIMEOUT, event.reason, traceback=event.traceback))
             else:
                 live.retries += 1
                 if live.retries > most:
                     message = f"{event.reason} ({live.retries} times; max_retries = {most})"
-                    self._fail(number, Failure(FailureKind.WORKER, message, traceback=event.traceback))
+                    self._give_up(number, Failure(FailureKind.WORKER, message, traceback=event.traceback))
             if live.ending is None:
                 live.waiting |= folds
             elif not live.training:

@@ -107,11 +107,6 @@ class Entering:
             return None
         return replace(trial, parameters=found.parameters, measured=found.measured)
 
-    def finish(self, trial: Trial) -> None:
-        """Enter the end of a trial."""
-        objective = self._record.objective
-        self._ledger.finish_trial(self._record.name, trial, objective.metric, objective.constraints)
-
     def end(self, stopped: Stopped) -> None:
         """No trial comes any more."""
         self._ledger.change_facts(self._record.name, lambda facts: replace(facts, stopped=stopped))

@@ -3,8 +3,10 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from hpsearch.core.addresses import AnyUri
+from hpsearch.core.callbacks import RATE
 from hpsearch.core.trial import Trial
 from hpsearch.errors import StudyError
 from hpsearch.ledger.record import StudyRecord
@@ -14,8 +16,22 @@ from hpsearch.training.protocol import RefitOrder, ToRefit, WorkerProtocol
 
 
 def to_refit(trial: Trial) -> ToRefit:
-    """A scored trial, to be trained to the epoch of its score."""
-    return ToRefit(trial.number, dict(trial.config), trial.epoch or 1)
+    """A scored trial, to be trained to the epoch of its score, or the median over folds that ended apart."""
+    rates = [tuple(fold.curves.get(RATE, ())) for fold in trial.folds]
+    return ToRefit(
+        trial.number,
+        dict(trial.config),
+        trial.refit_epochs,
+        fold_epochs=tuple(trial.epoch_of(fold) for fold in trial.folds),
+        rates=_medians(rates) if all(rates) else (),
+        fold_rates=tuple(rates) if all(rates) else (),
+    )
+
+
+def _medians(rates: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """The median learning rate of each epoch over folds; those that have ended keep their last one."""
+    epochs = max(map(len, rates), default=0)
+    return tuple(median(one[min(epoch, len(one) - 1)] for one in rates) for epoch in range(epochs))
 
 
 def refit_trials(record: StudyRecord, ledger_uri: AnyUri, trials: Sequence[Trial], folder: Path) -> list[Path]:

@@ -5,12 +5,13 @@ Whatever a trial's code records, it can end the trial only, never the study.
 
 import math
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Real
+from statistics import fmean
 
 from hpsearch.core.events import Bundle, EpochFinished, LaneFailed
-from hpsearch.core.objective import Objective, mean_curve, score
+from hpsearch.core.objective import Objective, score
 from hpsearch.core.trial import Failure, FailureKind, FoldResult, Trial, TrialState, not_trained
 from hpsearch.core.words import listed
 
@@ -139,9 +140,8 @@ class Results:
 
     def _within_limits(self, trial: Trial) -> Trial:
         """A complete trial with what its limits are on; infeasible if it breaks one."""
-        constraints, epoch = self._objective.constraints, trial.epoch or 1
-        curves = [fold.curves for fold in trial.folds]
-        at_epoch = {name: _at(mean_curve(curves, name), epoch) for name in constraints.curves if _have(curves, name)}
+        constraints = self._objective.constraints
+        at_epoch = {name: values for name in constraints.curves if (values := _mean_at_score(trial, name)) is not None}
         measured = {**trial.measured, **at_epoch}
         if not (broken := constraints.broken(measured)):
             return replace(trial, measured=measured)
@@ -149,12 +149,12 @@ class Results:
         return replace(trial, state=TrialState.INFEASIBLE, measured=measured, failure=failure)
 
 
-def end_after(event: LaneFailed) -> tuple[TrialState, Failure]:
-    """The state of a trial one of whose lanes has failed, and why: a model breaks a limit in all folds alike."""
+def end_after(event: LaneFailed) -> tuple[Failure, TrialState]:
+    """Why a trial ends one of whose lanes has failed, and its state: a model breaks a limit in all folds alike."""
     if event.failure.kind is FailureKind.INFEASIBLE:
-        return TrialState.INFEASIBLE, event.failure
+        return event.failure, TrialState.INFEASIBLE
     state = TrialState.DIVERGED if event.failure.kind is FailureKind.DIVERGED else TrialState.FAILED
-    return state, replace(event.failure, fold=event.fold)
+    return replace(event.failure, fold=event.fold), state
 
 
 def lost_folds(bundle: Bundle, live: Mapping[int, Live]) -> dict[int, set[int]]:
@@ -164,13 +164,13 @@ def lost_folds(bundle: Bundle, live: Mapping[int, Live]) -> dict[int, set[int]]:
     return {number: found for number, found in lost.items() if found}
 
 
-def _have(curves: Sequence[Mapping[str, Sequence[float]]], name: str) -> bool:
-    return any(name in one for one in curves)
+def _mean_at_score(trial: Trial, name: str) -> float | None:
+    """The mean of a curve over folds, at the epochs of their scores; NaN, which keeps no limit, if a curve ends before.
 
-
-def _at(curve: Sequence[float], epoch: int) -> float:
-    """A curve's value at an epoch; NaN, which keeps no limit, if it ends before."""
-    return curve[epoch - 1] if len(curve) >= epoch else math.nan
+    None if no fold has the curve.
+    """
+    found = [(fold.curves[name], trial.epoch_of(fold)) for fold in trial.folds if name in fold.curves]
+    return fmean(curve[at - 1] if len(curve) >= at else math.nan for curve, at in found) if found else None
 
 
 def _cut(result: FoldResult, epochs: int | None) -> FoldResult:

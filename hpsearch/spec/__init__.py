@@ -15,6 +15,7 @@ from hpsearch.spec.sections import (
     StudySpec,
     TrackingSection,
 )
+from hpsearch.spec.training import TrainingSection
 
 __all__ = [
     "DEFAULT_LEDGER",
@@ -29,6 +30,7 @@ __all__ = [
     "SearchSection",
     "StudySpec",
     "TrackingSection",
+    "TrainingSection",
     "Uri",
     "doubts",
     "load_spec",

@@ -55,12 +55,31 @@ def make_space(
         if spec.model.family or name in (*OF_EVERY_MODEL, "learning_rate"):
             problems += _illegal_values(key, name, parameter)
         problems += _unknown_conditions(key, parameter, parameters)
+    problems += _callback_problems(spec, parameters)
     if not problems:
         try:
             return Space(_reachable(parameters, set(sections)))
         except ValueError as error:
             problems.append(SpecProblem.of_rule("space", error))
     raise broken_rules(origin, problems)
+
+
+def _callback_problems(spec: StudySpec, parameters: Mapping[str, Parameter]) -> list[SpecProblem]:
+    """Hyperparameters that callbacks name and the space does not have, or that have values no callback can have."""
+    problems = []
+    for key, name, rule in spec.training.named():
+        if name not in parameters:
+            legal = [*parameters, *spec.space]
+            text = f"names the hyperparameter {quoted(name)}, which is not in the space{did_you_mean(name, legal)}"
+            problems.append(SpecProblem(key, "unknown-hyperparameter", text, name, closest(name, legal)))
+        else:
+            problems += [
+                SpecProblem(
+                    f"space.{name}", "illegal-value", f"must be {rule.words} for {key}, but got {quoted(one)}", one
+                )
+                for one in rule.broken_by(parameters[name])
+            ]
+    return problems
 
 
 def steered(spec: StudySpec, name: str, declared: Parameter | None = None) -> Parameter | None:
@@ -148,10 +167,12 @@ def _known(spec: StudySpec, discovered: Mapping[str, Parameter] | None) -> _Know
     if spec.model.family:
         family = FAMILIES[spec.model.family]
         optional = frozenset({*TRAINING, *OF_EVERY_MODEL, *OPTIMIZER_ARGUMENTS, *family.optional})
+        optional |= spec.training.hyperparameters
         return _Known(family.space, optional, f"family {spec.model.family!r}")
     # Build functions get Keras' defaults for what hpsearch itself needs.
+    optional = frozenset(OF_EVERY_MODEL) | spec.training.hyperparameters
     own = {"batch_size": Constant(DEFAULT_BATCH_SIZE), "epochs": Constant(DEFAULT_EPOCHS), **(discovered or {})}
-    return _Known(own, frozenset(OF_EVERY_MODEL) if discovered else None, repr(spec.model.build))
+    return _Known(own, optional if discovered else None, repr(spec.model.build))
 
 
 def _with_own_rates(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:

@@ -122,6 +122,7 @@ def _problem_of(error: "ErrorDetails") -> SpecProblem:
         return SpecProblem(key, "not-one-of", text, received, closest(received, legal))
     broken = error.get("ctx", {}).get("error")
     if isinstance(broken, RuleError):
+        got = quoted(hidden(broken.received)) if broken.key and broken.received is not None else got
         return _with_value(SpecProblem.of_rule(key, broken, received), got)
     text = f"must be {_KINDS.get(kind) or error['msg'].removeprefix('Input should be ')}, but got {got}"
     if key == "search.from":

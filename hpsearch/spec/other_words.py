@@ -7,7 +7,8 @@ _FOLDS = (
     "one split"
 )
 _EPOCHS = "[space] epochs sets the epochs of a trial; [pruning] stops poor trials early"
-_CALLBACKS = "hpsearch runs no callbacks: [pruning] stops poor trials, and the refit trains to the best epoch"
+_CALLBACKS = '[[training.callbacks]] with kind = "EarlyStopping" and the like, or callbacks(config) in the build module'
+_PLATEAU = '[[training.callbacks]] with kind = "ReduceLROnPlateau"'
 _RANGE = "a range is { low = …, high = … }, both ends included"
 _NAME = "`name` is the name of the study"
 _FOLDER = "[tracking] ledger and uri say where results are stored"
@@ -50,6 +51,7 @@ EVERYWHERE: Mapping[str, str] = {
     "callbacks": _CALLBACKS,
     "early_stopping": _CALLBACKS,
     "patience": _CALLBACKS,
+    "reduce_lr_on_plateau": _PLATEAU,
     "batch_size": "[space] batch_size",
     "epochs": "[space] epochs",
     "shuffle": "[space] shuffle",

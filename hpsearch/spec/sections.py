@@ -24,6 +24,7 @@ from hpsearch.spec.resources import ResourcesSection
 from hpsearch.spec.rows import DataSection, ValidationSection, without_leaks
 from hpsearch.spec.search import SearchSection
 from hpsearch.spec.section import READ_BACK, Section, named
+from hpsearch.spec.training import TrainingSection
 
 _UNEQUAL_FOLDS = {
     "holdout": "there is only one",
@@ -222,6 +223,7 @@ class StudySpec(Section):
     model: ModelSection
     space: dict[str, RawParameter] = Field({}, description="overrides the family's defaults; ranges include both ends")
     objective: ObjectiveSection
+    training: TrainingSection = TrainingSection()
     search: SearchSection = SearchSection()
     pruning: PruningSection = PruningSection()
     resources: ResourcesSection = ResourcesSection()
@@ -284,6 +286,14 @@ class StudySpec(Section):
             raise RuleError(
                 f"folds = {value.folds!r} stops trials between folds, but validation.method = 'holdout' has only one",
                 "one-fold",
+                received=value.folds,
+            )
+        training = info.data.get("training")
+        if value.folds != "none" and training is not None and training.ends_together:
+            raise RuleError(
+                f"folds = {value.folds!r} trains the folds one by one, but EarlyStopping of scope = 'mean' follows "
+                "all of them together; remove one of the two",
+                "conflicting-keys",
                 received=value.folds,
             )
         return value

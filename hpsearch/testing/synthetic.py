@@ -217,7 +217,7 @@ class SyntheticExecutor(Executor):
                 self.trained.append((lane.trial, lane.fold))
                 events.append(LaneFinished(lane.trial, result, parameters=100 * int(lane.config["units"])))
             elif lane.trial in self._stopped:
-                events.append(LaneStopped(lane.trial, result))
+                events.append(LaneStopped(lane.trial, result, parameters=100 * int(lane.config["units"])))
                 step.bundle_ended.add((lane.trial, lane.fold))
         return events
 

@@ -76,7 +76,15 @@ class Contenders:
         order = order_of(seed, shuffle=shuffle_of(best.config))
         weights = derive(seed, "weights")
         rows = self._problem.dataset.train
-        return train_whole(self._problem, rows, best.config, epochs=best.epochs, weights=weights, order=order)
+        return train_whole(
+            self._problem,
+            rows,
+            best.config,
+            epochs=best.epochs,
+            weights=weights,
+            order=order,
+            rates=best.rates,
+        )
 
     def _on_all(self, one: ToRefit) -> _Trained:
         seed = derive(self._problem.spec.seed, "refit", one.trial)
@@ -84,7 +92,9 @@ class Contenders:
         weights = derive(seed, "weights")
         rows = self._problem.dataset.train
         release()
-        return train_whole(self._problem, rows, one.config, epochs=one.epochs, weights=weights, order=order)
+        return train_whole(
+            self._problem, rows, one.config, epochs=one.epochs, weights=weights, order=order, rates=one.rates
+        )
 
     def _of_fold(self, fold: int) -> _Trained:
         """As in the search: the same rows, initial weights and orders."""
@@ -93,7 +103,15 @@ class Contenders:
         weights = derive(seed, "weights", best.trial, fold)
         rows, _ = self._problem.fold_parts(fold)
         release()
-        return train_whole(self._problem, rows, best.config, epochs=best.epochs, weights=weights, order=order)
+        return train_whole(
+            self._problem,
+            rows,
+            best.config,
+            epochs=best.fold_epochs[fold] if best.fold_epochs else best.epochs,
+            weights=weights,
+            order=order,
+            rates=best.fold_rates[fold] if best.fold_rates else (),
+        )
 
     def _mean(self, trained: dict[str, _Trained], curves: Curves, trials: tuple[int, ...]) -> Contender:
         from hpsearch.models.mean import mean_of
@@ -110,4 +128,5 @@ class Contenders:
 def _mean_curves(trained: list[_Trained]) -> Curves:
     curves = [one for _, one in trained]
     shared = [name for name in curves[0] if all(name in one for one in curves)]
-    return {name: tuple(np.mean([one[name] for one in curves], axis=0).tolist()) for name in shared}
+    epochs = min(len(one[name]) for one in curves for name in shared)  # folds may have ended at different ones
+    return {name: tuple(np.mean([one[name][:epochs] for one in curves], axis=0).tolist()) for name in shared}

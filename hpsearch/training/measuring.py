@@ -27,7 +27,7 @@ def measure(problem: Problem, engine: Engine, configs: Sequence[Config]) -> Meas
     """See :meth:`~hpsearch.training.protocol.WorkerProtocol.measure`."""
     # With pruning, lanes that train one after the other would take turns.
     spec = problem.spec.model_copy(update={"pruning": PruningSection()})
-    small = replace(problem, spec=spec, folds=tuple(map(_few, problem.folds)), predictions="")
+    small = replace(problem, spec=spec, folds=tuple(map(_few, problem.folds)), predictions="", calls_back=False)
     rows = max(len(fold.train) for fold in small.folds)
     with _compiling_anew():
         fresh = type(engine)(small)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import keras
 
     from hpsearch.models.builder import ModelBuilder
+    from hpsearch.models.callbacks import Callbacks
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Problem:
         own_test: Whether the test part came with the source.
         permuted: How the targets of a null search were permuted; see :func:`~hpsearch.data.permuted.permuted`.
         predictions: Folder for every trial's predictions of its validation rows; empty to keep none.
+        calls_back: Whether models are trained with their callbacks.
     """
 
     spec: StudySpec
@@ -46,6 +48,7 @@ class Problem:
     own_test: bool = False
     permuted: str = ""
     predictions: str = ""
+    calls_back: bool = True
 
     @classmethod
     def load(cls, spec: StudySpec, *, predictions: str = "") -> "Problem":
@@ -144,6 +147,22 @@ class Problem:
         """
         return self.builder.build(config, self.training_data(part), seed=seed)
 
+    def callbacks(self, config: Config) -> "Callbacks":
+        """The callbacks of a model with `config`, made anew. Call it before the model is built.
+
+        Raises:
+            ModelError: The user's code fails, or returns something else.
+        """
+        from hpsearch.models.callbacks import Callbacks, callbacks_of
+
+        if not self.calls_back:
+            return Callbacks()
+        return callbacks_of(self.spec, self.builder, config, self.training_data(self._few))
+
+    @cached_property
+    def _few(self) -> Part:
+        return self.dataset.train.take(np.arange(min(len(self.dataset.train), 8)))
+
     def discover_space(self) -> dict[str, Parameter]:
         """Hyperparameters that the model asks for (KerasTuner code); empty for families and plain functions."""
         return dict(self._discovered)
@@ -157,7 +176,8 @@ class Problem:
 
     def asked(self, config: Config) -> Asked | None:
         """What KerasTuner code asks for with `config`; None for families and plain functions."""
-        return self.builder.asked(config, self.training_data(self.dataset.train))
+        asked = self.builder.asked(config, self.training_data(self.dataset.train))
+        return asked and replace(asked, read=asked.read | self.spec.training.hyperparameters)
 
 
 def find_builder(spec: StudySpec) -> "ModelBuilder":

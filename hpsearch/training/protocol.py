@@ -21,11 +21,17 @@ class ToRefit:
         trial: Its number.
         config: Its hyperparameter values.
         epochs: Epochs to train.
+        fold_epochs: Epochs to train a model of each fold, if they differ; empty for `epochs`.
+        rates: The learning rate that the folds had in each epoch, their median; empty if no callback has set it.
+        fold_rates: The same of each fold.
     """
 
     trial: int
     config: Config
     epochs: int
+    fold_epochs: tuple[int, ...] = ()
+    rates: tuple[float, ...] = ()
+    fold_rates: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

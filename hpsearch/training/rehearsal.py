@@ -10,11 +10,12 @@ from hpsearch.core.rehearsed import Rehearsal
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.words import listed
-from hpsearch.data.dataset import Array, keras_inputs, keras_targets, output_names, output_of
+from hpsearch.data.dataset import Array, Part, keras_inputs, keras_targets, output_names, output_of
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.compiled import metrics_over_batches
 from hpsearch.models.sharing import check_apart
 from hpsearch.training.baselines import baselines, doubts_about_baseline
+from hpsearch.training.callbacks import check_callbacks
 from hpsearch.training.keeping import check_keeping, check_keeping_means
 from hpsearch.training.problem import Problem
 from hpsearch.training.scorers import doubts_about_scorer
@@ -37,30 +38,12 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
     rows = np.arange(min(len(validation), 8))
     few = validation.take(rows)
 
-    def cannot_evaluate(error: Exception) -> ModelError:
-        inputs, targets = list(problem.dataset.input_shape), _shape_of(few.y)
-        return ModelError(
-            f"the model cannot be evaluated on the data: {said(error)}",
-            code="cannot-evaluate",
-            hint=f"inputs have shape {inputs}, targets {targets}; check the output layer",
-            error=type(error).__name__,
-            inputs=inputs,
-            targets=targets,
-        )
-
-    with errors_as(cannot_evaluate):
-        values = model.evaluate(
-            keras_inputs(few.x),
-            keras_targets(few.y),
-            batch_size=len(rows),
-            sample_weight=few.weights,
-            verbose=0,
-            return_dict=True,
-        )
+    names = _recorded(problem, model, few)
     check_keeping(model, problem, config, few.x, seed=seed)
     stand = Stand(problem, model, model.predict(keras_inputs(few.x), batch_size=len(rows), verbose=0))
-    names = tuple(values)
     curves = (*names, *(f"val_{name}" for name in names), *_scored(problem, model, names))
+    added, told_of_callbacks = check_callbacks(problem, config, model, curves)
+    curves = (*curves, *added)
     objective = problem.spec.make_objective()
     undefined = undefined_metrics(stand)
     left_out = next((one.folds for one in undefined if one.metric == objective.metric), ())
@@ -76,11 +59,42 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
             *doubts_about_scorer(problem.scorer, problem.dataset.task, problem.dataset.train.y),
             *doubts_about_weights(model, problem, objective),
             *_averaged(model),
+            *told_of_callbacks,
         ),
     )
     if problem.spec.champion.kind != "refit":
         check_keeping_means((model, again), problem, config, few.x)
     return told
+
+
+def _recorded(problem: Problem, model: "keras.Model", few: Part) -> tuple[str, ...]:
+    """The metrics that a model records.
+
+    Raises:
+        ModelError: It cannot be evaluated.
+    """
+
+    def cannot_evaluate(error: Exception) -> ModelError:
+        inputs, targets = list(problem.dataset.input_shape), _shape_of(few.y)
+        return ModelError(
+            f"the model cannot be evaluated on the data: {said(error)}",
+            code="cannot-evaluate",
+            hint=f"inputs have shape {inputs}, targets {targets}; check the output layer",
+            error=type(error).__name__,
+            inputs=inputs,
+            targets=targets,
+        )
+
+    with errors_as(cannot_evaluate):
+        values = model.evaluate(
+            keras_inputs(few.x),
+            keras_targets(few.y),
+            batch_size=len(few),
+            sample_weight=few.weights,
+            verbose=0,
+            return_dict=True,
+        )
+    return tuple(values)
 
 
 def _shape_of(y: Array) -> object:

@@ -114,3 +114,43 @@ def test_a_fold_without_a_value_has_no_say_in_the_score() -> None:
     assert result.fold_scores == (0.2, 0.4)
     assert result.value == pytest.approx(0.3)
     assert without.curves.keys() == {"val_loss"}
+
+
+def ended(index: int, *values: float, kept: int | None = None, stopped: bool = True) -> FoldResult:
+    return FoldResult(index, {"val_accuracy": values}, 0.0, 1.0, stopped=stopped, kept=kept)
+
+
+def test_a_fold_that_has_ended_keeps_its_last_value_in_the_mean_curve() -> None:
+    folds = [ended(0, 0.5, 0.8), ended(1, 0.4, 0.2, 0.3, 0.6), ended(2, 0.1, 0.2, 0.3)]
+    found = score(ACCURACY, folds)
+    assert found.epoch == 4
+    assert found.fold_scores == (0.8, 0.6, 0.3)
+    trial = Trial(0, {}, TrialState.COMPLETE, score=found.value, epoch=found.epoch, folds=tuple(folds))
+    assert [trial.epoch_of(fold) for fold in folds] == [2, 4, 3]
+    assert trial.refit_epochs == 3
+    assert trial.epochs_trained == "2 to 4"
+
+
+def test_the_best_epoch_may_come_before_the_folds_have_ended() -> None:
+    folds = [ended(0, 0.9, 0.8), ended(1, 0.9, 0.2, 0.3)]
+    found = score(ACCURACY, folds)
+    assert found.epoch == 1
+    assert score(Objective("val_accuracy", "maximize", "last"), folds).fold_scores == (0.8, 0.3)
+
+
+def test_restored_weights_score_as_they_are_whatever_the_epoch() -> None:
+    folds = [ended(0, 0.9, 0.8, kept=1), ended(1, 0.1, 0.2, 0.7, 0.3, kept=3), ended(2, 0.2, 0.3, kept=2)]
+    for epoch in ("best", "last"):
+        found = score(Objective("val_accuracy", "maximize", epoch), folds)
+        assert found.fold_scores == (0.9, 0.7, 0.3)
+        assert found.epoch == 2  # the median of 1, 2 and 3
+    trial = Trial(0, {}, TrialState.COMPLETE, score=found.value, epoch=found.epoch, folds=tuple(folds))
+    assert [trial.epoch_of(fold) for fold in folds] == [1, 3, 2]
+    assert trial.read_at == "at the epoch that each fold has restored, 2 at the median"
+
+
+def test_a_fold_that_was_cut_off_still_ends_the_mean_curve() -> None:
+    """A pruned trial: one fold had ended by itself, another was stopped."""
+    found = score(ACCURACY, [ended(0, 0.1, 0.2), ended(1, 0.3, 0.1, 0.2, stopped=False), ended(2, 0.1, 0.1, 0.1, 0.9)])
+    assert found.epoch in (1, 2, 3)
+    assert len(found.fold_scores) == 3

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from hpsearch.core.callbacks import EarlyStopping, LearningRateScheduler
 from hpsearch.core.space import Choice, Constant, Float, Int
 from hpsearch.errors import ModelError, SpecError
 from hpsearch.spec import make_space
@@ -85,7 +86,8 @@ class TimedInside(Scoped):
 
 class Halting(Scoped):
     def fit(self, hp, model, *args, **kwargs):
-        kwargs["callbacks"] = kwargs.get("callbacks", []) + [keras.callbacks.EarlyStopping()]
+        early = keras.callbacks.EarlyStopping(patience=hp.Int("patience", 1, 5))
+        kwargs["callbacks"] = kwargs.get("callbacks", []) + [early]
         return model.fit(*args, **kwargs)
 
 
@@ -280,12 +282,23 @@ def test_study_file_overrides_what_was_discovered(user):
         make_space(wrong.spec, problem.discover_space())
 
 
+def test_the_callbacks_of_a_hyper_models_fit_are_those_of_its_lanes(user):
+    """With hyperparameters that only they use; made anew for each."""
+    problem = user("Halting")
+    space = make_space(problem.spec, problem.discover_space())
+    assert space["patience"] == Int(1, 5)
+    config = {**next(iter(space.grid(2))), "patience": 4}
+    assert problem.callbacks(config).items == (EarlyStopping(patience=4),)
+    assert problem.asked(config).part(config)["patience"] == 4
+    [scheduler] = user("Appending").callbacks(config).items
+    assert scheduler == LearningRateScheduler(float)
+    assert user("Timed").callbacks(config).items == ()
+
+
 @pytest.mark.parametrize(
     ("name", "code", "subject"),
     [
         ("Scaled", "changes-training", "x"),
-        ("Halting", "adds-callback", "EarlyStopping"),
-        ("Appending", "adds-callback", "LearningRateScheduler"),
         ("OwnLoop", "changes-training", "train_on_batch"),
         ("Renamed", "undeclared", "batch_size"),
         ("twice", "declared-twice", "units"),

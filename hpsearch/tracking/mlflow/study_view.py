@@ -190,7 +190,7 @@ def describe(record: StudyRecord) -> str:
         spread = "" if best.std is None else f" ± {best.std:.3g}"
         lines.append(
             f"Best: trial **{best.number}**, {record.objective.metric} **{best.score:.4g}**{spread} "
-            f"(mean ± standard deviation over {len(best.fold_scores)} folds, read at epoch {best.epoch or 1})."
+            f"(mean ± standard deviation over {len(best.fold_scores)} folds, read {best.read_at})."
         )
         lines += ["", "| hyperparameter | value |", "|---|---|"]
         lines += [f"| {for_markdown(name)} | {for_markdown(value)} |" for name, value in best.config.items()]

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from hpsearch.core.constraints import said
-from hpsearch.core.objective import Objective, mean_curves
+from hpsearch.core.objective import Objective, aligned, mean_curves
 from hpsearch.core.safe_text import code_block, for_markdown, for_terminal
 from hpsearch.core.space import Config
 from hpsearch.core.trial import FoldResult, Trial, TrialState
@@ -119,11 +119,11 @@ def mean_points(trial: Trial, *, prefix: str = "", first: int = FIRST_EPOCH) -> 
     if trial.state not in (TrialState.COMPLETE, TrialState.INFEASIBLE, TrialState.PRUNED):
         return []
     points = []
-    for metric, curve in mean_curves([fold.curves for fold in trial.folds]).items():
+    for metric, curve in mean_curves(aligned(trial.folds)).items():
         name = legal_key(prefix + (f"mean/{metric}" if not prefix and metric in _SUMMARY else metric))
         for epoch, value in enumerate(curve):
             # A mean is known when the last fold has reached the epoch.
-            when = max(epoch_ms(fold, epoch) for fold in trial.folds)
+            when = max(epoch_ms(fold, min(epoch, max(0, fold.epochs - 1))) for fold in trial.folds)
             points.append(Point(name, finite_or_nan(value), when, first + epoch))
     return points
 
@@ -145,6 +145,7 @@ def summary_points(trial: Trial, metric: str, first: int = FIRST_EPOCH) -> list[
         "parameters": trial.parameters,
         **{name: trial.measured.get(name) for name in ("model_mb", "latency_ms")},
     }
+    values |= {f"fold_{fold.fold}/epochs": fold.epochs for fold in trial.folds if trial.stopped_epochs}
     values |= {f"fold_{fold}/score": score for fold, score in trial.scores_by_fold(metric).items()}
     when = milliseconds(trial.finished or trial.started)
     return [Point(name, finite_or_nan(value), when, 0) for name, value in values.items() if value is not None]

@@ -3,12 +3,12 @@
 import gc
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hpsearch.core.events import Bundle, EpochFinished, Event, Lane, LaneFinished, LaneStopped
 from hpsearch.core.facts import EnginePlan
-from hpsearch.core.hyperparameters import epochs_of, shuffle_of
+from hpsearch.core.hyperparameters import batch_size_of, epochs_of, shuffle_of
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.trial import Curves, FoldResult
@@ -23,6 +23,9 @@ from hpsearch.training.problem import Problem
 
 if TYPE_CHECKING:
     import keras
+
+    from hpsearch.models.callbacks import Callbacks
+    from hpsearch.training.engines.continuous import Continuous
 
 
 class FitEngine(Engine):
@@ -50,10 +53,12 @@ class FitEngine(Engine):
     def train(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:
         """See :meth:`Engine.train`. Lanes are trained in the bundle's order.
 
-        With pruning they take turns, epoch by epoch. Its rules compare all folds of a trial at the same epoch, and
-        could save nothing if the last fold began after the others had ended. All models of a bundle stay in memory.
+        With pruning, or if the folds of a trial end together, they take turns, epoch by epoch. Rules compare all folds
+        of a trial at the same epoch, and could save nothing if the last fold began after the others had ended. All
+        models of a bundle stay in memory.
         """
-        if self._problem.spec.pruning.method == "none":
+        spec = self._problem.spec
+        if spec.pruning.method == "none" and not spec.training.ends_together:
             for lane in bundle.lanes:
                 yield from self._guarded(lane, stopped)
                 release()
@@ -80,18 +85,20 @@ class FitEngine(Engine):
         started, clock = time.time(), time.perf_counter()
         curves: dict[str, list[float]] = {}
 
-        def result() -> FoldResult:
-            return FoldResult(lane.fold, freeze(curves), started, time.perf_counter() - clock)
+        def result(*, stopped: bool = False, kept: int | None = None) -> FoldResult:
+            return FoldResult(lane.fold, freeze(curves), started, time.perf_counter() - clock, stopped, kept)
 
         if lane.trial in stopped():
             yield LaneStopped(lane.trial, result())
             return
         seed = self._problem.spec.seed
         train, validation = self._problem.fold_parts(lane.fold)
+        found = self._problem.callbacks(lane.config)
         model = self._problem.build(lane.config, train, seed=derive(seed, "weights", lane.trial, lane.fold))
         last = epochs_of(lane.config)
         order = order_of(seed, lane.trial, lane.fold, shuffle=shuffle_of(lane.config))
         watch = watch_of(self._problem, lane, note=self._notes.append)
+        callbacks = continuous(self._problem, found, model, lane.config, len(train), epochs=last)
         history = train_epochs(
             model,
             self._problem.to_train(train),
@@ -100,16 +107,20 @@ class FitEngine(Engine):
             epochs=last,
             order=order,
             watch=watch,
+            callbacks=callbacks,
         )
         for epoch, metrics in enumerate(history):
             append(curves, metrics)
             yield EpochFinished(lane.trial, lane.fold, epoch, metrics)
             if epoch + 1 < last and lane.trial in stopped():
-                yield LaneStopped(lane.trial, result())
+                if watch is not None and self._problem.spec.training.together(lane.config) is not None:
+                    watch.finish()  # it may be complete
+                yield LaneStopped(lane.trial, result(), model.count_params())
                 return
         if watch is not None:
             watch.finish()
-        yield LaneFinished(lane.trial, result(), model.count_params())
+        kept = None if callbacks is None else callbacks.kept
+        yield LaneFinished(lane.trial, result(stopped=result().epochs < last, kept=kept), model.count_params())
 
 
 def release() -> None:
@@ -128,8 +139,34 @@ def release() -> None:
     gc.collect()
 
 
+def continuous(
+    problem: Problem,
+    found: "Callbacks",
+    model: "keras.Model",
+    config: Config,
+    rows: int,
+    *,
+    epochs: int,
+    rates: Sequence[float] = (),
+) -> "Continuous | None":
+    """A model's callbacks, ready to be called; None if it has none."""
+    from hpsearch.training.engines.continuous import Continuous
+
+    if not (found.items or rates):
+        return None
+    steps, objective = -(-rows // batch_size_of(config)), problem.spec.make_objective()
+    return Continuous(found, model, objective, epochs=epochs, steps=steps, rates=rates)
+
+
 def train_whole(
-    problem: Problem, part: Part, config: Config, *, epochs: int, weights: int, order: Order
+    problem: Problem,
+    part: Part,
+    config: Config,
+    *,
+    epochs: int,
+    weights: int,
+    order: Order,
+    rates: Sequence[float] = (),
 ) -> tuple["keras.Model", Curves]:
     """Train one model on some rows, without validation.
 
@@ -140,6 +177,8 @@ def train_whole(
         epochs: Epochs to train.
         weights: Seed of the initial weights.
         order: Row order of each epoch.
+        rates: The learning rate of each epoch, for a model whose callbacks lower it by what they see on validation
+            rows.
 
     Returns:
         The trained model and its training curves.
@@ -147,11 +186,15 @@ def train_whole(
     Raises:
         ModelError: The model cannot be built, or training diverges; the text has value and epoch.
     """
+    found = problem.callbacks(config)
     model = problem.build(config, part, seed=weights)
+    rates, found = rates if found.lowers_rate else (), found.without_validation()
+    callbacks = continuous(problem, found, model, config, len(part), epochs=epochs, rates=rates)
     part = problem.to_train(part)
     curves: dict[str, list[float]] = {}
+    history = train_epochs(model, part, validation=None, config=config, epochs=epochs, order=order, callbacks=callbacks)
     try:
-        for metrics in train_epochs(model, part, validation=None, config=config, epochs=epochs, order=order):
+        for metrics in history:
             append(curves, metrics)
     except DivergedError as error:
         raise ModelError(

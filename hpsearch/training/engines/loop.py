@@ -18,6 +18,8 @@ from hpsearch.errors import ModelError
 if TYPE_CHECKING:
     import keras
 
+    from hpsearch.training.engines.continuous import Continuous
+
 Order = Callable[[int, int], NDArray[np.intp]]
 """``order(n_rows, epoch)``: the order in which an epoch meets its rows."""
 
@@ -60,6 +62,7 @@ def train_epochs(
     epochs: int,
     order: Order,
     watch: Callable[[Any, Collection[str]], Mapping[str, float]] | None = None,
+    callbacks: "Continuous | None" = None,
 ) -> Iterator[dict[str, float]]:
     """Train with Keras ``fit``, and yield every epoch's metrics before the next one begins.
 
@@ -68,41 +71,68 @@ def train_epochs(
 
     Args:
         model: Compiled.
-        train: Rows to train on.
+        train: Rows to train on, in each epoch in the `order` of that epoch.
         validation: Rows to validate on after every epoch; None for none.
         config: Its ``batch_size`` is used.
-        epochs: How many epochs.
-        order: Row order of each epoch.
-        watch: Sees the predictions for all validation rows after every epoch, and the names of the metrics; what it
-            returns are further metrics.
+        epochs: How many epochs; `callbacks` may end the training before.
+        order: See above.
+        watch: Sees the predictions for all validation rows and the names of the metrics; returns further metrics.
+        callbacks: Of the model.
 
     Yields:
-        What Keras logs: ``loss``, the compiled metrics, and both with ``val_``. The latter are over all validation rows
-        at once where Keras would average over batches.
+        What Keras logs: ``loss``, the compiled metrics, and both with ``val_``: over all validation rows at once.
 
     Raises:
         DivergedError: A loss is not finite.
     """
     from hpsearch.keras_internals.optimizers import finalized_once
     from hpsearch.keras_internals.seeding import KeptSeeds
-    from hpsearch.training.engines.whole import over_all_rows
 
-    batch = batch_size_of(config)
-    seeds = KeptSeeds(model)
+    batch, seeds, ends = batch_size_of(config), KeptSeeds(model), False
     with _quick_pooling(model), finalized_once(model):
         for epoch in range(epochs):
             rows = train.take(order(len(train), epoch))
             seeds.put_back()
-            metrics = _fit(model, rows, validation=validation, batch=batch, epoch=epoch)
+            metrics = _fit(model, rows, validation=validation, batch=batch, epoch=epoch, callbacks=callbacks)
             seeds.keep()
-            check_finite(metrics, epoch)  # before anyone is asked to score predictions that are no numbers
-            if validation is not None:
-                metrics = over_all_rows(model, validation, metrics, batch=batch, prefix="val_", watch=watch)
-                check_finite(metrics, epoch)
+            metrics = _checked(model, validation, metrics, batch=batch, epoch=epoch, watch=watch)
+            if callbacks is not None:
+                metrics, ends = callbacks.end_epoch(epoch, metrics)
             yield metrics
+            if ends:
+                break
+    if callbacks is not None:
+        callbacks.end()
 
 
-def _fit(model: "keras.Model", rows: Part, *, validation: Part | None, batch: int, epoch: int) -> dict[str, float]:
+def _checked(
+    model: "keras.Model",
+    validation: Part | None,
+    metrics: dict[str, float],
+    *,
+    batch: int,
+    epoch: int,
+    watch: Callable[[Any, Collection[str]], Mapping[str, float]] | None,
+) -> dict[str, float]:
+    """An epoch's metrics over all validation rows, if they are finite."""
+    from hpsearch.training.engines.whole import over_all_rows
+
+    check_finite(metrics, epoch)  # before anyone is asked to score predictions that are no numbers
+    if validation is not None:
+        metrics = over_all_rows(model, validation, metrics, batch=batch, prefix="val_", watch=watch)
+        check_finite(metrics, epoch)
+    return metrics
+
+
+def _fit(
+    model: "keras.Model",
+    rows: Part,
+    *,
+    validation: Part | None,
+    batch: int,
+    epoch: int,
+    callbacks: "Continuous | None",
+) -> dict[str, float]:
     """Train one epoch on rows in this order; what Keras logs of it."""
     history = model.fit(
         keras_inputs(rows.x),
@@ -114,7 +144,10 @@ def _fit(model: "keras.Model", rows: Part, *, validation: Part | None, batch: in
         shuffle=False,
         validation_data=None if validation is None else keras_rows(validation),
         verbose=0,
+        callbacks=callbacks,
     )
+    if callbacks is not None:
+        return callbacks.logs
     return {name: as_number(name, values[-1]) for name, values in history.history.items()}
 
 

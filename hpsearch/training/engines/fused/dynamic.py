@@ -4,7 +4,7 @@ A hyperparameter is *dynamic* if it is an input of the compiled program, so that
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import jax
 import keras
@@ -22,36 +22,49 @@ Leaf = bool | int | float | str | bytes | tuple[int, ...] | None
 _IGNORED = ("name", "registered_name", "module", "build_config", "seed", "shared_object_id")
 
 
-def candidates(space: Space) -> frozenset[str]:
-    """Hyperparameters that may turn out to be dynamic: fractional ones, and ``epochs``.
+def candidates(space: Space, beside: Collection[str] = ()) -> frozenset[str]:
+    """Hyperparameters that may turn out to be dynamic: fractional ones, ``epochs``, and those `beside` the model.
 
     Other integers are no candidates: every value would have to be tried.
+
+    Args:
+        space: The study's space.
+        beside: Hyperparameters that the study file uses elsewhere, such as in its callbacks.
     """
-    return frozenset(name for name in space.searched() if _probe_values(name, space[name]) is not None)
+    named = {"epochs", *beside}
+    return frozenset(
+        name
+        for name in space.searched()
+        if (name in named or _is_fractional(space[name])) and _probe_values(space[name]) is not None
+    )
+
+
+def _is_fractional(parameter: Parameter) -> bool:
+    if not isinstance(parameter, Choice):
+        return isinstance(parameter, Float)
+    numbers = [v for v in parameter.options if isinstance(v, int | float) and not isinstance(v, bool)]
+    return len(numbers) == len(parameter.options) and any(isinstance(v, float) for v in numbers)
 
 
 def probe_config(config: Config, space: Space, dynamic: frozenset[str], *, which: int) -> dict[str, Value]:
     """`config` with every dynamic hyperparameter set to its first or second probe value."""
     result = dict(config)
     for name in dynamic & config.keys():
-        values = _probe_values(name, space[name]) if name in space else None
+        values = _probe_values(space[name]) if name in space else None
         if values is not None:
             result[name] = values[which]
     return result
 
 
-def _probe_values(name: str, parameter: Parameter) -> tuple[Value, Value] | None:
-    if name == "epochs":
-        if isinstance(parameter, Int):
-            return parameter.low, parameter.high
-        options = parameter.options if isinstance(parameter, Choice) else ()
-        return (options[0], options[-1]) if options and all(isinstance(one, int) for one in options) else None
+def _probe_values(parameter: Parameter) -> tuple[Value, Value] | None:
+    if isinstance(parameter, Int):
+        return parameter.low, parameter.high
+    if isinstance(parameter, Choice) and not _is_fractional(parameter):
+        return parameter.options[0], parameter.options[-1]
     if isinstance(parameter, Float):
         low, high, log = parameter.low, parameter.high, parameter.log
     elif isinstance(parameter, Choice):
-        numbers = [float(v) for v in parameter.options if isinstance(v, int | float) and not isinstance(v, bool)]
-        if len(numbers) < len(parameter.options) or all(isinstance(v, int) for v in parameter.options):
-            return None
+        numbers = [float(v) for v in parameter.options]
         low, high, log = min(numbers), max(numbers), False
     else:
         return None

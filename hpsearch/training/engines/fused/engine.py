@@ -2,25 +2,29 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import jax
 
+from hpsearch.core.callbacks import LaneCallbacks, Stock
 from hpsearch.core.events import Bundle, EpochFinished, Event, Lane, LaneFailed, LaneFinished, LaneStopped
 from hpsearch.core.facts import EnginePlan
 from hpsearch.core.words import listed
+from hpsearch.errors import HpsearchError
 from hpsearch.spec import make_space
 from hpsearch.training.engines.base import Engine, Stopped
 from hpsearch.training.engines.failures import failed, is_out_of_memory
 from hpsearch.training.engines.fit import FitEngine
 from hpsearch.training.engines.fused.concurrent import run_concurrently
 from hpsearch.training.engines.fused.data import DeviceData
+from hpsearch.training.engines.fused.dynamic import middle
 from hpsearch.training.engines.fused.errors import NotDynamicError, UnfusableError
 from hpsearch.training.engines.fused.journal import Journal
+from hpsearch.training.engines.fused.lane_callbacks import at_work, check_fusable
 from hpsearch.training.engines.fused.programs import Programs
-from hpsearch.training.engines.fused.recipe import Recipe
+from hpsearch.training.engines.fused.recipe import Recipe, Start
 from hpsearch.training.engines.fused.recipes import Job, Recipes
 from hpsearch.training.engines.fused.training import Training
 from hpsearch.training.engines.watching import watch_of
@@ -62,6 +66,7 @@ class FusedEngine(Engine):
         self._jobs_at_once = jobs_at_once or (cores if on_cpu else 1 + AHEAD)
         self._lock = threading.RLock()
         self._journal = Journal()
+        self._callbacks: dict[tuple[int, int], tuple[Stock, ...]] = {}
         self.recipes = Recipes(problem, self.space, self._lock)
         self.programs = Programs(
             self._data,
@@ -82,6 +87,7 @@ class FusedEngine(Engine):
         Raises:
             UnfusableError: It cannot; the text says why.
         """
+        check_fusable(self._problem.callbacks(middle(self.space)))
         recipe = self.recipes.first()
         wanted = self._problem.spec.resources.trials_per_bundle
         most = max(1, self.programs.lanes_at_once(recipe) // len(self._problem.folds))
@@ -96,12 +102,26 @@ class FusedEngine(Engine):
 
     def train(self, bundle: Bundle, stopped: Stopped) -> Iterator[Event]:
         """See :meth:`Engine.train`."""
-        lanes: list[Lane] = list(bundle.lanes)
+        lanes: list[Lane] = []
+        for lane in bundle.lanes:
+            try:
+                with self.recipes.building():
+                    found = self._problem.callbacks(lane.config)
+                check_fusable(found)
+            except HpsearchError as error:
+                yield failed(lane, error)
+            except UnfusableError as error:
+                yield from self._by_fit([lane], str(error), stopped)
+            else:
+                self._callbacks[lane.trial, lane.fold] = found.stock
+                lanes.append(lane)
         while lanes:
             again: list[Lane] = []
             jobs = [partial(self._do, job, stopped, again) for job in self.recipes.jobs(lanes)]
             yield from run_concurrently(jobs, self._jobs_at_once)
             lanes = again
+        for lane in bundle.lanes:
+            self._callbacks.pop((lane.trial, lane.fold), None)
 
     def _do(self, job: Job, stopped: Stopped, again: list[Lane]) -> Iterator[Event]:
         """One signature of a bundle. If its lanes need several, they go into `again`, before any event."""
@@ -118,8 +138,7 @@ class FusedEngine(Engine):
             with self._journal.compiling():
                 parts = self.recipes.parts(job)
         except UnfusableError as error:
-            self._journal.note(f"trained one by one: {error}")
-            yield from FitEngine(self._problem).train(Bundle(0, tuple(job.lanes)), stopped)
+            yield from self._by_fit(job.lanes, str(error), stopped)
             return
         yield from (failed(lane, error) for lane, error in parts.failed)
         for recipe, part in parts.programs:
@@ -129,6 +148,10 @@ class FusedEngine(Engine):
             for start in range(0, len(part.lanes), most):
                 few = Job(part.signature, part.lanes[start : start + most], part.dynamic)
                 yield from self._train(recipe, few, stopped, {})
+
+    def _by_fit(self, lanes: Sequence[Lane], why: str, stopped: Stopped) -> Iterator[Event]:
+        self._journal.note(f"trained one by one: {why}")
+        yield from FitEngine(self._problem).train(Bundle(0, tuple(lanes)), stopped)
 
     def _train(
         self, recipe: Recipe, job: Job, stopped: Stopped, reported: dict[tuple[int, int], int]
@@ -175,8 +198,19 @@ class FusedEngine(Engine):
         seed = self._problem.spec.seed
         with self.recipes.building():
             watch = partial(watch_of, self._problem, note=self._journal.note)
-            training = Training(program, self._data, seed=seed, lanes=job.lanes, dispatch=self._dispatch, watch=watch)
+            training = Training(
+                program,
+                self._data,
+                seed=seed,
+                lanes=job.lanes,
+                dispatch=self._dispatch,
+                watch=watch,
+                callbacks=partial(self._callbacks_at_work, recipe),
+            )
         yield from training.events(stopped)
+
+    def _callbacks_at_work(self, recipe: Recipe, lane: Lane, start: Start) -> LaneCallbacks:
+        return at_work(self._problem, self._callbacks.get((lane.trial, lane.fold), ()), recipe, start)
 
     def take_notes(self) -> tuple[str, ...]:
         """See :meth:`Engine.take_notes`."""

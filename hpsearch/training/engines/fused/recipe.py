@@ -77,6 +77,7 @@ class Recipe:
     Attributes:
         slots: Where models of the signature have numbers that differ from config to config: the program's inputs.
         structure: See :class:`~hpsearch.training.engines.fused.program_digest.ProgramDigest`.
+        rate_index: Which of the optimizer's variables is the learning rate; None if none is, as with a schedule.
 
     Raises:
         UnfusableError: The model cannot be trained by a fused program.
@@ -104,7 +105,7 @@ class Recipe:
         self._prediction = self._predict(Sample(model, folds[0], 1), Sample(twin, folds[-1], 2))
         self.template = Template(model, *few_rows(problem))
         rate = learning_rate_of(model.optimizer)
-        self._rate_index = next((i for i, v in enumerate(model.optimizer.variables) if v is rate), None)
+        self.rate_index = next((i for i, v in enumerate(model.optimizer.variables) if v is rate), None)
         found = self._digest(self.template)
         if _layers(twin) != self._layers or self._digest(Template(twin, *few_rows(problem))) != found:
             raise self._difference(found, other)
@@ -181,8 +182,8 @@ class Recipe:
             trainable, non_trainable = own.trainable, own.non_trainable
             del self._own[self._address(lane)]  # values of many lanes take memory; should it start again, it is built
         optimizer: list[Value] = list(self.template.optimizer)
-        if own.learning_rate is not None and self._rate_index is not None:
-            optimizer[self._rate_index] = np.asarray(own.learning_rate, optimizer[self._rate_index].dtype)
+        if own.learning_rate is not None and self.rate_index is not None:
+            optimizer[self.rate_index] = np.asarray(own.learning_rate, optimizer[self.rate_index].dtype)
         return Start(trainable, non_trainable, optimizer, list(own.in_slots))
 
     def _seed(self, lane: Lane) -> int:
@@ -213,7 +214,7 @@ class Recipe:
         rate = learning_rate_of(model.optimizer)
         same = _layers(model) == self._layers and found.keys() <= {*self.slots, *self._constants}
         same = same and all(found.get(slot) == value for slot, value in self._constants.items())
-        same = same and isinstance(rate, keras.Variable) == (self._rate_index is not None)
+        same = same and isinstance(rate, keras.Variable) == (self.rate_index is not None)
         values = _values_by(model, self.template.model) if same else None
         if values is None:
             return None

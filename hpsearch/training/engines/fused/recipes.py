@@ -63,7 +63,8 @@ class Recipes:
         self._problem = problem
         self._space = space
         self._lock = lock
-        self._dynamic = candidates(space)
+        self._beside = problem.spec.training.hyperparameters | {"epochs"}
+        self._dynamic = candidates(space, self._beside)
         self._recipes: LRUCache[Recipe] = LRUCache(RECIPES_KEPT)
         self._fold_classes: LRUCache[tuple[int, ...]] = LRUCache(RECIPES_KEPT)
         self._checked: set[str] = set()
@@ -139,7 +140,7 @@ class Recipes:
         dynamic = job.dynamic
         recipe = self.recipe((job.signature, folds[0]), lane.config, folds, dynamic)
         if not recipe.fits(lane):
-            dynamic &= {"epochs"}
+            dynamic &= self._beside
         signature = _signature(lane.config, dynamic), folds[0]
         recipe = self.recipe(signature, lane.config, folds, dynamic)
         if not recipe.fits(lane):

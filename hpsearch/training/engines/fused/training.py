@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hpsearch.core.callbacks import LaneCallbacks
 from hpsearch.core.events import EpochFinished, Event, Lane, LaneFinished, LaneStopped
 from hpsearch.core.hyperparameters import epochs_of, shuffle_of
 from hpsearch.core.trial import FoldResult
@@ -17,12 +18,17 @@ from hpsearch.training.engines.base import Stopped
 from hpsearch.training.engines.failures import diverged, failed
 from hpsearch.training.engines.fused.data import Batches, DeviceData, stacked
 from hpsearch.training.engines.fused.epoch import State
+from hpsearch.training.engines.fused.lane_callbacks import with_rates
 from hpsearch.training.engines.fused.program import Epoch, Program
 from hpsearch.training.engines.fused.pytree import Values
+from hpsearch.training.engines.fused.recipe import Start
 from hpsearch.training.engines.loop import DivergedError, append, as_number, check_finite, freeze, order_of
 from hpsearch.training.engines.watching import LaneWatch
 
 Dispatched = Future[Epoch]
+
+CallbacksOf = Callable[[Lane, Start], LaneCallbacks | None]
+"""A lane's callbacks at its beginning; raises a ModelError if they cannot work."""
 
 Watch = Callable[[Lane], LaneWatch | None]
 """Who sees a lane's predictions."""
@@ -39,10 +45,16 @@ class Progress:
     curves: dict[str, list[float]] = field(default_factory=dict)
     running: bool = True
     watch: LaneWatch | None = None
+    callbacks: LaneCallbacks | None = None
+    together: bool = False
+    ends: bool = False
 
-    def result(self) -> FoldResult:
+    def result(self, *, finished: bool = False) -> FoldResult:
         """What has been trained so far."""
-        return FoldResult(self.lane.fold, freeze(self.curves), self.started, self.seconds)
+        found = FoldResult(self.lane.fold, freeze(self.curves), self.started, self.seconds)
+        if self.callbacks is None or not finished:
+            return found
+        return replace(found, stopped=found.epochs < self.epochs, kept=self.callbacks.kept)
 
 
 @dataclass(slots=True)
@@ -54,6 +66,7 @@ class Group:
     numbers: Values
     counts: jax.Array
     validation: Batches
+    rates: list[float]
 
 
 class Training:
@@ -66,6 +79,7 @@ class Training:
         lanes: To train.
         dispatch: Runs the groups' epochs, as many at a time as it has threads.
         watch: Whoever sees a lane's predictions must have them returned by the program.
+        callbacks: Of each lane; by default none.
     """
 
     def __init__(
@@ -77,8 +91,11 @@ class Training:
         lanes: Sequence[Lane],
         dispatch: Executor,
         watch: Watch,
+        callbacks: CallbacksOf | None = None,
     ) -> None:
         self._program, self._data, self._seed, self._executor = program, data, seed, dispatch
+        self._callbacks: CallbacksOf = callbacks or (lambda _lane, _start: None)
+        self._refused: list[Event] = []
         progress = [Progress(lane, epochs_of(lane.config), watch=watch(lane)) for lane in lanes]
         width = program.width
         self._groups = [self._group(progress[i : i + width]) for i in range(0, len(progress), width)]
@@ -89,11 +106,13 @@ class Training:
         Raises:
             Exception: JAX's own, when memory runs out.
         """
+        yield from self._refused
         yield from self._stop(stopped)
         epoch = 0
         batches = self._batches(epoch)
         while self._groups:
             clock = time.perf_counter()
+            yield from self._begin(epoch)
             waiting = [self._dispatch(group, batch) for group, batch in zip(self._groups, batches, strict=True)]
             batches = self._batches(epoch + 1)  # while the device works
             for group, ran in zip(self._groups, waiting, strict=True):
@@ -107,8 +126,15 @@ class Training:
 
     def _group(self, lanes: list[Progress]) -> Group:
         starts = [self._program.recipe.start(one.lane) for one in lanes]
+        for one, start in zip(lanes, starts, strict=True):
+            try:
+                one.callbacks = self._callbacks(one.lane, start)
+                one.together = one.callbacks is not None and one.callbacks.together
+            except ModelError as error:
+                one.running, one.callbacks = False, LaneCallbacks((), {}, rate=0.0)  # it keeps its place
+                self._refused.append(failed(one.lane, error))
         state, numbers = self._program.stack(starts), self._program.numbers(starts)
-        return Group(lanes, state, numbers, self._counts(lanes), self._validation(lanes))
+        return Group(lanes, state, numbers, self._counts(lanes), self._validation(lanes), self._rates(lanes))
 
     def _padded(self, lanes: list[Progress]) -> list[Progress]:
         return [*lanes, *[lanes[-1]] * (self._program.width - len(lanes))]
@@ -135,6 +161,26 @@ class Training:
             self._program.run, group.state, group.numbers, batches, group.counts, group.validation
         )
 
+    def _begin(self, epoch: int) -> Iterator[Event]:
+        """Let callbacks set the learning rates of an epoch."""
+        for group in self._groups:
+            for one in group.lanes:
+                if one.running and one.callbacks is not None:
+                    try:
+                        one.callbacks.begin(epoch)
+                    except Exception as error:  # a schedule of the user's may raise anything
+                        one.running = False
+                        yield failed(one.lane, error, epoch=epoch + 1)
+            index, rates = self._program.recipe.rate_index, self._rates(group.lanes)
+            if index is not None and rates != group.rates:
+                group.rates, group.state = rates, with_rates(group.state, index, rates)
+
+    def _rates(self, lanes: list[Progress]) -> list[float]:
+        """The learning rates of a group's lanes; empty if they are none that can be set."""
+        rates = [one.callbacks.rate for one in self._padded(lanes) if one.callbacks is not None]
+        known = [rate for rate in rates if rate is not None]
+        return known if len(known) == self._program.width else []
+
     def _collect(self, group: Group, ran: Dispatched, epoch: int) -> Iterator[Event]:
         group.state, metrics, predicted = ran.result()
         values = {name: np.asarray(value) for name, value in metrics.items()}
@@ -149,6 +195,8 @@ class Training:
                     rows = self._data.n_validation(one.lane.fold)
                     own = jax.tree.map(lambda some, at=place, end=rows: some[at, :end], outputs)
                     mine |= one.watch(own, mine.keys())
+                if one.callbacks is not None:
+                    mine, one.ends = one.callbacks.end(epoch, mine)
             except (DivergedError, ModelError) as error:
                 one.running = False
                 yield diverged(one.lane, error) if isinstance(error, DivergedError) else failed(one.lane, error)
@@ -166,18 +214,20 @@ class Training:
 
     def _end(self, epoch: int) -> Iterator[Event]:
         for one in self._running():
-            if epoch + 1 >= one.epochs:
+            if one.ends or epoch + 1 >= one.epochs:
                 one.running = False
                 if one.watch is not None:
                     one.watch.finish()
-                yield LaneFinished(one.lane.trial, one.result(), self._program.recipe.parameters)
+                yield LaneFinished(one.lane.trial, one.result(finished=True), self._program.recipe.parameters)
 
     def _stop(self, stopped: Stopped) -> Iterator[Event]:
         ending = stopped()
         for one in self._running() if ending else ():
             if one.lane.trial in ending:
                 one.running = False
-                yield LaneStopped(one.lane.trial, one.result())
+                if one.watch is not None and one.together:
+                    one.watch.finish()  # it may be complete
+                yield LaneStopped(one.lane.trial, one.result(), self._program.recipe.parameters)
 
     def _repack(self) -> bool:
         """Move the lanes that go on into as few groups as possible; returns whether anything moved."""
@@ -199,4 +249,4 @@ class Training:
         # Through the host, so that no program is compiled for every way of picking lanes.
         states = [jax.tree.map(np.asarray, (group.state, group.numbers)) for group, _ in full]
         state, numbers = jax.tree.map(gather, *states)
-        return Group(lanes, state, numbers, self._counts(lanes), self._validation(lanes))
+        return Group(lanes, state, numbers, self._counts(lanes), self._validation(lanes), self._rates(lanes))

@@ -14,7 +14,8 @@ import keras
 import numpy as np
 
 from hpsearch.core.asked import Asked
-from hpsearch.core.hyperparameters import OF_EVERY_MODEL, OPTIMIZER_ARGUMENTS
+from hpsearch.core.hyperparameters import OF_COMPILING, OF_EVERY_MODEL
+from hpsearch.core.optimizers import OPTIMIZER_ARGUMENTS
 from hpsearch.core.space import Config, Parameter, Value
 from hpsearch.data.dataset import TrainingData, keras_inputs, take
 from hpsearch.errors import ModelError
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _ROWS = 8
 """Rows that a ``HyperModel.fit`` gets when it is called to see what it does."""
 
-_COMPILED_WITH = OPTIMIZER_ARGUMENTS | {"optimizer"}
+_COMPILED_WITH = OPTIMIZER_ARGUMENTS | {"optimizer", *OF_COMPILING}
 
 
 @dataclass(frozen=True, slots=True)

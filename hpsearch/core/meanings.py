@@ -1,7 +1,7 @@
-"""What the documented hyperparameters mean, in a few words each: for ``hpsearch models``."""
+"""What the documented hyperparameters mean, in a few words each: for ``hpsearch models`` and the JSON Schema."""
 
 from hpsearch.core.hyperparameters import SCHEDULES, rule_of
-from hpsearch.core.optimizers import OPTIMIZERS, OWN_RATES
+from hpsearch.core.optimizers import OPTIMIZER_ARGUMENTS, OPTIMIZERS, OWN_RATES
 from hpsearch.core.words import listed
 
 _MEANINGS = {
@@ -58,3 +58,8 @@ def meaning_of(name: str) -> str:
     owners = [optimizer for optimizer, names in OPTIMIZERS.items() if name in names]
     rule = rule_of(name)
     return f"of {listed(owners)}: {rule.words}" if owners and rule is not None else ""
+
+
+def documented() -> dict[str, str]:
+    """All documented hyperparameters but those of single layers, with their meanings."""
+    return {name: meaning_of(name) for name in (*_MEANINGS, *sorted(OPTIMIZER_ARGUMENTS - _MEANINGS.keys()))}

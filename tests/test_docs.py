@@ -15,7 +15,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import keras
 
 from hpsearch.cli.main import app
-from hpsearch.spec import StudySpec, parse_spec
+from hpsearch.spec import StudySpec, make_space, parse_spec
 from hpsearch.training.protocol import RefitOrder, ToRefit
 from hpsearch.training.worker import Worker
 
@@ -234,6 +234,14 @@ def test_a_table_with_groups_is_split_by_them() -> None:
     text = with_section(blocks(README, "toml")[0], "validation", "[validation]")  # the method follows the column
     spec = parse_spec(with_section(text, "data", data))
     assert (spec.data.target, spec.data.group, spec.validation.method) == ("mpg", "maker", "group")
+
+
+def test_what_a_family_may_have_is_a_space() -> None:
+    (lines,) = [block for block in blocks(MODELS_AND_DATA, "toml") if 'family = "cnn"' in block]
+    head = 'name = "a"\n[data]\nsource = "sklearn:digits"\n[objective]\nmetric = "val_loss"\ndirection = "minimize"\n'
+    found = make_space(parse_spec(head + lines))
+    assert found["warmup"].when == {"schedule": ("constant", "cosine")}
+    assert {"rotation", "flip", "residual", "l2"} <= set(found.searched())
 
 
 def test_the_documented_code_of_a_category_is_right() -> None:

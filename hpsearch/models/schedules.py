@@ -16,6 +16,11 @@ EXPONENTIAL_DECAYS_TO = 0.01
 """What is left of the rate at the end of an exponential schedule if the config does not say: it never reaches 0."""
 
 
+def steps_of(config: Config, rows: int) -> int:
+    """Steps per epoch."""
+    return max(1, -(-rows // batch_size_of(config)))
+
+
 def make_rate(rate: float, config: Config, rows: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """The learning rate: a number, or a schedule if the config has one.
 
@@ -36,7 +41,7 @@ def make_rate(rate: float, config: Config, rows: int) -> float | keras.optimizer
     if kind == "constant" and "warmup" not in config:
         return rate
     # Numbers of steps are real ones: a program can then take them as inputs, and nothing is rounded.
-    steps = float(epochs_of(config) * max(1, -(-rows // batch_size_of(config))))
+    steps = float(epochs_of(config) * steps_of(config, rows))
     left = float(config.get("decay_to", EXPONENTIAL_DECAYS_TO if kind == "exponential" else 0.0))
     if kind == "exponential":
         return keras.optimizers.schedules.ExponentialDecay(rate, steps, left)

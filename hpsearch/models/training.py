@@ -13,7 +13,7 @@ from hpsearch.core.words import listed
 from hpsearch.data.dataset import TrainingData, keras_targets, output_of
 from hpsearch.errors import ModelError
 from hpsearch.models.blocks import penalized
-from hpsearch.models.schedules import make_rate
+from hpsearch.models.schedules import make_rate, steps_of
 
 _OPTIMIZER_CLASSES: dict[str, type[keras.optimizers.Optimizer]] = {
     name.lower(): one for name, one in vars(keras.optimizers).items() if name.lower() in OPTIMIZERS
@@ -71,6 +71,8 @@ def _settings(name: str, config: Config, rows: int) -> dict[str, object]:
         off.add("gradient_accumulation_steps")  # Keras wants at least 2, or None
     known = (*ANY_OPTIMIZER, *OPTIMIZERS[name])
     settings: dict[str, object] = {one: config[one] for one in known if one in config and one not in off}
+    if config.get("use_ema"):
+        settings = {**_averages(config, rows), **settings}
     if name == "adafactor":
         settings.setdefault("epsilon_1", ADAFACTOR_EPSILON)
     rate = learning_rate_of(config, name)
@@ -79,6 +81,16 @@ def _settings(name: str, config: Config, rows: int) -> dict[str, object]:
     elif rate is not None:
         settings["learning_rate"] = rate
     return settings
+
+
+def _averages(config: Config, rows: int) -> dict[str, float | int]:
+    """What averaged weights are like where the config does not say: means over the last tenth of each epoch.
+
+    They take the place of the weights at the end of every epoch, so what is validated is what the champion has. Keras
+    would put them in place at the very end, where no curve sees them. A longer mean would hold the training back.
+    """
+    steps = max(1, steps_of(config, rows) // int(config.get("gradient_accumulation_steps", 1)))
+    return {"ema_overwrite_frequency": steps, "ema_momentum": min(0.99, max(0.0, 1.0 - 10.0 / steps))}
 
 
 def compile_model(model: keras.Model, config: Config, data: TrainingData) -> None:

@@ -48,11 +48,6 @@ def doubtful(space: Space, metric: str) -> Iterator[str]:
         space: The study's.
         metric: The objective's.
     """
-    if _can_be(space, "use_ema", True) and "ema_overwrite_frequency" not in space:
-        yield (
-            "space.use_ema: the means take the weights' place after the last epoch only, so the champion has them, but "
-            "no val_ curve sees them; ema_overwrite_frequency = 100 lets them in every 100 steps"
-        )
     searched = [name for name in _IN_THE_LOSS if name in space.searched()]
     if searched and metric in ("val_loss", "loss"):
         yield (

@@ -9,9 +9,11 @@ import pytest
 
 from hpsearch.core.events import Lane
 from hpsearch.core.optimizers import OPTIMIZERS
+from hpsearch.core.seeds import derive
 from hpsearch.training.engines import make_engine
-from hpsearch.training.engines.fit import FitEngine
+from hpsearch.training.engines.fit import FitEngine, train_whole
 from hpsearch.training.engines.fused.engine import FusedEngine
+from hpsearch.training.engines.loop import order_of
 
 from .conftest import MLP, make_problem, results
 
@@ -89,6 +91,21 @@ def test_a_schedule_follows_the_steps_of_each_fold():
     assert len(engine.programs) == 1
     assert {len(fold.train) for fold in engine._problem.folds} == {193, 194}
     assert len(found) == 3
+
+
+def test_averaged_weights_end_every_epoch_and_are_what_is_validated():
+    """Folds of 193 and 194 rows: an epoch has one batch of 193, or two."""
+    space = DENSE.replace("batch_size = 32", "batch_size = 193") + "use_ema = true\nema_momentum = 0.5\n"
+    config = {**MLP, "batch_size": 193, "use_ema": True, "ema_momentum": 0.5}
+    engine, found = compare("mlp", space, config, folds=(0, 1, 2))
+    problem = engine._problem
+    for fold in (0, 2):
+        train, validation = problem.fold_parts(fold)
+        seed = derive(problem.spec.seed, "weights", 0, fold)
+        order = order_of(problem.spec.seed, 0, fold)
+        model, _ = train_whole(problem, train, config, epochs=2, weights=seed, order=order)
+        value = model.evaluate(validation.x, validation.y, verbose=0, return_dict=True)["loss"]
+        assert found[0, fold].curves["val_loss"][-1] == pytest.approx(value, rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,19 @@ def test_weight_decay_of_0_is_none_also_with_optimizers_that_decay_by_default():
     assert make_optimizer({"optimizer": "adamw"}).weight_decay == 0.004
 
 
+def test_averages_are_over_the_last_tenth_of_each_epoch_unless_the_config_says():
+    def found(rows, **config):
+        made = make_optimizer({"use_ema": True, "batch_size": 10, **config}, rows)
+        return made.use_ema, made.ema_overwrite_frequency, pytest.approx(made.ema_momentum)
+
+    assert found(400) == (True, 40, 0.75)
+    assert found(50) == (True, 5, 0.0)
+    assert found(100_000) == (True, 10_000, 0.99)
+    assert found(400, gradient_accumulation_steps=2) == (True, 20, 0.5)
+    assert found(400, ema_momentum=0.9, ema_overwrite_frequency=7) == (True, 7, 0.9)
+    assert make_optimizer({"use_ema": False}).ema_overwrite_frequency is None
+
+
 def test_every_optimizer_of_keras_and_every_argument_is_known():
     classes = {name.lower() for name in dir(keras.optimizers) if isinstance(getattr(keras.optimizers, name), type)}
     assert classes - set(OPTIMIZERS) == {"optimizer", "lossscaleoptimizer", "multioptimizer", "optimizermap"} & classes

@@ -449,9 +449,6 @@ def test_doubts_about_what_curves_cannot_show() -> None:
         spec = parse_spec(GOOD.replace("[space]\n", f"[space]\n{lines}\n").replace('"val_accuracy"', f'"{metric}"'))
         return doubts(spec, make_space(spec))
 
-    (text,) = found("use_ema = [true, false]")
-    assert text.startswith("space.use_ema: the means take the weights' place after the last epoch only")
-    assert found("use_ema = [true, false]\nema_overwrite_frequency = 10") == []
     (text,) = found("label_smoothing = [0.0, 0.1]\nl2 = { low = 0.0, high = 0.1 }", "val_loss")
     assert "val_loss contains label_smoothing, l2, so trials with less of it look better" in text
     assert found("l2 = 0.001", "val_loss") == []

@@ -71,7 +71,7 @@ def is_text(data: TrainingData) -> bool:
 
 def pixel_top(data: TrainingData) -> float | None:
     """The largest value that a pixel can have; None if the rows are no pixels."""
-    if isinstance(data.x, Mapping) or data.x.dtype != np.uint8:
+    if not isinstance(data.x, np.ndarray) or data.x.dtype != np.uint8:
         return None
     scale = data.extra.get("scale")
     return float(scale) if isinstance(scale, int | float) else 255.0

@@ -1,5 +1,6 @@
 """The documentation works: its commands, code blocks and study files are run as a reader would run them."""
 
+import inspect
 import json
 import os
 import re
@@ -306,3 +307,65 @@ def test_free_text_reaches_the_layers_of_the_build_function(tmp_path: Path) -> N
     reason = python(f"{code}; study.predict({{'review': ['good']}})", folder=tmp_path)
     assert "is free text, which Keras' layers take on TensorFlow only, not on jax" in reason.stdout
     assert "TensorFlow only, but this program runs on jax" in reason.stderr
+
+
+# docs/from-keras-tuner.md
+
+FROM_KERAS_TUNER = ROOT / "docs" / "from-keras-tuner.md"
+
+
+def test_every_argument_class_and_method_of_kerastuner_is_named() -> None:
+    import keras_tuner as kt
+
+    classes = [kt.Tuner, kt.Oracle, kt.HyperModel, kt.SklearnTuner]
+    classes += [kt.RandomSearch, kt.GridSearch, kt.BayesianOptimization, kt.Hyperband]
+    wanted = {name for one in classes for name in inspect.signature(one.__init__).parameters}
+    for one in (kt.HyperParameters.Int, kt.HyperParameters.Choice):
+        wanted |= set(inspect.signature(one).parameters)
+    wanted |= {name for name in (*dir(kt.Tuner), *dir(kt.HyperModel)) if not name.startswith("_")}
+    wanted |= {f"hp.{name}" for name in dir(kt.HyperParameters) if not name.startswith("_")}
+    wanted |= {name for part in (kt.errors, kt.applications, kt.oracles, kt.tuners) for name in vars(part)}
+    wanted |= {name for name in dir(kt) if name[0].isupper() and name != "HyperParameters"}
+    # Of other things, and what only says how a hyperparameter is called and what it may be.
+    wanted -= {"self", "args", "kwargs", "oracle", "values", "metric"} | {one for one in wanted if one.startswith("_")}
+    text = BLOCK.sub("", FROM_KERAS_TUNER.read_text(encoding="utf-8"))
+    named = set(re.findall(r"[\w.]+", " ".join(re.findall(r"`([^`]+)`", text))))
+    assert sorted(wanted - named) == []
+
+
+@pytest.fixture(scope="module")
+def former(tmp_path_factory) -> Path:
+    """A folder with the page's modules and study file."""
+    folder = tmp_path_factory.mktemp("former")
+    write_modules(FROM_KERAS_TUNER, folder)
+    (folder / "digits.toml").write_text(blocks(FROM_KERAS_TUNER, "toml")[0])
+    return folder
+
+
+@pytest.mark.slow
+def test_the_program_for_kerastuner_is_one(former: Path) -> None:
+    done = python("import before; assert before.best.values['batch_size'] in (32, 64)", folder=former)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_program_for_hpsearch_gives_the_same_things(former: Path) -> None:
+    asked = """
+import keras, after
+assert len(after.study.trials) == 4 and after.best["batch_size"] in (32, 64) and after.best["epochs"] == 3
+assert isinstance(after.model, keras.Model) and isinstance(after.final, keras.Model)
+assert {"layers", "units_0", "learning_rate"} <= set(after.best)
+"""
+    done = python(asked, folder=former)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_study_file_and_commands_for_former_users_of_kerastuner(former: Path) -> None:
+    (block,) = blocks(FROM_KERAS_TUNER, "bash")
+    for line in filter(str.strip, block.splitlines()):
+        done = hpsearch(*line.split()[1:], folder=former)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    pruning = blocks(FROM_KERAS_TUNER, "toml")[1]
+    spec = parse_spec(f"{blocks(FROM_KERAS_TUNER, 'toml')[0]}\n{pruning}")
+    assert (spec.pruning.method, spec.pruning.reduction_factor) == ("hyperband", 3)

@@ -1,5 +1,6 @@
 """The documentation works: its commands, code blocks and study files are run as a reader would run them."""
 
+import inspect
 import json
 import os
 import re
@@ -15,7 +16,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import keras
 
 from hpsearch.cli.main import app
-from hpsearch.spec import StudySpec, parse_spec
+from hpsearch.spec import StudySpec, make_space, parse_spec
 from hpsearch.training.protocol import RefitOrder, ToRefit
 from hpsearch.training.worker import Worker
 
@@ -236,6 +237,14 @@ def test_a_table_with_groups_is_split_by_them() -> None:
     assert (spec.data.target, spec.data.group, spec.validation.method) == ("mpg", "maker", "group")
 
 
+def test_what_a_family_may_have_is_a_space() -> None:
+    (lines,) = [block for block in blocks(MODELS_AND_DATA, "toml") if 'family = "cnn"' in block]
+    head = 'name = "a"\n[data]\nsource = "sklearn:digits"\n[objective]\nmetric = "val_loss"\ndirection = "minimize"\n'
+    found = make_space(parse_spec(head + lines))
+    assert found["warmup"].when == {"schedule": ("constant", "cosine")}
+    assert {"rotation", "flip", "residual", "l2"} <= set(found.searched())
+
+
 def test_the_documented_code_of_a_category_is_right() -> None:
     (coding,) = [block for block in blocks(MODELS_AND_DATA, "python") if "def code" in block]
     names: dict[str, Any] = {}
@@ -311,3 +320,65 @@ def test_free_text_reaches_the_layers_of_the_build_function(tmp_path: Path) -> N
     reason = python(f"{code}; study.predict({{'review': ['good']}})", folder=tmp_path)
     assert "is free text, which Keras' layers take on TensorFlow only, not on jax" in reason.stdout
     assert "TensorFlow only, but this program runs on jax" in reason.stderr
+
+
+# docs/from-keras-tuner.md
+
+FROM_KERAS_TUNER = ROOT / "docs" / "from-keras-tuner.md"
+
+
+def test_every_argument_class_and_method_of_kerastuner_is_named() -> None:
+    import keras_tuner as kt
+
+    classes = [kt.Tuner, kt.Oracle, kt.HyperModel, kt.SklearnTuner]
+    classes += [kt.RandomSearch, kt.GridSearch, kt.BayesianOptimization, kt.Hyperband]
+    wanted = {name for one in classes for name in inspect.signature(one.__init__).parameters}
+    for one in (kt.HyperParameters.Int, kt.HyperParameters.Choice):
+        wanted |= set(inspect.signature(one).parameters)
+    wanted |= {name for name in (*dir(kt.Tuner), *dir(kt.HyperModel)) if not name.startswith("_")}
+    wanted |= {f"hp.{name}" for name in dir(kt.HyperParameters) if not name.startswith("_")}
+    wanted |= {name for part in (kt.errors, kt.applications, kt.oracles, kt.tuners) for name in vars(part)}
+    wanted |= {name for name in dir(kt) if name[0].isupper() and name != "HyperParameters"}
+    # Of other things, and what only says how a hyperparameter is called and what it may be.
+    wanted -= {"self", "args", "kwargs", "oracle", "values", "metric"} | {one for one in wanted if one.startswith("_")}
+    text = BLOCK.sub("", FROM_KERAS_TUNER.read_text(encoding="utf-8"))
+    named = set(re.findall(r"[\w.]+", " ".join(re.findall(r"`([^`]+)`", text))))
+    assert sorted(wanted - named) == []
+
+
+@pytest.fixture(scope="module")
+def former(tmp_path_factory) -> Path:
+    """A folder with the page's modules and study file."""
+    folder = tmp_path_factory.mktemp("former")
+    write_modules(FROM_KERAS_TUNER, folder)
+    (folder / "digits.toml").write_text(blocks(FROM_KERAS_TUNER, "toml")[0])
+    return folder
+
+
+@pytest.mark.slow
+def test_the_program_for_kerastuner_is_one(former: Path) -> None:
+    done = python("import before; assert before.best.values['batch_size'] in (32, 64)", folder=former)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_program_for_hpsearch_gives_the_same_things(former: Path) -> None:
+    asked = """
+import keras, after
+assert len(after.study.trials) == 4 and after.best["batch_size"] in (32, 64) and after.best["epochs"] == 3
+assert isinstance(after.model, keras.Model) and isinstance(after.final, keras.Model)
+assert {"layers", "units_0", "learning_rate"} <= set(after.best)
+"""
+    done = python(asked, folder=former)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_study_file_and_commands_for_former_users_of_kerastuner(former: Path) -> None:
+    (block,) = blocks(FROM_KERAS_TUNER, "bash")
+    for line in filter(str.strip, block.splitlines()):
+        done = hpsearch(*line.split()[1:], folder=former)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    pruning = blocks(FROM_KERAS_TUNER, "toml")[1]
+    spec = parse_spec(f"{blocks(FROM_KERAS_TUNER, 'toml')[0]}\n{pruning}")
+    assert (spec.pruning.method, spec.pruning.reduction_factor) == ("hyperband", 3)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from hpsearch.analysis import words
 from hpsearch.analysis.curves import still_improving
-from hpsearch.core.hyperparameters import is_rate
+from hpsearch.core.optimizers import is_rate
 from hpsearch.core.space import Choice, Constant, Int, Parameter, Value
 from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord

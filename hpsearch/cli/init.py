@@ -42,7 +42,7 @@ repeats = 1
 [model]
 family = {family}      # or build = "my_package.models:build"
 
-[space]                # ranges include both ends; what is not listed has the family's default
+[space]                # ranges include both ends; what is not listed has its default (`hpsearch models`)
 {space}
 
 [objective]

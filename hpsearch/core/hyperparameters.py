@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hpsearch.core.optimizers import OPTIMIZERS, OWN_RATES
 from hpsearch.core.space import Config, Float, Int, Parameter, Value
 from hpsearch.core.words import listed
 
@@ -16,40 +17,19 @@ DEFAULT_EPOCHS = 20
 OF_EVERY_MODEL = ("batch_size", "epochs", "shuffle")
 """Hyperparameters that the engines read, whatever the model."""
 
-OPTIMIZERS: dict[str, tuple[str, ...]] = {
-    "sgd": ("momentum", "nesterov"),
-    "adam": ("beta_1", "beta_2", "epsilon"),
-    "rmsprop": ("rho", "momentum", "epsilon"),
-    "adamw": ("beta_1", "beta_2", "epsilon"),
-    "nadam": ("beta_1", "beta_2", "epsilon"),
-    "adagrad": ("epsilon",),
-    "adamax": ("beta_1", "beta_2", "epsilon"),
-    "adadelta": ("rho", "epsilon"),
-    "lion": ("beta_1", "beta_2"),
-}
-"""Optimizer → the hyperparameters that it has in addition to :data:`ANY_OPTIMIZER`."""
+SCHEDULES = ("constant", "cosine", "linear", "exponential")
+"""How the learning rate goes from the first step to the last; see :func:`hpsearch.models.schedules.make_rate`."""
 
-ANY_OPTIMIZER = ("learning_rate", "weight_decay", "clipnorm")
-"""Hyperparameters that every optimizer has."""
+WITH_WARMUP = ("constant", "cosine")
+"""Schedules that a warm-up can come before: Keras' others have none."""
 
-OWN_RATES = {f"learning_rate_{name}": name for name in OPTIMIZERS}
-"""Hyperparameter → the optimizer whose learning rate it is, in place of ``learning_rate``: what suits SGD is ten times
-too much for Adam."""
+OF_COMPILING = ("schedule", "warmup", "decay_to", "label_smoothing")
+"""Hyperparameters of the training besides those of optimizers: what a model that is not compiled gets."""
 
 
 def batch_size_of(config: Config) -> int:
     """Rows per step."""
     return int(config.get("batch_size", DEFAULT_BATCH_SIZE))
-
-
-def learning_rate_of(config: Config, optimizer: str) -> Value | None:
-    """The learning rate with an optimizer; None if the config leaves it to Keras."""
-    return config.get(f"learning_rate_{optimizer}", config.get("learning_rate"))
-
-
-def is_rate(name: str) -> bool:
-    """Whether a hyperparameter is a learning rate."""
-    return name == "learning_rate" or name in OWN_RATES
 
 
 def shuffle_of(config: Config) -> bool:
@@ -95,10 +75,14 @@ def rule_of(name: str) -> Rule | None:
     return _RULES.get(name) or _RULES.get(re.sub(r"_\d+$", "", name))
 
 
-OPTIMIZER_ARGUMENTS = frozenset(
-    {*ANY_OPTIMIZER, *OWN_RATES, *(name for names in OPTIMIZERS.values() for name in names)}
+_REAL_EVERYWHERE = frozenset(
+    {
+        *("learning_rate", "weight_decay", "clipnorm", "momentum", "beta_1", "beta_2", "rho", "epsilon"),
+        *(f"learning_rate_{name}" for name in ("sgd", "adam", "rmsprop", "adamw", "nadam")),
+        *(f"learning_rate_{name}" for name in ("adagrad", "adamax", "adadelta", "lion")),
+    }
 )
-"""All hyperparameters of optimizers."""
+"""What is a real number in any study file. The set stays as it is: other names are those of build functions."""
 
 
 def is_real(name: str, *, family: bool) -> bool:
@@ -106,11 +90,11 @@ def is_real(name: str, *, family: bool) -> bool:
 
     Args:
         name: Its name.
-        family: Whether the model is a family. The names of one's own build function are its own, except those of
+        family: Whether the model is a family. The names of one's own build function are its own, except a few of
             optimizers.
     """
     rule = rule_of(name)
-    return rule is not None and rule.real and (family or name in OPTIMIZER_ARGUMENTS)
+    return rule is not None and rule.real and (family or name in _REAL_EVERYWHERE)
 
 
 def whole(least: int) -> Rule:
@@ -143,16 +127,28 @@ _NOT_NEGATIVE = real("of at least 0", lambda value: value >= 0)
 _SHARE = real("of at least 0 and less than 1", lambda value: 0 <= value < 1)
 SWITCH = Rule("true or false", lambda value: isinstance(value, bool))
 
+_SHARE_OR_ALL = real("from 0 to 1", lambda value: 0 <= value <= 1)
+_NOT_POSITIVE = real("of at most 0", lambda value: value <= 0)
+
 _RULES = {
     **dict.fromkeys(("batch_size", "epochs", "units", "filters", "kernel_size", "dense_units"), _COUNT),
-    **dict.fromkeys(("blocks", "convolutions"), _COUNT),
+    **dict.fromkeys(("blocks", "convolutions", "ns_steps"), _COUNT),
+    **dict.fromkeys(("ema_overwrite_frequency", "gradient_accumulation_steps"), _COUNT),
     "layers": whole(0),
-    **dict.fromkeys(("dropout", "dense_dropout", "beta_1", "beta_2", "rho"), _SHARE),
-    "momentum": real("from 0 to 1", lambda value: 0 <= value <= 1),
-    **dict.fromkeys(("learning_rate", "epsilon", *OWN_RATES), _POSITIVE),
-    **dict.fromkeys(("weight_decay", "clipnorm"), _NOT_NEGATIVE),
-    **dict.fromkeys(("batch_norm", "nesterov", "shuffle"), SWITCH),
+    **dict.fromkeys(("dropout", "dense_dropout", "beta_1", "beta_2", "rho", "adam_beta_1", "adam_beta_2"), _SHARE),
+    **dict.fromkeys(("warmup", "label_smoothing", "rotation", "translation", "zoom", "contrast"), _SHARE),
+    **dict.fromkeys(("momentum", "ema_momentum", "decay_to"), _SHARE_OR_ALL),
+    **dict.fromkeys(("learning_rate", "epsilon", "rms_rate", "adam_lr_ratio", "clip_threshold", *OWN_RATES), _POSITIVE),
+    **dict.fromkeys(("weight_decay", "adam_weight_decay", "clipnorm", "clipvalue", "global_clipnorm"), _NOT_NEGATIVE),
+    **dict.fromkeys(("l1", "l2", "beta", "initial_accumulator_value"), _NOT_NEGATIVE),
+    **dict.fromkeys((name for name in OPTIMIZERS["ftrl"] if name.endswith("_strength")), _NOT_NEGATIVE),
+    **dict.fromkeys(("learning_rate_power", "beta_2_decay"), _NOT_POSITIVE),
+    **dict.fromkeys(("batch_norm", "nesterov", "shuffle", "residual", "use_ema"), SWITCH),
+    **dict.fromkeys(("amsgrad", "centered", "relative_step"), SWITCH),
     "activation": Rule("a text such as relu", lambda value: isinstance(value, str)),
     "padding": among("same", "valid"),
+    "flip": among("none", "horizontal", "vertical", "horizontal_and_vertical"),
+    "fill_mode": among("reflect", "constant", "nearest", "wrap"),
+    "schedule": among(*SCHEDULES),
     "optimizer": among(*OPTIMIZERS),
 }

@@ -42,6 +42,7 @@ def array_column(source: str, values: "pd.Series[str]", *, forced: bool) -> Colu
             hint=f'fill or convert them; or leave it out: [data] ignore = ["{name}"]',
             source=source,
             column=name,
+            type=type(filled.iloc[0]).__name__,
         )
     pixels = first.dtype == np.uint8 and first.ndim >= 2
     whole = first.dtype.kind in "iu" and all(array_of(cell).dtype.kind in "iu" for cell in filled)

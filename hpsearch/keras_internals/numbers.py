@@ -25,6 +25,17 @@ RATE_LAYERS = (
 )
 """Layers whose strength can become an input of a program."""
 
+AUGMENTATIONS = (
+    keras.layers.RandomRotation,
+    keras.layers.RandomTranslation,
+    keras.layers.RandomZoom,
+    keras.layers.RandomContrast,
+)
+"""Layers that change images by random amounts, whose limits can become inputs of a program."""
+
+STEPS = ("decay_steps", "warmup_steps")
+"""Numbers of a learning-rate schedule that count steps, and so follow the rows of the fold."""
+
 _ZERO_IS_OFF = ("clipnorm", "clipvalue", "global_clipnorm")
 """Numbers whose 0 Keras reads as "without": such a config is another program."""
 
@@ -37,11 +48,23 @@ class NumberSlot:
         owner: ``"layer"`` or ``"optimizer"``.
         index: Which layer, in the order of :func:`flatten_layers` without the model itself; 0 for the optimizer.
         path: Attribute names from there, such as ``("rate",)`` or ``("kernel_regularizer", "l2")``.
+        item: Which number of a pair; None if the attribute is the number.
     """
 
     owner: Literal["layer", "optimizer"]
     index: int
     path: tuple[str, ...]
+    item: int | None = None
+
+    @property
+    def counts_steps(self) -> bool:
+        """Whether it is a number of steps of a schedule."""
+        return self.owner == "optimizer" and len(self.path) > 1 and self.path[-1] in STEPS
+
+    @property
+    def is_branched_on(self) -> bool:
+        """Whether Keras may ask if the number is 0: optimizers do, and ``L1L2``."""
+        return self.owner == "optimizer" or self.path[0].endswith("_regularizer")
 
     def holder(self, model: keras.Model, layers: Sequence[keras.layers.Layer]) -> Any:
         """The object whose attribute ``path[-1]`` is the number.
@@ -62,8 +85,11 @@ def numbers_in(model: keras.Model) -> Iterator[tuple[NumberSlot, float]]:
         for name, value in vars(layer).items():
             if name.endswith("_regularizer") and value is not None:
                 yield from _floats("layer", index, (name,), value)
-        if type(layer) in RATE_LAYERS:
+        if type(layer) in (*RATE_LAYERS, *AUGMENTATIONS):
             yield from _floats("layer", index, (), layer)
+        if isinstance(limits := getattr(layer, "factor", None), tuple) and type(layer) in AUGMENTATIONS:
+            for item, value in enumerate(limits):
+                yield NumberSlot("layer", index, ("factor",), item), float(value)
     optimizer = model.optimizer
     yield from _floats("optimizer", 0, (), optimizer)
     schedule = learning_rate_of(optimizer)
@@ -95,15 +121,22 @@ def numbers_set(
     before = [getattr(holder, name) for holder, name in places]
     try:
         for slot, (holder, name), value in zip(slots, places, values, strict=True):
-            set_untracked(holder, name, TakenAsPositive(value) if slot.owner == "optimizer" else value)
+            number = TakenAsPositive(value) if slot.is_branched_on else value
+            set_untracked(holder, name, number if slot.item is None else _replaced(holder, name, slot.item, number))
         yield
     finally:
         for (holder, name), value in zip(places, before, strict=True):
             set_untracked(holder, name, value)
 
 
+def _replaced(holder: object, name: str, item: int, number: Any) -> tuple[Any, ...]:
+    values = list(getattr(holder, name))
+    values[item] = number
+    return tuple(values)
+
+
 class TakenAsPositive:
-    """A traced number of an optimizer that counts as positive where Keras branches on it.
+    """A traced number of an optimizer or a regularizer that counts as positive where Keras branches on it.
 
     ``if self.momentum != 0`` and the like ask whether a term exists at all. In a program it always exists, and is 0 for
     lanes without it.

@@ -28,6 +28,10 @@ from hpsearch.spec.families import FAMILIES
 
 Build = Callable[[Config, TrainingData], keras.Model]
 
+_DOWNLOAD = (
+    "; Keras looks for weights in ~/.keras/models (or $KERAS_HOME/models) before it downloads them: put the file there"
+)
+
 _FORMS = "write build(config, data) or KerasTuner's build(hp), and return a keras.Model"
 
 
@@ -140,7 +144,7 @@ def _failed(address: str, what: str, config: Config, error: Exception) -> ModelE
     return ModelError(
         f"{address}: {what} raised {said(error)}",
         code="build-failed",
-        hint=f"the configuration was {values}",
+        hint=f"the configuration was {values}" + (_DOWNLOAD if "URL fetch failure" in str(error) else ""),
         address=address,
         step=what,
         error=type(error).__name__,

@@ -4,7 +4,7 @@ Only ``Normalization`` has adapted state. All classes are Keras' own, so a saved
 TensorFlow and on JAX.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -18,6 +18,9 @@ from hpsearch.portable.columns import NUMBERS, Column
 Encoded = tuple[keras.KerasTensor | dict[str, keras.KerasTensor], keras.KerasTensor]
 """A model's inputs (one tensor, or one per column) and the tensor that they become."""
 
+Change = Callable[[keras.KerasTensor], keras.KerasTensor]
+"""What is done to a tensor."""
+
 NO_CODE = -2.0
 """Stands in a one-hot row where there is no category; codes are -1 … 2**24 - 1."""
 
@@ -25,13 +28,21 @@ WIDTH_STEP = 4
 """One-hot widths are multiples of this, so that folds without a rare category mostly keep the same shape."""
 
 
-def encode(data: TrainingData) -> Encoded:
+def _unchanged(x: keras.KerasTensor) -> keras.KerasTensor:
+    return x
+
+
+def encode(data: TrainingData, *, first: Change = _unchanged) -> Encoded:
     """Inputs for raw rows, and the float32 tensor that they become.
 
     - Images (uint8) are divided by their largest value.
     - Other numbers are standardized; a constant column is only centered.
     - Empty cells of a table become the column's mean.
     - Categories become one-hot rows, all zero for a category that is not in the training rows.
+
+    Args:
+        data: Rows of one fold.
+        first: What happens to raw arrays before that.
 
     Raises:
         ModelError: The rows are texts, which :func:`word_layer` takes.
@@ -50,7 +61,7 @@ def encode(data: TrainingData) -> Encoded:
             code="no-word-layer",
             hint='use [model] family = "mlp"',
         )
-    return encode_array(data.x, data.extra.get("scale"))
+    return encode_array(data.x, pixel_top(data), first=first)
 
 
 def is_text(data: TrainingData) -> bool:
@@ -58,17 +69,24 @@ def is_text(data: TrainingData) -> bool:
     return "words" in data.extra
 
 
-def encode_array(x: Array, scale: object = None) -> Encoded:
-    """One input of shape ``(batch, …)``."""
+def pixel_top(data: TrainingData) -> float | None:
+    """The largest value that a pixel can have; None if the rows are no pixels."""
+    if not isinstance(data.x, np.ndarray) or data.x.dtype != np.uint8:
+        return None
+    scale = data.extra.get("scale")
+    return float(scale) if isinstance(scale, int | float) else 255.0
+
+
+def encode_array(x: Array, top: float | None = None, *, first: Change = _unchanged) -> Encoded:
+    """One input of shape ``(batch, …)``; pixels (uint8) are divided by `top`, by default 255."""
     if x.dtype == np.uint8:
         inputs = keras.Input(x.shape[1:], dtype="uint8", name="rows")
-        top = float(scale) if isinstance(scale, int | float) else 255.0
-        return inputs, keras.layers.Rescaling(1.0 / top, name="rescaling")(inputs)
+        return inputs, keras.layers.Rescaling(1.0 / (top or 255.0), name="rescaling")(first(inputs))
     inputs = keras.Input(x.shape[1:], dtype="float32", name="rows")
     # Columns have different units. The values of an image or a signal share one.
     axis = -1 if x.ndim == 2 else None
     mean, variance = moments(x, axis=0 if x.ndim == 2 else None)
-    return inputs, normalization("normalization", inputs, mean, variance, axis=axis)
+    return inputs, normalization("normalization", first(inputs), mean, variance, axis=axis)
 
 
 def encode_table(x: Mapping[str, Array], columns: tuple[Column, ...]) -> Encoded:
@@ -174,21 +192,27 @@ def _one_hot(x: keras.KerasTensor, codes: Array, name: str) -> keras.KerasTensor
     return ops.cast(ops.equal(away, 0.0), "float32")
 
 
-def word_layer(data: TrainingData, units: int, *, use_bias: bool = True) -> Encoded:
+def word_layer(
+    data: TrainingData, units: int, *, use_bias: bool = True, regularizer: keras.regularizers.Regularizer | None = None
+) -> Encoded:
     """Input for rows of word numbers, and what a Dense layer of `units` makes of their multi-hot rows.
 
     A Dense layer on a multi-hot row sums its kernel's rows for the words in the text. An ``Embedding`` holds the same
     kernel, and the sum is taken directly, so there is never a multi-hot matrix. One more row, part of every text, is
-    the bias. Weights and gradients are those of ``Dense(units)``.
+    the bias. Weights and gradients are those of ``Dense(units)``, but a `regularizer` counts the bias, too.
     """
     words = int(data.extra["words"])  # type: ignore[call-overload]
     inputs = keras.Input(data.input_shape, dtype="uint16", name="rows")
     numbers = ops.cast(inputs, "int32")
     if use_bias:
         numbers = ops.pad(numbers, ((0, 0), (0, 1)), constant_values=words)
-    kernel = keras.layers.Embedding(words + use_bias, units, embeddings_initializer="glorot_uniform", name="words")(
-        numbers
-    )
+    kernel = keras.layers.Embedding(
+        words + use_bias,
+        units,
+        embeddings_initializer="glorot_uniform",
+        embeddings_regularizer=regularizer,
+        name="words",
+    )(numbers)
     there = ops.cast(ops.not_equal(numbers, 0), "float32")
     return inputs, ops.einsum("bw,bwu->bu", there, kernel)
 

@@ -14,8 +14,10 @@ import keras
 import numpy as np
 
 from hpsearch.core.asked import Asked
-from hpsearch.core.hyperparameters import OF_EVERY_MODEL, OPTIMIZER_ARGUMENTS
+from hpsearch.core.hyperparameters import OF_COMPILING, OF_EVERY_MODEL
+from hpsearch.core.optimizers import OPTIMIZER_ARGUMENTS
 from hpsearch.core.space import Config, Parameter, Value
+from hpsearch.core.words import first_line
 from hpsearch.data.dataset import TrainingData, keras_inputs, take
 from hpsearch.errors import ModelError
 from hpsearch.models.failures import as_model_errors
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 _ROWS = 8
 """Rows that a ``HyperModel.fit`` gets when it is called to see what it does."""
 
-_COMPILED_WITH = OPTIMIZER_ARGUMENTS | {"optimizer"}
+_COMPILED_WITH = OPTIMIZER_ARGUMENTS | {"optimizer", *OF_COMPILING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,11 @@ class KerasTunerModel:
         """What the code asks for when it is built with `config`.
 
         Raises:
-            ModelError: ``HyperModel.fit`` does what folds cannot follow.
+            ModelError: ``HyperModel.fit`` does what folds cannot follow, or the code raises a ``FatalError``.
         """
         build = self._try(config, data)
+        if build.error is not None and is_fatal(build.error):
+            raise _fatal(self.address, build.error, config)
         declared = {name: to_parameter(self.address, name, [one], {}) for name, one in build.active().items()}
         values = {name: build.values[name] for name in declared if name in build.values}
         return Asked(declared, build.read, finished=build.error is None, values=values)
@@ -159,6 +163,25 @@ class Recorded(dict[str, Value]):
             self.missing.append(name)
 
 
+def is_fatal(error: BaseException) -> bool:
+    """Whether KerasTuner code raised one of KerasTuner's errors that end a search."""
+    import keras_tuner
+
+    return isinstance(error, keras_tuner.errors.FatalError)
+
+
+def _fatal(address: str, error: Exception, config: Config) -> ModelError:
+    values = ", ".join(f"{name}={value!r}" for name, value in config.items()) or "its own defaults"
+    return ModelError(
+        f"{address}: build raised {type(error).__name__}, which ends the study: {first_line(error)}",
+        code="fatal",
+        hint=f"the configuration was {values}; mend the cause, then resume",
+        address=address,
+        error=type(error).__name__,
+        config=dict(config),
+    )
+
+
 def _as_it_is(error: Exception) -> ModelError:
     return ModelError(str(error), code="build-failed")
 
@@ -196,11 +219,12 @@ def as_keras_tuner(address: str, found: object) -> KerasTunerModel | None:
             return None
         try:
             return KerasTunerModel(address, found())
-        except TypeError as error:
+        except Exception as error:  # those of keras_tuner.applications raise ValueError
             raise ModelError(
                 f"{address}: the HyperModel class cannot be instantiated without arguments: {error}",
                 code="needs-arguments",
-                hint=f"create an object in its module, such as `model = {found.__name__}(…)`, and name that",
+                hint=f"create an object in a module of yours, such as `model = {found.__name__}(…)`, and name that: "
+                'build = "my_models:model"',
                 address=address,
             ) from None
     if callable(getattr(found, "build", None)):

@@ -5,6 +5,7 @@ import keras
 from hpsearch.core.space import Config
 from hpsearch.data.dataset import TrainingData
 from hpsearch.errors import ModelError
+from hpsearch.models.blocks import penalized, penalty, with_shortcut
 from hpsearch.models.inputs import encode, flat, is_text, word_layer
 from hpsearch.models.training import output_layer
 
@@ -13,7 +14,8 @@ def build(config: Config, data: TrainingData) -> keras.Model:
     """``layers`` hidden Dense layers of ``units``, each followed by batch normalization and dropout if asked for.
 
     ``units_2``, ``dropout_2`` and so on override the value for one layer. Without hidden layers, the model is linear.
-    Rows of word numbers enter as multi-hot rows.
+    With ``residual``, every hidden layer but the first adds its input to its output. ``l1`` and ``l2`` penalize all
+    kernels. Rows of word numbers enter as multi-hot rows.
 
     Raises:
         ModelError: ``layers`` is 0 with rows of word numbers.
@@ -34,21 +36,24 @@ def build(config: Config, data: TrainingData) -> keras.Model:
                 hint="raise layers in [space]",
                 layers=layers,
             )
-        inputs, x = word_layer(data, _units(config, 1), use_bias=not config.get("batch_norm", False))
+        use_bias = not config.get("batch_norm", False)
+        inputs, x = word_layer(data, _units(config, 1), use_bias=use_bias, regularizer=penalty(config))
         x = after_dense(x, config, 1)
         first = 2
     else:
         inputs, x = encode(data)
         x = flat(x)
     for number in range(first, layers + 1):
-        x = dense(x, config, number)
-    return keras.Model(inputs, output_layer(data)(x), name="mlp")
+        before, x = x, dense(x, config, number)
+        if config.get("residual", False) and number > 1:
+            x = with_shortcut(before, x, config, str(number))
+    return keras.Model(inputs, output_layer(data, config)(x), name="mlp")
 
 
 def dense(x: keras.KerasTensor, config: Config, number: int) -> keras.KerasTensor:
     """One hidden layer with what follows it. Batch normalization has a shift of its own, so there is no bias."""
     use_bias = not config.get("batch_norm", False)
-    layer = keras.layers.Dense(_units(config, number), use_bias=use_bias, name=f"dense_{number}")
+    layer = keras.layers.Dense(_units(config, number), use_bias=use_bias, name=f"dense_{number}", **penalized(config))
     return after_dense(layer(x), config, number)
 
 

@@ -51,14 +51,15 @@ class Roles:
 
 def unpredictable(table: Table) -> dict[str, str]:
     """Columns that are no target, whatever they are called: column → why."""
-    found = {name: why for name in table.frame if (why := _left_out(table, str(name)))}
-    return {str(name): why for name, why in found.items()}
+    arrays = dict.fromkeys(arrays_in(table), "an array in every row")
+    found = {str(name): _left_out(table, str(name)) for name in table.frame if str(name) not in arrays}
+    return {**arrays, **{name: why for name, why in found.items() if why}}
 
 
 def roles_of(table: Table, targets: Sequence[str]) -> Roles:
     """The roles of all columns but the targets."""
     nested = {name for name in map(str, table.frame) if _is_nested(table, name)}
-    frame = table.frame.drop(columns=list(nested))
+    frame = table.frame.drop(columns=[*nested, *arrays_in(table)])
     names = [str(name) for name in frame if str(name) not in targets and not _nameless(str(name), frame)]
     dates = {name: found for name in names if (found := dates_in(frame[name])) is not None}
     roles = _time_of(frame, names, dates)
@@ -106,6 +107,11 @@ def _left_out(table: Table, name: str) -> str:
 def _is_nested(table: Table, name: str) -> bool:
     """Whether its cells are lists or the like, which cannot even be counted."""
     return name in table.unusable and table.unusable[name].code == "data.nested-column"
+
+
+def arrays_in(table: Table) -> list[str]:
+    """Columns with an array in each cell: inputs of their own, which play no other role."""
+    return [name for name, column in table.columns.items() if column.kind == "array"]
 
 
 def _unusable(table: Table, name: str) -> str:

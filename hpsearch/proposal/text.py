@@ -71,7 +71,7 @@ def _space(found: Proposal) -> Iterator[str]:
     yield "[model]"
     yield _entry("family", found.family, ['or build = "my_package.models:build"'])
     yield ""
-    yield "[space]                # ranges include both ends"
+    yield "[space]                # ranges include both ends; `hpsearch models` lists what can be added"
     for name, parameter in found.searched.parameters.items():
         remark = found.searched.remarks.get(name)
         yield _with_remarks(f"{toml_key(name)} = {_parameter(parameter)}", [remark] if remark else [])

@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 from hpsearch.core.hyperparameters import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_EPOCHS,
+    OF_COMPILING,
     OF_EVERY_MODEL,
-    OPTIMIZER_ARGUMENTS,
-    OWN_RATES,
     is_real,
     rule_of,
 )
+from hpsearch.core.optimizers import OPTIMIZER_ARGUMENTS, OWN_RATES
 from hpsearch.core.space import Constant, Float, Int, Parameter, Space, holder
 from hpsearch.core.words import closest, did_you_mean, listed, quoted
-from hpsearch.spec.families import FAMILIES, TRAINING
+from hpsearch.spec.contradictions import contradictions, doubtful
+from hpsearch.spec.families import FAMILIES, TRAINING, Family
 from hpsearch.spec.messages import MOST_PROBLEMS, SpecProblem, broken_rules
 from hpsearch.spec.parameters import parse_parameter
 from hpsearch.spec.sections import StudySpec
@@ -56,6 +57,8 @@ def make_space(
             problems += _illegal_values(key, name, parameter)
         problems += _unknown_conditions(key, parameter, parameters)
     problems += _callback_problems(spec, parameters)
+    if not problems and spec.model.family:
+        problems += contradictions(parameters)
     if not problems:
         try:
             return Space(_reachable(parameters, set(sections)))
@@ -122,6 +125,8 @@ def doubts(spec: StudySpec, space: Space) -> list[str]:
                 f"{section}.{name}: the whole numbers {low} and {high} only; write {low}.0 and {high}.0 for real "
                 "numbers"
             )
+    if spec.model.family:
+        found += doubtful(space, spec.objective.metric)
     return found
 
 
@@ -158,15 +163,25 @@ class _Known:
 
     def unknown(self, key: str, name: str) -> SpecProblem:
         legal = [*self.defaults, *sorted((self.optional or frozenset()) - self.defaults.keys())]
-        named = [one for one in legal if one not in OWN_RATES or name.startswith("learning_rate")]
-        text = f"not a hyperparameter of {self.owner}{did_you_mean(name, legal)}; it has {listed(named)}"
+        named = [one for one in legal if one not in OPTIMIZER_ARGUMENTS or one in self.defaults]
+        if name.startswith("learning_rate"):
+            named += [one for one in legal if one in OWN_RATES]
+        others = [one.name for one in _families() if name in (*one.space, *one.optional)]
+        hint = f"; family {others[0]!r} has it" if others else did_you_mean(name, legal)
+        rest = ", and those of its optimizer" if OPTIMIZER_ARGUMENTS & set(legal) - set(named) else ""
+        text = f"not a hyperparameter of {self.owner}{hint}; it has {listed(named)}{rest}"
         return SpecProblem(key, "unknown-hyperparameter", text, name, closest(name, legal))
+
+
+def _families() -> list[Family]:
+    """Those whose code can be used."""
+    return list(FAMILIES.usable(lambda _: None).values())
 
 
 def _known(spec: StudySpec, discovered: Mapping[str, Parameter] | None) -> _Known:
     if spec.model.family:
         family = FAMILIES[spec.model.family]
-        optional = frozenset({*TRAINING, *OF_EVERY_MODEL, *OPTIMIZER_ARGUMENTS, *family.optional})
+        optional = frozenset({*TRAINING, *OF_EVERY_MODEL, *OPTIMIZER_ARGUMENTS, *OF_COMPILING, *family.optional})
         optional |= spec.training.hyperparameters
         return _Known(family.space, optional, f"family {spec.model.family!r}")
     # Build functions get Keras' defaults for what hpsearch itself needs.

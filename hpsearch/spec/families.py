@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hpsearch.core.facts import Task
-from hpsearch.core.hyperparameters import DEFAULT_EPOCHS
+from hpsearch.core.hyperparameters import DEFAULT_EPOCHS, OF_COMPILING, OF_EVERY_MODEL
+from hpsearch.core.optimizers import OPTIMIZER_ARGUMENTS, USUAL_RATES
 from hpsearch.core.registries import MODEL_FAMILIES
 from hpsearch.core.registry import Objects
 from hpsearch.core.space import Choice, Constant, Float, Int, Parameter, Value
@@ -22,8 +23,15 @@ TRAINING: dict[str, Parameter] = {
 
 _DEFAULTS: dict[str, Value] = {
     "learning_rate": 0.01, "batch_size": 32, "optimizer": "adam", "momentum": 0.9, "activation": "relu",
-    "batch_norm": False, "learning_rate_sgd": 0.01, "learning_rate_adam": 0.001, "learning_rate_rmsprop": 0.001,
+    "batch_norm": False, "residual": False, "schedule": "constant", "use_ema": False, "label_smoothing": 0.0,
+    **{f"learning_rate_{name}": rate for name, rate in USUAL_RATES.items()},
 }  # fmt: skip
+
+_SHAPE: tuple[str, ...] = ("residual", "l1", "l2")
+"""What every family's layers may have."""
+
+AUGMENTATIONS = ("flip", "rotation", "translation", "zoom", "contrast", "fill_mode")
+"""Random changes of images in training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ MLP = Family(
         "activation": Constant("relu"),
         "batch_norm": Constant(False),
     },
-    optional=tuple(f"{name}_{layer}" for name in ("units", "dropout") for layer in range(1, 7)),
+    optional=(*_SHAPE, *(f"{name}_{layer}" for name in ("units", "dropout") for layer in range(1, 7))),
     defaults={**_DEFAULTS, "layers": 2, "units": 128, "dropout": 0.2},
     predictable=True,
 )
@@ -85,10 +93,16 @@ CNN = Family(
         "activation": Constant("relu"),
         "batch_norm": Constant(False),
     },
-    optional=("padding",),
+    optional=("padding", *_SHAPE, *AUGMENTATIONS),
     defaults={**_DEFAULTS, "filters": 32, "dropout": 0.25, "dense_units": 128, "dense_dropout": 0.5},
     predictable=True,
 )
+
+
+def may_have(family: Family) -> list[str]:
+    """Hyperparameters that a study file can add to the family's space."""
+    named = (*family.optional, *OF_COMPILING, *OF_EVERY_MODEL, *sorted(OPTIMIZER_ARGUMENTS))
+    return [one for one in dict.fromkeys(named) if one not in family.space]
 
 
 FAMILIES = Objects(MODEL_FAMILIES, Family)

@@ -14,8 +14,8 @@ _NAME = "`name` is the name of the study"
 _FOLDER = "[tracking] ledger and uri say where results are stored"
 
 EVERYWHERE: Mapping[str, str] = {
-    "executions_per_trial": "[validation] repeats trains every config on several different splits",
-    "max_retries_per_trial": "[resources] max_retries",
+    "executions_per_trial": "[validation] folds: each is trained with initial weights of its own; repeats adds splits",
+    "max_retries_per_trial": "[resources] max_retries, for workers that die; code that raises would raise again",
     "max_consecutive_failed_trials": "[search] max_failures",
     "max_trials": "[search] trials",
     "n_trials": "[search] trials",

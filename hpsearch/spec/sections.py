@@ -3,7 +3,7 @@
 import math
 import re
 import tomllib
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, DEFAULT_TRACKING, Uri
+from hpsearch.core.meanings import documented
 from hpsearch.core.objective import Objective
 from hpsearch.core.registries import MODEL_FAMILIES, PRUNERS
 from hpsearch.core.rules import RuleError
@@ -230,6 +231,16 @@ class StudySpec(Section):
     champion: ChampionSection = ChampionSection()
     tracking: TrackingSection = TrackingSection()
     folder: str = Field(".", exclude=True, description="set by the reader: the folder that relative paths start from")
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The JSON Schema. It names the documented hyperparameters, so that editors offer them; others are legal."""
+        schema = super().model_json_schema(*args, **kwargs)
+        any_other = "#/properties/space/additionalProperties"
+        schema["properties"]["space"]["properties"] = {
+            name: {"$ref": any_other, "description": meaning} for name, meaning in documented().items()
+        }
+        return schema
 
     @field_validator("name")
     @classmethod

@@ -20,7 +20,7 @@ STUDY = """
 name = "engines"
 seed = 7
 [data]
-source = "sklearn:digits"
+{data}
 max_rows = 290
 test_fraction = 0.0
 [validation]
@@ -36,8 +36,10 @@ direction = "maximize"
 """
 
 
-def make_problem(model: str, space: str, build: Callable[..., Any] | None = None) -> Problem:
-    problem = Problem.load(parse_spec(STUDY.format(model=model, space=space)))
+def make_problem(
+    model: str, space: str, build: Callable[..., Any] | None = None, data: str = 'source = "sklearn:digits"'
+) -> Problem:
+    problem = Problem.load(parse_spec(STUDY.format(model=model, space=space, data=data)))
     if build is not None:
         problem.__dict__["builder"] = ModelBuilder("tests:build", build)
     return problem

@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from hpsearch.core.hyperparameters import OPTIMIZERS
+from hpsearch.core.optimizers import OPTIMIZERS
 from hpsearch.models.training import make_optimizer
 from tests.models.conftest import SGD, make_problem
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from hpsearch.cli.init import write_for
 from hpsearch.cli.main import app
 from hpsearch.core.space import Choice, Float
+from hpsearch.data import load_dataset
 from hpsearch.proposal.study import propose
 from hpsearch.proposal.text import spec_of, study_file
 from hpsearch.proposal.values import Proposal
@@ -268,13 +269,16 @@ def test_somebody_at_a_terminal_is_asked_for_the_target(proposed, monkeypatch, c
 
 def test_lists_in_cells_and_nameless_columns_are_left_out(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    frame = PLAIN.assign(tags=[[1, 2]] * N, when=pd.to_timedelta(range(N), unit="h"), target=X[:, 0] > 0)
+    signal = [np.arange(3.0) + row for row in range(N)]
+    frame = PLAIN.assign(tags=[["a", "b"]] * N, signal=signal, when=pd.to_timedelta(range(N), unit="h"), target=X[:, 0] > 0)
     frame.to_parquet("rows.parquet")
     found = propose("rows.parquet", Path("rows.toml"))
     assert {name: why.partition(",")[0] for name, why in found.roles.ignore.items()} == {
         "tags": "values of type ndarray",
         "when": "values of type Timedelta",
     }
+    spec = spec_of(found)
+    assert {one.name: one.kind for one in load_dataset(spec).columns}["signal"] == "array"
     PLAIN.assign(target=X[:, 0] > 0).to_csv("rows.csv")
     assert propose("rows.csv", Path("rows.toml")).roles.ignore == {}
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from hpsearch.core.space import Choice, Config, Float, Int, Parameter, Space, Value
 from hpsearch.keras_internals.layers import flatten_layers
+from hpsearch.keras_internals.numbers import STEPS
 from hpsearch.keras_internals.without_tensorflow import without_tensorflow
 
 _PROBE_AT = (0.0618033988, 0.9381966011)
@@ -79,7 +80,10 @@ def _probe_values(parameter: Parameter) -> tuple[Value, Value] | None:
 
 @without_tensorflow()
 def layer_configs(model: keras.Model) -> dict[str, Leaf]:
-    """The configs of a model's layers, optimizer and losses, flattened: path → leaf."""
+    """The configs of a model's layers, optimizer and losses, flattened: path → leaf.
+
+    Left out is how many steps a learning-rate schedule takes, which is an input of the program.
+    """
     found: dict[str, Leaf] = {}
     for index, layer in enumerate(flatten_layers(model, include_self=False)):
         found[f"{index}"] = type(layer).__name__
@@ -88,6 +92,8 @@ def layer_configs(model: keras.Model) -> dict[str, Leaf]:
     for index, variable in enumerate(model.variables):
         found[f"shape{index}"] = tuple(variable.shape)
     _flatten(model.optimizer.get_config(), "optimizer", found)
+    for name in STEPS:
+        found.pop(f"optimizer.learning_rate.config.{name}", None)
     try:
         _flatten({k: v for k, v in model.get_compile_config().items() if k != "optimizer"}, "compile", found)
     except (TypeError, ValueError, AttributeError, NotImplementedError):

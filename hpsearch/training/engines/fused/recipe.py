@@ -44,7 +44,7 @@ class Start:
 
 
 _Address = tuple[object, int | None, int | None]
-"""The dynamic hyperparameters of a lane, its trial and its fold; without both for all lanes of a config."""
+"""The dynamic hyperparameters of a lane, its trial and its fold; without trial, or both, for all lanes of a config."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,13 @@ class Recipe:
         check_unshared(model, twin)
         self.parameters = int(model.count_params())
         here, there = dict(numbers_in(model)), dict(numbers_in(twin))
-        self.slots: list[NumberSlot] = [slot for slot, value in here.items() if there.get(slot, value) != value]
+        # Of a family, the schedule's steps differ between folds, also where those of these two are alike.
+        self._by_fold = problem.is_predictable and any(slot.counts_steps for slot in here)
+        self.slots: list[NumberSlot] = [
+            slot
+            for slot, value in here.items()
+            if there.get(slot, value) != value or (self._by_fold and slot.counts_steps)
+        ]
         self._constants = {slot: value for slot, value in here.items() if slot not in self.slots}
         self._layers = _layers(model)
         self._prediction = self._predict(Sample(model, folds[0], 1), Sample(twin, folds[-1], 2))
@@ -139,11 +145,20 @@ class Recipe:
 
         first = self._folds[0]
         if not same(self.config, first, 2):
-            return UnfusableError("a model built anew, with another seed, is another program")
+            of_weights = self._starts_from_weights(first)
+            return UnfusableError(of_weights or "a model built anew, with another seed, is another program")
         if not same(self.config, self._folds[-1], 1):
             return UnfusableError("its program depends on the rows of the fold")
         bad = {name for name in self._dynamic if not same({**self.config, name: other[name]}, first, 1)}
         return NotDynamicError(frozenset(bad or self._dynamic))
+
+    def _starts_from_weights(self, fold: int) -> str:
+        """A sentence if the optimizer's own variables start as copies of the weights; empty if not."""
+        model = self.build(self.config, fold, seed=2)
+        before = [np.asarray(v) for v in self.template.optimizer]
+        after = [np.asarray(v) for v in Template(model, *few_rows(self._problem)).optimizer]
+        alike = all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+        return "" if alike else f"what {type(model.optimizer).__name__} keeps starts from the initial weights"
 
     def _predict(self, first: Sample, last: Sample) -> Prediction | None:
         """Find out where initial values come from; None if that takes a model for every lane."""
@@ -191,7 +206,11 @@ class Recipe:
 
     def _address(self, lane: Lane) -> _Address:
         config = config_key({name: value for name, value in lane.config.items() if name in self._dynamic})
-        return (config, lane.trial, lane.fold) if (config, None, None) not in self._own else (config, None, None)
+        shared = self._shared_address(config, lane)
+        return shared if shared in self._own else (config, lane.trial, lane.fold)
+
+    def _shared_address(self, config: object, lane: Lane) -> _Address:
+        return config, None, lane.fold if self._by_fold else None
 
     def _own_of(self, lane: Lane) -> Own | None:
         """What the lane's own model says. Where starts can be predicted, one model speaks for all lanes of a config."""
@@ -200,7 +219,7 @@ class Recipe:
             own = self._read(self.build(lane.config, lane.fold, seed=self._seed(lane)))
             # For a rate of 0, Keras makes no seed generator, so that later layers draw other seeds.
             if own is not None and self._prediction is not None and 0 not in self._rates(own):
-                address = (address[0], None, None)
+                address = self._shared_address(address[0], lane)
                 own = replace(own, trainable=None, non_trainable=None)
             self._own[address] = own
         return self._own[address]

@@ -270,14 +270,16 @@ def test_somebody_at_a_terminal_is_asked_for_the_target(proposed, monkeypatch, c
 def test_lists_in_cells_and_nameless_columns_are_left_out(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     signal = [np.arange(3.0) + row for row in range(N)]
-    frame = PLAIN.assign(tags=[["a", "b"]] * N, signal=signal, when=pd.to_timedelta(range(N), unit="h"), target=X[:, 0] > 0)
+    frame = PLAIN.assign(
+        tags=[["a", "b"]] * N, signal=signal, when=pd.to_timedelta(range(N), unit="h"), target=X[:, 0] > 0
+    )
     frame.to_parquet("rows.parquet")
     found = propose("rows.parquet", Path("rows.toml"))
     assert {name: why.partition(",")[0] for name, why in found.roles.ignore.items()} == {
         "tags": "values of type ndarray",
         "when": "values of type Timedelta",
     }
-    spec = spec_of(found)
+    spec = spec_of(found, tmp_path)
     assert {one.name: one.kind for one in load_dataset(spec).columns}["signal"] == "array"
     PLAIN.assign(target=X[:, 0] > 0).to_csv("rows.csv")
     assert propose("rows.csv", Path("rows.toml")).roles.ignore == {}

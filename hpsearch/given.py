@@ -22,7 +22,7 @@ from hpsearch import own_code
 from hpsearch.core.files import close_to_others, make_folder
 from hpsearch.core.foreign import errors_as, said
 from hpsearch.data.functions import parts_of_tf_data
-from hpsearch.data.plain import by_name, plain_array, plain_frame
+from hpsearch.data.plain import are_several, plain_array, plain_frame
 from hpsearch.errors import DataError, HpsearchError, ModelError
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 PARTS = ("x", "y", "x_test", "y_test", "groups", "time", "sample_weight", "sample_weight_test")
 """What may be given, by the names of :func:`hpsearch.run`."""
+
+_OTHER = {"x": "y", "y": "x", "x_test": "y_test", "y_test": "x_test"}
+"""Part → the other one of its rows."""
 
 _DATA = '''
 from pathlib import Path
@@ -152,8 +155,8 @@ def _plain(
     for name in PARTS:
         if name not in given:
             continue
-        inputs = _arrays_of(given[name], given.get("y_test" if name.endswith("_test") else "y"))
-        if inputs and name in ("x", "x_test", "y", "y_test"):
+        inputs = _arrays_of(name, given[name], given.get(_OTHER[name])) if name in _OTHER else []
+        if inputs:
             several[name] = [one for one, _ in inputs]
             for place, (_, value) in enumerate(inputs):
                 yield f"{name}.{place}", plain_array(name, value)
@@ -162,15 +165,14 @@ def _plain(
             yield name, plain_array(name, given[name]) if frame is None else frame
 
 
-def _arrays_of(value: object, targets: object) -> list[tuple[str | None, object]]:
-    """Several inputs that no table holds, each with its name or None; empty for tables and arrays."""
-    named = by_name(value, targets)
-    if not isinstance(named, Mapping):
+def _arrays_of(name: str, value: object, other: object) -> list[tuple[str | None, object]]:
+    """Several inputs or outputs that no table holds, each with its name or None; empty for tables and arrays."""
+    if are_several(value, other):
+        return [(None, one) for one in value]
+    if not isinstance(value, Mapping):
         return []
-    if named is not value:
-        return [(None, one) for one in named.values()]
-    wide = any(np.ndim(one) > 1 and np.shape(one)[1:] != (1,) for one in named.values() if not hasattr(one, "iloc"))
-    return [(str(name), one) for name, one in named.items()] if wide else []
+    wide = any(np.ndim(one) > 1 and np.shape(one)[1:] != (1,) for one in value.values() if not hasattr(one, "iloc"))
+    return [(str(one), array) for one, array in value.items()] if wide or name.startswith("y") else []
 
 
 def _add(digest: "hashlib._Hash", value: "np.ndarray | pd.DataFrame") -> None:

@@ -17,7 +17,7 @@ class MetricRow:
     """A metric of the winner.
 
     Attributes:
-        name: Without ``val_``; as an objective, it has that in front.
+        name: Without ``val_``; as an objective, it has that in front. With "weighted" in front if rows have weights.
         value: Mean over the folds in which it has a value, or of the test rows.
         std: Sample standard deviation over these folds; None with one, or of the test rows.
         baseline: What is reached at best without looking at inputs; None if it is not known.
@@ -43,11 +43,15 @@ def metric_rows(
     """
     data = record.facts.data
     names = names_shown(data.task, len(data.classes))
+    parts = list(parts)
+    weighted = any(weights is not None for _, _, weights in parts)
     found = [values_of(data.task, y, predicted, names, weights=weights) for y, predicted, weights in parts]
     rows = []
     for name in names:
         values = [one[name] for one in found if math.isfinite(one.get(name, math.nan))]
         if values:
             std = stdev(values) if len(values) > 1 else None
-            rows.append(MetricRow(name, fmean(values), std, baseline.get(name)))
+            # The model may record the same metric unweighted, and its baseline with it.
+            row = MetricRow(f"weighted {name}", fmean(values), std, None) if weighted else None
+            rows.append(row or MetricRow(name, fmean(values), std, baseline.get(name)))
     return tuple(rows)

@@ -67,9 +67,25 @@ def predict_rows(record: StudyRecord, rows: object, *, trust: bool = False) -> "
         HpsearchError: As :func:`predict` raises.
     """
     champion, schema = check_champion(record, trust=trust), record.facts.data.schema
-    if schema is not None and schema.in_order and isinstance(rows, list | tuple):
-        rows = {column.name: one for column, one in zip(record.facts.data.columns, rows, strict=False)}
+    columns = record.facts.data.columns
+    if schema is not None and schema.in_order and not isinstance(rows, Mapping) and not hasattr(rows, "columns"):
+        given = list(rows) if isinstance(rows, list | tuple) else [rows]
+        if len(given) != len(columns):
+            raise DataError(
+                f"x: the model takes {len(columns)} inputs in order, but got {len(given)}",
+                code="missing-columns",
+                hint="give a list of them, such as [images, numbers]",
+                wanted=len(columns),
+                found=len(given),
+            )
+        rows = {column.name: one for column, one in zip(columns, given, strict=True)}
     table = plain_frame("x", rows)
+    if table is None and columns:
+        raise DataError(
+            f"x: the model takes {listed(one.name for one in columns)} by name, but got {type(rows).__name__}",
+            code="needs-table",
+            hint="give a DataFrame, or a dict with an array for each",
+        )
     return _predicted(record, champion, plain_array("x", rows) if table is None else table, "x", alone=False)
 
 

@@ -1,4 +1,4 @@
-"""Columns of arrays: inputs of their own beside a row's numbers and categories."""
+"""Columns of arrays and of free text: inputs of their own beside a row's numbers and categories."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from hpsearch.core.words import quoted
 from hpsearch.errors import DataError
-from hpsearch.portable.arrays import array_of
+from hpsearch.portable.arrays import array_of, is_array
 from hpsearch.portable.columns import Column
 
 if TYPE_CHECKING:
@@ -48,3 +48,22 @@ def array_column(source: str, values: "pd.Series[str]", *, forced: bool) -> Colu
     whole = first.dtype.kind in "iu" and all(array_of(cell).dtype.kind in "iu" for cell in filled)
     dtype = "uint8" if pixels else "int32" if whole else "float32"
     return Column(name, "array", shape=first.shape, dtype=dtype)
+
+
+def text_column(source: str, values: "pd.Series[str]") -> Column:
+    """A column that the study file calls free text.
+
+    Raises:
+        DataError: It holds arrays.
+    """
+    name = str(values.name)
+    if len(values) and is_array(values.iloc[0]):
+        raise DataError(
+            f"{source}: text names column {quoted(name)}, which holds arrays",
+            code="nested-column",
+            hint="leave it out of text: an array is an input of its own",
+            source=source,
+            column=name,
+            type=type(values.iloc[0]).__name__,
+        )
+    return Column(name, "text", "text")

@@ -201,7 +201,8 @@ def _arrays(path: Path, spec: "StudySpec") -> Loaded:
             x, y, x_test, y_test = found.values()
             assert x is not None
             assert y is not None
-            weights, weights_test = arrays.get(f"sample_weight{suffix}"), arrays.get("sample_weight_test")
+            weights = arrays.get(f"sample_weight{suffix}", arrays.get("sample_weight"))
+            weights_test = arrays.get("sample_weight_test")
             return Loaded(x, y, x_test, y_test, weights=weights, weights_test=weights_test)
     raise DataError(
         f"{path} needs arrays x and y (or x_train and y_train), but has {listed(arrays) or 'none'}",
@@ -217,6 +218,10 @@ _NO_INPUTS = ("y", "y_test", "sample_weight", "sample_weight_test")
 """Arrays of an NPZ file that are no inputs, where the inputs have names of their own."""
 
 
+_HARDLY_INPUTS = {"y_train", "y_val", "labels", "targets", "weights", "weight", "sample_weights", "sample_weight_train"}
+"""Names that say something else. Targets among the inputs would be learned by heart."""
+
+
 def named_inputs(arrays: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
     """The several inputs of an NPZ file, and those of its test rows, which end in ``_test``."""
     inputs = {name: one for name, one in arrays.items() if name not in _NO_INPUTS}
@@ -228,6 +233,14 @@ def _several(path: Path, arrays: Mapping[str, Array], spec: "StudySpec") -> Load
     from hpsearch.portable.arrays import as_table
 
     inputs, test = named_inputs(arrays)
+    if doubtful := sorted(inputs.keys() & _HARDLY_INPUTS):
+        raise DataError(
+            f"{path} has no x, so every array but y and sample_weight is an input: {quoted(doubtful[0])} is hardly one",
+            code="doubtful-input",
+            hint="rename it, or leave it out of the file",
+            path=str(path),
+            array=doubtful[0],
+        )
     check_parts(str(path), inputs, arrays["y"], test or None, arrays.get("y_test"))
     lengths = {name: len(one) for name, one in inputs.items()}
     if len(set(lengths.values())) > 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hpsearch.core.foreign import errors_as, said
 from hpsearch.core.user_code import load_object
 from hpsearch.core.words import quoted
-from hpsearch.data.dataset import Array, Features
+from hpsearch.data.dataset import Array
 from hpsearch.data.files import check_parts
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.outputs import without_targets
@@ -64,16 +64,17 @@ def _call(address: str, function: Callable[..., object], options: Mapping[str, o
 
 def _loaded(result: object, spec: "StudySpec") -> Loaded:
     if spec.data.target in (INPUTS, NONE) and (alone := _rows_alone(result)) is not None:
-        x, x_test = alone
-        y, y_test = (None if one is None else without_targets(rows_in(one)) for one in (x, x_test))
-        return _arrays(x, y, x_test, y_test, spec)
+        empty = {name: without_targets(rows_in(alone[of])) for name, of in _TARGETS.items() if of in alone}
+        return _parts({**alone, **empty}, spec)
     if is_frame(result):
         return from_frame(frame_of(spec.data.source, "the table", result), spec)
     if isinstance(result, TfDataset):
-        return _weighted(from_tf_data(result, spec.data.source), (None, None), spec)
+        x, y, weights = from_tf_data(result, spec.data.source, alone=spec.data.target in (INPUTS, NONE))
+        y = without_targets(rows_in(x)) if y is None else y
+        return _weighted((x, y, *([] if weights is None else [weights])), (None, None), spec)
     if isinstance(result, tuple):
         if len(result) == 2 and all(isinstance(part, tuple) and len(part) in (2, 3) for part in result):
-            return _weighted(*result, spec)
+            return _weighted(result, (None, None), spec) if _is_one_part(*result) else _weighted(*result, spec)
         if len(result) == 4:
             return _arrays(*result, spec)
         if len(result) in (2, 3):
@@ -90,13 +91,29 @@ def _loaded(result: object, spec: "StudySpec") -> Loaded:
     )
 
 
-def _rows_alone(result: object) -> tuple[object, object] | None:
-    """Rows, and test rows if there are some, of a function that returns no targets; None if it does."""
-    if isinstance(result, Mapping):
-        if "y" in result:
-            return None
-        return (result["x"], result.get("x_test")) if "x" in result else (result, None)
-    return None if isinstance(result, tuple | TfDataset) or is_frame(result) else (result, None)
+_TARGETS = {"y": "x", "y_test": "x_test"}
+"""Targets → the rows that they belong to."""
+
+
+def _rows_alone(result: object) -> dict[str, object] | None:
+    """The parts of a function that returns no targets; None if it does."""
+    if isinstance(result, tuple | TfDataset) or is_frame(result):
+        return None
+    if not isinstance(result, Mapping):
+        return {"x": result}
+    others = {name: one for name, one in result.items() if name in _OPTIONAL}
+    if "x" in result and result.keys() <= {"x", *_OPTIONAL}:
+        return {"x": result["x"], **others}
+    if "y" in result:
+        return None
+    return {"x": {name: one for name, one in result.items() if name not in others}, **others}
+
+
+def _is_one_part(first: Sequence[object], second: Sequence[object]) -> bool:
+    """Whether two tuples are inputs and outputs in order: a test part has rows like those of the other."""
+    shapes = [[tuple(getattr(one, "shape", ())) for one in part[:2]] for part in (first, second)]
+    rows = {shape[:1] for part in shapes for shape in part}
+    return len(rows) == 1 and () not in rows and [s[1:] for s in shapes[0]] != [s[1:] for s in shapes[1]]
 
 
 def _weighted(train: Sequence[object], test: Sequence[object], spec: "StudySpec") -> Loaded:
@@ -154,7 +171,7 @@ def _parts(parts: Mapping[str, object], spec: "StudySpec") -> Loaded:
     return _with_weights(loaded, parts.get("sample_weight"), parts.get("sample_weight_test"), spec)
 
 
-def parts_of_tf_data(value: object, name: str) -> tuple[Features, Array, Array | None] | None:
+def parts_of_tf_data(value: object, name: str) -> tuple[object, object, Array | None] | None:
     """Rows, targets and weights of a ``tf.data.Dataset``; None for anything else.
 
     Raises:
@@ -166,8 +183,8 @@ def parts_of_tf_data(value: object, name: str) -> tuple[Features, Array, Array |
 def _arrays(x: object, y: object, x_test: object, y_test: object, spec: "StudySpec") -> Loaded:
     source = spec.data.source
     check_parts(source, x, y, x_test, y_test)
-    targets = targets_of(source, "y", y)
-    test_targets = None if y_test is None else targets_of(source, "y_test", y_test)
+    targets = targets_of(source, "y", y, x)
+    test_targets = None if y_test is None else targets_of(source, "y_test", y_test, x_test)
     named, named_test = by_name(x, targets), by_name(x_test, test_targets)
     if not (isinstance(named, Mapping) or is_frame(named)):
         test_rows = None if x_test is None else array_of(source, "x_test", x_test)

@@ -94,11 +94,6 @@ def infer_column(source: str, values: "pd.Series[str]", *, forced: bool) -> Infe
     raise _nested(source, name, filled.iloc[0])
 
 
-def text_column(values: "pd.Series[str]") -> Inferred:
-    """A column that the study file calls free text."""
-    return Inferred(Column(str(values.name), "text", "text"))
-
-
 def _nested(source: str, name: str, first: object) -> DataError:
     times = isinstance(first, time | timedelta | np.timedelta64)
     change = "convert it to numbers, such as hours" if times else "make one column per number"

@@ -24,6 +24,7 @@ class Loaded:
         columns: Columns of a table.
         categories: Category column → its texts.
         examples: The first rows of a table, unchanged.
+        target_is_column: Whether the targets are columns of the table.
         in_order: Whether the inputs came without names, as a tuple.
         extra: What models need to know about the source, such as ``{"words": 10000}``.
         warnings: What looks like a mistake, one sentence each.
@@ -41,6 +42,7 @@ class Loaded:
     columns: tuple[Column, ...] = ()
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     examples: Mapping[str, Array] = field(default_factory=dict)
+    target_is_column: bool = False
     in_order: bool = False
     extra: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -30,7 +30,7 @@ def with_own_targets(loaded: Loaded, spec: "StudySpec") -> Loaded:
         DataError: The inputs are several, or no numbers.
     """
     target = spec.data.target
-    if target not in (INPUTS, NONE) or (target in {one.name for one in loaded.columns}):
+    if target not in (INPUTS, NONE) or loaded.target_is_column:
         return loaded
     parts = [(loaded.x, loaded.x_test)] if target == NONE else []
     if parts:
@@ -38,7 +38,8 @@ def with_own_targets(loaded: Loaded, spec: "StudySpec") -> Loaded:
     else:
         y, y_test = (None if x is None else _as_targets(x, loaded, spec) for x in (loaded.x, loaded.x_test))
     assert y is not None
-    return replace(loaded, y=y, y_test=y_test, classes=())
+    unused = () if loaded.y.shape[1:] == (0,) else (f'target = "{target}": the targets of the source are not used',)
+    return replace(loaded, y=y, y_test=y_test, classes=(), warnings=(*loaded.warnings, *unused))
 
 
 def _count(x: Features) -> int:
@@ -59,7 +60,17 @@ def _as_targets(x: Features, loaded: Loaded, spec: "StudySpec") -> Array:
                 source=spec.data.source,
                 columns=tuple(others),
             )
-        return np.stack([np.nan_to_num(x[one.name]) for one in loaded.columns], axis=1)
+        y = np.stack([x[one.name] for one in loaded.columns], axis=1)
+        if (gaps := np.isnan(y.astype(np.float64)).any(axis=1)).any():
+            raise DataError(
+                f'{source}: target = "inputs" needs a number in every cell, but {int(gaps.sum())} of {len(y)} rows '
+                f"have empty ones, first row {int(gaps.argmax())}",
+                code="inputs-are-no-target",
+                hint="fill or drop these rows: an empty cell is nothing to learn",
+                source=source,
+                count=int(gaps.sum()),
+            )
+        return y
     if "words" in loaded.extra:
         raise DataError(
             f'{spec.data.source}: target = "inputs" needs numbers, but rows are word numbers',

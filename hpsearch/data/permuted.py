@@ -34,8 +34,14 @@ def permuted(part: Part, *, seed: int, index: int, in_order: bool) -> tuple[Part
         The rows, and what has happened to their targets, in words; empty for any order.
 
     Raises:
-        DataError: There are not so many ways to shift.
+        DataError: There are not so many ways to shift, or there are no targets.
     """
+    if part.y.shape[1:] == (0,):
+        raise DataError(
+            "a null search permutes targets, and this study has none",
+            code="no-targets",
+            hint='a model with losses of its own ([data] target = "none") has no null search',
+        )
     time = np.arange(len(part)) if in_order and part.time is None else part.time
     rng = np.random.default_rng(derive(seed, "null", index))
     if time is not None:
@@ -49,7 +55,9 @@ def permuted(part: Part, *, seed: int, index: int, in_order: bool) -> tuple[Part
             sources, how = _whole_groups(groups, rng), "of whole groups"
         else:
             sources, how = _within_groups(groups, rng), "exchanged within groups and among groups of equal size"
-    return replace(part, y=part.y[sources]), how
+    # What a row counts often follows from its class: a weight goes where its target goes.
+    weights = None if part.weights is None else part.weights[sources]
+    return replace(part, y=part.y[sources], weights=weights), how
 
 
 def _shifted(time: Array, seed: int, index: int) -> Rows:

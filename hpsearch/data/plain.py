@@ -1,6 +1,6 @@
 """Tables and arrays of any library, as pandas and NumPy have them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from numbers import Number
 from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
@@ -175,25 +175,47 @@ def by_name(x: object, y: object) -> object:
     """Inputs in order, such as Keras takes them, with names: ``input_0`` and so on. Anything else as it is.
 
     Args:
-        x: A tuple is taken for several inputs, and a list if each of its entries is an array of as many rows as `y`.
-        y: The targets.
+        x: The inputs.
+        y: The targets; see :func:`are_several`.
     """
-    if isinstance(x, list):
-        rows = len(y) if hasattr(y, "__len__") else -1
-        if len(x) == rows or not all(isinstance(one, np.ndarray) and one.shape[:1] == (rows,) for one in x):
-            return x
-    if not isinstance(x, list | tuple) or not x:
-        return x
-    return {f"input_{place}": one for place, one in enumerate(x)}
+    return {f"input_{place}": one for place, one in enumerate(x)} if are_several(x, y) else x
 
 
-def targets_of(source: str, name: str, y: object) -> Array:
-    """Targets as an array; a dict or a tuple of several outputs as records, with a field for each.
+def are_several(part: object, other: object) -> "TypeGuard[Sequence[object]]":
+    """Whether a list or tuple holds several arrays, each with an entry per row, and not the rows themselves.
+
+    Args:
+        part: Inputs, or targets.
+        other: The targets, or the inputs: they tell how many rows there are.
+    """
+    lengths = _lengths(part)
+    if not isinstance(part, list | tuple) or not lengths:
+        return False
+    rows = {len(other)} if hasattr(other, "__len__") and not isinstance(other, Mapping) else set()
+    rows = _lengths(other) - {len(part)} or rows
+    return bool(lengths & rows) and len(part) not in rows
+
+
+def _lengths(part: object) -> set[int]:
+    """Lengths of the arrays that a part holds; empty if not all that it holds are arrays."""
+    values = part.values() if isinstance(part, Mapping) else part if isinstance(part, list | tuple) else ()
+    shapes = [tuple(getattr(one, "shape", ())) for one in values]
+    return {int(shape[0]) for shape in shapes} if shapes and all(shapes) else set()
+
+
+def targets_of(source: str, name: str, y: object, x: object) -> Array:
+    """Targets as an array; a dict of outputs, or several in order, as records with a field for each.
+
+    Args:
+        source: For messages.
+        name: Of the targets, for messages.
+        y: The targets.
+        x: The inputs; see :func:`are_several`.
 
     Raises:
         DataError: They are no arrays of the same length.
     """
-    if isinstance(y, tuple):
+    if are_several(y, x):
         y = {f"{OUTPUT}{place}": one for place, one in enumerate(y)}
     if not isinstance(y, Mapping):
         return array_of(source, name, y)
@@ -214,6 +236,9 @@ def targets_of(source: str, name: str, y: object) -> Array:
 
 def rows_in(x: object) -> int:
     """How many rows inputs have; 0 if that cannot be told."""
+    lengths = _lengths(x)
+    if len(lengths) == 1 and (isinstance(x, Mapping) or lengths != {len(x)}):  # type: ignore[arg-type]
+        return lengths.pop()
     first = next(iter(x.values()), ()) if isinstance(x, Mapping) else x
     return len(first) if hasattr(first, "__len__") else 0
 

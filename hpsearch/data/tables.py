@@ -1,16 +1,18 @@
 """Tables: the role of each column, what it becomes, and the checks that go with it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.core.words import closest, did_you_mean, listed, quoted
+from hpsearch.core.words import listed, quoted
+from hpsearch.data.array_columns import text_column
+from hpsearch.data.column_roles import unknown_column, wrong_roles
 from hpsearch.data.csv_files import check_twice
 from hpsearch.data.dataset import Array
-from hpsearch.data.inference import counts_rows, infer_column, text_column
+from hpsearch.data.inference import Inferred, counts_rows, infer_column
 from hpsearch.data.likeness import alike
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.targets import target_values
@@ -66,7 +68,7 @@ def from_frame(
     targets = [] if y is not None or data.target is None else data.target
     targets = [targets] if isinstance(targets, str) else list(targets)
     mistakes = Mistakes(source)
-    mistakes.found += _wrong_roles(source, frame, spec, targets)
+    mistakes.found += wrong_roles(source, frame, spec, targets)
     unknown_target = any(target not in frame.columns for target in targets)
     left_out = {*targets, *data.ignore, data.group, data.time, data.weight}
     names = [name for name in frame.columns if name not in left_out]
@@ -91,6 +93,7 @@ def from_frame(
         weights=weights,
         columns=inputs.columns,
         categories=inputs.categories,
+        target_is_column=bool(targets),
         examples={name: frame[name].head(EXAMPLES).to_numpy() for name in names},
         warnings=(*nameless, *warnings, *inputs.warnings, *twins),
     )
@@ -124,9 +127,9 @@ class _Inputs:
         mistakes = Mistakes(source)
         for name in forced:
             if name not in frame.columns:
-                mistakes.found.append(_unknown(source, "option categories", name, frame))
+                mistakes.found.append(unknown_column(source, "option categories", name, frame))
         judged = [
-            text_column(frame[name])
+            mistakes.of(_as_text, source, frame[name])
             if name in texts
             else mistakes.of(infer_column, source, frame[name], forced=name in forced)
             for name in frame.columns
@@ -141,6 +144,10 @@ class _Inputs:
             f"column {quoted(name)}: {text}" for name, texts in categories.items() if (text := alike(texts)) is not None
         ]
         return cls(rows_of(source, frame, columns), columns, categories, tuple(warnings))
+
+
+def _as_text(source: str, values: "pd.Series[str]") -> Inferred:
+    return Inferred(text_column(source, values))
 
 
 def _texts_of(values: "pd.Series[str]", column: Column) -> tuple[str, ...]:
@@ -289,46 +296,6 @@ def _check_names(source: str, frame: "pd.DataFrame") -> None:
                 source=source,
                 column=name,
             )
-
-
-def _wrong_roles(source: str, frame: "pd.DataFrame", spec: "StudySpec", targets: list[str]) -> Iterator[DataError]:
-    """Roles of columns that do not exist, and columns with two roles."""
-    roles = [
-        ("target", targets),
-        ("ignore", spec.data.ignore),
-        ("group", [] if spec.data.group is None else [spec.data.group]),
-        ("time", [] if spec.data.time is None else [spec.data.time]),
-        ("weight", [] if spec.data.weight is None else [spec.data.weight]),
-        ("text", spec.data.text),
-    ]
-    for role, names in roles:
-        for name in names:
-            if name not in frame.columns:
-                yield _unknown(source, role, name, frame)
-    for role, names in roles[1:]:
-        for name in names:
-            if name in targets:
-                yield DataError(
-                    f"{source}: column {quoted(name)} is both target and {role}",
-                    code="two-roles",
-                    hint="give it one role only",
-                    source=source,
-                    column=name,
-                    roles=("target", role),
-                )
-
-
-def _unknown(source: str, role: str, name: str, frame: "pd.DataFrame") -> DataError:
-    index = "; its index is not a column: reset_index() makes it one" if name in frame.index.names else ""
-    return DataError(
-        f"{source}: {role} names column {quoted(name)}, which does not exist{did_you_mean(name, frame.columns)}",
-        code="unknown-column",
-        hint=f"the table has {listed(frame.columns)}{index}",
-        source=source,
-        role=role,
-        column=name,
-        closest=closest(name, frame.columns),
-    )
 
 
 def _without_gaps(source: str, frame: "pd.DataFrame", name: str) -> Array:

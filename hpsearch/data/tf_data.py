@@ -1,11 +1,11 @@
 """Rows and targets of a finite ``tf.data.Dataset``. TensorFlow need not be imported to recognise one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, SupportsInt, runtime_checkable
 
 import numpy as np
 
-from hpsearch.data.dataset import Array, Features
+from hpsearch.data.dataset import Array
 from hpsearch.errors import DataError
 
 
@@ -33,10 +33,20 @@ class TfDataset(Protocol):
     def as_numpy_iterator(self) -> Iterator[tuple[Any, ...]]: ...
 
 
-def from_tf_data(dataset: TfDataset, source: str) -> tuple[Features, Array, Array | None]:
-    """All rows, targets and weights of a finite ``tf.data.Dataset`` of (x, y) or (x, y, weights), batched or not."""
-    element = dataset.element_spec
-    if not (isinstance(element, tuple) and len(element) in (2, 3)):
+def from_tf_data(dataset: TfDataset, source: str, *, alone: bool = False) -> tuple[Any, Any, Array | None]:
+    """All rows, targets and weights of a finite ``tf.data.Dataset``, batched or not.
+
+    Args:
+        dataset: Of (x, y) or (x, y, weights); x and y may be dicts or tuples of several.
+        source: For messages.
+        alone: Whether it may be of x only; the targets are then None.
+
+    Raises:
+        DataError: It yields something else, has no end, or has no rows.
+    """
+    element: Any = dataset.element_spec
+    pairs = isinstance(element, tuple) and len(element) in (2, 3)
+    if not (pairs or alone):
         raise DataError(
             f"{source}: the tf.data.Dataset must yield (x, y), but yields {element}",
             code="bad-tf-element",
@@ -51,24 +61,40 @@ def from_tf_data(dataset: TfDataset, source: str) -> tuple[Features, Array, Arra
             hint="remove repeat(): every epoch trains on all rows",
             source=source,
         )
-    pairs = list(dataset.as_numpy_iterator())
-    if not pairs:
+    found = list(dataset.as_numpy_iterator())
+    if not found:
         raise DataError(
             f"{source}: the tf.data.Dataset has no rows", code="no-rows", hint="check its filters", source=source
         )
-    join = np.concatenate if _is_batched(*element[:2]) else np.stack
-    y = _decoded(join([one[1] for one in pairs]))
-    weights = join([one[2] for one in pairs]) if len(element) == 3 else None
-    tables = [one[0] for one in pairs if isinstance(one[0], Mapping)]
-    if tables:
-        return {name: _decoded(join([x[name] for x in tables])) for name in tables[0]}, y, weights
-    return join([one[0] for one in pairs if not isinstance(one[0], Mapping)]), y, weights
+    join = np.concatenate if _is_batched(element) else np.stack
+    if not pairs:
+        return _joined(found, join), None, None
+    x, y, *weights = (_joined([one[place] for one in found], join) for place in range(len(element)))
+    return x, y, weights[0] if weights else None
 
 
-def _is_batched(x: _TensorSpec | Mapping[str, _TensorSpec], y: _TensorSpec) -> bool:
-    """Whether x and y share a first axis: unknown in both, or of one length."""
-    shapes = [one.shape for one in (*(x.values() if isinstance(x, Mapping) else (x,)), y)]
+def _joined(parts: list[Any], join: Callable[[list[Array]], Array]) -> Any:
+    """The same part of all elements: an array, or a dict or a tuple of several."""
+    first = parts[0]
+    if isinstance(first, Mapping):
+        return {name: _joined([one[name] for one in parts], join) for name in first}
+    if isinstance(first, tuple):
+        return tuple(_joined([one[place] for one in parts], join) for place in range(len(first)))
+    return _decoded(join(parts))
+
+
+def _is_batched(element: Any) -> bool:
+    """Whether all parts share a first axis: unknown in all of them, or of one length."""
+    shapes = [one.shape for one in _leaves(element)]
     return all(shape.rank for shape in shapes) and len({shape[0] for shape in shapes}) == 1
+
+
+def _leaves(element: Any) -> Iterator[_TensorSpec]:
+    if isinstance(element, Mapping | tuple):
+        for one in element.values() if isinstance(element, Mapping) else element:
+            yield from _leaves(one)
+    else:
+        yield element
 
 
 def _decoded(values: Array) -> Array:

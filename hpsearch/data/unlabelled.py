@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hpsearch.data.dataset import Array, take
+from hpsearch.data.dataset import Array, output_names, output_of, records, take
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.targets import missing_targets
 
@@ -31,14 +31,27 @@ def without_unlabelled(loaded: Loaded) -> tuple[Loaded, list[str]]:
         x_test = take(_as_array(loaded.x_test), rows)
         found = replace(found, x_test=x_test, y_test=loaded.y_test[rows], weights_test=weights)
     y, y_test = np.asarray(found.y), None if found.y_test is None else np.asarray(found.y_test)
-    if found is not loaded and are_whole(y) and (y_test is None or are_whole(y_test)):
-        found = replace(found, y=y.astype(np.int64), y_test=None if y_test is None else y_test.astype(np.int64))
+    if found is not loaded:
+        found = replace(found, y=_whole_again(y, y_test), y_test=None if y_test is None else _whole_again(y_test, y))
     dropped = int((~kept).sum()) + (0 if kept_test is None else int((~kept_test).sum()))
     total = len(kept) + (0 if kept_test is None else len(kept_test))
     if not dropped:
         return loaded, []
     verbs = ("has", "is") if dropped == 1 else ("have", "are")
     return found, [f"{dropped} of {total} rows {verbs[0]} no target and {verbs[1]} left out"]
+
+
+def _whole_again(y: Array, other: Array | None) -> Array:
+    """Targets without gaps: whole numbers where they and those of the other part are."""
+    if names := output_names(y):
+        return records(
+            {
+                name: _whole_again(output_of(y, name), None if other is None else output_of(other, name))
+                for name in names
+            }
+        )
+    whole = are_whole(y) and (other is None or are_whole(other))
+    return y.astype(np.int64) if whole else y
 
 
 def are_whole(y: Array) -> bool:

@@ -17,10 +17,20 @@ Cells: TypeAlias = "pd.Series[str]"
 
 
 def as_table(inputs: "Mapping[str, ArrayLike]") -> "pd.DataFrame":
-    """Several inputs as one table: an array of more than one axis becomes a column with an array in each cell."""
+    """Several inputs as one table: an array of more than one axis becomes a column with an array in each cell.
+
+    Raises:
+        RowsError: They have different lengths.
+    """
     import pandas as pd
 
-    return pd.DataFrame({name: _cells(values) for name, values in inputs.items()})
+    cells = {name: _cells(values) for name, values in inputs.items()}
+    if len({len(one) for one in cells.values()}) > 1:
+        shown = ", ".join(f"{name!r} {len(one)}" for name, one in cells.items())
+        raise RowsError(
+            f"the inputs have different lengths: {shown}", code="uneven-columns", hint="one entry per row each"
+        )
+    return pd.DataFrame(cells)
 
 
 def _cells(values: ArrayLike) -> "Cells | NDArray[np.generic] | list[NDArray[np.generic]]":
@@ -83,14 +93,18 @@ def arrays_of(values: Cells, column: Column) -> NDArray[np.generic]:
 
 
 def _check_values(stacked: NDArray[np.generic], wanted: np.dtype[np.generic], name: str) -> None:
-    numbers: NDArray[np.float64] = stacked.reshape(len(stacked), -1).astype(np.float64)
+    if stacked.dtype == wanted and wanted.kind in "iu":
+        return
+    numbers: NDArray[np.float64] = np.asarray(stacked.reshape(len(stacked), -1))
     if wanted.kind == "f":
         with np.errstate(over="ignore"):
-            good = np.isfinite(numbers.astype(np.float32)).all(axis=1)
+            good = np.isfinite(numbers.astype(np.float32, copy=False)).all(axis=1)
         needs, code = "finite numbers in float32", "not-finite"
     else:
         low, high = (0, 255) if wanted == np.uint8 else (-(2**31), 2**31 - 1)
-        good = ((numbers >= low) & (numbers <= high) & (numbers == np.floor(numbers))).all(axis=1)
+        good = ((numbers >= low) & (numbers <= high)).all(axis=1)
+        if numbers.dtype.kind == "f":
+            good &= (numbers == np.floor(numbers)).all(axis=1)
         needs, code = f"whole numbers from {low} to {high}", "not-whole"
     bad = ~np.asarray(good)
     if bad.any():

@@ -31,7 +31,7 @@ class Column:
     kind: Kind
     cells: CellType = "any"
     offset: float = 0.0
-    shape: Sequence[int] = ()
+    shape: tuple[int, ...] = ()
     dtype: str = ""
 
 

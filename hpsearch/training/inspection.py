@@ -209,12 +209,14 @@ def _importance(model: "keras.Model", problem: Problem, columns: list[_Column], 
 
 def _measure(model: "keras.Model", problem: Problem) -> tuple[str, int, Measure]:
     """The objective's metric, or the loss where the objective is of training rows: name, sign and function."""
+    from hpsearch.keras_internals.compiled import placed_metrics
+
     objective, scorer, task = problem.spec.make_objective(), problem.scorer, problem.dataset.task
     name = objective.metric.removeprefix("val_")
     sign = 1 if objective.direction == "maximize" else -1
     if objective.metric == name or name == "loss":
         return "loss", -1, partial(loss_of, model)
-    own = {one.name for one in model.metrics}
+    own = {one.metric.name for one in placed_metrics(model)}
     if scorer is not None and not (scorer.yields and name in own):
         return name, sign, scorer
     if name in metrics_for(task) and name not in own:

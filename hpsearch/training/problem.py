@@ -19,7 +19,7 @@ from hpsearch.spec.assembly import given_names, steered
 from hpsearch.spec.families import FAMILIES
 from hpsearch.training.environment import set_up_keras
 from hpsearch.training.scorers import Scorer, scorer_of
-from hpsearch.training.weighting import check_class_weight, training_weights
+from hpsearch.training.weighting import check_class_weight, check_weights, training_weights
 
 if TYPE_CHECKING:
     import keras
@@ -78,7 +78,9 @@ class Problem:
         folds = _folds(
             dataset, spec, validation.method, folds=validation.folds, repeats=validation.repeats, seed=spec.seed
         )
-        return cls(spec, dataset, folds, own_test, how, predictions)
+        problem = cls(spec, dataset, folds, own_test, how, predictions)
+        check_weights(problem)
+        return problem
 
     @cached_property
     def builder(self) -> "ModelBuilder":

@@ -101,10 +101,12 @@ def scorer_of(spec: StudySpec, dataset: Dataset) -> Scorer | None:
             address=address,
         )
     if module == "sklearn":
-        of_rows = partial(_of_sklearn, _sklearn_scorer(name), dataset.task)
+        found = _sklearn_scorer(name)
+        weighted = _weighs(name)
+        of_rows = partial(_of_sklearn, found if weighted else _unweighted(found), dataset.task)
         # A model that is compiled with accuracy records the same number, unless it is that of several labels.
         same = dataset.task is not Task.MULTILABEL and name in metrics_for(dataset.task)
-        return Scorer(address, name, of_rows, yields=same)
+        return Scorer(address, name, of_rows, yields=same, ignores_weights=not weighted)
     function = load_object(address, spec.folder, SpecError)
     if not callable(function):
         raise SpecError(
@@ -130,7 +132,9 @@ def _of_function(
     function: Callable[..., float], weighted: bool, y: Array, predicted: Array, weights: Array | None
 ) -> float:
     targets = keras_targets(y)
-    return function(targets, predicted, sample_weight=weights) if weighted else function(targets, predicted)
+    if weights is None or not weighted:
+        return function(targets, predicted)
+    return function(targets, predicted, sample_weight=weights)
 
 
 RECORDED = frozenset({"accuracy", "mse", "mae", "rmse"})
@@ -176,6 +180,18 @@ def _sklearn_scorer(name: str) -> SklearnScorer:
         hint=f"it has {listed(plain, most=60)}; or name a function of yours as module:function",
         name=name,
     )
+
+
+def _weighs(name: str) -> bool:
+    """Whether a scorer of scikit-learn takes sample weights: some do not."""
+    from sklearn.metrics import get_scorer, get_scorer_names
+
+    known = get_scorer(name if name in get_scorer_names() else f"neg_{name}")
+    return takes_weights(getattr(known, "_score_func", known))
+
+
+def _unweighted(scorer: SklearnScorer) -> SklearnScorer:
+    return lambda estimator, rows, y, **_: scorer(estimator, rows, y)
 
 
 def doubts_about_scorer(scorer: Scorer | None, task: Task, y: Array) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ with.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -91,17 +91,19 @@ class Stand:
         except Exception as error:  # the user's metrics may not take such predictions
             self.raised.append(error)
         if has_own_loss(self.model):  # it may need the rows' inputs
-            return found | self._scored(y, predicted, weights)
+            return found | self._scored(found, y, predicted, weights)
         try:
             penalties = sum(float(one) for one in self.model.losses)
             found["loss"] = loss_of(self.model, y, predicted, weights) - penalties
         except Exception as error:  # nor may the user's loss
             self.raised.append(error)
-        return found | self._scored(y, predicted, weights)
+        return found | self._scored(found, y, predicted, weights)
 
-    def _scored(self, y: Array, predicted: Floats, weights: Array | None) -> dict[str, float]:
+    def _scored(
+        self, found: Mapping[str, float], y: Array, predicted: Floats, weights: Array | None
+    ) -> dict[str, float]:
         scorer = self.problem.scorer
-        if scorer is None or scorer.name in {one.name for one in self.model.metrics}:
+        if scorer is None or scorer.name in found:
             return {}
         try:
             return {scorer.name: scorer(y, predicted, weights)}

@@ -8,7 +8,7 @@ from hpsearch.core.facts import Task
 from hpsearch.core.row_values import class_numbers
 from hpsearch.core.words import closest, listed, quoted
 from hpsearch.data.dataset import Array, Dataset, Part
-from hpsearch.errors import SpecError
+from hpsearch.errors import DataError, SpecError
 from hpsearch.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -46,6 +46,30 @@ def check_class_weight(spec: StudySpec, dataset: Dataset) -> None:
             name=unknown[0],
             closest=near,
         )
+
+
+def check_weights(problem: "Problem") -> None:
+    """Whether some rows of every part count: a loss over rows of weight 0 is 0, as if it were perfect.
+
+    Raises:
+        DataError: A part has rows of weight 0 only.
+    """
+    if problem.dataset.train.weights is None and problem.spec.model.class_weight is None:
+        return
+    parts = [("all test rows", problem.dataset.test)]
+    for fold in range(len(problem.folds)):
+        train, validation = problem.fold_parts(fold)
+        parts += [(f"all training rows of fold {fold}", problem.to_train(train))]
+        parts += [(f"all validation rows of fold {fold}", validation)]
+    for which, part in parts:
+        if part is not None and part.weights is not None and not part.weights.any():
+            raise DataError(
+                f"{problem.dataset.name}: {which} have weight 0",
+                code="weightless-part",
+                hint="such rows train and score nothing: drop them, use fewer folds, or change the weights",
+                source=problem.dataset.name,
+                part=which,
+            )
 
 
 def training_weights(spec: StudySpec, dataset: Dataset, part: Part) -> Array | None:

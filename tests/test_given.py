@@ -388,3 +388,12 @@ def test_weights_are_kept_with_the_rows() -> None:
     np.testing.assert_allclose(dataset.train.weights, weights, rtol=1e-6)
     with pytest.raises(SpecError, match="sample_weight is given, but no x"):
         spec_of(sample_weight=weights)
+
+
+def test_several_outputs_may_be_vectors_and_rows_may_come_as_tuples() -> None:
+    price, kind = X[:, 0], np.where(Y > 0, "a", "b")
+    dataset = load_dataset(spec_of(x=X, y={"price": price, "kind": kind}))
+    assert [one.name for one in dataset.outputs] == ["price", "kind"]
+    assert len(load_dataset(spec_of(x=[X, X[:, :1]], y=(price, kind))).outputs) == 2
+    rows, targets = zip(*((row, "ab"[place % 2]) for place, row in enumerate(X)), strict=True)
+    assert load_dataset(spec_of(x=rows, y=targets)).train.x.shape == X.shape

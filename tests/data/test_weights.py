@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from hpsearch.data import load_dataset
+from hpsearch.data.dataset import Part
+from hpsearch.data.permuted import permuted
 from hpsearch.errors import DataError, SpecError
 from hpsearch.spec import parse_spec
 from hpsearch.training.problem import Problem
@@ -141,3 +143,40 @@ def test_balanced_classes_are_counted_in_the_training_rows(forms: Path) -> None:
     weights = problem.to_train(train).weights
     counts = np.bincount(train.y)
     assert weights.tolist() == pytest.approx([4 / (2 * counts[one]) for one in train.y])
+
+
+def test_weights_of_an_npz_file_have_its_names(tmp_path: Path) -> None:
+    x, y = np.arange(24.0).reshape(12, 2), np.tile([0, 1], 6)
+    for name in ("sample_weight", "sample_weight_train"):
+        np.savez(tmp_path / "rows.npz", **{"x_train": x, "y_train": y, name: np.arange(12)})
+        assert load_dataset(spec(tmp_path, "rows.npz")).train.weights.tolist() == [*range(12)]
+    np.savez(tmp_path / "rows.npz", plan=x, y=y, weights=np.arange(12))
+    with pytest.raises(DataError, match=r"every array but y and sample_weight is an input: 'weights' is hardly one"):
+        load_dataset(spec(tmp_path, "rows.npz"))
+
+
+def test_some_rows_of_every_fold_must_count(forms: Path) -> None:
+    (forms / "weight_forms.py").write_text(FORMS + "w[:] = 0\nw[:4] = 1\ng = np.repeat([0, 1, 2], 4)\n")
+    study = STUDY.replace("folds = 2", 'folds = 2\nmethod = "kfold"').replace(
+        "test_fraction = 0.25", "test_fraction = 0"
+    )
+    text = study.format(source="weight_forms:pair", data="", model="").replace('"kfold"', '"time-series"')
+    with pytest.raises(DataError, match="rows of fold 0 have weight 0"):
+        Problem.load(parse_spec(text, folder=forms))
+    with pytest.raises(DataError, match="all training rows of fold 0 have weight 0"):
+        Problem.load(spec(forms, "plain", "", "class_weight = { 0 = 0.0, 1 = 0.0 }"))
+
+
+def test_in_a_null_search_a_weight_goes_where_its_target_goes() -> None:
+    y = np.array([0, 1] * 10)
+    part = Part(np.arange(20.0)[:, None], y, weights=np.where(y == 1, 9.0, 1.0).astype(np.float32))
+    found, _ = permuted(part, seed=0, index=0, in_order=False)
+    assert found.y.tolist() != y.tolist()
+    assert (found.weights == np.where(found.y == 1, 9.0, 1.0)).all()
+
+
+@pytest.mark.parametrize("other", ["group", "text"])
+def test_a_weight_has_no_other_role(forms: Path, other: str) -> None:
+    data = f"{IN_TABLE}\n{other} = " + ('["w"]' if other == "text" else '"w"')
+    with pytest.raises(DataError, match=f"column 'w' is both .*{other}|column 'w' is both {other}"):
+        load_dataset(spec(forms, "table", data))

@@ -47,6 +47,12 @@ def alone(): return x
 def pixels(): return (rng.random((60, 6, 6)) * 255).astype("uint8")
 def table(): return pd.DataFrame({"a": x[:, 0], "b": x[:, 1]})
 def cities(): return pd.DataFrame({"a": x[:, 0], "city": kind})
+def called_inputs(): return pd.DataFrame({"a": x[:, 0], "inputs": price})
+def alone_weighted(): return {"x": x, "sample_weight": weights}
+def alone_named(): return {"a": x[:, 0], "b": x[:, 1], "sample_weight": weights}
+def two_tuples(): return (x, price), (price, map_)
+def parts_alike(): return (x, price), (x[:, ::-1], price)
+def table_with_gaps(): return pd.DataFrame({"a": x[:, 0], "b": np.where(x[:, 1] > 0, np.nan, x[:, 1])})
 def one_class(): return x, {"price": price, "kind": np.full(N, "flat")}
 
 def trunk(units):
@@ -298,6 +304,7 @@ def test_a_model_with_losses_of_its_own_needs_no_targets(module: str, tmp_path: 
             "there are no targets, but the models of family 'mlp' have one output and learn",
         ),
         ("alone", "named", "", "returned ndarray, not rows and targets"),
+        ("table_with_gaps", "", 'target = "inputs"', "needs a number in every cell, but "),
     ],
 )
 def test_bad_targets_are_refused(module: str, tmp_path: Path, source: str, build: str, data: str, words: str) -> None:
@@ -317,3 +324,28 @@ def test_scikit_learns_scorers_are_for_one_output(module: str, tmp_path: Path) -
         SpecError, match=re.escape("scores the predictions of one output, but the targets are for several")
     ):
         _ = load(module, tmp_path, "dicts", "named", metric="sklearn:r2").scorer
+
+
+def test_rows_without_targets_keep_all_that_comes_with_them(module: str, tmp_path: Path) -> None:
+    for source in ("alone_weighted", "alone_named"):
+        part = load(module, tmp_path, source, "autoencoder", data='target = "inputs"\ntest_fraction = 0').dataset.train
+        assert part.weights is not None
+        assert part.y.shape == (101, 4 if source == "alone_weighted" else 2)
+    column = load(module, tmp_path, "called_inputs", data='target = "inputs"\ntest_fraction = 0').dataset
+    assert (column.train.y.shape, [one.name for one in column.columns]) == ((101,), ["a"])
+
+
+def test_two_tuples_are_inputs_and_outputs_unless_their_rows_are_alike(module: str, tmp_path: Path) -> None:
+    several = load(module, tmp_path, "two_tuples", "by_list", data="test_fraction = 0").dataset
+    assert several.test is None
+    assert ([one.name for one in several.columns], [one.name for one in several.outputs]) == (
+        ["input_0", "input_1"],
+        ["output_0", "output_1"],
+    )
+    assert load(module, tmp_path, "parts_alike", "autoencoder").dataset.test is not None
+
+
+def test_a_null_search_needs_targets(module: str, tmp_path: Path) -> None:
+    spec = parse_spec(text(f"{module}:alone", f"{module}:own_losses", data='target = "none"'), folder=tmp_path)
+    with pytest.raises(DataError, match="a null search permutes targets, and this study has none"):
+        Problem.load(spec.model_copy(update={"validation": spec.validation.model_copy(update={"null": 0})}))

@@ -247,7 +247,7 @@ def run(
         y_test: Their targets.
         groups: Group of each row of `x`: rows of one group are never split.
         time: Time of each row of `x`: every fold validates on later rows.
-        sample_weight: What each row of `x` counts in the loss and in weighted metrics, as for Keras' ``fit``.
+        sample_weight: How much each row of `x` counts in the loss and in weighted metrics, as for Keras' ``fit``.
         sample_weight_test: The same of the rows of `x_test`.
         space: Hyperparameter → list of values, two numbers ``(low, high)``, a dict such as
             ``{"low": 1e-3, "high": 0.1, "log": True}``, or one value.

@@ -21,7 +21,7 @@ class FoldPredictions:
         y: Targets.
         predicted: Outputs after each epoch, ``(epochs, n, …)``.
         groups: Number of each row's group; None if rows have no groups.
-        weights: What each row counts; None if all count alike.
+        weights: How much each row counts; None if all count alike.
     """
 
     rows: NDArray[np.intp]
@@ -41,7 +41,7 @@ class RowScores:
 
     Attributes:
         values: ``(n_configs, n_rows)``; a config is a trial at one of its epochs.
-        weights: ``(n_rows,)``: what each row counts in the mean over folds, summing to 1.
+        weights: ``(n_rows,)``: how much each row counts in the mean over folds, summing to 1.
         units: ``(n_rows,)``: number of the row, or of its group: what is drawn together.
         root: Whether the metric is the root of the mean.
     """
@@ -107,7 +107,7 @@ def _choices(trial: Trial, folds: Sequence[FoldPredictions], *, last_epoch: bool
 
 
 def _frame(folds: Sequence[FoldPredictions]) -> tuple[Floats, NDArray[np.intp]]:
-    """What each row counts, and the unit that it is in."""
+    """How much each row counts, and the unit that it is in."""
     weights = np.concatenate([np.full(len(fold.rows), 1 / (len(folds) * len(fold.rows))) for fold in folds])
     places = [fold.rows if fold.groups is None else fold.groups for fold in folds]
     return weights, np.unique(np.concatenate(places), return_inverse=True)[1]

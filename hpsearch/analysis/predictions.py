@@ -36,7 +36,7 @@ class Predictions:
         samples: Row number → its raw input, for some of the most wrong rows; empty unless inputs are small images.
         groups: Number of each row's group; None if rows have no groups, or in studies of hpsearch 0.2.
         time: Place of each row's time step; None if order does not matter, or in studies of hpsearch 0.2.
-        weights: What each row counts; None if all count alike.
+        weights: How much each row counts; None if all count alike.
         parts: Number of the part of the rows that each row is in.
         left_out: Metric → its values without the rows of each part, for metrics that are no means over rows.
         left_out_problem: What the user's code said when it failed on some of the rows; empty if it did not.

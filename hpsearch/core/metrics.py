@@ -74,7 +74,7 @@ def values_of(
         y: Targets, as in :class:`~hpsearch.data.dataset.Part`.
         predicted: The model's output for the same rows.
         names: Those wanted; None for all of the task.
-        weights: What each row counts; 1 by default.
+        weights: How much each row counts; 1 by default.
 
     Returns:
         Empty if the output has no form that is known for the task, as with several outputs.
@@ -126,7 +126,7 @@ def threshold_counts(
     Args:
         positive: Which rows are positive.
         score: Of each row.
-        weights: What each row counts; 1 by default.
+        weights: How much each row counts; 1 by default.
     """
     order = np.argsort(-score)
     ordered, counts = score[order], np.ones(len(score)) if weights is None else weights[order]

@@ -44,8 +44,8 @@ def row_values(
         y_pred: As there.
         metric: Its plain name.
         value: What it is over all rows.
-        weights: What each row counts; None if all count alike. The values are then such that their plain mean is the
-            weighted one, and that they vary as it does.
+        weights: How much each row counts; None if all count alike. With weights, the plain mean of the values is the
+            weighted mean, and they vary as it does.
     """
     if y_true.ndim > 2 or y_pred.ndim > 2 or not len(y_true):
         return None  # arrays per row: the metric may be of pixels, or of steps

@@ -40,7 +40,7 @@ class Part:
         groups: Group of each row: of ``[data] group``, of equal rows that stay together, or of both; None if rows are
             on their own.
         time: Time of each row; None if order does not matter.
-        weights: What each row counts in the loss and in weighted metrics, float32 of shape ``(n_rows,)``: Keras'
+        weights: How much each row counts in the loss and in weighted metrics, float32 of shape ``(n_rows,)``: Keras'
             ``sample_weight``. None if all rows count alike.
     """
 
@@ -163,7 +163,7 @@ class TrainingData:
         classes: Names of the classes or labels; empty for regression.
         columns: Columns of a table; empty if ``x`` is one array.
         extra: See :class:`Dataset`.
-        weights: What each row counts, as in :class:`Part`; None if all rows count alike.
+        weights: How much each row counts, as in :class:`Part`; None if all rows count alike.
         outputs: Name → one of several outputs; empty for one.
     """
 

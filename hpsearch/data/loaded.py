@@ -18,7 +18,7 @@ class Loaded:
         y_test: Their targets.
         groups: Group of each row of `x`.
         time: Time of each row of `x`.
-        weights: What each row of `x` counts; None if all count alike.
+        weights: How much each row of `x` counts; None if all count alike.
         weights_test: The same of the rows of `x_test`.
         classes: Names of classes 0, 1, … if the source knows them.
         columns: Columns of a table.

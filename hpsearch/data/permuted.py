@@ -55,7 +55,7 @@ def permuted(part: Part, *, seed: int, index: int, in_order: bool) -> tuple[Part
             sources, how = _whole_groups(groups, rng), "of whole groups"
         else:
             sources, how = _within_groups(groups, rng), "exchanged within groups and among groups of equal size"
-    # What a row counts often follows from its class: a weight goes where its target goes.
+    # How much a row counts often follows from its class: a weight goes where its target goes.
     weights = None if part.weights is None else part.weights[sources]
     return replace(part, y=part.y[sources], weights=weights), how
 

@@ -1,4 +1,4 @@
-"""What each row counts in the loss and in weighted metrics: read and checked."""
+"""How much each row counts in the loss and in weighted metrics: read and checked."""
 
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,7 @@ def checked_weights(source: str, weights: Array | None, rows: int, what: str = "
             f"{source}: {what} is {numbers[row]:g} in row {row}, and below 0, infinite or missing in {int(bad.sum())} "
             f"of {rows} rows",
             code="bad-weight",
-            hint="weights are numbers of 0 or more; a row of weight 0 trains and scores nothing",
+            hint="weights are numbers of 0 or more; a row of weight 0 is ignored in training and scoring",
             source=source,
             row=row,
             count=int(bad.sum()),

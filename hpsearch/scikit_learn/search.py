@@ -132,7 +132,7 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
                 in one with texts or categories, every column is an input of its own, as for :func:`hpsearch.run`.
             y: Targets: one per row, or one-hot rows, or labels as rows of zeros and ones, or several numbers per row.
             groups: Group of each row; rows of one group are never split.
-            sample_weight: What each row counts in the loss, in the score and in weighted metrics.
+            sample_weight: How much each row counts in the loss, in the score and in weighted metrics.
 
         Raises:
             HpsearchError: As for :func:`hpsearch.run`.

@@ -44,7 +44,8 @@ class DataSection(Section):
     group: str | None = Field(None, description="column whose groups are never split, in folds and in the test part")
     time: str | None = Field(None, description="column with the time of each row: every fold validates on later rows")
     weight: str | None = Field(
-        None, description="column with what each row counts in the loss and in weighted metrics: Keras' sample_weight"
+        None,
+        description="column with each row's weight in the loss and in weighted metrics: Keras' sample_weight",
     )
     text: list[str] = Field([], description="columns of free text, which a build function's own layers take apart")
     duplicates: Literal["allow", "group"] = Field(

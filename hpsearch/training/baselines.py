@@ -38,7 +38,7 @@ class _Rows:
     Attributes:
         y: Targets.
         time: Time of each row; None if order does not matter.
-        weights: What each row counts; None if all count alike.
+        weights: How much each row counts; None if all count alike.
     """
 
     y: Array

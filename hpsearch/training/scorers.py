@@ -52,7 +52,7 @@ class Scorer:
         Args:
             y: Targets.
             predicted: The model's output for the same rows.
-            weights: What each row counts; None if all count alike.
+            weights: How much each row counts; None if all count alike.
 
         Raises:
             ModelError: The scorer has failed, or returned no number.

@@ -66,14 +66,14 @@ def check_weights(problem: "Problem") -> None:
             raise DataError(
                 f"{problem.dataset.name}: {which} have weight 0",
                 code="weightless-part",
-                hint="such rows train and score nothing: drop them, use fewer folds, or change the weights",
+                hint="such rows are ignored in training and scoring: drop them, use fewer folds, or change the weights",
                 source=problem.dataset.name,
                 part=which,
             )
 
 
 def training_weights(spec: StudySpec, dataset: Dataset, part: Part) -> Array | None:
-    """What each row counts in training on `part`: its own weight times that of its class; None if all count alike.
+    """How much each row counts in training on `part`: its own weight times that of its class; None if all count alike.
 
     Args:
         spec: The study file.

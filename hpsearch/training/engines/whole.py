@@ -73,7 +73,7 @@ def metrics_of(model: keras.Model, y: Any, predicted: Any, weights: Any = None) 
         model: Compiled, its metrics built.
         y: Targets.
         predicted: Predictions of the same rows.
-        weights: What each row counts in weighted metrics.
+        weights: How much each row counts in weighted metrics.
     """
     model.reset_metrics()
     try:

@@ -20,7 +20,7 @@ class Batches(NamedTuple):
 
     Attributes:
         rows: Row numbers, shape ``(steps, batch)``; padding repeats row 0.
-        weights: What each of these rows counts, of the same shape; None if all count alike.
+        weights: How much each of these rows counts, of the same shape; None if all count alike.
     """
 
     rows: NDArray[np.int32]

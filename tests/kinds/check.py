@@ -86,7 +86,7 @@ KINDS = (
     Kind("convolutional autoencoder", "images", "only_pictures", "autoencoder", data='target = "inputs"'),
     Kind("two inputs, a picture beside a table", "images", "cards", "two_inputs"),
     Kind("two outputs, loss weights", "images", "tasks", "two_outputs"),
-    Kind("frozen base, new head", "images", "pictures", "frozen_base"),
+    Kind("frozen base, new head", "images", "pictures", "frozen_base", engine="fit"),
     Kind("own layer, loss and metric", "own_code", "points", "own_parts"),
     Kind("siamese network, inputs in order", "own_code", "pairs", "siamese"),
     Kind("own train_step", "own_code", "points", "own_train_step", engine="fit"),

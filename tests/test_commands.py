@@ -80,7 +80,13 @@ def test_init_check_and_schema_fit_together(tmp_path: Path) -> None:
     assert "wrote mine.toml" in ok("init", "mine.toml", "--data", "sklearn:diabetes", folder=tmp_path)
     effective = json.loads(ok("check", "mine.toml", "--json", folder=tmp_path))
     assert effective["data"]["task"] == "regression"
-    assert effective["study"]["objective"] == {"metric": "val_mae", "direction": "minimize", "epoch": "best"}
+    assert effective["study"]["objective"] == {
+        "metric": "val_mae",
+        "direction": "minimize",
+        "epoch": "best",
+        "at_most": {},
+        "at_least": {},
+    }
     assert effective["space_size"] is None
     assert effective["warnings"] == []
     text = (tmp_path / "mine.toml").read_text()

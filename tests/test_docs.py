@@ -184,7 +184,7 @@ def check(folder: Path, text: str) -> dict[str, Any]:
 @pytest.mark.slow
 def test_your_own_data_and_model(tmp_path: Path) -> None:
     write_modules(MODELS_AND_DATA, tmp_path)
-    (build,) = [block for block in blocks(MODELS_AND_DATA, "toml") if block.startswith("[model]")]
+    (build,) = [block for block in blocks(MODELS_AND_DATA, "toml") if "my_models:build" in block]
     data = '[data]\nsource = "my_data:load"\noptions = { rows = 200 }'
     found = check(tmp_path, with_section(with_section(blocks(README, "toml")[0], "data", data), "model", build))
     assert found["data"]["rows"] + found["data"]["test_rows"] == 200

@@ -85,6 +85,18 @@ class Patches(layers.Layer):
         return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4)), (-1, 9, 16))
 
 
+@keras.saving.register_keras_serializable("kinds")
+class Positions(layers.Layer):
+    """Adds what is learned about each place."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.places = layers.Embedding(9, 8)
+
+    def call(self, x):
+        return x + self.places(ops.arange(9))
+
+
 def mixer(config, data):
     inputs, x = _input()
     x = layers.Dense(config["units"])(Patches()(x))
@@ -96,7 +108,7 @@ def mixer(config, data):
 
 def vision_transformer(config, data):
     inputs, x = _input()
-    x = layers.Dense(8)(Patches()(x)) + layers.Embedding(9, 8)(ops.arange(9))
+    x = Positions()(layers.Dense(8)(Patches()(x)))
     normal = layers.LayerNormalization()(x)
     x = x + layers.MultiHeadAttention(2, 4)(normal, normal)
     return _classifier(inputs, layers.Dense(config["units"], "gelu")(layers.Flatten()(x)))

@@ -11,7 +11,6 @@ from hpsearch.analysis.predictions import (
     NOT_SHOWN,
     Predictions,
     PredictionsInfo,
-    can_be_shown,
     described,
     kind_of,
 )
@@ -33,7 +32,7 @@ def out_of_fold_info(record: StudyRecord, kept: OutOfFold) -> PredictionsInfo:
     if best is None or best.epoch is None:
         return PredictionsInfo(kind, reason="no trial is complete")
     folds = kept.get(best.number, ())
-    if not can_be_shown(record):
+    if not record.facts.data.task.has_one_output:
         return PredictionsInfo(kind, reason=NOT_SHOWN)
     chosen = _chosen(best, folds)
     if chosen is None:

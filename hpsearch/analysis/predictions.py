@@ -207,7 +207,7 @@ def predictions_info(record: StudyRecord, predictions: Predictions | None) -> Pr
         return PredictionsInfo(
             kind, reason="the winner has not been refitted" if record.best else "no trial is complete"
         )
-    if not can_be_shown(record):
+    if not record.facts.data.task.has_one_output:
         return PredictionsInfo(kind, reason=NOT_SHOWN)
     if predictions is None or not len(predictions.y_true):
         missing = "the champion's predictions are missing (deleted?)"
@@ -218,11 +218,6 @@ def predictions_info(record: StudyRecord, predictions: Predictions | None) -> Pr
 
 
 NOT_SHOWN = "predictions are shown of models with one output and targets"
-
-
-def can_be_shown(record: StudyRecord) -> bool:
-    """Whether predictions have a form that is shown."""
-    return record.facts.data.task not in (Task.SEVERAL, Task.NONE)
 
 
 def kind_of(record: StudyRecord) -> str:

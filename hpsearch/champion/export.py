@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hpsearch import analysis, report
-from hpsearch.analysis.predictions import NOT_SHOWN, can_be_shown
+from hpsearch.analysis.predictions import NOT_SHOWN
 from hpsearch.champion.files import check_champion
 from hpsearch.errors import HpsearchError, SpecError
 from hpsearch.executors import make_executor
@@ -78,7 +78,7 @@ def _export_predictions(record: StudyRecord, source: Path, target: Path) -> Expo
     import numpy as np
     import pandas as pd
 
-    if not can_be_shown(record):
+    if not record.facts.data.task.has_one_output:
         return Exported(target.name, f"not written: {NOT_SHOWN}")
     if not source.exists():
         return Exported(target.name, "not written: no test rows were held out, or their predictions were deleted")

@@ -5,14 +5,13 @@ Comparisons are made in single precision, as Keras makes them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from hpsearch.core.hyperparameters import SWITCH, Rule, among, real, whole
 from hpsearch.core.metrics import direction_of
 from hpsearch.core.objective import Objective
-from hpsearch.core.space import Value
 from hpsearch.core.words import did_you_mean, listed
 from hpsearch.errors import ModelError
 
@@ -105,9 +104,9 @@ def arguments_of(kind: str) -> tuple[str, ...]:
     return tuple(one.name for one in fields(KINDS[kind]))
 
 
-def made(kind: str, arguments: Mapping[str, Value]) -> Stock:
+def made(kind: str, arguments: Mapping[str, Any]) -> Stock:
     """A stock callback of checked arguments."""
-    return KINDS[kind](**arguments)  # type: ignore[arg-type]
+    return KINDS[kind](**arguments)
 
 
 class _Monitor:
@@ -274,7 +273,8 @@ def scheduled(schedule: Schedule, epoch: int, rate: float) -> float:
     try:
         found: object = schedule(epoch, rate)
     except TypeError:  # as Keras does, for functions of the epoch alone
-        found = schedule(epoch)  # type: ignore[call-arg]
+        of_epoch: Callable[..., object] = schedule
+        found = of_epoch(epoch)
     if not isinstance(found, float | np.float32 | np.float64):
         raise ModelError(
             f"the schedule of LearningRateScheduler returned {found!r:.80} for epoch {epoch}, which is no float",

@@ -44,6 +44,11 @@ class Task(StrEnum):
     NONE = "none"
 
     @property
+    def has_one_output(self) -> bool:
+        """Whether the model has one output, and rows a target for it: what predictions are judged by is then known."""
+        return self not in (Task.SEVERAL, Task.NONE)
+
+    @property
     def has_classes(self) -> bool:
         """Whether each row has one of several classes."""
         return self in (Task.BINARY, Task.MULTICLASS)

@@ -236,11 +236,10 @@ def targets_of(source: str, name: str, y: object, x: object) -> Array:
 
 def rows_in(x: object) -> int:
     """How many rows inputs have; 0 if that cannot be told."""
-    lengths = _lengths(x)
-    if len(lengths) == 1 and (isinstance(x, Mapping) or lengths != {len(x)}):  # type: ignore[arg-type]
-        return lengths.pop()
-    first = next(iter(x.values()), ()) if isinstance(x, Mapping) else x
-    return len(first) if hasattr(first, "__len__") else 0
+    if isinstance(x, Mapping):
+        return rows_in(next(iter(x.values()), ()))
+    several = len(lengths := _lengths(x)) == 1 and isinstance(x, list | tuple) and len(x) not in lengths
+    return lengths.pop() if several else len(x) if hasattr(x, "__len__") else 0
 
 
 def _input(source: str, name: str, values: object) -> Array:

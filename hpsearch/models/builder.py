@@ -198,7 +198,7 @@ def _make_weights(model: keras.Model, data: TrainingData) -> None:
 
 def _check_outputs(address: str, model: keras.Model, data: TrainingData) -> None:
     """Catch what Keras would only show as a wrong or infinite loss."""
-    if data.task in (Task.SEVERAL, Task.NONE):
+    if not data.task.has_one_output:
         return
     loss = model.loss if isinstance(model.loss, str) else type(model.loss).__name__
     loss = loss.replace("_", "").lower()

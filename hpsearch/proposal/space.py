@@ -1,6 +1,6 @@
 """What to search, and for how long: families' spaces narrowed so that trials share compiled programs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hpsearch.core.space import Choice, Constant, Float, Parameter
@@ -95,8 +95,3 @@ def epochs_for(rows: int, batch: int) -> int:
     """Epochs that make about :data:`_STEPS` steps."""
     steps = max(1, -(-rows // batch))
     return int(min(max(round(_STEPS / steps), _LEAST_EPOCHS), _MOST_EPOCHS))
-
-
-def grid_of(parameters: Mapping[str, Parameter]) -> Sequence[str]:
-    """The hyperparameters with a list of values: those that cost programs."""
-    return [name for name, one in parameters.items() if isinstance(one, Choice)]

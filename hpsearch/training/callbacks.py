@@ -68,8 +68,8 @@ def check_callbacks(
         kind = type(rule).__name__
         if rule.monitor not in (*recorded, *added):
             raise no_such_monitor(kind, rule.monitor, (*recorded, *added))
-        together = isinstance(rule, EarlyStopping) and rule.scope == "mean"
-        if together and direction_together(rule, problem.spec.make_objective()) is None:  # type: ignore[arg-type]
+        together = rule if isinstance(rule, EarlyStopping) and rule.scope == "mean" else None
+        if together is not None and direction_together(together, problem.spec.make_objective()) is None:
             raise unknown_mode(kind, rule.monitor)
     directions_of(found.stock, model, problem.spec.make_objective())
     return added, tuple(_told(found))

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.core.facts import Task
 from hpsearch.core.files import write_atomically
 from hpsearch.core.metrics import metrics_for, values_of
 from hpsearch.core.seeds import derive
@@ -94,7 +93,7 @@ def write_inputs(model: "keras.Model", problem: Problem, folder: Path) -> None:
     arrays: dict[str, Array] = {}
     for number, (name, labels, codes) in enumerate(_ranges(columns, parts, dataset)):
         arrays |= {f"labels_{number}": np.array(labels), f"codes_{number}": codes, f"name_{number}": np.array(name)}
-    if dataset.test is not None and dataset.task not in (Task.SEVERAL, Task.NONE):
+    if dataset.test is not None and dataset.task.has_one_output:
         with suppress(Exception):  # the user's metric may fail; a champion is not given up for what it is shown by
             arrays |= _importance(model, problem, columns, dataset.test)
     write_atomically(

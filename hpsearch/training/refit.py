@@ -159,7 +159,7 @@ def _test(model: "keras.Model", problem: Problem, folder: Path) -> tuple[dict[st
     if test is None:
         return {}, {}
     scores = _evaluated(model, problem, test)
-    if dataset.task in (Task.SEVERAL, Task.NONE):
+    if not dataset.task.has_one_output:
         (folder / "predictions.npz").unlink(missing_ok=True)  # of another champion
         return scores, {}
     output = np.asarray(model.predict(keras_inputs(test.x), batch_size=_BATCH, verbose=0))
@@ -182,7 +182,7 @@ def _scores(model: "keras.Model", problem: Problem) -> dict[str, float]:
     test = problem.dataset.test
     assert test is not None
     scores = _evaluated(model, problem, test)
-    if problem.dataset.task in (Task.SEVERAL, Task.NONE):
+    if not problem.dataset.task.has_one_output:
         return scores
     few = model.predict(keras_inputs(test.take(np.arange(min(len(test), 8))).x), batch_size=_BATCH, verbose=0)
     return _with_value(scores, model, problem, test, np.asarray(few))

@@ -48,7 +48,7 @@ class Stand:
     @property
     def usable(self) -> bool:
         """Whether the output has a form that is known: a probability, one for each class, or the targets' own shape."""
-        if not isinstance(self.sample, np.ndarray) or self.problem.dataset.task in (Task.SEVERAL, Task.NONE):
+        if not isinstance(self.sample, np.ndarray) or not self.problem.dataset.task.has_one_output:
             return False
         data, width = self.problem.dataset, math.prod(self.sample.shape[1:])
         if not data.task.has_classes:

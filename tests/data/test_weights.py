@@ -156,11 +156,11 @@ def test_weights_of_an_npz_file_have_its_names(tmp_path: Path) -> None:
 
 
 def test_some_rows_of_every_fold_must_count(forms: Path) -> None:
-    (forms / "weight_forms.py").write_text(FORMS + "w[:] = 0\nw[:4] = 1\ng = np.repeat([0, 1, 2], 4)\n")
+    (forms / "weightless_rows.py").write_text(FORMS + "w[:] = 0\nw[:4] = 1\n")
     study = STUDY.replace("folds = 2", 'folds = 2\nmethod = "kfold"').replace(
         "test_fraction = 0.25", "test_fraction = 0"
     )
-    text = study.format(source="weight_forms:pair", data="", model="").replace('"kfold"', '"time-series"')
+    text = study.format(source="weightless_rows:pair", data="", model="").replace('"kfold"', '"time-series"')
     with pytest.raises(DataError, match="rows of fold 0 have weight 0"):
         Problem.load(parse_spec(text, folder=forms))
     with pytest.raises(DataError, match="all training rows of fold 0 have weight 0"):

@@ -1,5 +1,6 @@
 """Callbacks under folds: both engines against one ``model.fit`` of Keras with its own objects."""
 
+import tomllib
 from dataclasses import replace
 
 import keras
@@ -20,28 +21,7 @@ from hpsearch.training.engines.loop import order_of
 from hpsearch.training.problem import Problem
 from hpsearch.training.rehearsal import rehearse
 
-from .conftest import never, results
-
-STUDY = """
-name = "callbacks"
-seed = 7
-[data]
-source = "sklearn:digits"
-max_rows = 290
-test_fraction = 0.0
-[validation]
-method = "kfold"
-folds = 3
-[model]
-{model}
-[objective]
-metric = "val_accuracy"
-direction = "maximize"
-[space]
-shuffle = false
-{space}
-{callbacks}
-"""
+from .conftest import STUDY, never, results
 
 SPACE = """
 layers = 1
@@ -55,22 +35,11 @@ activation = "relu"
 batch_norm = false
 """
 
-CONFIG = {
-    "layers": 1,
-    "units": 12,
-    "batch_size": 32,
-    "epochs": 14,
-    "optimizer": "adam",
-    "learning_rate": 0.03,
-    "dropout": 0.0,
-    "activation": "relu",
-    "batch_norm": False,
-    "shuffle": False,
-}
+CONFIG = {**tomllib.loads(SPACE), "learning_rate": 0.03, "shuffle": False}
 
 
 def make_problem(callbacks, *, model='family = "mlp"', space=SPACE, folder="."):
-    text = STUDY.format(model=model, space=space, callbacks=callbacks)
+    text = STUDY.format(data='source = "sklearn:digits"', model=model, space=f"shuffle = false\n{space}\n{callbacks}")
     return Problem.load(parse_spec(text, folder=folder))
 
 

@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 import hpsearch
 from hpsearch import KerasSearchCV
 from hpsearch.core.trial import TrialState
+from hpsearch.data import load_dataset
 from hpsearch.portable.predictor import _load_pyfunc
 from hpsearch.report import ReportArtifacts, model_card
 from tests.raising import raises
@@ -192,4 +193,4 @@ def test_a_trial_trained_again_is_the_champion() -> None:
 def test_fit_takes_sample_weights() -> None:
     weights = np.where(WINE.target == 0, 5.0, 1.0)
     weighted = search(cv=2).fit(WINE.data, WINE.target, sample_weight=weights)
-    assert weighted.study_.record.name != search(cv=2).fit(WINE.data, WINE.target).study_.record.name
+    np.testing.assert_allclose(load_dataset(weighted.study_.record.worker_spec).train.weights, weights)

@@ -4,26 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.core.callbacks import EarlyStopping
 from hpsearch.core.space import Choice, Constant, Float, Int
 from hpsearch.spec import READ_BACK, StudySpec, doubts, load_spec, make_space, parse_parameter, parse_spec
 from hpsearch.spec.messages import SpecProblem
 from tests.raising import raises
 
-GOOD = """
-name = "good"
-[data]
-source = "sklearn:digits"
-[model]
-family = "mlp"
-layers = 3
-[space]
-units = { low = 32, high = 512, log = true }
-momentum = { low = 0.0, high = 0.9, when = { optimizer = ["sgd"] } }
-[objective]
-metric = "val_accuracy"
-direction = "maximize"
-"""
+from .texts import GOOD, OWN
 
 
 def problems(text: str) -> tuple[SpecProblem, ...]:
@@ -292,9 +278,6 @@ def test_every_study_file_that_comes_with_us_is_valid(path: Path) -> None:
     assert make_space(spec).size() != 0
 
 
-OWN = GOOD.replace('family = "mlp"\nlayers = 3', 'build = "mine:build"')
-
-
 def test_a_condition_on_a_name_that_is_nowhere_is_refused_for_build_functions_too() -> None:
     spec = parse_spec(OWN.replace("[space]", '[space]\noptimizer = ["sgd", "adam"]'))
     assert make_space(spec)["momentum"].when == {"optimizer": ("sgd",)}
@@ -388,136 +371,3 @@ def test_messages_name_what_is_wanted_in_the_words_of_toml(old: str, new: str, k
     [problem] = problems(GOOD.replace(old, new))
     assert problem.key == key
     assert problem.text.startswith(text)
-
-
-CALLBACKS = GOOD + "[[training.callbacks]]\n"
-
-
-def test_callbacks_have_keras_own_arguments_and_may_take_hyperparameters() -> None:
-    spec = parse_spec(
-        (CALLBACKS + 'kind = "EarlyStopping"\npatience = "space.patience"\nmin_delta = 0.01\n').replace(
-            "[space]", "[space]\npatience = { low = 2, high = 5 }"
-        )
-    )
-    assert make_space(spec)["patience"] == Int(2, 5)
-    assert spec.training.stock({"patience": 3}) == (EarlyStopping(patience=3, min_delta=0.01),)
-    assert spec.training.hyperparameters == {"patience"}
-
-
-@pytest.mark.parametrize(
-    ("table", "space", "line"),
-    [
-        ('kind = "EarlyStoping"', "",
-         "training.callbacks.0.kind: unknown callback 'EarlyStoping' (did you mean 'EarlyStopping'?); here it may be "
-         "EarlyStopping, ReduceLROnPlateau, LearningRateScheduler, TerminateOnNaN, and callbacks(config) in the build "
-         "module may return any"),
-        ('kind = "BackupAndRestore"', "",
-         "training.callbacks.0.kind: BackupAndRestore has no use here: `hpsearch resume` repeats no finished fold"),
-        ('kind = "EarlyStopping"\npatiense = 3', "",
-         "training.callbacks.0.patiense: unknown argument of EarlyStopping (did you mean 'patience'?); it has monitor, "
-         "min_delta, patience, mode, baseline, restore_best_weights, start_from_epoch, scope"),
-        ('kind = "ReduceLROnPlateau"\npatience = -1', "",
-         "training.callbacks.0.patience: must be a whole number of at least 0, but got -1"),
-        ('kind = "ReduceLROnPlateau"\nfactor = 2.0', "",
-         "training.callbacks.0.factor: must be a number of at least 0 and less than 1, but got 2.0"),
-        ('kind = "EarlyStopping"\nmode = "mx"', "",
-         "training.callbacks.0.mode: must be one of auto, min, max, but got 'mx' (did you mean 'max'?)"),
-        ('kind = "LearningRateScheduler"', "",
-         'training.callbacks.0.schedule: is required, such as "my_module:function" of (epoch, lr)'),
-        ("patience = 3", "",
-         "training.callbacks.0.kind: is required, one of EarlyStopping, ReduceLROnPlateau, LearningRateScheduler, "
-         "TerminateOnNaN"),
-        ('kind = "EarlyStopping"\npatience = "space.wait"', "",
-         "training.callbacks.0.patience: names the hyperparameter 'wait', which is not in the space"),
-        ('kind = "EarlyStopping"\npatience = "space.wait"', "wait = [-1, 3]",
-         "space.wait: must be a whole number of at least 0 for training.callbacks.0.patience, but got -1"),
-        ('kind = "EarlyStopping"\nscope = "mean"\n[pruning]\nfolds = "forgiving"', "",
-         "pruning: folds = 'forgiving' trains the folds one by one, but EarlyStopping of scope = 'mean' follows all of "
-         "them together; remove one of the two"),
-    ],
-)  # fmt: skip
-def test_mistakes_in_callbacks(table: str, space: str, line: str) -> None:
-    with raises("study-file.broken-rules") as caught:
-        parse_spec((CALLBACKS + table + "\n").replace("[space]", f"[space]\n{space}"))
-    assert str(caught.value).splitlines()[1:] == [f"  - {line}"]
-
-
-CNN = GOOD.replace('"mlp"', '"cnn"').replace("layers = 3", "blocks = 2").replace("units = {", "dense_units = {")
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "key", "code", "said"),
-    [
-        (GOOD, 'schedule = "cosin"', "space.schedule", "illegal-value", "(did you mean 'cosine'?)"),
-        (GOOD, "warmup = 1.5", "space.warmup", "illegal-value", "of at least 0 and less than 1"),
-        (GOOD, "rotation = 0.1", "space.rotation", "unknown-hyperparameter", "'mlp'; family 'cnn' has it; it has "),
-        (GOOD, "label_smothing = 0.1", "space.label_smothing", "unknown-hyperparameter", "'label_smoothing'?"),
-        (CNN, 'flip = "horizontally"', "space.flip", "illegal-value", "(did you mean 'horizontal'?)"),
-        (CNN, 'residual = "yes"', "space.residual", "illegal-value", "must be true or false"),
-        (
-            GOOD,
-            'schedule = ["constant", "linear"]\nwarmup = 0.1',
-            "space.warmup",
-            "no-warmup",
-            "Keras has no warm-up for schedule = 'linear'; write when = {",
-        ),
-        (
-            GOOD,
-            'schedule = "exponential"\ndecay_to = { low = 0.0, high = 0.1 }',
-            "space.decay_to",
-            "decays-to-nothing",
-            "never reaches 0",
-        ),
-        (
-            CNN,
-            'residual = true\npadding = ["same", "valid"]',
-            "space.residual",
-            "residual-needs-same",
-            'when = { padding = ["same"] }',
-        ),
-        (GOOD, "clipnorm = 1.0\nclipvalue = 0.5", "space.clipvalue", "conflicting-keys", "one way at a time"),
-    ],
-)
-def test_what_a_family_cannot_have(text: str, line: str, key: str, code: str, said: str) -> None:
-    with raises("study-file.broken-rules") as caught:
-        make_space(parse_spec(text.replace("[space]\n", f"[space]\n{line}\n")))
-    (problem,) = caught.value.values["problems"]
-    assert (problem.key, problem.code) == (key, code)
-    assert said in problem.text
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        'schedule = ["cosine", "linear"]\nwarmup = { low = 0.0, high = 0.2, when = { schedule = ["cosine"] } }',
-        'schedule = ["constant", "linear"]\nwarmup = 0',
-        'residual = { values = [true, false], when = { padding = ["same"] } }\npadding = ["same", "valid"]',
-        "clipnorm = 1.0\nclipvalue = 0",
-        'schedule = ["linear", "exponential"]\ndecay_to = [0.01, 0.1]',
-    ],
-)
-def test_what_a_family_can_have(lines: str) -> None:
-    make_space(parse_spec(CNN.replace("[space]\n", f"[space]\n{lines}\n")))
-
-
-def test_doubts_about_what_curves_cannot_show() -> None:
-    def found(lines: str, metric: str = "val_accuracy") -> list[str]:
-        spec = parse_spec(GOOD.replace("[space]\n", f"[space]\n{lines}\n").replace('"val_accuracy"', f'"{metric}"'))
-        return doubts(spec, make_space(spec))
-
-    (text,) = found("label_smoothing = [0.0, 0.1]\nl2 = { low = 0.0, high = 0.1 }", "val_loss")
-    assert "val_loss contains label_smoothing, l2, so trials with less of it look better" in text
-    assert found("l2 = 0.001", "val_loss") == []
-
-
-def test_the_schema_offers_documented_hyperparameters() -> None:
-    schema = StudySpec.model_json_schema()["properties"]["space"]["properties"]
-    assert {"schedule", "rotation", "ema_momentum", "units"} <= schema.keys()
-    assert all(one["description"] and one["$ref"].endswith("additionalProperties") for one in schema.values())
-
-
-def test_names_of_build_functions_stay_their_own() -> None:
-    """What 0.1 took for whole numbers stays so: ``warmup`` or ``beta`` of a build function may count anything."""
-    lines = "warmup = { low = 1, high = 5 }\nbeta = { low = 1, high = 5 }\nl2 = [1, 2]\nrotation = 2\n"
-    space = make_space(parse_spec(OWN.replace("[space]\n", f'[space]\noptimizer = ["sgd"]\n{lines}')))
-    assert (space["warmup"], space["beta"], space["l2"]) == (Int(1, 5), Int(1, 5), Choice((1, 2)))

@@ -88,7 +88,7 @@ class Bayesian(Algorithm):
         configs, points = surrogate.candidates(number, [known[i].config for i in best[:5]])
         mean, deviation = process.predict(points)
         # The best that is believed, not the best that was seen: of noisy scores the largest is the luckiest.
-        believed = fitted.best(known)
+        believed = fitted.best(known, process)
         if believed is None or (number % 2 and _stale(y[kept]) >= _STALE):
             merit = np.log(deviation)
         else:

@@ -37,7 +37,8 @@ class ExpectedGain:
             if len(known) < 2 or self._surrogate.is_flat:
                 return None
             fitted = self._surrogate.fit(known)
-            process, limits, believed = fitted.process, self._surrogate.feasibility(history), fitted.best(known)
+            process, limits = fitted.process, self._surrogate.feasibility(history)
+            believed = fitted.best(known, process)
             if believed is None:  # nothing keeps the limits so far
                 return None
             kept = [i for i in np.argsort(-fitted.y).tolist() if known[i].state is not TrialState.INFEASIBLE]

@@ -56,17 +56,18 @@ class Fitted:
     unit: float
     chosen: Sequence[int]
 
-    def best(self, known: Sequence[Trial]) -> float | None:
-        """What the process believes the best of some trials to be that keep all limits; None if none does.
+    def best(self, known: Sequence[Trial], process: GaussianProcess) -> float | None:
+        """What a process believes the best of the trials to be that keep all limits; None if none does.
 
         Args:
             known: The trials that it was fitted to.
+            process: This one, or this one with trials that are still running: their limits are not known.
         """
-        points = self.process.x
-        if any(trial.state is TrialState.INFEASIBLE for trial in known):
-            kept = [trial.state is not TrialState.INFEASIBLE for trial in known]
-            points = points[[kept[i] for i in self.chosen]]
-        return float(self.process.predict(points)[0].max()) if len(points) else None
+        kept = np.ones(len(process.x), dtype=bool)
+        kept[: len(self.chosen)] = [known[i].state is not TrialState.INFEASIBLE for i in self.chosen]
+        if not kept[: len(self.chosen)].any():
+            return None
+        return float(process.predict(process.x[kept])[0].max())
 
 
 class Surrogate:

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import optuna
 import pytest
 
@@ -12,8 +14,10 @@ from hpsearch.core.trial import Trial, TrialState
 from hpsearch.testing.contracts import TUNER_RULES, TunerCase
 from hpsearch.tuners import TunerSettings, make_tuner
 from hpsearch.tuners.dimensions import Dimensions
+from hpsearch.tuners.gaussian_process import GaussianProcess
 from hpsearch.tuners.keras_tuner import Oracle, OracleProcess
 from hpsearch.tuners.optuna import Mirror
+from hpsearch.tuners.surrogate import Fitted
 
 SPACE = Space({"units": Int(1, 400), "rate": Float(0.001, 1.0, log=True)})
 SIZE = Constraints.of({"parameters": 100.0}, {})
@@ -156,3 +160,15 @@ def test_optunas_samplers_find_the_margins_where_they_look() -> None:
     # What was not trained counts as worse than the worst score: 0.3 less half the range of 0.6.
     assert [one.value for one in told] == [0.3, pytest.approx(0.0), pytest.approx(0.0), 0.9]
     assert study.best_trial.number == 0
+
+
+def test_the_best_that_is_believed_may_be_of_a_trial_that_still_runs() -> None:
+    x, y = np.array([[0.0], [0.5], [1.0]]), np.array([-1.0, 0.0, 1.0])
+    process = GaussianProcess.fit(x, y, np.array([0]))
+    waiting = process.with_observations(np.array([[0.8]]), np.array([3.0]))
+    trials = [larger_is_better(number, {"units": number + 1, "rate": 0.01}) for number in range(3)]
+    fitted = Fitted(process, y, 1.0, [0, 1, 2])
+    assert fitted.best(trials, waiting) > fitted.best(trials, process) + 0.5
+    broken = [replace(one, state=TrialState.INFEASIBLE) for one in trials]
+    assert fitted.best([*broken[:2], trials[2]], waiting) > 0.5
+    assert fitted.best(broken, waiting) is None

@@ -45,6 +45,11 @@ def ok(*arguments: str, folder: Path) -> str:
     return done.stdout
 
 
+def mlflow_of(folder: Path) -> str:
+    """The database of MLflow there; absolute, as MLflow keeps one store per address for the whole process."""
+    return f"sqlite:///{folder}/mlruns/mlflow.db"
+
+
 def write_study(folder: Path, name: str, *, trials: int = 4, epochs: int = 3) -> Path:
     path = folder / f"{name}.toml"
     path.write_text(STUDY.format(name=name, trials=trials, epochs=epochs))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.command_line import hpsearch, ok, write_study
+from tests.command_line import hpsearch, mlflow_of, ok, write_study
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,7 @@ def test_leaderboard_ledger_mlflow_and_champion_agree_number_for_number(finished
     shown = json.loads(ok("show", "flowers", "--json", folder=finished))
     rows = shown["leaderboard"]["rows"]
     ledger = optuna.load_study(study_name="flowers", storage="sqlite:///mlruns/ledger.db")
-    client = MlflowClient("sqlite:///mlruns/mlflow.db")
+    client = MlflowClient(mlflow_of(finished))
     experiment = client.get_experiment_by_name("flowers")
     runs = client.search_runs([experiment.experiment_id])
     children = {run.data.tags["hpsearch.trial"]: run for run in runs if "mlflow.parentRunId" in run.data.tags}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import STUDY, hpsearch, ok
+from tests.command_line import STUDY, hpsearch, mlflow_of, ok
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +70,7 @@ def test_a_champion_by_hand_is_a_new_version_that_resume_and_sync_keep(folder: P
     assert f"Trial {chosen} was made the champion by hand on" in said
     assert f"the search's best is trial {before.best.number}." in said
     assert "so its own is not unbiased" in said
-    client = MlflowClient("sqlite:///mlruns/mlflow.db")
+    client = MlflowClient(mlflow_of(folder))
 
     def champion() -> str:
         version = client.get_model_version_by_alias("flowers", "champion")
@@ -115,7 +115,7 @@ def test_mlflow_has_what_limits_are_on_and_ranks_only_what_keeps_them(folder: Pa
     import hpsearch as package
 
     record = package.load("flowers").record
-    client = MlflowClient("sqlite:///mlruns/mlflow.db")
+    client = MlflowClient(mlflow_of(folder))
     runs = client.search_runs([client.get_experiment_by_name("flowers").experiment_id])
     trials = {int(one.data.tags["hpsearch.trial"]): one for one in runs if "hpsearch.trial" in one.data.tags}
     for trial in record.infeasible:

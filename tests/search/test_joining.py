@@ -72,6 +72,18 @@ class Crew:
     def running(self) -> list[Trial]:
         return [one for one in Ledger(self.uri).load("synthetic").trials if not one.state.finished]
 
+    def suspended(self, driver: subprocess.Popen[bytes]) -> list[int]:
+        """Suspend the only driver while it trains; its trials."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            self.until(lambda: bool(self.trained() and self.running()))
+            time.sleep(0.1)  # it most likely is in an epoch now, and does not write
+            os.kill(driver.pid, signal.SIGSTOP)
+            if mine := [one.number for one in self.running()]:
+                return mine
+            os.kill(driver.pid, signal.SIGCONT)  # that was between two trials
+        raise AssertionError("it trained nothing")
+
     def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60
         while not condition():
@@ -126,12 +138,8 @@ def test_a_driver_that_was_suspended_enters_nothing_of_a_trial_that_it_has_lost(
     database: Callable[[str], str], tmp_path: Path
 ) -> None:
     crew = Crew(database("suspended"), tmp_path, trials=6, pause=0.1, lease=1.0)
-    sleeper = crew.add()
-    crew.until(lambda: bool(crew.trained()))
-    time.sleep(0.25)  # it trains the next trial, and does not write at this moment
-    os.kill(sleeper.pid, signal.SIGSTOP)
-    mine = [one.number for one in crew.running()]
-    assert mine
+    sleeper = crew.add(pause=0.5)
+    mine = crew.suspended(sleeper)
     crew.add()
     crew.until(lambda: all(one.state.finished for one in Ledger(crew.uri).load("synthetic").trials[: mine[-1] + 1]))
     before = Ledger(crew.uri).load("synthetic").trials[: mine[-1] + 1]

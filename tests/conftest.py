@@ -24,6 +24,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
+# One process has one backend of Keras, whichever test imports it first.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
 # Champions are sealed with a key of these tests, not with the developer's own.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="hpsearch-state-")
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)

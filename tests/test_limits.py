@@ -16,7 +16,9 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("limits")
     text = STUDY.format(name="flowers", trials=10, epochs=3).replace("units = [8, 16]", "units = [8, 16, 24, 4000]")
     text = text.replace("dropout = 0.0", "dropout = [0.0, 0.1]")
-    limits = "at_most = { parameters = 1000, model_mb = 0.5, latency_ms = 60000 }\nat_least = { val_loss = 0.0 }\n"
+    most = "parameters = 1000, model_mb = 0.5, latency_ms = 60000"
+    least = 'val_loss = 0.0, "sklearn:recall_macro" = 0.0'
+    limits = f"at_most = {{ {most} }}\nat_least = {{ {least} }}\n"
     (folder / "flowers.toml").write_text(text.replace("[search]", f"{limits}[search]"))
     done = hpsearch("run", "flowers.toml", folder=folder)
     assert done.returncode == 0, done.stderr
@@ -36,10 +38,12 @@ def test_a_run_ends_large_models_before_training_and_ranks_the_others(folder: Pa
     assert progress.count("; not trained") == len(large)
     assert f"{len(large)} infeasible" in result
     result = " ".join(result.split())
-    limits = "parameters at most 1,000, model_mb at most 0.5, latency_ms at most 60,000, val_loss at least 0"
+    limits = "parameters at most 1,000, model_mb at most 0.5, latency_ms at most 60,000, val_loss at least 0, "
+    limits += "val_recall_macro at least 0"
     assert f"Limits: {limits}; " in result
     assert "latency was measured on the machine that trained it" in result
     assert all(row["measured"]["parameters"] <= 1000 for row in shown["leaderboard"]["rows"])
+    assert all(0 < row["measured"]["val_recall_macro"] <= 1 for row in shown["leaderboard"]["rows"])
     assert len(shown["leaderboard"]["rows"]) + len(large) == 10
     one = json.loads(ok("show", "flowers", str(large[0]["trial"]), "--json", folder=folder))
     assert (one["state"], one["seconds"], one["folds"]) == ("infeasible", 0, {})

@@ -67,7 +67,7 @@ def _runs_code(record: StudyRecord, path: Path) -> bool:
 def _names_code(record: StudyRecord) -> bool:
     """Whether a worker of the study imports a module that the study names."""
     spec = record.spec
-    addresses = (spec.data.source, spec.objective.metric)
+    addresses = (spec.data.source, *spec.objective.addresses)
     own = [one for one in addresses if ":" in one and one.partition(":")[0] not in ("sklearn", "keras")]
     return spec.model.build is not None or bool(own)
 

@@ -21,6 +21,9 @@ Array = NDArray[np.generic]
 _MANY_CLASSES = 10
 """With more classes than this, ``top_5_accuracy`` is among the metrics of the winner."""
 
+_ONLY_ASKED_FOR = {"mse", "recall", "precision"}
+"""Metrics for objectives and limits: RMSE says the same as the first, and the report has the others of each class."""
+
 _LEAST = 1e-7
 """Keras' epsilon: the lowest probability in a logarithm."""
 
@@ -55,8 +58,8 @@ def direction_of(curve: str) -> Literal["minimize", "maximize"] | None:
 
 def names_shown(task: Task, n_classes: int) -> tuple[str, ...]:
     """The metrics that are computed for every winner, in order."""
-    left_out = {"mse"} if n_classes > _MANY_CLASSES else {"mse", "top_5_accuracy"}
-    return tuple(one.name for one in _OF_TASK[task] if one.name not in left_out)
+    left_out = set() if n_classes > _MANY_CLASSES else {"top_5_accuracy"}
+    return tuple(one.name for one in _OF_TASK[task] if one.name not in left_out | _ONLY_ASKED_FOR)
 
 
 def values_of(
@@ -180,9 +183,11 @@ def _mean(values: list[float]) -> float:
 
 def _average(values: NDArray[np.generic], weights: Floats) -> float:
     """Mean over rows by their weights, and over the places of a row."""
-    rows = np.asarray(values, np.float64).reshape(len(values), -1).mean(axis=1)
     total = float(weights.sum())
-    return float((rows * weights).sum()) / total if total else math.nan
+    if not total:
+        return math.nan
+    rows = np.asarray(values, np.float64).reshape(len(values), -1).mean(axis=1)
+    return float((rows * weights).sum()) / total
 
 
 def _accuracy(truth: Floats, shares: Floats, weights: Floats) -> float:
@@ -202,6 +207,17 @@ def _f1(truth: NDArray[np.bool_], said: NDArray[np.bool_], weights: Floats) -> f
 def _f1_macro(truth: Floats, shares: Floats, weights: Floats) -> float:
     said = shares.argmax(axis=1)
     return _mean([_f1(truth == one, said == one, weights) for one in np.union1d(truth, said)])
+
+
+def _recall(truth: Floats, shares: Floats, weights: Floats) -> float:
+    """Of the second of two classes."""
+    return _average(shares.argmax(axis=1)[truth == 1] == 1, weights[truth == 1])
+
+
+def _precision(truth: Floats, shares: Floats, weights: Floats) -> float:
+    """Of the second of two classes; 0, as in scikit-learn and Keras, if no row is said to be of it."""
+    said = shares.argmax(axis=1) == 1
+    return _average(truth[said] == 1, weights[said]) if (said * weights).any() else 0.0
 
 
 def _log_loss(truth: Floats, shares: Floats, weights: Floats) -> float:
@@ -268,7 +284,11 @@ _CLASSES = (
 _OF_TASK: dict[Task, tuple[Metric, ...]] = {
     Task.SEVERAL: (),
     Task.NONE: (),
-    Task.BINARY: _CLASSES[:-1],
+    Task.BINARY: (
+        *_CLASSES[:-1],
+        Metric("recall", "maximize", _recall),
+        Metric("precision", "maximize", _precision),
+    ),
     Task.MULTICLASS: _CLASSES,
     Task.MULTILABEL: (
         Metric("accuracy", "maximize", _labels_right),

@@ -65,7 +65,7 @@ def _files_of(spec: StudySpec, folder: Path) -> Iterator[Path]:
         yield source
     seen: set[Path] = set()
     schedules = [str(one["schedule"]) for one in spec.training.callbacks if "schedule" in one]
-    for address in (spec.data.source, spec.model.build, spec.objective.metric, *schedules):
+    for address in (spec.data.source, spec.model.build, *spec.objective.addresses, *schedules):
         if address and (found := _MODULE.fullmatch(address)):
             yield from _code(found.group(1), (folder, Path.cwd()), seen)
     for pattern in spec.resources.files:

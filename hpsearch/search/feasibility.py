@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 
 from hpsearch.core.constraints import UNITS, listed_texts
+from hpsearch.core.facts import Task
+from hpsearch.core.metrics import metrics_for
 from hpsearch.core.words import did_you_mean, listed
 from hpsearch.errors import SpecError, StudyError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.spec import StudySpec
 
 
-def check_limited(spec: StudySpec, recorded: Sequence[str]) -> None:
+def check_limited(spec: StudySpec, recorded: Sequence[str], task: Task) -> None:
     """Refuse a limit on what no trial records.
 
     Args:
         spec: The study file.
         recorded: Names of the curves that a rehearsal has found.
+        task: The study's, whose metrics can be computed from predictions.
 
     Raises:
         SpecError: There is one.
@@ -23,13 +26,16 @@ def check_limited(spec: StudySpec, recorded: Sequence[str]) -> None:
         if one.of_model or one.quantity in recorded:
             continue
         key = f"objective.{one.kind}.{one.quantity}"
-        legal = (*recorded, *(UNITS if one.kind == "at_most" else ()))
+        computed = tuple(f"val_{name}" for name in metrics_for(task) if f"val_{name}" not in recorded)
+        legal = (*recorded, *computed, *(UNITS if one.kind == "at_most" else ()))
+        can = f", {listed(computed)} can be computed from its predictions" if computed else ""
         raise SpecError(
             f"{key}: the model records no {one.quantity!r}{did_you_mean(one.quantity, legal)}; it records "
-            f"{listed(recorded)}, and {listed(UNITS)} can have a limit",
+            f"{listed(recorded)}{can}, and {listed(UNITS)} can be measured",
             code="no-such-quantity",
             key=key,
-            hint="a build function records what it compiles its model with: compile(metrics=[...])",
+            hint="a build function records what it compiles its model with: compile(metrics=[...]); scikit-learn's "
+            "scorers are named as sklearn:recall_macro, functions of yours as module:function",
             quantity=one.quantity,
             recorded=tuple(recorded),
         )

@@ -152,7 +152,7 @@ def _try_backend(
             recorded=rehearsal.metrics,
             computed=computed,
         )
-    check_limited(spec, rehearsal.metrics)
+    check_limited(spec, rehearsal.metrics, data.task)
     doubts = (*rehearsal.doubts, *(_undefined(metric, one, data.n_folds) for one in rehearsal.undefined))
     if other is not None and taken is not None:
         doubts = (*doubts, *doubts_about(taken, other, spec, data))

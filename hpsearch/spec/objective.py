@@ -11,12 +11,24 @@ from hpsearch.core.metrics import direction_of
 from hpsearch.core.rules import RuleError
 from hpsearch.spec.section import READ_BACK, Section
 
+_ADDRESS = re.compile(r"[\w.]+:\w+")
+
 Limit = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def _without_direction(schema: JsonDict) -> None:
     """A known metric has its direction, which no schema can say."""
     schema["required"] = ["metric"]
+
+
+def _curve(address: str) -> str:
+    """The curve that a metric is read from."""
+    return f"val_{address.partition(':')[2]}" if ":" in address else address
+
+
+def _check_address(value: str, **place: str) -> None:
+    if ":" in value and not _ADDRESS.fullmatch(value):
+        raise RuleError('must look like "sklearn:roc_auc" or "package.module:function"', "bad-address", **place)
 
 
 class ObjectiveSection(Section):
@@ -36,7 +48,7 @@ class ObjectiveSection(Section):
     at_most: dict[str, Limit] = Field(
         {},
         description="limits that a trial keeps to be ranked: parameters, model_mb, latency_ms, or a curve such as "
-        "val_loss at the epoch of the score",
+        "val_loss at the epoch of the score, or a metric as above",
     )
     at_least: dict[str, Limit] = Field({}, description="likewise, of curves such as val_recall")
 
@@ -51,8 +63,24 @@ class ObjectiveSection(Section):
     @field_validator("metric")
     @classmethod
     def _shape(cls, value: str, info: ValidationInfo) -> str:
-        if ":" in value and not re.fullmatch(r"[\w.]+:\w+", value) and info.context != READ_BACK:
-            raise RuleError('must look like "sklearn:roc_auc" or "package.module:function"', "bad-address")
+        if info.context != READ_BACK:
+            _check_address(value)
+        return value
+
+    @field_validator("at_most", "at_least")
+    @classmethod
+    def _once(cls, value: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        for name, limit in value.items():
+            if info.context != READ_BACK:
+                _check_address(name, key=name)
+            others = [other for other in value if other != name and _curve(other) == _curve(name)]
+            if others:
+                raise RuleError(
+                    f"{name} and {others[0]} are one curve, {_curve(name)}: it can have one limit",
+                    "two-limits",
+                    received=limit,
+                    key=name,
+                )
         return value
 
     @field_validator("at_most")
@@ -74,7 +102,8 @@ class ObjectiveSection(Section):
                     received=limit,
                     key=name,
                 )
-            most = info.data.get("at_most", {}).get(name)
+            limits = {_curve(one): most for one, most in info.data.get("at_most", {}).items()}
+            most = limits.get(_curve(name))
             if most is not None and most < limit:
                 raise RuleError(
                     f"no trial can have at least {said(limit)} and, with at_most, at most {said(most)}",
@@ -87,9 +116,15 @@ class ObjectiveSection(Section):
     @property
     def constraints(self) -> Constraints:
         """What a trial must keep to be ranked."""
-        return Constraints.of(self.at_most, self.at_least)
+        most, least = ({_curve(name): limit for name, limit in one.items()} for one in (self.at_most, self.at_least))
+        return Constraints.of(most, least)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """What may name code of the user's own: the metric, and limits on metrics."""
+        return (self.metric, *self.at_most, *self.at_least)
 
     @property
     def curve(self) -> str:
         """The curve that the metric is read from."""
-        return f"val_{self.metric.partition(':')[2]}" if ":" in self.metric else self.metric
+        return _curve(self.metric)

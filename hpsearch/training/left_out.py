@@ -16,6 +16,7 @@ from hpsearch.core.metrics import metrics_for, values_of
 from hpsearch.data.dataset import Array, Part
 from hpsearch.training.engines.whole import loss_of, metrics_of
 from hpsearch.training.problem import Problem
+from hpsearch.training.scorers import Scorer
 
 if TYPE_CHECKING:
     import keras
@@ -70,7 +71,7 @@ def left_out(
 
     Args:
         model: Compiled; it has been evaluated.
-        problem: Of the study; its scorer and its task may compute some of the metrics.
+        problem: Of the study; its scorers and its task may compute some of the metrics.
         test: The test rows.
         predicted: The model's output for them.
         parts: See :func:`parts_of`.
@@ -85,7 +86,7 @@ def left_out(
     whole = own | _values(_measures(model, problem, scores.keys() - own.keys()), y, predicted, weights, problems)
     names = [name for name, value in scores.items() if math.isclose(whole.get(name, math.nan), value, rel_tol=1e-3)]
     if predicted.size > _MOST_RANKED:
-        known = {*own, "loss", *([problem.scorer.name] if problem.scorer else [])}
+        known = {*own, "loss", *(one.name for one in problem.scorers)}
         names = [name for name in names if name in known]
     if not names:
         return _told(problems)
@@ -113,15 +114,18 @@ def _measures(model: "keras.Model", problem: Problem, wanted: Collection[str]) -
     """What computes the wanted metrics that are not the model's: each on its own, for they do not share failures."""
     from hpsearch.keras_internals.compiled import has_own_loss
 
-    task, scorer = problem.dataset.task, problem.scorer
+    task, scorers = problem.dataset.task, [one for one in problem.scorers if one.name in wanted]
     found: list[Measure] = []
     if "loss" in wanted and not has_own_loss(model):
         found.append(lambda y, predicted, weights: {"loss": loss_of(model, y, predicted, weights)})
-    if scorer is not None and scorer.name in wanted:
-        found.append(lambda y, predicted, weights: {scorer.name: scorer(y, predicted, weights)})
-    if of_task := set(wanted) & metrics_for(task).keys() - {scorer.name if scorer else ""}:
+    found += [partial(_scored, one) for one in scorers]
+    if of_task := set(wanted) & metrics_for(task).keys() - {one.name for one in scorers}:
         found.append(lambda y, predicted, weights: values_of(task, y, predicted, of_task, weights=weights))
     return found
+
+
+def _scored(scorer: Scorer, y: Array, predicted: Array, weights: Array | None) -> dict[str, float]:
+    return {scorer.name: scorer(y, predicted, weights)}
 
 
 def _values(

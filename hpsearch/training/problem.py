@@ -18,7 +18,7 @@ from hpsearch.spec import StudySpec
 from hpsearch.spec.assembly import given_names, steered
 from hpsearch.spec.families import FAMILIES
 from hpsearch.training.environment import set_up_keras
-from hpsearch.training.scorers import Scorer, scorer_of
+from hpsearch.training.scorers import Scorer, scorer_of, scorers_of_limits
 from hpsearch.training.weighting import check_class_weight, check_weights, training_weights
 
 if TYPE_CHECKING:
@@ -99,6 +99,17 @@ class Problem:
             SpecError: There is no such scorer or function.
         """
         return scorer_of(self.spec, self.dataset)
+
+    @cached_property
+    def scorers(self) -> tuple[Scorer, ...]:
+        """What the objective and its limits compute from predictions, each curve once.
+
+        Raises:
+            SpecError: There is no such scorer or function.
+        """
+        own = (self.scorer,) if self.scorer else ()
+        taken = self.spec.objective.curve
+        return (*own, *(one for one in scorers_of_limits(self.spec, self.dataset) if f"val_{one.name}" != taken))
 
     @property
     def is_predictable(self) -> bool:

@@ -203,14 +203,13 @@ def _with_value(
 
 
 def _scored(problem: Problem, test: Part, predicted: Array, recorded: Collection[str]) -> dict[str, float]:
-    """What the study's scorer and the task's own metrics add to those of the model."""
-    dataset, scorer = problem.dataset, problem.scorer
+    """What the study's scorers and the task's own metrics add to those of the model."""
+    dataset = problem.dataset
     shown = names_shown(dataset.task, len(dataset.classes))
     of_task = values_of(dataset.task, test.y, predicted, shown, weights=test.weights)
     found = {name: value for name, value in of_task.items() if name not in recorded and math.isfinite(value)}
-    if scorer is not None and scorer.name not in recorded:
-        found[scorer.name] = scorer(test.y, predicted, test.weights)
-    return found
+    scored = {one.name: one(test.y, predicted, test.weights) for one in problem.scorers if one.name not in recorded}
+    return found | scored
 
 
 def _for_intervals(

@@ -18,7 +18,7 @@ from hpsearch.training.baselines import baselines, doubts_about_baseline
 from hpsearch.training.callbacks import check_callbacks
 from hpsearch.training.keeping import check_keeping, check_keeping_means
 from hpsearch.training.problem import Problem
-from hpsearch.training.scorers import doubts_about_scorer
+from hpsearch.training.scorers import Scorer, doubts_about_scorer
 from hpsearch.training.untrained import Stand, doubts_about_targets, undefined_metrics
 from hpsearch.training.weighting import doubts_about_weights
 
@@ -41,7 +41,11 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
     names = _recorded(problem, model, few)
     check_keeping(model, problem, config, few.x, seed=seed)
     stand = Stand(problem, model, model.predict(keras_inputs(few.x), batch_size=len(rows), verbose=0))
-    curves = (*names, *(f"val_{name}" for name in names), *_scored(problem, model, names))
+    curves = (
+        *names,
+        *(f"val_{name}" for name in names),
+        *(curve for one in problem.scorers for curve in _scored(one, problem, model, names)),
+    )
     added, told_of_callbacks = check_callbacks(problem, config, model, curves)
     curves = (*curves, *added)
     objective = problem.spec.make_objective()
@@ -56,7 +60,11 @@ def rehearse(problem: Problem, config: Config) -> Rehearsal:
         (
             *doubts_about_targets(stand),
             *doubts_about_baseline(stand, objective, left_out, found),
-            *doubts_about_scorer(problem.scorer, problem.dataset.task, problem.dataset.train.y),
+            *(
+                doubt
+                for one in problem.scorers
+                for doubt in doubts_about_scorer(one, problem.dataset.task, problem.dataset.train.y)
+            ),
             *doubts_about_weights(model, problem, objective),
             *_averaged(model),
             *told_of_callbacks,
@@ -103,18 +111,15 @@ def _shape_of(y: Array) -> object:
     return {name: list(output_of(y, name).shape[1:]) for name in names} if names else list(y.shape[1:])
 
 
-def _scored(problem: Problem, model: "keras.Model", recorded: Collection[str]) -> tuple[str, ...]:
-    """The curve of the study's scorer, which must be able to score what the model predicts."""
-    scorer = problem.scorer
-    if scorer is None:
-        return ()
+def _scored(scorer: Scorer, problem: Problem, model: "keras.Model", recorded: Collection[str]) -> tuple[str, ...]:
+    """The curve of a scorer, which must be able to score what the model predicts."""
     if scorer.name in recorded and scorer.yields:
         return ()
     if scorer.name in recorded:
         raise ModelError(
-            f"objective.metric = {scorer.address!r} has the name of one of the model's own metrics, {scorer.name!r}",
+            f"{scorer.where} has the name of one of the model's own metrics, {scorer.name!r}",
             code="name-taken",
-            hint=f'use metric = "val_{scorer.name}" for the model\'s; or rename that one',
+            hint=f'use "val_{scorer.name}" for the model\'s; or rename that one',
             name=scorer.name,
         )
     part = problem.dataset.train

@@ -1,5 +1,5 @@
-"""Objectives that are computed from predictions: the task's own metrics where the model does not record them,
-scikit-learn's scorers, and functions of targets and predictions.
+"""Objectives and limits that are computed from predictions: the task's own metrics where the model does not record
+them, scikit-learn's scorers, and functions of targets and predictions.
 """
 
 import inspect
@@ -34,6 +34,7 @@ class Scorer:
 
     Attributes:
         address: As the study file names it.
+        where: Where it names it, for messages: ``objective.metric = 'sklearn:roc_auc'``.
         name: Its curve's, without ``val_``.
         score: Of targets, predictions and the rows' weights, which are None if all rows count alike.
         yields: Whether a metric of the model that has the same name comes first.
@@ -41,6 +42,7 @@ class Scorer:
     """
 
     address: str
+    where: str
     name: str
     score: Callable[[Array, Array, Array | None], float]
     yields: bool = False
@@ -60,7 +62,7 @@ class Scorer:
 
         def explain(error: Exception) -> ModelError:
             return ModelError(
-                f"objective.metric = {self.address!r} failed: {said(error)}",
+                f"{self.where} failed: {said(error)}",
                 code="scorer-failed",
                 hint=_hint(self.address, error),
                 address=self.address,
@@ -74,7 +76,7 @@ class Scorer:
         except (TypeError, ValueError):
             raise ModelError(
                 # Not the value: it may hold rows.
-                f"objective.metric = {self.address!r} must return a number, but returned a {type(value).__name__}",
+                f"{self.where} must return a number, but returned a {type(value).__name__}",
                 code="scorer-no-number",
                 hint="write a function of targets and predictions that returns one number",
                 address=self.address,
@@ -89,35 +91,53 @@ def scorer_of(spec: StudySpec, dataset: Dataset) -> Scorer | None:
         SpecError: There is no such scorer or function.
     """
     address = spec.objective.metric
+    return _scorer(address, f"objective.metric = {address!r}", spec, dataset)
+
+
+def scorers_of_limits(spec: StudySpec, dataset: Dataset) -> tuple[Scorer, ...]:
+    """What the limits on curves compute from predictions, each curve once.
+
+    Raises:
+        SpecError: There is no such scorer or function.
+    """
+    found: dict[str, Scorer] = {}
+    for kind, limits in (("at_most", spec.objective.at_most), ("at_least", spec.objective.at_least)):
+        for address in limits:
+            if scorer := _scorer(address, f"objective.{kind}: {address!r}", spec, dataset):
+                found.setdefault(scorer.name, scorer)
+    return tuple(found.values())
+
+
+def _scorer(address: str, where: str, spec: StudySpec, dataset: Dataset) -> Scorer | None:
     module, _, name = address.partition(":")
     if not name:
-        return _of_task(spec, dataset.task)
+        return _of_task(address, where, spec, dataset.task)
     if dataset.task is Task.NONE or (dataset.task is Task.SEVERAL and module == "sklearn"):
         why = "there are no targets" if dataset.task is Task.NONE else "the targets are for several outputs"
         raise SpecError(
-            f"objective.metric = {address!r} scores the predictions of one output, but {why}",
+            f"{where} scores the predictions of one output, but {why}",
             code="several-outputs",
             hint="name a curve that the model records, such as val_loss",
             address=address,
         )
     if module == "sklearn":
-        found = _sklearn_scorer(name)
+        found = _sklearn_scorer(name, where)
         weighted = _weighs(name)
         of_rows = partial(_of_sklearn, found if weighted else _unweighted(found), dataset.task)
         # A model that is compiled with accuracy records the same number, unless it is that of several labels.
         same = dataset.task is not Task.MULTILABEL and name in metrics_for(dataset.task)
-        return Scorer(address, name, of_rows, yields=same, ignores_weights=not weighted)
+        return Scorer(address, where, name, of_rows, yields=same, ignores_weights=not weighted)
     function = load_object(address, spec.folder, SpecError)
     if not callable(function):
         raise SpecError(
-            f"objective.metric: {address} is of type {type(function).__name__}, not a function",
+            f"{where} is of type {type(function).__name__}, not a function",
             code="not-a-function",
             hint="write a function of targets and predictions that returns a number",
             address=address,
             type=type(function).__name__,
         )
     weighted = takes_weights(function)
-    return Scorer(address, name, partial(_of_function, function, weighted), ignores_weights=not weighted)
+    return Scorer(address, where, name, partial(_of_function, function, weighted), ignores_weights=not weighted)
 
 
 def takes_weights(function: Callable[..., object]) -> bool:
@@ -141,9 +161,8 @@ RECORDED = frozenset({"accuracy", "mse", "mae", "rmse"})
 """Metrics that the models of families are compiled with."""
 
 
-def _of_task(spec: StudySpec, task: Task) -> Scorer | None:
+def _of_task(address: str, where: str, spec: StudySpec, task: Task) -> Scorer | None:
     """One of the metrics that every study of the task has."""
-    address = spec.objective.metric
     name = address.removeprefix("val_")
     if name == address or name not in metrics_for(task) or (spec.model.family is not None and name in RECORDED):
         return None
@@ -156,14 +175,14 @@ def _of_task(spec: StudySpec, task: Task) -> Scorer | None:
             raise ValueError(f"{outputs} per row have no {name} for targets of shape {tuple(y.shape[1:])}")
         return found[name]
 
-    return Scorer(address, name, of, yields=True)
+    return Scorer(address, where, name, of, yields=True)
 
 
 SklearnScorer = Callable[..., float]
 """Of an estimator, rows and targets, and ``sample_weight`` if there is one."""
 
 
-def _sklearn_scorer(name: str) -> SklearnScorer:
+def _sklearn_scorer(name: str, where: str) -> SklearnScorer:
     from sklearn.metrics import get_scorer, get_scorer_names
 
     names = get_scorer_names()
@@ -175,7 +194,7 @@ def _sklearn_scorer(name: str) -> SklearnScorer:
         return lambda estimator, rows, y, **weights: -negated(estimator, rows, y, **weights)
     plain = [one.removeprefix("neg_") for one in names]
     raise SpecError(
-        f"objective.metric: scikit-learn has no scorer {name!r}{did_you_mean(name, plain)}",
+        f"{where}: scikit-learn has no scorer {name!r}{did_you_mean(name, plain)}",
         code="no-such-scorer",
         hint=f"it has {listed(plain, most=60)}; or name a function of yours as module:function",
         name=name,
@@ -207,14 +226,14 @@ def doubts_about_scorer(scorer: Scorer | None, task: Task, y: Array) -> tuple[st
     of_values = _OF_VALUES.fullmatch(scorer.name.removeprefix("neg_")) is not None
     if of_values and task is not Task.REGRESSION:
         return (
-            f"objective: {scorer.address} scores values, but the targets are classes: it takes the difference between "
+            f"{scorer.where} scores values, but the targets are classes: it takes the difference between "
             "the numbers of the true and the predicted class for an error, as if classes were in order and equally far "
             "apart. sklearn:balanced_accuracy or sklearn:matthews_corrcoef scores classes; [data] "
             'task = "regression" predicts values',
         )
     if task is Task.REGRESSION and not of_values and not np.isin(y, (0, 1)).all():  # several labels are 0 or 1
         return (
-            f"objective: {scorer.address} scores classes, but the targets are values, each of which it takes for a "
+            f"{scorer.where} scores classes, but the targets are values, each of which it takes for a "
             "class of its own. sklearn:r2 or sklearn:mean_absolute_error scores values",
         )
     return ()

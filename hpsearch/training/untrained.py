@@ -102,14 +102,14 @@ class Stand:
     def _scored(
         self, found: Mapping[str, float], y: Array, predicted: Floats, weights: Array | None
     ) -> dict[str, float]:
-        scorer = self.problem.scorer
-        if scorer is None or scorer.name in found:
-            return {}
-        try:
-            return {scorer.name: scorer(y, predicted, weights)}
-        except ModelError as error:
-            self.raised.append(error)
-            return {}
+        scored = {}
+        for scorer in self.problem.scorers:
+            if scorer.name not in found:
+                try:
+                    scored[scorer.name] = scorer(y, predicted, weights)
+                except ModelError as error:
+                    self.raised.append(error)
+        return scored
 
 
 def undefined_metrics(stand: Stand) -> tuple[Undefined, ...]:

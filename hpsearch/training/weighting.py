@@ -108,12 +108,14 @@ def doubts_about_weights(model: "keras.Model", problem: "Problem", objective: "O
 
     if problem.dataset.train.weights is None:
         return ()
-    scorer = problem.scorer
-    if scorer is not None and scorer.ignores_weights:
-        return (
-            f"objective: {scorer.address} lets all rows count alike, although they have weights. If it takes "
-            "sample_weight as an argument, it gets them",
-        )
+    alike = tuple(
+        f"{one.where} lets all rows count alike, although they have weights. If it takes sample_weight as an argument, "
+        "it gets them"
+        for one in problem.scorers
+        if one.ignores_weights
+    )
+    if alike:
+        return alike
     name = objective.metric.removeprefix("val_")
     found = [one for one in placed_metrics(model) if one.metric.name == name]
     if not found or any(one.weighted for one in found):

@@ -55,7 +55,19 @@ def test_of_two_classes_whatever_form_the_output_has(form):
         pr_auc=metrics.average_precision_score(SECOND, second),
         f1_macro=metrics.f1_score(SECOND, second > 0.5, average="macro"),
         log_loss=metrics.log_loss(SECOND, second),
+        recall=metrics.recall_score(SECOND, second > 0.5),
+        precision=metrics.precision_score(SECOND, second > 0.5),
     )
+
+
+def test_recall_and_precision_where_nothing_is_of_the_second_class():
+    none_said = values_of(Task.BINARY, np.array([0, 1]), np.array([0.1, 0.2]), ("recall", "precision"))
+    assert none_said == {"recall": 0.0, "precision": 0.0}
+    none_there = values_of(Task.BINARY, np.array([0, 0]), np.array([0.1, 0.9]), ("recall", "precision"))
+    assert none_there == pytest.approx({"recall": np.nan, "precision": 0.0}, nan_ok=True)
+    weights = np.array([3.0, 1.0, 1.0])
+    weighted = values_of(Task.BINARY, np.array([1, 1, 0]), np.array([0.9, 0.2, 0.7]), weights=weights)
+    assert (weighted["recall"], weighted["precision"]) == (0.75, 0.75)
 
 
 def test_of_labels():

@@ -3,6 +3,7 @@
 import pytest
 
 from hpsearch.core.constraints import Constraint
+from hpsearch.core.facts import Task
 from hpsearch.errors import SpecError
 from hpsearch.ledger.codec import spec_from_json, spec_to_json
 from hpsearch.search.feasibility import check_limited
@@ -35,6 +36,13 @@ def test_limits_are_part_of_the_objective_and_come_back_from_the_ledger() -> Non
     assert spec_from_json(spec_to_json(spec)).make_objective() == spec.make_objective()
 
 
+def test_a_limit_on_a_metric_is_on_its_curve() -> None:
+    spec = spec_of('at_most = { "costs:bill" = 3 }\nat_least = { "sklearn:recall_macro" = 0.5, val_f1_macro = 0.4 }')
+    assert spec.make_objective().constraints.curves == ("val_bill", "val_recall_macro", "val_f1_macro")
+    assert spec.objective.addresses == ("val_accuracy", "costs:bill", "sklearn:recall_macro", "val_f1_macro")
+    assert spec_from_json(spec_to_json(spec)).objective == spec.objective
+
+
 def test_empty_tables_limit_nothing() -> None:
     assert not spec_of("at_most = {}\nat_least = {}").make_objective().constraints
 
@@ -58,6 +66,17 @@ def test_a_null_search_keeps_limits_on_models_only() -> None:
             "objective.at_least.val_loss",
             "at least 0.6 and, with at_most, at most 0.5",
         ),
+        ('at_least = { "sklearn:" = 0.9 }', "objective.at_least.sklearn:", 'must look like "sklearn:roc_auc"'),
+        (
+            'at_least = { "sklearn:recall" = 0.5, val_recall = 0.6 }',
+            "objective.at_least.sklearn:recall",
+            "sklearn:recall and val_recall are one curve, val_recall: it can have one limit",
+        ),
+        (
+            'at_most = { "sklearn:recall" = 0.5 }\nat_least = { val_recall = 0.6 }',
+            "objective.at_least.val_recall",
+            "at least 0.6 and, with at_most, at most 0.5",
+        ),
         ("at_mots = { parameters = 5 }", "objective.at_mots", "did you mean 'at_most'"),
     ],
 )
@@ -70,11 +89,13 @@ def test_a_limit_that_cannot_be_meant_is_refused(limits: str, key: str, said: st
 
 def test_a_limit_on_what_no_trial_records_is_refused_with_what_it_records() -> None:
     recorded = ("loss", "accuracy", "val_loss", "val_accuracy")
-    check_limited(spec_of("at_most = { val_loss = 1, model_mb = 1 }"), recorded)
+    check_limited(spec_of("at_most = { val_loss = 1, model_mb = 1 }"), recorded, Task.MULTICLASS)
     with pytest.raises(SpecError) as caught:
-        check_limited(spec_of("at_least = { val_acuracy = 0.9 }"), recorded)
+        check_limited(spec_of("at_least = { val_acuracy = 0.9 }"), recorded, Task.MULTICLASS)
     assert caught.value.code == "study-file.no-such-quantity"
     assert str(caught.value).startswith("objective.at_least.val_acuracy: the model records no 'val_acuracy'")
     assert "did you mean 'val_accuracy'" in str(caught.value)
+    assert "val_balanced_accuracy, " in str(caught.value)
+    assert "sklearn:recall_macro" in str(caught.value)
     with pytest.raises(SpecError, match="did you mean 'latency_ms'"):
-        check_limited(spec_of("at_most = { latency = 2 }"), recorded)
+        check_limited(spec_of("at_most = { latency = 2 }"), recorded, Task.NONE)

@@ -1,12 +1,9 @@
 """What is reached without looking at inputs: constants, and in time what was before."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from hpsearch.core.rehearsed import Rehearsal
 from hpsearch.spec import parse_spec

@@ -1,14 +1,11 @@
 """The kinds of champion: what they are made of, and that they come back from their files."""
 
-import os
 import re
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from hpsearch.core.events import Bundle, Lane, LaneFinished
 from hpsearch.errors import ModelError, SpecError

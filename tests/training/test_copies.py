@@ -1,13 +1,10 @@
 """Coin-flip labels on rows that stand there three times: what a model seems to learn, and what it does learn."""
 
-import os
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import pytest
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from hpsearch.core.events import Bundle, Lane, LaneFinished
 from hpsearch.spec import parse_spec

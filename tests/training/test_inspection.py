@@ -1,12 +1,9 @@
 """What a worker writes of the input columns: their ranges for every row, and the champion's reliance on each."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from hpsearch.portable.cells import category_code
 from hpsearch.report.artifacts import _inputs

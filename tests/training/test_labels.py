@@ -1,14 +1,11 @@
 """A study of labels, from its rehearsal to its report; and the task's own metrics as the objective of any model."""
 
-import os
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from hpsearch import analysis
 from hpsearch.core.events import Bundle, Lane, LaneFinished

@@ -1,9 +1,5 @@
 """Models measured before they are trained, with real Keras."""
 
-import os
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
-
 from pathlib import Path
 
 import pytest

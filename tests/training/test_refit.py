@@ -1,15 +1,12 @@
 """A worker's refit: what it leaves behind, and how its failures are told. (Training itself: tests/engines.)"""
 
 import ctypes
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from hpsearch import analysis
 from hpsearch.core.events import Bundle, BundleFinished, Lane

@@ -28,7 +28,7 @@ NOISY = (VALUES + 0.3 * RNG.normal(size=60)).astype(np.float32)
 
 
 def scorer(name: str, task: Task) -> Scorer:
-    spec = SimpleNamespace(objective=SimpleNamespace(metric=f"sklearn:{name}"), folder=".")
+    spec = SimpleNamespace(objective=SimpleNamespace(metric=f"sklearn:{name}", at_most={}, at_least={}), folder=".")
     found = scorer_of(spec, SimpleNamespace(task=task))
     assert found is not None
     assert found.name == name
@@ -91,11 +91,11 @@ def test_scorers_of_values_are_known_from_scorers_of_classes(name):
 
 
 def test_functions_and_metrics_of_the_model_are_not_doubted_and_plain_errors_are():
-    own = Scorer("costs:r2", "r2", lambda y, predicted, weights: 0.0)
+    own = Scorer("costs:r2", "objective.metric = 'costs:r2'", "r2", lambda y, predicted, weights: 0.0)
     assert not doubts_about_scorer(own, Task.MULTICLASS, CLASSES)
     assert not doubts_about_scorer(None, Task.MULTICLASS, CLASSES)
     [said] = doubts_about_scorer(scorer("mean_absolute_error", Task.BINARY), Task.BINARY, SECOND)
-    assert "sklearn:mean_absolute_error scores values, but the targets are classes" in said
+    assert "objective.metric = 'sklearn:mean_absolute_error' scores values, but the targets are classes" in said
     with pytest.raises(ModelError) as caught:
         scorer("accuracy", Task.REGRESSION)(VALUES, NOISY)
     assert caught.value.code == "model.scorer-failed"
@@ -135,6 +135,9 @@ def profit(y_true, y_pred):
 def broken(y_true, y_pred):
     raise RuntimeError("no profit today")
 
+def loss_of_money(y_true, y_pred):
+    return 2.0
+
 accuracy = profit
 rate = 0.3
 """
@@ -145,8 +148,10 @@ def load(tmp_path, monkeypatch):
     (tmp_path / "profits.py").write_text(PROFIT)
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def _load(metric: str) -> Problem:
-        return Problem.load(parse_spec(STUDY.format(metric=metric)).model_copy(update={"folder": str(tmp_path)}))
+    def _load(metric: str, limits: str = "") -> Problem:
+        return Problem.load(
+            parse_spec(STUDY.format(metric=metric) + limits).model_copy(update={"folder": str(tmp_path)})
+        )
 
     return _load
 
@@ -175,6 +180,34 @@ def test_both_engines_score_all_validation_rows_after_every_epoch(load, metric, 
     assert problem.spec.make_objective().metric == curve
     assert found.baselines
     assert found.baselines[0].value < max(fit[0][curve])
+
+
+LIMITS = 'at_most = { "profits:loss_of_money" = 5 }\nat_least = { val_recall = 0.9, "sklearn:f1" = 0.5, val_auc = 0.6 }'
+
+
+@pytest.mark.slow
+def test_what_limits_are_on_is_computed_in_both_engines(load):
+    problem = load("sklearn:f1", LIMITS)
+    wanted = ("val_f1", "val_loss_of_money", "val_recall", "val_auc")
+    assert {f"val_{one.name}" for one in problem.scorers} == set(wanted)
+    found = rehearse(problem, CONFIG)
+    assert set(wanted) <= set(found.metrics)
+    lanes = (Lane(0, 0, CONFIG),)
+    (fit,), (fused,) = (
+        [event.result.curves for event in engine.train(Bundle(0, lanes), frozenset) if hasattr(event, "parameters")]
+        for engine in (FitEngine(problem), FusedEngine(problem, jobs_at_once=1))
+    )
+    for curve in wanted:
+        assert fused[curve] == pytest.approx(fit[curve], rel=1e-5)
+        assert len(fit[curve]) == 2
+
+
+def test_a_limit_that_cannot_be_computed_names_its_key(load):
+    with pytest.raises(ModelError) as caught:
+        rehearse(load("val_loss", 'at_most = { "profits:broken" = 5 }'), CONFIG)
+    assert caught.value.what.startswith("objective.at_most: 'profits:broken' failed: RuntimeError: no profit today (")
+    with pytest.raises(SpecError, match=r"objective\.at_least: 'sklearn:recal': scikit-learn has no scorer 'recal'"):
+        rehearse(load("val_loss", 'at_least = { "sklearn:recal" = 0.5 }'), CONFIG)
 
 
 @pytest.mark.slow
@@ -207,7 +240,9 @@ def test_what_cannot_score_is_refused_before_anything_trains(load, metric, error
 @pytest.mark.parametrize("returned", ["good", None, VALUES, [1.0]])
 def test_a_function_that_returns_no_number_is_named_and_its_value_is_not_shown(returned):
     with pytest.raises(ModelError) as caught:
-        Scorer("costs:profit", "profit", lambda y, predicted, weights: returned)(VALUES, NOISY)
+        Scorer("costs:profit", "objective.metric = 'costs:profit'", "profit", lambda y, predicted, weights: returned)(
+            VALUES, NOISY
+        )
     assert caught.value.code == "model.scorer-no-number"
     kind = type(returned).__name__
     assert caught.value.what == f"objective.metric = 'costs:profit' must return a number, but returned a {kind}"

@@ -1,12 +1,9 @@
 """What is known of a study's metrics before anything trains: the baseline, and folds in which a metric has no value."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from hpsearch.core.rehearsed import Rehearsal
 from hpsearch.spec import parse_spec

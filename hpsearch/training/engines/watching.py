@@ -25,7 +25,7 @@ class LaneWatch:
     """Sees a lane's predictions.
 
     Args:
-        problem: The study's data, folds and scorer.
+        problem: The study's data, folds and scorers.
         lane: The lane.
         note: Told what the user should know.
     """
@@ -46,17 +46,15 @@ class LaneWatch:
             recorded: The curves that the model has itself.
 
         Returns:
-            The study's score by the name of its curve, if the study computes one.
+            What the study computes from predictions, by the name of its curve.
 
         Raises:
-            ModelError: The study's scorer has failed.
+            ModelError: A scorer has failed.
         """
         if self._keeps and isinstance(predicted, np.ndarray):
             self._keep(predicted)
-        scorer = self._problem.scorer
-        if scorer is None or f"val_{scorer.name}" in recorded:
-            return {}
-        return {f"val_{scorer.name}": scorer(self._y, predicted, self._weights)}
+        wanted = [one for one in self._problem.scorers if f"val_{one.name}" not in recorded]
+        return {f"val_{one.name}": one(self._y, predicted, self._weights) for one in wanted}
 
     def _keep(self, predicted: Array) -> None:
         size = predicted.size * 4 * epochs_of(self._lane.config)
@@ -102,4 +100,4 @@ def in_half_precision(predicted: Array) -> Array:
 
 def watch_of(problem: Problem, lane: Lane, *, note: Note) -> LaneWatch | None:
     """A lane's watch; None if nobody wants its predictions."""
-    return LaneWatch(problem, lane, note) if problem.predictions or problem.scorer is not None else None
+    return LaneWatch(problem, lane, note) if problem.predictions or problem.scorers else None

@@ -72,7 +72,7 @@ class FusedEngine(Engine):
             self._data,
             at_once=cores,
             journal=self._journal,
-            predictions=problem.scorer is not None or bool(problem.predictions),
+            predictions=bool(problem.scorers or problem.predictions),
             memory_bytes=memory_bytes,
         )
 

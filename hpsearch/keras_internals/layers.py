@@ -1,9 +1,11 @@
 """The layers of a model, and what a layer does not say in public."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 
 SPATIAL_DROPOUT = (keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D, keras.layers.SpatialDropout3D)
 
@@ -21,6 +23,22 @@ def flatten_layers(model: keras.layers.Layer, *, include_self: bool = True) -> l
     if flatten is not None:
         return list(flatten(include_self=include_self))
     return [layer for layer in _walk(model) if include_self or layer is not model]
+
+
+@contextmanager
+def constant_moments(model: keras.Model) -> Iterator[None]:
+    """Let adapted ``Normalization`` layers hold arrays: tf2onnx takes the tensors that they hold for inputs."""
+    layers = [one for one in flatten_layers(model) if isinstance(one, keras.layers.Normalization)]
+    held = [(one.mean, one.variance) for one in layers]
+    for one, moments in zip(layers, held, strict=True):
+        for name, value in zip(("mean", "variance"), moments, strict=True):
+            set_untracked(one, name, np.asarray(value))
+    try:
+        yield
+    finally:
+        for one, moments in zip(layers, held, strict=True):
+            for name, value in zip(("mean", "variance"), moments, strict=True):
+                set_untracked(one, name, value)
 
 
 def without_activity_penalties(model: keras.Model) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hpsearch.core.facts import DataFacts
 from hpsearch.core.words import first_line
+from hpsearch.keras_internals.layers import constant_moments
 
 Inputs: TypeAlias = Mapping[str, NDArray[np.generic]]
 """Name of an input → its rows."""
@@ -68,7 +69,8 @@ def write_onnx(model: keras.Model, target: Path) -> str:
     import onnxruntime
     import tf2onnx  # noqa: F401  # before the work: Keras imports it after the tracing
 
-    model.export(str(target), format="onnx", verbose=False)
+    with constant_moments(model):
+        model.export(str(target), format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
     difference = _difference(model, lambda rows: session.run(None, dict(rows)))
     return f"the champion for ONNX runtimes; {_told(difference, 'onnxruntime')}"

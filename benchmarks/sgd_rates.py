@@ -3,20 +3,21 @@
     python -m benchmarks.sgd_rates [--trials 12]
 
 scikit-learn's diabetes data, targets scaled to a mean and a standard deviation; the family ``mlp``, mean squared error,
-learning rates 0.01 to 0.04, momentum 0 to 0.9, drawn at random. `hpsearch init` leaves SGD out where this says that it
-diverges (``hpsearch/proposal/space.py``). Other data and deeper models may diverge earlier.
+learning rates 0.01 to 0.04, momentum 0 to 0.9, drawn at random; with ``[data] standardize_targets`` and without. This
+is why `hpsearch init` sets it. Other data and deeper models may diverge earlier.
 """
 
 import argparse
 import os
 import tempfile
+from contextlib import suppress
 
 from sklearn.datasets import load_diabetes
 
 import hpsearch
 from hpsearch.core.trial import TrialState
 
-SIZES = ((0.0, 1.0), (0.0, 3.0), (9.0, 3.0), (0.0, 10.0), (30.0, 10.0), (0.0, 30.0))
+SIZES = ((0.0, 1.0), (0.0, 3.0), (9.0, 3.0), (0.0, 10.0), (30.0, 10.0), (0.0, 30.0), (200_000.0, 80_000.0))
 """Mean and standard deviation of the targets."""
 
 STUDY = {
@@ -42,21 +43,24 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=12)
     options = parser.parse_args()
     x, y = load_diabetes(return_X_y=True)
-    print("| mean | standard deviation | diverged |\n|---|---|---|")
+    print("| mean | standard deviation | diverged | with standardize_targets |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for mean, spread in SIZES:
             target = (y - y.mean()) / y.std() * spread + mean
-            try:
-                study = hpsearch.run(
-                    STUDY, x=x, y=target, name=f"at {mean:g} by {spread:g}", space=SPACE, trials=options.trials,
-                    search={"algorithm": "random"}, verbose=0,
-                )  # fmt: skip
-                record = study.record
-            except hpsearch.HpsearchError:  # no trial is complete
-                record = hpsearch.load(f"at {mean:g} by {spread:g}").record
-            diverged = record.counts.get(TrialState.DIVERGED, 0)
-            print(f"| {mean:g} | {spread:g} | {diverged} of {len(record.trials)} |", flush=True)
+            cells = [_diverged(x, target, f"{mean:g} {spread:g} {one}", one, options.trials) for one in (False, True)]
+            print(f"| {mean:,g} | {spread:,g} | {' | '.join(cells)} |", flush=True)
+
+
+def _diverged(x: object, y: object, name: str, standardize: bool, trials: int) -> str:
+    """How many of a search's trials have diverged, for people."""
+    with suppress(hpsearch.HpsearchError):  # no trial is complete
+        hpsearch.run(
+            {**STUDY, "data": {"standardize_targets": standardize}}, x=x, y=y, name=name, space=SPACE, trials=trials,
+            search={"algorithm": "random"}, verbose=0,
+        )  # fmt: skip
+    record = hpsearch.load(name).record
+    return f"{record.counts.get(TrialState.DIVERGED, 0)} of {len(record.trials)}"
 
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ def code_every_target(loaded: Loaded, spec: "StudySpec") -> tuple[CodedTargets, 
     """
     if loaded.y.shape[1:] == (0,):
         _check_build(spec, "there are no targets")
+        _check_one_output(spec, ("standardize_targets",), "there are none")
         return CodedTargets(loaded.y, loaded.y_test, Task.NONE, ()), ()
     names = output_names(loaded.y)
     if not names:
@@ -97,15 +98,7 @@ def code_every_target(loaded: Loaded, spec: "StudySpec") -> tuple[CodedTargets, 
             spec = spec.model_copy(update={"data": spec.data.model_copy(update={"task": Task.REGRESSION.value})})
         return code_targets(loaded, spec), ()
     _check_build(spec, f"the targets are for {len(names)} outputs, {listed(map(quoted, names), most=5)}")
-    for key in ("task", "unit"):
-        if (value := getattr(spec.data, key)) is not None:
-            raise DataError(
-                f"{spec.data.source}: {key} = {quoted(value)} is for targets of one output, but there are {len(names)}",
-                code="several-outputs",
-                hint=f"remove [data] {key}: each output's targets say what they are",
-                source=spec.data.source,
-                key=f"data.{key}",
-            )
+    _check_one_output(spec, ("task", "unit", "standardize_targets"), f"there are {len(names)}")
     if loaded.y_test is not None and output_names(loaded.y_test) != names:
         raise DataError(
             f"{spec.data.source}: the targets are for {listed(map(quoted, names))}, but those of the test rows for "
@@ -130,6 +123,18 @@ def _coded(name: str, loaded: Loaded, spec: "StudySpec") -> CodedTargets:
     own = spec.model_copy(update={"data": spec.data.model_copy(update={"source": source})})
     y_test = None if loaded.y_test is None else output_of(loaded.y_test, name)
     return code_targets(replace(loaded, y=output_of(loaded.y, name), y_test=y_test, classes=()), own)
+
+
+def _check_one_output(spec: "StudySpec", keys: tuple[str, ...], found: str) -> None:
+    for key in keys:
+        if value := getattr(spec.data, key):
+            raise DataError(
+                f"{spec.data.source}: {key} = {quoted(value)} is for targets of one output, but {found}",
+                code="several-outputs",
+                hint=f"remove [data] {key}: each output's targets say what they are",
+                source=spec.data.source,
+                key=f"data.{key}",
+            )
 
 
 def _check_build(spec: "StudySpec", what: str) -> None:

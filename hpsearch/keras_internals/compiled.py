@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 
 import keras
 
+from hpsearch.keras_internals.layers import set_untracked
+from hpsearch.keras_internals.standardized_loss import StandardizedLoss
+
 _OVER_BATCHES = frozenset({keras.losses.dice, keras.losses.tversky, keras.losses.circle})
 """Keras' own functions that give one value per batch, or whose rows act on each other."""
 
@@ -79,6 +82,8 @@ def _counts_rows(metric: keras.metrics.Metric) -> bool:
 def _is_per_row_loss(given: object) -> bool:
     if isinstance(given, str) and given.lower() in ("ce", "crossentropy"):
         return True
+    if isinstance(given, StandardizedLoss):
+        return _is_per_row_loss(given.given)
     loss = keras.losses.get(given)
     if not isinstance(loss, keras.losses.Loss):
         return _is_per_row(loss, {})
@@ -103,22 +108,38 @@ def _is_of_keras(found: object) -> bool:
 def compile_like(model: keras.Model, like: keras.Model) -> None:
     """Compile a model with the loss and the metrics of another one, as they were given to its ``compile``.
 
-    Keras has no public way to ask for the metrics.
-
     Args:
         model: Gets plain SGD, which keeps nothing for each weight: a loaded model may have forgotten which are frozen.
         like: Compiled with ``compile``. Both then share its metric objects, so it must not be used any more.
     """
-    metrics = getattr(like, "_compile_metrics", None)
-    loss = getattr(like, "_compile_loss", None)
-    model.compile(
-        optimizer="sgd",
-        loss=like.loss,
-        loss_weights=getattr(loss, "_user_loss_weights", None),
-        metrics=getattr(metrics, "_user_metrics", None),
-        weighted_metrics=getattr(metrics, "_user_weighted_metrics", None),
-        jit_compile=like.jit_compile,
-    )
+    compile_as(model, optimizer="sgd", **compiled_with(like))
+
+
+def compile_as(model: keras.Model, *, loss: Any, **given: Any) -> None:
+    """Compile a model. The file that is made of it has no :class:`StandardizedLoss`, but the loss that it is made of.
+
+    So Keras loads it without hpsearch.
+    """
+    model.compile(loss=loss, **given)
+    if isinstance(loss, StandardizedLoss):
+        as_compiled, plain = model.get_compile_config, keras.saving.serialize_keras_object(loss.given)
+        set_untracked(model, "get_compile_config", lambda: {**as_compiled(), "loss": plain})
+
+
+def compiled_with(model: keras.Model) -> dict[str, Any]:
+    """Arguments of ``compile`` as they were given for a model, but the optimizer: whoever uses them shares its metrics.
+
+    Keras has no public way to ask for the metrics.
+    """
+    metrics = getattr(model, "_compile_metrics", None)
+    loss = getattr(model, "_compile_loss", None)
+    return {
+        "loss": model.loss,
+        "loss_weights": getattr(loss, "_user_loss_weights", None),
+        "metrics": getattr(metrics, "_user_metrics", None),
+        "weighted_metrics": getattr(metrics, "_user_weighted_metrics", None),
+        "jit_compile": model.jit_compile,
+    }
 
 
 def uncompile(model: keras.Model) -> None:

@@ -22,6 +22,7 @@ from hpsearch.keras_internals.seeding import restart_shared_generators, seed_eve
 from hpsearch.models.failures import as_model_errors
 from hpsearch.models.kerastuner import KerasTunerModel, as_keras_tuner
 from hpsearch.models.kerastuner_exploration import Steering
+from hpsearch.models.standardized import with_standardized_targets
 from hpsearch.models.training import compile_model
 from hpsearch.spec import StudySpec
 from hpsearch.spec.families import FAMILIES
@@ -44,6 +45,7 @@ class ModelBuilder:
         function: The build function itself.
         policy: Keras' global dtype policy for its models; by default the current one. Keras keeps one per thread, and
             forgets it when a session is cleared.
+        standardizes: Whether its models learn standardized targets.
         names: How often Keras has given each name to layers and metrics that the user's module makes at its import.
             Every model starts to count from there, so that all name their metrics alike, whatever was built before.
     """
@@ -51,6 +53,7 @@ class ModelBuilder:
     address: str
     function: Build
     policy: keras.DTypePolicy = field(default_factory=keras.config.dtype_policy)
+    standardizes: bool = False
     names: Mapping[str, int] = field(default_factory=names_given)
 
     @classmethod
@@ -72,7 +75,7 @@ class ModelBuilder:
                 address=address,
                 found=kind,
             )
-        return cls(address, function or found, names=names)  # type: ignore[arg-type]
+        return cls(address, function or found, standardizes=spec.data.standardize_targets, names=names)  # type: ignore[arg-type]
 
     def build(self, config: Config, data: TrainingData, *, seed: int) -> keras.Model:
         """A compiled model with all its weights; their initial values depend on config, data shapes and `seed` only.
@@ -102,7 +105,7 @@ class ModelBuilder:
             with as_model_errors(partial(_failed, self.address, "the optimizer", config)):
                 compile_model(model, config, data)
         _check_outputs(self.address, model, data)
-        return model
+        return with_standardized_targets(model, data, self.address) if self.standardizes else model
 
     def discover(self, data: TrainingData, steering: Steering) -> dict[str, Parameter]:
         """Hyperparameters that the model asks for itself (KerasTuner code); empty for families and plain functions.

@@ -32,46 +32,32 @@ class Searched:
     remarks: Mapping[str, str]
 
 
-_SGD_DIVERGES = 10.0
-"""On amounts of this size, SGD with the documented rates diverges.
-
-``python -m benchmarks.sgd_rates``: none of 12 trials for a standard deviation of 3 around 0 or 9; 4 of 12 for one of 10
-around 0, 11 of 12 around 30 (scikit-learn's diabetes, mean squared error).
-"""
-
-
-def space_for(family: str, defaults: Mapping[str, Parameter], rows: int, *, amount: float = 0.0) -> Searched:
+def space_for(family: str, defaults: Mapping[str, Parameter], rows: int) -> Searched:
     """The space for training on some rows.
 
     Args:
         family: The model family.
         defaults: Its default space.
         rows: Training rows of a fold.
-        amount: How large the targets are that a model has to reach; 0 for classes.
     """
     batch = batch_for(rows)
     sizes = _sizes(family)
-    optimizers = ("sgd", "adam", "rmsprop") if amount < _SGD_DIVERGES else ("adam", "rmsprop")
-    rates = {name: one for name, one in _RATES.items() if set(one.when["optimizer"]) <= set(optimizers)}
-    why = "each is a program to compile; every one has learning rates that fit it"
-    if "sgd" not in optimizers:
-        why = f"sgd diverges on targets around {amount:.2g}, which [data] unit could divide"
     parameters: dict[str, Parameter] = {
         **{name: one for name, one in defaults.items() if name not in ("learning_rate", *sizes)},
         **sizes,
-        "optimizer": Choice(optimizers),
+        "optimizer": Choice(("sgd", "adam", "rmsprop")),
         "batch_size": Constant(batch),
         "epochs": Constant(epochs_for(rows, batch)),
     }
     parameters = {name: one for name, one in parameters.items() if name not in _RATES}
-    ordered = ("optimizer", *rates, *sizes)
-    found = {name: {**parameters, **rates}[name] for name in ordered}
+    ordered = ("optimizer", *_RATES, *sizes)
+    found = {name: {**parameters, **_RATES}[name] for name in ordered}
     found |= {name: one for name, one in parameters.items() if name not in found}
     programs = "each value is a program to compile, so a short list"
     return Searched(
         found,
         {
-            "optimizer": why,
+            "optimizer": "each is a program to compile; every one has learning rates that fit it",
             **dict.fromkeys([name for name in sizes if isinstance(found[name], Choice)][:1], programs),
             "batch_size": f"for {rows:,} training rows per fold",
         },

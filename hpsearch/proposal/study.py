@@ -62,8 +62,6 @@ def propose(source: str, path: Path, *, targets: Sequence[str] = (), family: str
         roles, data, remarks, meaning = _of_table(file, targets)
     if meaning.task:
         data["task"] = meaning.task
-    if meaning.unit:
-        data["unit"] = int(meaning.unit) if meaning.unit >= 1 else meaning.unit
     remarks |= {name: [why] for name, why in meaning.why.items()}
     found = Proposal(study_name(path), seen, data, roles, remarks, family=family or "mlp")
     return _fitted(found, path.parent, given=family)
@@ -98,7 +96,7 @@ def _of_arrays(file: Path, given: Sequence[str]) -> tuple[dict[str, object], dic
     arrays = read_arrays(file)
     y = next((arrays[name] for name in ("y", "y_train") if name in arrays), None)
     if y is None:
-        return {}, {}, Meaning(None, None, {})  # reading it as a study says what is missing
+        return {}, {}, Meaning(None, {})  # reading it as a study says what is missing
     meaning, missing = _without_gaps(y)
     if not missing:
         return {}, {}, meaning
@@ -121,7 +119,7 @@ def _without_gaps(y: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> tup
     kept = y[~gaps] if gaps.any() else y
     kept = kept.astype(np.int64) if gaps.any() and are_whole(kept) else kept
     if not kept.size:
-        return Meaning(None, None, {}), int(gaps.sum())
+        return Meaning(None, {}), int(gaps.sum())
     return meaning_of(kept.astype(str) if kept.dtype.kind == "O" else kept), int(gaps.sum())
 
 
@@ -131,6 +129,15 @@ def _fitted(found: Proposal, folder: Path, *, given: str | None) -> Proposal:
     shape = dataset.input_shape
     family = "cnn" if given is None and not dataset.columns and len(shape) in (2, 3) else found.family
     found = replace(found, family=family)
+    if dataset.task is Task.REGRESSION:
+        why = (
+            "the network learns in standard deviations from the mean; scores and predictions stay in the target's unit"
+        )
+        found = replace(
+            found,
+            data={**found.data, "standardize_targets": True},
+            remarks={**found.remarks, "standardize_targets": [why]},
+        )
     validation, problem = _splits(found, folder, dataset)
     data = problem.dataset
     rows = min(len(fold.train) for fold in problem.folds)
@@ -138,17 +145,9 @@ def _fitted(found: Proposal, folder: Path, *, given: str | None) -> Proposal:
         found,
         validation=validation,
         goal=goal_for(data.task.value, data.class_counts()),
-        searched=space_for(family, FAMILIES[family].space, rows, amount=_amount(data)),
+        searched=space_for(family, FAMILIES[family].space, rows),
         summary=_summary(dataset),
     )
-
-
-def _amount(dataset: Dataset) -> float:
-    """How large the values are that a model predicts, in the study's unit."""
-    if dataset.task is not Task.REGRESSION:
-        return 0.0
-    values = np.asarray(dataset.train.y, np.float64)
-    return float(max(np.median(np.abs(values)), values.std()))
 
 
 def _splits(found: Proposal, folder: Path, dataset: Dataset) -> tuple[Validation, Problem]:

@@ -132,17 +132,14 @@ class Meaning:
 
     Attributes:
         task: ``[data] task``; None to leave it to the targets.
-        unit: ``[data] unit``; None for 1.
         why: Why, one sentence for each: key → text.
     """
 
     task: str | None
-    unit: float | None
     why: Mapping[str, str]
 
 
 _FEW_CLASSES = 20
-_LARGE, _SMALL = 1000.0, 0.01
 
 
 def meaning_of(y: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> Meaning:
@@ -156,25 +153,10 @@ def meaning_of(y: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> Meanin
         distinct = np.unique(y)
         whole = bool((distinct == np.floor(distinct)).all())
         if len(distinct) == 2 and whole:
-            return Meaning("binary", None, {"task": f"two values, {distinct[0]:g} and {distinct[1]:g}"})
+            return Meaning("binary", {"task": f"two values, {distinct[0]:g} and {distinct[1]:g}"})
     if y.ndim == 1 and y.dtype.kind in "iu":
         count = len(np.unique(y))
         if count > _FEW_CLASSES and infer_task(y) != "regression":
             why["task"] = f"{count} different whole numbers are amounts; if they are classes, write multiclass"
-            return Meaning("regression", *_with_unit(y, why))
-    task = infer_task(y)
-    return Meaning(None, *_with_unit(y, why)) if task == "regression" and y.ndim == 1 else Meaning(None, None, why)
-
-
-def _with_unit(
-    y: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", why: dict[str, str]
-) -> tuple[float | None, dict[str, str]]:
-    """A unit in which the targets are neither large nor tiny: a model starts near 0."""
-    values = np.asarray(y, np.float64)
-    size, spread = float(np.median(np.abs(values))), float(values.std())
-    size = max(size, spread)
-    if _SMALL <= size < _LARGE or size == 0:
-        return None, why
-    unit = float(10.0 ** np.floor(np.log10(size)))
-    why["unit"] = f"a model starts near 0, but the targets are around {size:.2g}: scores are in units of {unit:,.6g}"
-    return unit, why
+            return Meaning("regression", why)
+    return Meaning(None, why)

@@ -61,6 +61,11 @@ class DataSection(Section):
         allow_inf_nan=False,
         description="amounts to predict are divided by this; scores are in this unit, predictions are not",
     )
+    standardize_targets: bool = Field(
+        False,
+        description="the network learns amounts in standard deviations from their mean; scores and predictions are "
+        "in their own unit, but for the loss",
+    )
     missing_targets: Literal["refuse", "drop"] = Field(
         "refuse", description="drop: leave out rows whose target is missing; nothing can be learned from them"
     )
@@ -83,6 +88,17 @@ class DataSection(Section):
     def _without_time(cls, value: str, info: ValidationInfo) -> str:
         if value == "group" and info.data.get("time") is not None and info.context != READ_BACK:
             raise RuleError(_EQUAL_IN_TIME.format("data.time"), "conflicting-keys", received=value)
+        return value
+
+    @field_validator("standardize_targets")
+    @classmethod
+    def _without_unit(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("unit") is not None and info.context != READ_BACK:
+            raise RuleError(
+                "cannot be combined with data.unit: standardized targets need no unit, and scores are in their own",
+                "conflicting-keys",
+                received=value,
+            )
         return value
 
     @property

@@ -57,6 +57,8 @@ def baselines(stand: Stand, objective: Objective, left_out: Sequence[int]) -> tu
     Returns:
         Empty if the metric is of the training rows, or has no value for such predictions.
     """
+    from hpsearch.models.standardized import standardize_as
+
     if not _can_have_one(stand, objective):
         return ()
     name, problem = objective.metric.removeprefix("val_"), stand.problem
@@ -66,6 +68,7 @@ def baselines(stand: Stand, objective: Objective, left_out: Sequence[int]) -> tu
     others: dict[str, list[dict[str, float]]] = {}
     for fold in problem.folds:
         train, validation = _take(rows, fold.train), _take(rows, fold.validation)
+        standardize_as(stand.model, train.y, train.weights)
         for rule, predicted in _guesses(stand, train, validation):
             others.setdefault(rule, []).append(
                 values_of(problem.dataset.task, validation.y, predicted, weights=validation.weights)
@@ -73,6 +76,8 @@ def baselines(stand: Stand, objective: Objective, left_out: Sequence[int]) -> tu
             if fold.index not in left_out:
                 values = stand.values(validation.y, predicted, validation.weights)
                 scores.setdefault(rule, []).append(values.get(name, math.nan))
+    first = _take(rows, problem.folds[0].train)
+    standardize_as(stand.model, first.y, first.weights)  # it is the first fold's
     made = [
         Baseline(rule, fmean(found), tuple(found), _means(others[rule]), looks_back=rule == _BEFORE)
         for rule, found in scores.items()

@@ -199,5 +199,5 @@ def doubts_about_targets(stand: Stand) -> tuple[str, ...]:
         return ()
     return (
         f"the targets are around {size:.2g} (standard deviation {spread:.2g}), but the model starts near 0 and may not "
-        "get there: scale the targets, or let the model end in keras.layers.Rescaling(scale, offset)",
+        "get there: set [data] standardize_targets = true, or let the model end in Rescaling(scale, offset)",
     )

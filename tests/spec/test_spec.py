@@ -85,7 +85,7 @@ def test_all_errors_come_at_once_one_line_each() -> None:
     assert first == "s.toml: 8 problems:"
     data = (
         "source, test_fraction, target, ignore, group, time, weight, text, duplicates, task, labels, unit, "
-        "missing_targets, max_rows, options"
+        "standardize_targets, missing_targets, max_rows, options"
     )
     sections = (
         "name, seed, data, validation, model, space, objective, training, search, pruning, resources, champion, "

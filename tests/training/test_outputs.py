@@ -292,6 +292,7 @@ def test_a_model_with_losses_of_its_own_needs_no_targets(module: str, tmp_path: 
         ),
         ("dicts", "named", 'task = "regression"', "task = 'regression' is for targets of one output, but there are 2"),
         ("dicts", "named", "unit = 10.0", "unit = 10.0 is for targets of one output, but there are 2"),
+        ("dicts", "named", "standardize_targets = true", "standardize_targets = True is for targets of one output"),
         (
             "cities",
             "",

@@ -117,7 +117,7 @@ def test_regression_has_mean_and_median_and_r2_has_no_value_on_equal_targets(tmp
     assert found.baselines[0].rule in ("the median of the targets", "the mean of the targets")
     assert 1e4 < found.baselines[0].value < 2e5
     assert "the targets are around 2" in found.doubts[0]
-    assert "Rescaling" in found.doubts[0]
+    assert "set [data] standardize_targets = true" in found.doubts[0]
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def _spoken(text: str, *, in_memory: bool, data: str, build: str) -> str:
     text = re.sub(r"given_[0-9a-f_]+:build\b", lambda _: build, text)
     text = re.sub(r"`hpsearch ([^`]*)`", _called, text)
     text = re.sub(r"--(name|trials|ledger)(?: ([^\s;,)]+))?", _argument, text)
-    text = re.sub(r"--(trust|join)\b", r"\1=True", text)
+    text = re.sub(r"--(trust|join|overwrite)\b", r"\1=True", text)
     if not in_memory:
         return text
     for written, said in _WITHOUT_A_FILE.items():

@@ -222,6 +222,7 @@ def run(
     verbose: int = 1,
     observer: Observer | None = None,
     join: bool = False,
+    overwrite: bool = False,
     **sections: Mapping[str, object],
 ) -> Study:
     """Search, refit the winner, and return the study.
@@ -260,6 +261,8 @@ def run(
         observer: Told of everything that happens, instead of showing progress.
         join: Whether other drivers, each in a process of its own, may work at the study at the same time. Needs a
             PostgreSQL ledger; see ``docs/scale.md``. The study may still be running when this driver has ended.
+        overwrite: Whether to delete a study of that name with all its trials, and begin anew. It is deleted once data
+            and model of the new one have been tried. What MLflow has of it stays there.
         sections: Further sections of a study file as dicts, such as ``search={"stop": "auto"}``.
 
     Raises:
@@ -273,6 +276,8 @@ def run(
         with every_mistake():
             spec, text = study_file(source, parts, {"name": name, **given, **sections})
         with nullcontext(observer) if observer is not None or not verbose else watching() as told:
+            if overwrite:
+                starting.overwrite(spec, told or Observer())
             return start(spec, text, told, join=join)
 
 

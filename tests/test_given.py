@@ -251,7 +251,9 @@ def test_other_data_or_code_under_the_same_name_are_told_apart() -> None:
     assert "build function" not in said(x=X + 1)
     assert "the build function, or what it refers to, in memory" in said(build=typed(width=9))
     assert "data.source" not in said(build=typed(width=9))
-    assert said(x=X + 1).endswith("give the changed study a name of its own: name=…")
+    assert said(x=X + 1).endswith(
+        "give the changed study a name of its own: name=…; or delete the old one with its trials: overwrite=True"
+    )
 
 
 class WithRows:

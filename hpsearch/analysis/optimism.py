@@ -59,6 +59,8 @@ def optimism_info(record: StudyRecord, kept: OutOfFold | None = None) -> Optimis
     scores, alike = scores[finite], [trial for trial, is_finite in zip(alike, finite, strict=True) if is_finite]
     sign = 1.0 if record.objective.direction == "maximize" else -1.0
     seed = derive(record.spec.seed, "optimism")
+    if record.spec.validation.seeds > 1:  # predictions are of one training, scores of several
+        kept = None
     rows = row_scores(alike, kept or {}, record.objective.metric, last_epoch=record.objective.epoch == "last")
     if rows is not None and len(rows.values) > 1:
         found = rows_optimism(sign * rows.values, rows.weights, rows.units, seed=seed)

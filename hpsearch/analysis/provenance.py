@@ -132,6 +132,7 @@ def _splits(record: StudyRecord) -> dict[str, str]:
             "method": validation.method or ("stratified" if data.task.has_classes else "kfold"),
             "folds": str(data.n_folds),
             "repeats": str(validation.repeats) if validation.repeats > 1 else "",
+            "trainings of each fold": str(validation.seeds) if validation.seeds > 1 else "",
             "training / validation rows": _shortened(sizes, 5),
             "equal rows": _equal_rows(record),
         }

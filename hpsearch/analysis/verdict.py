@@ -285,6 +285,8 @@ def _nothing(record: StudyRecord) -> str:
 def _winner(record: StudyRecord, best: Trial) -> str:
     n_folds = len(best.fold_scores)
     over = f"mean ± sd over {n_folds} folds" if n_folds > 1 else "on one validation split"
+    if (seeds := record.spec.validation.seeds) > 1:
+        over += f", {'each ' if n_folds > 1 else ''}the mean of {seeds} trainings"
     epoch = f", read {best.read_at}" if best.epoch is not None else ""
     return (
         f"Trial {best.number} is the best of {words.several(len(record.ranked), 'complete trial')}: "

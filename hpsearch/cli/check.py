@@ -252,7 +252,8 @@ def _overview(spec: StudySpec, facts: StudyFacts) -> Table:
         "data": f"{data.source}: {data.rows} rows + {data.test_rows} held out, fingerprint {data.fingerprint}",
         "task": _task(data),
         "folds": f"{data.n_folds} × ({fold.train} training + {fold.validation} validation rows)"
-        + (f", {spec.validation.method}" if spec.validation.method else ""),
+        + (f", {spec.validation.method}" if spec.validation.method else "")
+        + (f", each trained with {spec.validation.seeds} seeds" if spec.validation.seeds > 1 else ""),
         "model": spec.model.family or spec.model.build,
         "objective": f"{spec.objective.direction} {spec.objective.metric} at the {spec.objective.epoch} epoch",
         **({"baseline": _baseline(facts.baseline)} if facts.baseline else {}),

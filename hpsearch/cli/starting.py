@@ -118,9 +118,19 @@ def run(
         typer.Option(min=1, metavar="SEARCHES", help="Also search so many times with permuted targets, as a control."),
     ] = None,
     join: JoinOption = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete a study of that name with its trials first, and begin anew.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a study: search, refit the winner, write the report. Continues an interrupted study."""
+    if overwrite and (join or nested is not None or null is not None):
+        other = "--join" if join else "--nested" if nested is not None else "--null"
+        raise SpecError(
+            f"--overwrite cannot go with {other}",
+            code="overwrite-with-others",
+            hint="`hpsearch delete NAME --yes` deletes the study with its controls; then run it without --overwrite",
+        )
     if join and (nested is not None or null is not None):
         raise SpecError(
             f"--join cannot go with {'--nested' if nested is not None else '--null'}",
@@ -133,7 +143,7 @@ def run(
 
     with watching() as observer:
         if nested is None and null is None:
-            study = run_study(file, name=name, observer=observer, join=join)
+            study = run_study(file, name=name, observer=observer, join=join, overwrite=overwrite)
         if nested is not None:
             study = run_nested(file, outer=nested, name=name, observer=observer)
         if null is not None:

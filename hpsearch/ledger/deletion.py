@@ -14,11 +14,16 @@ from hpsearch.ledger.store import Ledger
 from hpsearch.spec import StudySpec
 
 
-def delete(name: str, *, ledger: AnyUri = DEFAULT_LEDGER) -> Path:
+def delete(name: str, *, ledger: AnyUri = DEFAULT_LEDGER, successor: StudySpec | None = None) -> Path:
     """Remove a study from the ledger with the studies that are parts of it, and their folders.
 
     Data and code that were given in memory go, too, unless another study needs them.
     What MLflow has of them stays there.
+
+    Args:
+        name: The study.
+        ledger: Its ledger.
+        successor: A study that is about to begin, and may need the same data and code.
 
     Returns:
         The folder that was removed.
@@ -39,6 +44,7 @@ def delete(name: str, *, ledger: AnyUri = DEFAULT_LEDGER) -> Path:
     if given:
         with suppress(LedgerError):
             needed = {folder for one in store.names() for folder in _given(store.load(one).spec)}
+            needed |= set() if successor is None else _given(successor)
             for folder in given - needed:
                 shutil.rmtree(workspace.root_of(ledger) / "given" / folder, ignore_errors=True)
     return workspace.study_folder(ledger, name)

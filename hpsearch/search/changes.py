@@ -59,7 +59,8 @@ def check_unchanged(record: StudyRecord, spec: StudySpec) -> None:
         code="study-changed",
         hint=_ways_to(record, spec.search.trials)
         if changed == ["search.trials"]
-        else "give the changed study a name of its own: --name, or `name = …` in the file",
+        else "give the changed study a name of its own: --name, or `name = …` in the file; or delete the old one with "
+        "its trials: --overwrite",
         study=spec.name,
         changed=tuple(changed),
     )

@@ -11,7 +11,7 @@ from hpsearch.core.files import make_folder
 from hpsearch.core.trial import Origin
 from hpsearch.core.user_code import source_digest
 from hpsearch.errors import Interrupted, LedgerError, SpecError, TrackingError
-from hpsearch.ledger import workspace
+from hpsearch.ledger import deletion, workspace
 from hpsearch.ledger.record import StudyRecord, StudyState
 from hpsearch.ledger.store import Ledger
 from hpsearch.search.changes import check_data, check_unchanged, with_defaults_as_begun, with_trials
@@ -65,6 +65,23 @@ def start(
         if seat is None or not Ledger(uri).has(spec.name):
             return _begin(spec, text, observer, like, seat, stack)
     return start(spec, text, observer, like, join=join)  # another driver has begun it meanwhile
+
+
+def overwrite(spec: StudySpec, observer: Observer) -> None:
+    """Delete the study that has this one's name, if there is one, once this one is sure to begin.
+
+    Raises:
+        HpsearchError: The new study cannot begin, or a driver has the old one. Nothing has been deleted.
+    """
+    uri = spec.tracking.resolved().ledger
+    if (path := sqlite_path(uri)) is not None and not path.exists():
+        return
+    if not Ledger(uri).has(spec.name):
+        return
+    with workspace.driving(uri, spec.name, shared=spec.tracking.shared), ExitStack() as stack:
+        prepare_study(spec, stack, None, observer.note)
+    deletion.delete(spec.name, ledger=uri, successor=spec)
+    observer.note(f"the study that was called {spec.name!r} was deleted with its trials; MLflow keeps its own copy")
 
 
 @contextmanager

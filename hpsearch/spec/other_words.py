@@ -14,7 +14,7 @@ _NAME = "`name` is the name of the study"
 _FOLDER = "[tracking] ledger and uri say where results are stored"
 
 EVERYWHERE: Mapping[str, str] = {
-    "executions_per_trial": "[validation] folds: each is trained with initial weights of its own; repeats adds splits",
+    "executions_per_trial": "[validation] seeds: trainings of each fold; repeats trains on other splits instead",
     "max_retries_per_trial": "[resources] max_retries, for workers that die; code that raises would raise again",
     "max_consecutive_failed_trials": "[search] max_failures",
     "max_trials": "[search] trials",
@@ -32,7 +32,7 @@ EVERYWHERE: Mapping[str, str] = {
     "n_splits": "[validation] folds",
     "cv": "[validation] folds",
     "test_size": "[data] test_fraction",
-    "overwrite": "a study is never overwritten: `hpsearch delete NAME` removes it, or give this one another `name`",
+    "overwrite": "`hpsearch run FILE --overwrite`, or hpsearch.run(…, overwrite=True), deletes the study of that name",
     "directory": _FOLDER,
     "project_name": _NAME,
     "study_name": _NAME,

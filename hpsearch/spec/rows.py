@@ -131,6 +131,9 @@ class ValidationSection(Section):
     )
     folds: int = Field(5, ge=2, description="folds per repeat; holdout has one")
     repeats: int = Field(1, ge=1, le=1_000, description="number of different splits (kfold and stratified)")
+    seeds: int = Field(
+        1, ge=1, le=100, description="trainings of every fold, each with initial weights of its own; scores are means"
+    )
     fraction: float = Field(0.3, gt=0, lt=1, description="share of rows that holdout validates on")
     outer: OuterSection | None = Field(None, description="set by `run --nested`: search on all but one outer fold")
     null: int | None = Field(None, ge=0, description="set by `run --null`: search with permuted targets; which ones")

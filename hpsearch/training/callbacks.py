@@ -59,6 +59,7 @@ def check_callbacks(
                 callback=kind,
             )
     check_rate(found.items, model)
+    _check_seeds(problem, found)
     sets_rate = any(isinstance(one, ReduceLROnPlateau | LearningRateScheduler) for one in found.stock)
     added = (*((RATE,) if sets_rate else ()), *(_tried(problem, config, recorded) if found.own else ()))
     added = tuple(name for name in dict.fromkeys(added) if name not in recorded)
@@ -73,6 +74,17 @@ def check_callbacks(
             raise unknown_mode(kind, rule.monitor)
     directions_of(found.stock, model, problem.spec.make_objective())
     return added, tuple(_told(found))
+
+
+def _check_seeds(problem: Problem, found: Callbacks) -> None:
+    seeds = problem.spec.validation.seeds
+    if seeds > 1 and found.stops_folds:
+        raise ModelError(
+            f"EarlyStopping ends each fold by itself, but with [validation] seeds = {seeds} one is {seeds} trainings",
+            code="seeds-end-apart",
+            hint='set scope = "mean" in [[training.callbacks]]: all trainings of a trial then end together',
+            seeds=seeds,
+        )
 
 
 def _told(found: Callbacks) -> list[str]:

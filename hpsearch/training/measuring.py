@@ -26,12 +26,14 @@ _EPOCHS = 4
 def measure(problem: Problem, engine: Engine, configs: Sequence[Config]) -> Measured:
     """See :meth:`~hpsearch.training.protocol.WorkerProtocol.measure`."""
     # With pruning, lanes that train one after the other would take turns.
-    spec = problem.spec.model_copy(update={"pruning": PruningSection()})
+    seeds, one = problem.spec.validation.seeds, problem.spec.validation.model_copy(update={"seeds": 1})
+    spec = problem.spec.model_copy(update={"pruning": PruningSection(), "validation": one})
     small = replace(problem, spec=spec, folds=tuple(map(_few, problem.folds)), predictions="", calls_back=False)
     rows = max(len(fold.train) for fold in small.folds)
     with _compiling_anew():
-        fresh = type(engine)(small)
+        fresh = engine.anew(small)
         found = tuple(_measured(fresh, small, config, number) for number, config in enumerate(configs))
+    found = tuple(replace(one, step_seconds=one.step_seconds * seeds) for one in found)
     return Measured(found, rows, resident_bytes())
 
 

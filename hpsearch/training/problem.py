@@ -40,6 +40,8 @@ class Problem:
         permuted: How the targets of a null search were permuted; see :func:`~hpsearch.data.permuted.permuted`.
         predictions: Folder for every trial's predictions of its validation rows; empty to keep none.
         calls_back: Whether models are trained with their callbacks.
+        scored_folds: How many of the folds have their predictions kept: others have the rows of one of those, and train
+            with another seed. None for all.
     """
 
     spec: StudySpec
@@ -49,6 +51,7 @@ class Problem:
     permuted: str = ""
     predictions: str = ""
     calls_back: bool = True
+    scored_folds: int | None = None
 
     @classmethod
     def load(cls, spec: StudySpec, *, predictions: str = "") -> "Problem":
@@ -142,6 +145,10 @@ class Problem:
         if part.time is None and self.spec.validation.method == "time-series":
             return np.arange(after, after + len(part))
         return part.time
+
+    def keeps_predictions(self, fold: int) -> bool:
+        """Whether a lane's predictions of the validation rows are to be kept."""
+        return bool(self.predictions) and (self.scored_folds is None or fold < self.scored_folds)
 
     def fold_parts(self, fold: int) -> tuple[Part, Part]:
         """The training and the validation rows of a fold (copies)."""

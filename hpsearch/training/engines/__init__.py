@@ -15,6 +15,14 @@ def make_engine(problem: Problem) -> Engine:
         ModelError: The study file asks for an engine that cannot train this problem.
         SpecError: There is no engine of that name, or it cannot be imported.
     """
+    if problem.spec.validation.seeds == 1:
+        return _engine(problem)
+    from hpsearch.training.engines.seeds import SeedsEngine, with_copies
+
+    return SeedsEngine(problem, _engine(with_copies(problem)))
+
+
+def _engine(problem: Problem) -> Engine:
     wanted = problem.spec.resources.engine
     if wanted == "auto":
         try:

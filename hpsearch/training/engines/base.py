@@ -52,6 +52,10 @@ class Engine(ABC):
         the other lanes.
         """
 
+    def anew(self, problem: Problem) -> "Engine":
+        """An engine of the same kind for another problem, to measure with."""
+        return type(self)(problem)
+
     def take_notes(self) -> tuple[str, ...]:
         """Remarks for the user since the last call, such as "out of memory: bundle split in halves"."""
         return ()

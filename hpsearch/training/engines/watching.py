@@ -31,7 +31,7 @@ class LaneWatch:
     """
 
     def __init__(self, problem: Problem, lane: Lane, note: Note) -> None:
-        self._problem, self._lane, self._keeps = problem, lane, bool(problem.predictions)
+        self._problem, self._lane, self._keeps = problem, lane, problem.keeps_predictions(lane.fold)
         self._note = note
         self._rows = problem.folds[lane.fold].validation
         part = problem.dataset.train.take(self._rows)
@@ -100,4 +100,4 @@ def in_half_precision(predicted: Array) -> Array:
 
 def watch_of(problem: Problem, lane: Lane, *, note: Note) -> LaneWatch | None:
     """A lane's watch; None if nobody wants its predictions."""
-    return LaneWatch(problem, lane, note) if problem.predictions or problem.scorers else None
+    return LaneWatch(problem, lane, note) if problem.keeps_predictions(lane.fold) or problem.scorers else None

@@ -37,7 +37,12 @@ _KEYS = {
 
 
 def study_file(
-    source: Source, parts: Mapping[str, object], arguments: Mapping[str, object], *, stem: str | None = None
+    source: Source,
+    parts: Mapping[str, object],
+    arguments: Mapping[str, object],
+    *,
+    stem: str | None = None,
+    callbacks: object = None,
 ) -> tuple[StudySpec, str]:
     """The study file that a call stands for.
 
@@ -45,6 +50,7 @@ def study_file(
         source: See :data:`Source`.
         parts: Data in memory, by name; see :data:`hpsearch.given.PARTS`. None for those that are not given.
         arguments: Further arguments, by name. None for those that are not given.
+        callbacks: A function of a config that returns callbacks, or a list of them, beside a build function.
         stem: Beginning of the name of a study that has no name of its own; by default that of the build function.
 
     Returns:
@@ -56,6 +62,7 @@ def study_file(
     arguments = {name: value for name, value in arguments.items() if value is not None}
     parts = {name: value for name, value in parts.items() if value is not None}
     _check_names(arguments)
+    _check_callbacks(callbacks, source)
     if isinstance(source, str | os.PathLike):
         return _of_file(Path(source), parts, arguments)
     build = None if isinstance(source, Mapping) else source
@@ -70,7 +77,8 @@ def study_file(
         text = _text(_named(raw, stem or "study"))
         return parse_spec(text, origin=origin, folder=Path.cwd()), text
     root = workspace.root_of(str(_section(raw, "tracking").get("ledger", DEFAULT_LEDGER))) / "given"
-    folder, module = _kept(root, build, parts, shared=_section(raw, "tracking").get("shared") is True)
+    shared = _section(raw, "tracking").get("shared") is True
+    folder, module = _kept(root, build, parts, callbacks, shared=shared)
     if parts:
         _set(raw, "data", {"source": f"{module}:data"})
     else:
@@ -84,10 +92,12 @@ def study_file(
     return parse_spec(text, origin=origin, folder=folder.resolve()), text
 
 
-def _kept(root: Path, build: object, parts: Mapping[str, object], *, shared: bool) -> tuple[Path, str]:
+def _kept(
+    root: Path, build: object, parts: Mapping[str, object], callbacks: object, *, shared: bool
+) -> tuple[Path, str]:
     """See :func:`hpsearch.given.keep`."""
     try:
-        return given.keep(root, build, parts, shared=shared)
+        return given.keep(root, build, parts, callbacks=callbacks, shared=shared)
     except OSError as error:
         raise LedgerError(
             f"{root} cannot be written: {error.strerror or error}",
@@ -129,6 +139,26 @@ def _renamed(spec: StudySpec, name: object) -> StudySpec:
     except ValidationError as error:
         problem = problem_of(error.errors()[0])
         raise SpecError(f"--name: {problem.text}", code="bad-name", name=name) from None
+
+
+def _check_callbacks(callbacks: object, source: Source) -> None:
+    if callbacks is None:
+        return
+    if isinstance(source, str | os.PathLike | Mapping):
+        raise SpecError(
+            "callbacks can be given beside a build function, but the first argument is none",
+            code="callbacks-without-build",
+            hint='a study says training={"callbacks": [{"kind": "EarlyStopping", "patience": 5}]}, and a build module '
+            "has a function callbacks(config)",
+        )
+    if not callable(callbacks) and not isinstance(callbacks, list | tuple):
+        kind = type(callbacks).__name__
+        raise SpecError(
+            f"callbacks must be a list of Keras callbacks, or a function of a config that returns one, but is a {kind}",
+            code="bad-callbacks",
+            hint="callbacks=[keras.callbacks.EarlyStopping(patience=5)]",
+            type=kind,
+        )
 
 
 def _check_names(arguments: Mapping[str, object]) -> None:

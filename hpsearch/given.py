@@ -71,14 +71,19 @@ globals().update({{name: one for name, one in _model["names"].items() if name !=
 build = _model["build"]
 """
 
+_CALLBACKS = 'callbacks = _model["callbacks"]\n'
 
-def keep(root: Path, build: object, parts: Mapping[str, object], *, shared: bool = False) -> tuple[Path, str]:
+
+def keep(
+    root: Path, build: object, parts: Mapping[str, object], *, callbacks: object = None, shared: bool = False
+) -> tuple[Path, str]:
     """Write what is given into a folder of its own. The same data and code have the same folder.
 
     Args:
         root: The workspace's folder for these.
         build: A build function, a ``HyperModel`` or its class; None without one.
         parts: Some of :data:`PARTS`; those that are None are left out.
+        callbacks: A function of a config that returns callbacks, or a list of them; None without any.
         shared: Whether others may read a new folder.
 
     Returns:
@@ -95,7 +100,7 @@ def keep(root: Path, build: object, parts: Mapping[str, object], *, shared: bool
     for name, value in plain.items():
         data.update(name.encode())
         _add(data, value)
-    code = "" if build is None else own_code.digest_of(build).hex()
+    code = "" if build is None else own_code.digest_of(_code(build, callbacks)).hex()
     module = "_".join(["given", *filter(None, (data.hexdigest()[:12] if plain else "", code[:12]))])
     folder = root / module
     if not (folder / f"{module}.py").exists():
@@ -104,7 +109,7 @@ def keep(root: Path, build: object, parts: Mapping[str, object], *, shared: bool
         with TemporaryDirectory(dir=root, prefix=".", ignore_cleanup_errors=True) as unfinished:
             written = Path(unfinished) / module
             written.mkdir()
-            _fill(written, plain, several, build)
+            _fill(written, plain, several, build, callbacks)
             if not shared:
                 close_to_others(written)
             try:
@@ -120,6 +125,7 @@ def _fill(
     plain: "Mapping[str, np.ndarray | pd.DataFrame]",
     several: Mapping[str, Sequence[str | None]],
     build: object,
+    callbacks: object,
 ) -> None:
     for name, value in plain.items():
         _write(folder, name, value)
@@ -127,8 +133,9 @@ def _fill(
     if plain:
         text += _SEVERAL.format(several=several) + _DATA
     if build is not None:
-        imports = "".join(f"import {name}\n" for name in own_code.packages(build))
-        text += _BUILD.format(pickled=base64.b85encode(_pickled(build)).decode(), imports=imports)
+        imports = "".join(f"import {name}\n" for name in own_code.packages(_code(build, callbacks)))
+        text += _BUILD.format(pickled=base64.b85encode(_pickled(build, callbacks)).decode(), imports=imports)
+        text += _CALLBACKS if callbacks is not None else ""
         if source := _source(build):
             (folder / "build.txt").write_text(source, encoding="utf-8")
     (folder / f"{folder.name}.py").write_text(text, encoding="utf-8")
@@ -203,33 +210,40 @@ def _write(folder: Path, name: str, value: "np.ndarray | pd.DataFrame") -> None:
         value.to_parquet(folder / f"{name}.parquet", index=False)
 
 
-def _pickled(build: object) -> bytes:
-    """The build function, with everything that it refers to in the notebook or the program."""
+def _code(build: object, callbacks: object) -> object:
+    """What is kept of the user's code."""
+    return build if callbacks is None else (build, callbacks)
+
+
+def _pickled(build: object, callbacks: object) -> bytes:
+    """The user's code, with everything that it refers to in the notebook or the program."""
 
     def explain(error: Exception) -> HpsearchError:
         return ModelError(
-            f"{_name(build)} cannot be kept for the workers: {said(error)}",
+            f"{_name(build)}{' or its callbacks' if callbacks is not None else ''} cannot be kept for the workers: "
+            f"{said(error)}",
             code="cannot-keep-build",
             hint="it must not refer to open files, sessions or locks; or put it into a module of its own",
             error=type(error).__name__,
         )
 
     # A module beside the program is not there for workers and for later: its code is kept, not its name.
-    modules = own_code.own_modules(build)
+    modules = own_code.own_modules(_code(build, callbacks))
     with errors_as(explain):
         try:
-            return _pickled_with(build, modules)
+            return _pickled_with(build, callbacks, modules)
         except Exception:  # whatever holds what cannot be pickled: a module may, as long as its name is found
-            return _pickled_with(build, [])
+            return _pickled_with(build, callbacks, [])
 
 
-def _pickled_with(build: object, modules: Sequence[ModuleType]) -> bytes:
+def _pickled_with(build: object, callbacks: object, modules: Sequence[ModuleType]) -> bytes:
     import cloudpickle
 
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:
-        pickled: bytes = cloudpickle.dumps({"build": build, "names": own_code.referred(build)})
+        names = own_code.referred(_code(build, callbacks))
+        pickled: bytes = cloudpickle.dumps({"build": build, "callbacks": callbacks, "names": names})
         return pickled
     finally:
         for module in modules:

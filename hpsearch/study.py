@@ -213,6 +213,7 @@ def run(
     time: object = None,
     sample_weight: object = None,
     sample_weight_test: object = None,
+    callbacks: object = None,
     space: Mapping[str, object] | None = None,
     folds: int | None = None,
     trials: int | None = None,
@@ -250,6 +251,8 @@ def run(
         time: Time of each row of `x`: every fold validates on later rows.
         sample_weight: How much each row of `x` counts in the loss and in weighted metrics, as for Keras' ``fit``.
         sample_weight_test: The same of the rows of `x_test`.
+        callbacks: Keras callbacks for a build function: a list, of which every fold gets copies, or a function of a
+            config that returns a new list. They count as in ``docs/models-and-data.md``.
         space: Hyperparameter → list of values, two numbers ``(low, high)``, a dict such as
             ``{"low": 1e-3, "high": 0.1, "log": True}``, or one value.
         folds: Number of folds; 5 by default.
@@ -274,7 +277,7 @@ def run(
     given = {"space": space, "folds": folds, "trials": trials, "metric": metric, "direction": direction, "seed": seed}
     with speaking_python(source, y):
         with every_mistake():
-            spec, text = study_file(source, parts, {"name": name, **given, **sections})
+            spec, text = study_file(source, parts, {"name": name, **given, **sections}, callbacks=callbacks)
         with nullcontext(observer) if observer is not None or not verbose else watching() as told:
             if overwrite:
                 starting.overwrite(spec, told or Observer())

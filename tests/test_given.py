@@ -16,6 +16,7 @@ import polars
 import pytest
 
 from hpsearch.arguments import study_file
+from hpsearch.core.callbacks import EarlyStopping
 from hpsearch.core.user_code import load_object
 from hpsearch.data import load_dataset
 from hpsearch.errors import DataError, ModelError, SpecError
@@ -24,6 +25,7 @@ from hpsearch.search.changes import check_unchanged
 from hpsearch.spoken import speaking_python
 from hpsearch.study import run
 from hpsearch.testing.factories import make_record
+from hpsearch.training.problem import Problem
 from tests.raising import raises
 
 X, Y = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
@@ -57,7 +59,8 @@ def _here(tmp_path: Path, monkeypatch) -> None:
 
 def spec_of(build: object = typed, **given: object):
     parts = {name: given.pop(name) for name in PARTS if name in given}
-    return study_file(build() if build is typed else build, parts, given)[0]
+    callbacks = given.pop("callbacks", None)
+    return study_file(build() if build is typed else build, parts, given, callbacks=callbacks)[0]
 
 
 def test_the_same_code_and_data_are_the_same_study_wherever_they_were_typed(tmp_path: Path) -> None:
@@ -296,6 +299,12 @@ def test_rows_of_tf_data_are_kept() -> None:
         ({"x": X, "y": Y, "space": {"units": object}}, SpecError, "a study file holds only numbers, strings"),
         ({"x": X, "y": Y, "metric": "val_mine"}, SpecError, "objective.direction: is required"),
         ({"x": X, "y": Y, "trials": 0}, SpecError, "search.trials"),
+        (
+            {"x": X, "y": Y, "callbacks": "stop"},
+            SpecError,
+            "callbacks must be a list of Keras callbacks, or a function",
+        ),
+        ({"build": {}, "callbacks": []}, SpecError, "callbacks can be given beside a build function"),
         ({"x": X, "y": [1, "a", None] * 6 + [1, 2]}, DataError, "y has values of several types: NoneType, int, str"),
         ({"x": pd.DataFrame({"a": [1, "b"] * 10}), "y": Y}, DataError, "x cannot be kept as a table"),
     ],
@@ -382,6 +391,42 @@ def test_a_kept_model_names_the_packages_that_it_needs(tmp_path: Path) -> None:
     assert "import numpy\nimport pandas\n" in text
     assert "import math" not in text
     assert "def data" not in text
+
+
+CALLBACKS = """
+import keras
+
+class Told(keras.callbacks.Callback):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+def callbacks(config):
+    return [Told(config["units"])]
+"""
+
+
+def test_callbacks_in_memory_are_made_anew_for_every_fold() -> None:
+    import keras
+
+    names: dict[str, object] = {"__name__": "__main__"}
+    exec(compile(CALLBACKS, "notebook.py", "exec"), names)
+    told = names["Told"]
+    assert isinstance(told, type)
+    stock = keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True)
+    plain = spec_of(x=X, y=Y)
+    listed = spec_of(x=X, y=Y, callbacks=[stock, told(7)])
+    made = spec_of(x=X, y=Y, callbacks=names["callbacks"])
+    assert len({one.model.build for one in (plain, listed, made)}) == 3, "another study each"
+    assert plain.model.build == spec_of(x=X, y=Y).model.build
+    assert not Problem.load(plain).callbacks({"units": 5}).items
+    problem = Problem.load(listed)
+    (rule, own), (_, again) = problem.callbacks({"units": 5}).items, problem.callbacks({"units": 5}).items
+    assert rule == EarlyStopping(monitor="val_loss", patience=3, restore_best_weights=True)
+    assert own is not again
+    assert (type(own).__name__, own.factor, again.factor) == ("Told", 7, 7)
+    (own,) = Problem.load(made).callbacks({"units": 5}).items
+    assert own.factor == 5
 
 
 def test_weights_are_kept_with_the_rows() -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
@@ -116,15 +117,15 @@ def _given(builder: ModelBuilder, config: Config, data: TrainingData) -> Iterabl
     function = getattr(sys.modules.get(module), _FUNCTION, None)
     if function is not None and not isinstance(function, ModuleType):  # such as keras.callbacks itself
         address = f"{module}:{_FUNCTION}"
-        if not callable(function):
+        if not callable(function) and not isinstance(function, list | tuple):
             raise ModelError(
-                f"{address} is a {type(function).__name__}, not a function: its objects would be shared by all folds",
+                f"{address} is a {type(function).__name__}, not a list of callbacks, or a function that returns one",
                 code="callbacks-no-function",
                 hint="write callbacks(config), which makes new ones and returns them in a list",
                 address=address,
             )
         with as_model_errors(partial(_raised, address, config)):
-            found = function(config)
+            found = function(config) if callable(function) else deepcopy(function)  # each fold has its own
         yield address, found
     if isinstance(builder.function, KerasTunerModel):
         yield f"{builder.address}.fit", builder.function.callbacks(config, data)

@@ -305,9 +305,13 @@ def test_what_callbacks_may_not_return(own, returned, code, text, hint):
     assert hint in caught.value.hint
 
 
-def test_callbacks_that_is_a_list_would_be_shared(own):
-    with pytest.raises(ModelError, match="is a list, not a function: its objects would be shared by all folds"):
-        own("callbacks = [Told()]").callbacks({})
+def test_each_fold_has_copies_of_what_is_in_a_list_of_callbacks(own):
+    problem = own("callbacks = [Told()]")
+    (one,), (other,) = problem.callbacks({}).items, problem.callbacks({}).items
+    assert type(one) is type(other)
+    assert one is not other
+    with pytest.raises(ModelError, match="is a dict, not a list of callbacks, or a function that returns one"):
+        own("callbacks = {1: Told()}").callbacks({})
     assert own("from keras import callbacks").callbacks({}).items == ()
 
 

@@ -187,15 +187,22 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         output, of = self._output(X), label_probabilities if self._target is Task.MULTILABEL else probabilities
         return of(output, self._card.logits)
 
-    def score(self, X: object, y: ArrayLike) -> float:  # noqa: N803
+    def score(self, X: object, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:  # noqa: N803
         """What `scoring` says of these rows; greater is better.
 
-        With ``[data] unit``, a metric of the model is in that unit, and a scorer of scikit-learn in that of `y`.
+        With ``[data] unit``, a metric of the model is in that unit, and a scorer of scikit-learn in that of `y`. With
+        ``[data] standardize_targets``, ``val_loss`` is here that of the values themselves.
+
+        Args:
+            X: Rows.
+            y: Their targets.
+            sample_weight: How much each row counts, where the metric takes weights.
         """
         check_is_fitted(self, "study_")
         metric, direction = self._objective()
         if metric.startswith("sklearn:"):
-            return float(get_scorer(metric.partition(":")[2])(self, X, y))
+            weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
+            return float(get_scorer(metric.partition(":")[2])(self, X, y, **weighted))
         targets = np.asarray(y)
         if self.task_ == "classification" and not self._in_rows:
             unknown = np.setdiff1d(targets, self.classes_)
@@ -206,9 +213,12 @@ class KerasSearchCV(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unt
         if self._card.unit is not None:
             targets = targets / self._card.unit
         name, sign = metric.removeprefix("val_"), 1 if direction == "maximize" else -1
-        found: Any = self.best_estimator_.evaluate(self._inputs(X), targets, verbose=0, return_dict=True)
+        weights = None if sample_weight is None else np.asarray(sample_weight, np.float32)
+        found: Any = self.best_estimator_.evaluate(
+            self._inputs(X), targets, sample_weight=weights, verbose=0, return_dict=True
+        )
         if name not in found:  # the study computes it, not the model
-            found = values_of(self._target, targets, self._output(X), (name,))
+            found = values_of(self._target, targets, self._output(X), (name,), weights=weights)
         return sign * float(found[name])
 
     def __sklearn_tags__(self) -> Tags:

@@ -12,7 +12,7 @@ import pytest
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.datasets import load_diabetes, load_wine
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import r2_score
+from sklearn.metrics import f1_score, r2_score
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -194,3 +194,9 @@ def test_fit_takes_sample_weights() -> None:
     weights = np.where(WINE.target == 0, 5.0, 1.0)
     weighted = search(cv=2).fit(WINE.data, WINE.target, sample_weight=weights)
     np.testing.assert_allclose(load_dataset(weighted.study_.record.worker_spec).train.weights, weights)
+    said = weighted.predict(WINE.data)
+    f1 = f1_score(WINE.target, said, average="macro", sample_weight=weights)
+    accuracy = np.average(said == WINE.target, weights=weights)
+    for scoring, right in (("accuracy", accuracy), ("val_f1_macro", f1)):  # of scikit-learn, and of hpsearch
+        weighted.set_params(scoring=scoring)
+        assert weighted.score(WINE.data, WINE.target, sample_weight=weights) == pytest.approx(right, abs=1e-6)

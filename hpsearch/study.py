@@ -264,8 +264,9 @@ def run(
         observer: Told of everything that happens, instead of showing progress.
         join: Whether other drivers, each in a process of its own, may work at the study at the same time. Needs a
             PostgreSQL ledger; see ``docs/scale.md``. The study may still be running when this driver has ended.
-        overwrite: Whether to delete a study of that name with all its trials, and begin anew. It is deleted once data
-            and model of the new one have been tried. What MLflow has of it stays there.
+        overwrite: Whether to delete a study of that name with its trials, null searches and outer folds, and begin
+            anew. It is deleted when the new one is ready to begin. What MLflow has of it stays there. A program that
+            is started again after an interruption must not say so: it would delete its own trials.
         sections: Further sections of a study file as dicts, such as ``search={"stop": "auto"}``.
 
     Raises:
@@ -279,14 +280,15 @@ def run(
         with every_mistake():
             spec, text = study_file(source, parts, {"name": name, **given, **sections}, callbacks=callbacks)
         with nullcontext(observer) if observer is not None or not verbose else watching() as told:
-            if overwrite:
-                starting.overwrite(spec, told or Observer())
-            return start(spec, text, told, join=join)
+            return start(spec, text, told, join=join, overwrite=overwrite)
 
 
-def start(spec: StudySpec, text: str, observer: Observer | None, *, join: bool = False) -> Study:
+def start(
+    spec: StudySpec, text: str, observer: Observer | None, *, join: bool = False, overwrite: bool = False
+) -> Study:
     """:func:`run` for a study file that is read already."""
-    return Study(starting.start(spec, text, observer or Observer(), join=join), spec.tracking.resolved().ledger)
+    record = starting.start(spec, text, observer or Observer(), join=join, overwrite=overwrite)
+    return Study(record, spec.tracking.resolved().ledger)
 
 
 def resume(

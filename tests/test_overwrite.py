@@ -1,12 +1,16 @@
 """Beginning a study anew under the same name: what goes, what stays, and when nothing goes."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import hpsearch as package
-from hpsearch.errors import HpsearchError, LedgerError, SpecError
+from hpsearch.errors import HpsearchError, LedgerError, SpecError, TrackingError
 from hpsearch.ledger import workspace
 from hpsearch.ledger.store import Ledger
 from tests.command_line import hpsearch, mlflow_of, ok, write_study
@@ -24,6 +28,27 @@ STUDY = {
 }
 
 
+class Unwelcoming(BaseHTTPRequestHandler):
+    """A server that lets nobody in."""
+
+    def do_GET(self) -> None:
+        self.send_response(401)
+        self.end_headers()
+
+    do_POST = do_GET
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@contextmanager
+def unwelcoming_server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Unwelcoming) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 def test_a_study_is_begun_anew_once_the_new_one_is_sure_to_begin(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     first = package.run(STUDY, name="again", trials=2, verbose=0)
@@ -36,6 +61,10 @@ def test_a_study_is_begun_anew_once_the_new_one_is_sure_to_begin(tmp_path: Path,
         package.run(missing, name="again", trials=1, overwrite=True, verbose=0)
     with workspace.driving(first.ledger_uri, "again"), pytest.raises(LedgerError):
         package.run(changed, name="again", trials=1, overwrite=True, verbose=0)
+    with pytest.raises(SpecError, match="a study that others may join cannot be overwritten"):
+        package.run(changed, name="again", trials=1, overwrite=True, join=True, verbose=0)
+    with unwelcoming_server() as uri, pytest.raises(TrackingError):
+        package.run({**changed, "tracking": {"uri": uri}}, name="again", trials=1, overwrite=True, verbose=0)
     assert package.load("again").trials == first.trials
     second = package.run(changed, name="again", trials=1, overwrite=True, verbose=0)
     assert [len(trial.fold_scores) for trial in second.trials] == [3]

@@ -99,7 +99,10 @@ def _remark(record: StudyRecord, best: Trial, found: PredictionsInfo) -> str:
     when = best.read_at.replace("at", "after", 1)
     said = [f"Each row is predicted by a model that did not train on it: {who}, {when}. This needs no test part."]
     if (seeds := record.spec.validation.seeds) > 1:
-        said.append(f"Of each fold's {seeds} trainings, it is the first, so the scores here are not quite the trial's.")
+        said.append(
+            f"Each fold was trained {seeds} times; these are the first training's predictions, so the scores here are "
+            "not quite the trial's."
+        )
     if found.n_predictions > found.n_rows:
         counts = words.whole(found.n_rows), words.whole(found.n_predictions)
         said.append(f"Folds are repeated, so the {counts[0]} rows have {counts[1]} predictions.")

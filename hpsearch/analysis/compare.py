@@ -159,12 +159,21 @@ def _unpaired(a: StudyRecord, b: StudyRecord, first: Trial, second: Trial) -> st
         return "a single validation split has no spread"
     if a is b or a.name == b.name:
         return ""
+    if _in_other_units(a, b):
+        return "their losses are in different units: one study has standardize_targets"
     data_a, data_b = a.facts.data, b.facts.data
     if data_a.fingerprint != data_b.fingerprint:
         return "they used different data"
-    if (a.spec.seed, a.spec.validation, data_a.folds) != (b.spec.seed, b.spec.validation, data_b.folds):
+    of_a, of_b = (one.spec.validation.model_copy(update={"seeds": 1}) for one in (a, b))
+    if (a.spec.seed, of_a, data_a.folds) != (b.spec.seed, of_b, data_b.folds):
         return "their folds differ: give both studies the same seed and [validation]"
     return ""
+
+
+def _in_other_units(a: StudyRecord, b: StudyRecord) -> bool:
+    """Whether the objective is a loss that is of standardized targets in one study only."""
+    of_loss = a.objective.metric in ("loss", "val_loss")
+    return of_loss and a.spec.data.standardize_targets != b.spec.data.standardize_targets
 
 
 def _sentence(a: StudyRecord, b: StudyRecord, first: Trial, second: Trial, test: PairedTest | None) -> str:
@@ -174,6 +183,8 @@ def _sentence(a: StudyRecord, b: StudyRecord, first: Trial, second: Trial, test:
     metric = a.objective.metric
     if metric != b.objective.metric:
         return f"{name_a} and {name_b} were scored by different metrics."
+    if _in_other_units(a, b):
+        return f"The {metric} of {name_a} and {name_b} are in different units: one study has standardize_targets."
     if first.score == second.score:
         return f"{name_a} and {name_b} have the same {metric}, {words.number(first.score)}."
     ahead = a.objective.better(first.score, second.score)

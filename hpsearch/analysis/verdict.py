@@ -223,6 +223,8 @@ def _of_champion(record: StudyRecord, test_metric: str, interval: Interval | Non
 
 def _unit(record: StudyRecord) -> list[str]:
     unit = record.spec.data.unit
+    if record.spec.data.standardize_targets:
+        return ["Losses are of standardized targets, other metrics and predictions in the targets' own unit."]
     if unit is None or unit == 1:
         return []
     return [f"Errors and losses are in units of {unit:,.6g} ([data] unit), predictions in the data's own unit."]

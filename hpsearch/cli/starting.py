@@ -119,7 +119,8 @@ def run(
     ] = None,
     join: JoinOption = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete a study of that name with its trials first, and begin anew.")
+        bool,
+        typer.Option("--overwrite", help="Delete the study of that name, and begin anew. Not in jobs that restart."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

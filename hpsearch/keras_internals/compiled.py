@@ -139,6 +139,8 @@ def compiled_with(model: keras.Model) -> dict[str, Any]:
         "metrics": getattr(metrics, "_user_metrics", None),
         "weighted_metrics": getattr(metrics, "_user_weighted_metrics", None),
         "jit_compile": model.jit_compile,
+        "run_eagerly": model.run_eagerly,
+        "steps_per_execution": model.steps_per_execution,
     }
 
 

@@ -28,7 +28,7 @@ def flatten_layers(model: keras.layers.Layer, *, include_self: bool = True) -> l
 @contextmanager
 def constant_moments(model: keras.Model) -> Iterator[None]:
     """Let adapted ``Normalization`` layers hold arrays: tf2onnx takes the tensors that they hold for inputs."""
-    layers = [one for one in flatten_layers(model) if isinstance(one, keras.layers.Normalization)]
+    layers = [one for one in flatten_layers(model) if isinstance(one, keras.layers.Normalization) and one.built]
     held = [(one.mean, one.variance) for one in layers]
     for one, moments in zip(layers, held, strict=True):
         for name, value in zip(("mean", "variance"), moments, strict=True):

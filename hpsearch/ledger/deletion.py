@@ -2,8 +2,8 @@
 
 import re
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hpsearch.core.addresses import DEFAULT_LEDGER, AnyUri
@@ -14,16 +14,11 @@ from hpsearch.ledger.store import Ledger
 from hpsearch.spec import StudySpec
 
 
-def delete(name: str, *, ledger: AnyUri = DEFAULT_LEDGER, successor: StudySpec | None = None) -> Path:
+def delete(name: str, *, ledger: AnyUri = DEFAULT_LEDGER) -> Path:
     """Remove a study from the ledger with the studies that are parts of it, and their folders.
 
     Data and code that were given in memory go, too, unless another study needs them.
     What MLflow has of them stays there.
-
-    Args:
-        name: The study.
-        ledger: Its ledger.
-        successor: A study that is about to begin, and may need the same data and code.
 
     Returns:
         The folder that was removed.
@@ -35,19 +30,41 @@ def delete(name: str, *, ledger: AnyUri = DEFAULT_LEDGER, successor: StudySpec |
     names = store.names()
     if name not in names:
         raise unknown_study(name, names, store.uri)
-    studies = [*parts_of(name, ledger=ledger), name]
+    with _freeing(store, name, ()):
+        for one in parts_of(name, ledger=ledger):
+            _delete(store, one)
+        _delete(store, name)
+    return workspace.study_folder(ledger, name)
+
+
+def replace(successor: StudySpec) -> None:
+    """Remove the study that has the name of one that is about to begin, which may need the same data and code.
+
+    The caller is its driver, and stays so.
+
+    Raises:
+        LedgerError: A driver has one of its parts, or a folder cannot be removed.
+    """
+    name, store = successor.name, Ledger(successor.tracking.resolved().ledger)
+    with _freeing(store, name, _given(successor)):
+        for one in parts_of(name, ledger=store.uri):
+            _delete(store, one)
+        _remove(store, name, keep=workspace.lock_path(store.uri, name))
+
+
+@contextmanager
+def _freeing(store: Ledger, name: str, needed: Collection[str]) -> Iterator[None]:
+    """After the block, without the data and code in memory that only this study and its parts have needed."""
     given: set[str] = set()
     with suppress(LedgerError):  # of a study that cannot be read, nobody knows what it needs
-        given = {folder for one in studies for folder in _given(store.load(one).spec)}
-    for one in studies:
-        _delete(store, one)
-    if given:
-        with suppress(LedgerError):
-            needed = {folder for one in store.names() for folder in _given(store.load(one).spec)}
-            needed |= set() if successor is None else _given(successor)
-            for folder in given - needed:
-                shutil.rmtree(workspace.root_of(ledger) / "given" / folder, ignore_errors=True)
-    return workspace.study_folder(ledger, name)
+        given = {folder for one in (*parts_of(name, ledger=store.uri), name) for folder in _given(store.load(one).spec)}
+    yield
+    if not given:
+        return
+    with suppress(LedgerError):
+        others = {folder for one in store.names() for folder in _given(store.load(one).spec)}
+        for folder in given - others - set(needed):
+            shutil.rmtree(workspace.root_of(store.uri) / "given" / folder, ignore_errors=True)
 
 
 def _given(spec: StudySpec) -> set[str]:
@@ -70,13 +87,22 @@ def parts_of(name: str, *, ledger: AnyUri = DEFAULT_LEDGER) -> Sequence[str]:
 
 def _delete(store: Ledger, name: str) -> None:
     with workspace.driving(store.uri, name):
-        try:
-            shutil.rmtree(workspace.study_folder(store.uri, name))
-        except OSError as error:
-            raise LedgerError(
-                f"{error.filename} cannot be removed: {error.strerror}",
-                code="cannot-remove-folder",
-                hint="make the folder writable and try again; the study is still in the ledger",
-                path=str(error.filename),
-            ) from None
-        store.delete(name)
+        _remove(store, name)
+
+
+def _remove(store: Ledger, name: str, *, keep: Path | None = None) -> None:
+    folder = workspace.study_folder(store.uri, name)
+    try:
+        for path in folder.iterdir() if keep else (folder,):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path != keep:
+                path.unlink()
+    except OSError as error:
+        raise LedgerError(
+            f"{error.filename} cannot be removed: {error.strerror}",
+            code="cannot-remove-folder",
+            hint="make the folder writable and try again; the study is still in the ledger",
+            path=str(error.filename),
+        ) from None
+    store.delete(name)

@@ -23,6 +23,7 @@ __all__ = [
     "driving",
     "enter_dead",
     "has_mlflow_model",
+    "lock_path",
     "read",
     "root_of",
     "settle",
@@ -53,7 +54,7 @@ def driving(ledger_uri: AnyUri, name: str, *, shared: bool = False) -> Iterator[
     Raises:
         LedgerError: Another driver holds it, or the folder cannot be written.
     """
-    with lock_file(_lock_path(ledger_uri, name), name, shared=shared), ExitStack() as stack:
+    with lock_file(lock_path(ledger_uri, name), name, shared=shared), ExitStack() as stack:
         with explained(ledger_uri):
             stack.enter_context(lock_study(Uri(ledger_uri).reveal(), name))
         yield
@@ -119,7 +120,7 @@ def _is_driven(ledger_uri: AnyUri, name: str) -> bool:
     if not _shows_drivers(ledger_uri):
         return True  # believe the ledger
     with explained(ledger_uri):
-        return is_file_held(_lock_path(ledger_uri, name)) or is_study_held(Uri(ledger_uri).reveal(), name)
+        return is_file_held(lock_path(ledger_uri, name)) or is_study_held(Uri(ledger_uri).reveal(), name)
 
 
 def _shows_drivers(ledger_uri: AnyUri) -> bool:
@@ -127,5 +128,6 @@ def _shows_drivers(ledger_uri: AnyUri) -> bool:
     return sqlite_path(ledger_uri) is not None or Uri(ledger_uri).dialect == "postgresql"
 
 
-def _lock_path(ledger_uri: AnyUri, name: str) -> Path:
+def lock_path(ledger_uri: AnyUri, name: str) -> Path:
+    """The file that a study's driver holds."""
     return study_folder(ledger_uri, name) / "driver.lock"

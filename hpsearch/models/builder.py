@@ -105,7 +105,10 @@ class ModelBuilder:
             with as_model_errors(partial(_failed, self.address, "the optimizer", config)):
                 compile_model(model, config, data)
         _check_outputs(self.address, model, data)
-        return with_standardized_targets(model, data, self.address) if self.standardizes else model
+        if not self.standardizes:
+            return model
+        with as_model_errors(partial(_failed, self.address, "standardize_targets", config)):
+            return with_standardized_targets(model, data, self.address)
 
     def discover(self, data: TrainingData, steering: Steering) -> dict[str, Parameter]:
         """Hyperparameters that the model asks for itself (KerasTuner code); empty for families and plain functions.

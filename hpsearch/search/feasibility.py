@@ -28,10 +28,10 @@ def check_limited(spec: StudySpec, recorded: Sequence[str], task: Task) -> None:
         key = f"objective.{one.kind}.{one.quantity}"
         computed = tuple(f"val_{name}" for name in metrics_for(task) if f"val_{name}" not in recorded)
         legal = (*recorded, *computed, *(UNITS if one.kind == "at_most" else ()))
-        can = f", {listed(computed)} can be computed from its predictions" if computed else ""
+        can = f". From its predictions, {listed(computed)} can be computed" if computed else ""
         raise SpecError(
             f"{key}: the model records no {one.quantity!r}{did_you_mean(one.quantity, legal)}; it records "
-            f"{listed(recorded)}{can}, and {listed(UNITS)} can be measured",
+            f"{listed(recorded)}{can}. {listed(UNITS)} can be measured",
             code="no-such-quantity",
             key=key,
             hint="a build function records what it compiles its model with: compile(metrics=[...]); scikit-learn's "

@@ -153,7 +153,7 @@ def _try_backend(
             computed=computed,
         )
     check_limited(spec, rehearsal.metrics, data.task)
-    doubts = (*rehearsal.doubts, *(_undefined(metric, one, data.n_folds) for one in rehearsal.undefined))
+    doubts = (*rehearsal.doubts, *(_undefined(spec, one, data.n_folds) for one in rehearsal.undefined))
     if other is not None and taken is not None:
         doubts = (*doubts, *doubts_about(taken, other, spec, data))
     check_folds(spec, data, rehearsal.undefined)
@@ -230,12 +230,13 @@ def new_schedule(spec: StudySpec, settings: TunerSettings, plan: EnginePlan, slo
     return Schedule(startup, batch)
 
 
-def _undefined(metric: str, found: Undefined, n_folds: int) -> str:
+def _undefined(spec: StudySpec, found: Undefined, n_folds: int) -> str:
     """A sentence about a metric that has no value in some folds.
 
     Raises:
-        DataError: It is the objective's, and no fold has a value.
+        DataError: It is the objective's or has a limit, and no fold has a value.
     """
+    metric, limited = spec.objective.curve, spec.make_objective().constraints.curves
     folds = f"fold{'s' * (len(found.folds) > 1)} {listed(found.folds, most=10)}"
     rest = n_folds - len(found.folds)
     if rest:
@@ -246,13 +247,14 @@ def _undefined(metric: str, found: Undefined, n_folds: int) -> str:
         counted = f"the score is the mean of the other {rest}" if rest > 1 else "one fold alone makes the score"
         said = f"; {counted}" if found.metric == metric else ""
         return f"{found.metric} has no value in some folds: {left_out}{said}"
-    if found.metric != metric:
+    if found.metric not in (metric, *limited):
         return f"{found.metric} has no value in any fold, with {found.reason} to validate on"
     raise DataError(
-        f"objective.metric: {metric} has no value in any fold, with {found.reason} to validate on",
+        f"objective.{'metric' if found.metric == metric else 'limits'}: {found.metric} has no value in any fold, with "
+        f"{found.reason} to validate on",
         code="undefined-metric",
         hint="use another [validation] method, fewer folds, or a metric that such rows have, such as val_loss",
-        metric=metric,
+        metric=found.metric,
         folds=found.folds,
         reason=found.reason,
     )

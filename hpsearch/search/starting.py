@@ -29,7 +29,13 @@ _ANSWER_S = 5.0
 
 
 def start(
-    spec: StudySpec, text: str, observer: Observer, like: StudyFacts | None = None, *, join: bool = False
+    spec: StudySpec,
+    text: str,
+    observer: Observer,
+    like: StudyFacts | None = None,
+    *,
+    join: bool = False,
+    overwrite: bool = False,
 ) -> StudyRecord:
     """Run a study, or go on with it if the ledger has it.
 
@@ -39,6 +45,7 @@ def start(
         observer: Told of everything that happens.
         like: See :func:`~hpsearch.search.preparation.prepare_study`.
         join: Whether other drivers may work at it, too: see :mod:`~hpsearch.search.joining`.
+        overwrite: Whether a study of that name is deleted, once this one is ready to begin.
 
     Returns:
         The study at its end.
@@ -47,7 +54,13 @@ def start(
         HpsearchError: See its subclasses. What was finished before is in the ledger.
     """
     uri = spec.tracking.resolved().ledger
-    if (path := sqlite_path(uri)) is None or path.exists():
+    if join and overwrite:
+        raise SpecError(
+            "a study that others may join cannot be overwritten: each driver would delete what the others have begun",
+            code="overwrite-joined",
+            hint="delete it first, with `hpsearch delete NAME --yes`, and start the drivers then",
+        )
+    if not overwrite and ((path := sqlite_path(uri)) is None or path.exists()):
         ledger = Ledger(uri)
         if ledger.has(spec.name):
             record = ledger.load(spec.name)
@@ -63,25 +76,8 @@ def start(
         ExitStack() as stack,
     ):
         if seat is None or not Ledger(uri).has(spec.name):
-            return _begin(spec, text, observer, like, seat, stack)
+            return _begin(spec, text, observer, like, seat, stack, overwrite=overwrite)
     return start(spec, text, observer, like, join=join)  # another driver has begun it meanwhile
-
-
-def overwrite(spec: StudySpec, observer: Observer) -> None:
-    """Delete the study that has this one's name, if there is one, once this one is sure to begin.
-
-    Raises:
-        HpsearchError: The new study cannot begin, or a driver has the old one. Nothing has been deleted.
-    """
-    uri = spec.tracking.resolved().ledger
-    if (path := sqlite_path(uri)) is not None and not path.exists():
-        return
-    if not Ledger(uri).has(spec.name):
-        return
-    with workspace.driving(uri, spec.name, shared=spec.tracking.shared), ExitStack() as stack:
-        prepare_study(spec, stack, None, observer.note)
-    deletion.delete(spec.name, ledger=uri, successor=spec)
-    observer.note(f"the study that was called {spec.name!r} was deleted with its trials; MLflow keeps its own copy")
 
 
 @contextmanager
@@ -97,13 +93,23 @@ def _driving(uri: AnyUri, name: str, observer: Observer, *, join: bool, shared: 
 
 
 def _begin(
-    spec: StudySpec, text: str, observer: Observer, like: StudyFacts | None, seat: Seat | None, stack: ExitStack
+    spec: StudySpec,
+    text: str,
+    observer: Observer,
+    like: StudyFacts | None,
+    seat: Seat | None,
+    stack: ExitStack,
+    *,
+    overwrite: bool = False,
 ) -> StudyRecord:
-    """Run a study that the ledger does not have."""
+    """Run a study that the ledger does not have, or shall not have any longer."""
     uri = spec.tracking.resolved().ledger
     prepared = prepare_study(spec, stack, like, observer.note)
     _check_tracking(spec)
     ledger = Ledger(uri, create=True, shared=spec.tracking.shared)
+    if overwrite and ledger.has(spec.name):
+        deletion.replace(spec)
+        observer.note(f"the study that was called {spec.name!r} was deleted with its trials; MLflow keeps its own copy")
     ledger.create(
         StudyRecord(
             name=spec.name,

@@ -70,17 +70,22 @@ class ObjectiveSection(Section):
     @field_validator("at_most", "at_least")
     @classmethod
     def _once(cls, value: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        if info.context == READ_BACK:
+            return value
+        metric, before = info.data.get("metric"), info.data.get("at_most", {})
         for name, limit in value.items():
-            if info.context != READ_BACK:
-                _check_address(name, key=name)
-            others = [other for other in value if other != name and _curve(other) == _curve(name)]
-            if others:
-                raise RuleError(
-                    f"{name} and {others[0]} are one curve, {_curve(name)}: it can have one limit",
-                    "two-limits",
-                    received=limit,
-                    key=name,
-                )
+            _check_address(name, key=name)
+            # The objective's own curve may be named without its address.
+            others = [metric] if isinstance(metric, str) and name != _curve(metric) else []
+            for other in (*others, *value, *before):
+                if other != name and _curve(other) == _curve(name):
+                    raise RuleError(
+                        f"{name} and {other} are both the curve {_curve(name)}: write one of them in all places, or "
+                        "give one of the functions another name",
+                        "two-names",
+                        received=limit,
+                        key=name,
+                    )
         return value
 
     @field_validator("at_most")

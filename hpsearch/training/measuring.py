@@ -33,8 +33,19 @@ def measure(problem: Problem, engine: Engine, configs: Sequence[Config]) -> Meas
     with _compiling_anew():
         fresh = engine.anew(small)
         found = tuple(_measured(fresh, small, config, number) for number, config in enumerate(configs))
-    found = tuple(replace(one, step_seconds=one.step_seconds * seeds) for one in found)
+    found = tuple(with_seeds(one, seeds) for one in found)
     return Measured(found, rows, resident_bytes())
+
+
+def with_seeds(one: MeasuredConfig, seeds: int) -> MeasuredConfig:
+    """What it takes to train every fold so often. Models that train together share their program."""
+    compiled = 1 if one.lockstep else seeds
+    return replace(
+        one,
+        step_seconds=one.step_seconds * seeds,
+        compile_seconds=one.compile_seconds * compiled,
+        programs=one.programs * compiled,
+    )
 
 
 def _few(fold: Fold) -> Fold:

@@ -200,6 +200,28 @@ def test_studies_are_paired_on_equal_folds_only():
     info = analysis.compare_info(a, other_seed)
     assert info.test is None
     assert info.reason.startswith("their folds differ")
+    other_seeds = replace(
+        b, spec=b.spec.model_copy(update={"validation": b.spec.validation.model_copy(update={"seeds": 3})})
+    )
+    assert analysis.compare_info(a, other_seeds).test is not None, "the folds are the same"
+
+
+def test_losses_in_different_units_are_not_compared():
+    def of_loss(trial, name, standardize):
+        record = make_record([trial], name=name)
+        objective = record.spec.objective.model_copy(update={"metric": "val_loss", "direction": "minimize"})
+        data = record.spec.data.model_copy(update={"standardize_targets": standardize})
+        return replace(record, spec=record.spec.model_copy(update={"objective": objective, "data": data}))
+
+    a, b = of_loss(BEST, "plain", standardize=False), of_loss(TINY, "scaled", standardize=True)
+    info = analysis.compare_info(a, b)
+    assert info.test is None
+    assert info.reason == "their losses are in different units: one study has standardize_targets"
+    assert info.sentence.endswith("are in different units: one study has standardize_targets.")
+    assert analysis.compare_info(a, of_loss(TINY, "plain too", standardize=False)).test is not None
+    sentences = analysis.verdict_info(b).sentences
+    assert "Losses are of standardized targets, other metrics and predictions in the targets' own unit." in sentences
+    assert not any("standardized" in one for one in analysis.verdict_info(a).sentences)
 
 
 def test_the_pruner_and_the_verdict_use_the_same_validation_ratio():

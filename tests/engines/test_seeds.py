@@ -12,11 +12,14 @@ from hpsearch.analysis import verdict_info
 from hpsearch.analysis.optimism import OVER_FOLDS, optimism_info
 from hpsearch.core.events import Bundle, EpochFinished, Event, Lane, LaneFailed, LaneFinished, LaneStopped
 from hpsearch.core.facts import EnginePlan
+from hpsearch.core.measured import MeasuredConfig
 from hpsearch.core.trial import Failure, FailureKind, FoldResult
 from hpsearch.spec import parse_spec
 from hpsearch.training.engines import make_engine
 from hpsearch.training.engines.base import Engine, Stopped
+from hpsearch.training.engines.fit import FitEngine
 from hpsearch.training.engines.seeds import SeedsEngine, with_copies
+from hpsearch.training.measuring import with_seeds
 from hpsearch.training.problem import Problem
 from hpsearch.training.rehearsal import rehearse
 from tests.raising import raises
@@ -180,11 +183,31 @@ def test_a_study_counts_each_fold_once_and_says_how_often_it_was_trained(tmp_pat
     assert study.champion is not None
     assert optimism_info(study.record).method == OVER_FOLDS
     page = (study.folder / "report.html").read_text()
-    assert "Of each fold" in page
-    assert "2 trainings, it is the first" in page
+    assert "Each fold was trained 2 times; these are the first training" in page
 
 
 def parse_and_write(folder: Path, *, more: str) -> Path:
     path = folder / "seeds.toml"
     path.write_text(STUDY.format(seeds=2, engine="fused", more=more).replace("units = 8", "units = [4, 8, 16]"))
     return path
+
+
+@pytest.mark.slow
+def test_keras_fit_reports_an_epoch_once_all_trainings_have_it_and_not_at_the_end() -> None:
+    problem = problem_of(3, "fit")
+    told = [
+        (event.fold, event.epoch) if isinstance(event, EpochFinished) else "end"
+        for event in make_engine(problem).train(Bundle(0, tuple(lanes_of(2))), frozenset)
+    ]
+    assert told == [(0, 0), (0, 1), (0, 2), "end", (1, 0), (1, 1), (1, 2), "end"]
+    inner = FitEngine(with_copies(problem))
+    lanes = (Lane(0, 0, CONFIG), Lane(0, 3, CONFIG), Lane(0, 1, CONFIG))
+    order = [event.fold for event in inner.train(Bundle(0, lanes), frozenset) if isinstance(event, EpochFinished)]
+    assert order == [0, 3, 0, 3, 0, 3, 1, 1, 1], "a watchdog hears of every epoch"
+
+
+def test_a_forecast_counts_every_training() -> None:
+    once = MeasuredConfig(CONFIG, compile_seconds=2.0, step_seconds=0.5, programs=3, lockstep=False)
+    assert with_seeds(once, 4) == replace(once, compile_seconds=8.0, step_seconds=2.0, programs=12)
+    together = replace(once, lockstep=True)
+    assert with_seeds(together, 4) == replace(together, step_seconds=2.0)

@@ -39,7 +39,7 @@ def network(config, data):
     width = 1 if data.y.ndim == 1 else data.y.shape[1]
     layers = [keras.Input(data.input_shape), keras.layers.Dense(8, "tanh"), keras.layers.Dense(width, name="said")]
     model = keras.Sequential(layers)
-    if config.get("loss") == "named":
+    if config.get("loss") in ("named", "listed"):
         model = keras.Model(model.inputs, model.outputs[0])
     if "loss" not in config:
         return model
@@ -47,7 +47,10 @@ def network(config, data):
         "huber": keras.losses.Huber(0.5),
         "own": lambda y, p: keras.ops.mean(keras.ops.abs(y - p) ** 1.5, axis=-1),
         "named": {"said": "mae"},
+        "listed": ["mse"],
         "none": None,
+        "logarithms": "mean_squared_logarithmic_error",
+        "poisson": keras.losses.Poisson(),
     }[config["loss"]]
     metrics = {"said": ["mae"]} if config["loss"] == "named" else [keras.metrics.MeanAbsoluteError(name="mae")]
     model.compile(keras.optimizers.SGD(config["learning_rate"]), given, metrics=metrics)
@@ -62,6 +65,20 @@ def subclassed(config, data):
         def call(self, x):
             return self.out(x)
     return Own()
+
+def own_call(config, data):
+    import keras
+    class Own(keras.Model):
+        def call(self, x, training=None, mask=None):
+            return 3 * super().call(x, training=training, mask=mask)
+    inputs = keras.Input(data.input_shape)
+    return Own(inputs, keras.layers.Dense(1)(inputs))
+
+def same_name(config, data):
+    import keras
+    model = keras.Sequential([keras.Input(data.input_shape), keras.layers.Dense(1, name="amounts")])
+    model.compile("sgd", "mse", run_eagerly=True, steps_per_execution=2)
+    return model
 
 def own_step(config, data):
     import keras
@@ -123,7 +140,7 @@ def curves(engine: Any, config: dict[str, Any], folds: int = 3) -> list[dict[str
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["fit", "fused"])
-@pytest.mark.parametrize("loss", [None, "huber", "own", "named"])
+@pytest.mark.parametrize("loss", [None, "huber", "own", "named", "listed"])
 def test_a_network_learns_what_it_would_learn_from_targets_standardized_by_hand(
     engine: str, loss: str | None, tmp_path: Path
 ) -> None:
@@ -188,10 +205,22 @@ def test_rows_that_count_nothing_have_no_say_in_the_moments(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("build", "loss", "said"),
     [
-        ("subclassed", None, "the model, one of class Own, has a call of its own and no last layer"),
-        ("own_step", None, "the model has a train_step of its own"),
+        ("subclassed", None, "the model is of a class of its own, Own"),
+        ("own_call", None, "the model is of a class of its own, Own"),
+        ("own_step", None, "the model is of a class of its own, Own"),
         ("two", None, "the model has 2 outputs"),
         ("network", "none", "the model is compiled with no loss"),
+        (
+            "network",
+            "logarithms",
+            "the loss 'mean_squared_logarithmic_error' is not one of differences: of Keras' losses, these are "
+            "mse, mae, huber and log_cosh",
+        ),
+        (
+            "network",
+            "poisson",
+            "the loss 'poisson' is not one of differences: of Keras' losses, these are mse, mae, huber and log_cosh",
+        ),
     ],
 )
 def test_a_model_that_cannot_get_a_last_layer_is_refused(
@@ -203,8 +232,16 @@ def test_a_model_that_cannot_get_a_last_layer_is_refused(
         problem.build(config, problem.dataset.train, seed=1)
     assert caught.value.code == "model.cannot-standardize"
     assert caught.value.what == (
-        f"standard_source:{build}: standardize_targets adds a last layer to a model that is built of layers, but {said}"
+        f"standard_source:{build}: standardize_targets adds a last layer and scales the loss, but {said}"
     )
+
+
+def test_a_layer_of_the_same_name_and_other_arguments_of_compile_are_kept(tmp_path: Path) -> None:
+    problem = problem_of(tmp_path, build="same_name")
+    model = problem.build(CONFIG, problem.dataset.train, seed=1)
+    assert [layer.name for layer in model.layers][-2:] == ["amounts", "amounts_1"]
+    assert model.output_names == ["amounts_1"]
+    assert (model.run_eagerly, model.steps_per_execution) == (True, 2)
 
 
 def test_classes_several_outputs_and_a_unit_are_refused(tmp_path: Path) -> None:

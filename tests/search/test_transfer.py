@@ -157,6 +157,15 @@ def test_tuners_that_cannot_use_the_results_say_so():
     assert [one for one in doubts if "optuna tpe trains the best configs of study 'other' first and cannot use" in one]
 
 
+def test_losses_in_other_units_are_doubted():
+    other = finished([there(0.01)], [0.9])
+    objective = SPEC.objective.model_copy(update={"metric": "val_loss", "direction": "minimize"})
+    data = SPEC.data.model_copy(update={"standardize_targets": True})
+    spec = SPEC.model_copy(update={"objective": objective, "data": data})
+    doubts = doubts_about(take(other, SPEC, THERE), other, spec, make_record(spec).facts.data)
+    assert any("the losses of study 'other' are in other units" in one for one in doubts)
+
+
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [({"seed": 3}, False), ({"seed": 4}, True), ({"seed": 4, "source": "sklearn:wine"}, False)],

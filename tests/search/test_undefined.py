@@ -19,6 +19,9 @@ from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
 from hpsearch.tracking.mlflow import study_view, trial_view
 from tests.search.drive import drive
 
+SPEC = make_spec("sqlite:///nowhere.db")
+OF_LOSS = SPEC.model_copy(update={"objective": SPEC.objective.model_copy(update={"metric": "val_loss"})})
+
 LEFT_OUT = (Undefined("val_accuracy", (1, 3), "rows of class 'a' only"),)
 
 
@@ -102,12 +105,18 @@ def test_the_verdict_compares_with_a_model_that_always_says_the_same(tmp_path: P
 
 def test_a_note_names_the_folds_and_an_objective_without_any_value_does_not_start() -> None:
     (some,) = LEFT_OUT
-    assert _undefined("val_accuracy", some, 5) == (
+    assert _undefined(SPEC, some, 5) == (
         "val_accuracy has no value in some folds: folds 1, 3 validate on rows of class 'a' only and are left out; the "
         "score is the mean of the other 3"
     )
-    assert _undefined("val_loss", some, 5).endswith("only and are left out")
+    assert _undefined(OF_LOSS, some, 5).endswith("only and are left out")
     with pytest.raises(DataError) as caught:
-        _undefined("val_accuracy", some, 2)
+        _undefined(SPEC, some, 2)
     assert caught.value.code == "data.undefined-metric"
     assert caught.value.values["folds"] == (1, 3)
+    assert _undefined(OF_LOSS, some, 2).startswith("val_accuracy has no value in any fold")
+    limits = OF_LOSS.objective.model_copy(update={"at_least": {"val_accuracy": 0.9}})
+    with pytest.raises(
+        DataError, match=r"objective\.limits: val_accuracy has no value in any fold, with rows of class"
+    ):
+        _undefined(OF_LOSS.model_copy(update={"objective": limits}), some, 2)

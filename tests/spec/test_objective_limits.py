@@ -43,6 +43,12 @@ def test_a_limit_on_a_metric_is_on_its_curve() -> None:
     assert spec_from_json(spec_to_json(spec)).objective == spec.objective
 
 
+def test_the_objectives_own_curve_may_be_named_without_its_address() -> None:
+    text = FILE.replace('"val_accuracy"', '"sklearn:roc_auc"\ndirection = "maximize"')
+    spec = parse_spec(text.format(limits="at_least = { val_roc_auc = 0.9 }"))
+    assert spec.make_objective().constraints.curves == ("val_roc_auc",)
+
+
 def test_empty_tables_limit_nothing() -> None:
     assert not spec_of("at_most = {}\nat_least = {}").make_objective().constraints
 
@@ -70,10 +76,20 @@ def test_a_null_search_keeps_limits_on_models_only() -> None:
         (
             'at_least = { "sklearn:recall" = 0.5, val_recall = 0.6 }',
             "objective.at_least.sklearn:recall",
-            "sklearn:recall and val_recall are one curve, val_recall: it can have one limit",
+            "sklearn:recall and val_recall are both the curve val_recall: write one of them in all places",
         ),
         (
-            'at_most = { "sklearn:recall" = 0.5 }\nat_least = { val_recall = 0.6 }',
+            'at_most = { "a:cost" = 0.5 }\nat_least = { "b:cost" = 0.1 }',
+            "objective.at_least.b:cost",
+            "b:cost and a:cost are both the curve val_cost",
+        ),
+        (
+            'at_most = { "mine:accuracy" = 0.5 }',
+            "objective.at_most.mine:accuracy",
+            "mine:accuracy and val_accuracy are both the curve val_accuracy",
+        ),
+        (
+            "at_most = { val_recall = 0.5 }\nat_least = { val_recall = 0.6 }",
             "objective.at_least.val_recall",
             "at least 0.6 and, with at_most, at most 0.5",
         ),

@@ -55,23 +55,29 @@ class FitEngine(Engine):
 
         With pruning, or if the folds of a trial end together, they take turns, epoch by epoch. Rules compare all folds
         of a trial at the same epoch, and could save nothing if the last fold began after the others had ended. All
-        models of a bundle stay in memory.
+        models of a bundle stay in memory. Else, only several trainings of a fold take turns: an epoch has ended when
+        it has for all of them.
         """
-        spec = self._problem.spec
-        if spec.pruning.method == "none" and not spec.training.ends_together:
-            for lane in bundle.lanes:
-                yield from self._guarded(lane, stopped)
-                release()
-            return
-        running = deque(self._guarded(lane, stopped) for lane in bundle.lanes)
-        while running:
-            lane_events = running.popleft()
-            for event in lane_events:
-                yield event
-                if isinstance(event, EpochFinished):
-                    running.append(lane_events)
-                    break
-        release()
+        for lanes in self._in_turns(bundle):
+            running = deque(self._guarded(lane, stopped) for lane in lanes)
+            while running:
+                lane_events = running.popleft()
+                for event in lane_events:
+                    yield event
+                    if isinstance(event, EpochFinished):
+                        running.append(lane_events)
+                        break
+            release()
+
+    def _in_turns(self, bundle: Bundle) -> Sequence[Sequence[Lane]]:
+        """Groups of lanes, of which each takes turns."""
+        spec, folds = self._problem.spec, self._problem.scored_folds
+        if spec.pruning.method != "none" or spec.training.ends_together:
+            return [bundle.lanes]
+        groups: dict[tuple[int, int], list[Lane]] = {}
+        for lane in bundle.lanes:
+            groups.setdefault((lane.trial, lane.fold % folds if folds else lane.fold), []).append(lane)
+        return [*groups.values()]
 
     def _guarded(self, lane: Lane, stopped: Stopped) -> Iterator[Event]:
         try:

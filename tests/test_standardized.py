@@ -69,6 +69,8 @@ def test_scores_predictions_and_saved_models_are_in_the_targets_unit(kind: str, 
     champion = study.champion
     assert 12_000 < champion.test["mae"] < 35_000
     assert 0 < champion.test["loss"] < 0.5
+    kept = np.load(study.folder / "predictions.npz")
+    assert np.abs(kept["y_true"] - kept["y_pred"]).mean() == pytest.approx(champion.test["mae"], rel=1e-5)
     rows = pd.read_csv("homes.csv")
     said = study.predict(rows)
     errors = np.abs(np.asarray(said["prediction"]) - rows["price"])

@@ -159,7 +159,7 @@ def _unpaired(a: StudyRecord, b: StudyRecord, first: Trial, second: Trial) -> st
         return "a single validation split has no spread"
     if a is b or a.name == b.name:
         return ""
-    if _in_other_units(a, b):
+    if a.spec.scores_in_other_units(b.spec):
         return "their losses are in different units: one study has standardize_targets"
     data_a, data_b = a.facts.data, b.facts.data
     if data_a.fingerprint != data_b.fingerprint:
@@ -170,12 +170,6 @@ def _unpaired(a: StudyRecord, b: StudyRecord, first: Trial, second: Trial) -> st
     return ""
 
 
-def _in_other_units(a: StudyRecord, b: StudyRecord) -> bool:
-    """Whether the objective is a loss that is of standardized targets in one study only."""
-    of_loss = a.objective.metric in ("loss", "val_loss")
-    return of_loss and a.spec.data.standardize_targets != b.spec.data.standardize_targets
-
-
 def _sentence(a: StudyRecord, b: StudyRecord, first: Trial, second: Trial, test: PairedTest | None) -> str:
     name_a, name_b = _name(a, b, a, first), _name(a, b, b, second)
     if first.score is None or second.score is None:
@@ -183,7 +177,7 @@ def _sentence(a: StudyRecord, b: StudyRecord, first: Trial, second: Trial, test:
     metric = a.objective.metric
     if metric != b.objective.metric:
         return f"{name_a} and {name_b} were scored by different metrics."
-    if _in_other_units(a, b):
+    if a.spec.scores_in_other_units(b.spec):
         return f"The {metric} of {name_a} and {name_b} are in different units: one study has standardize_targets."
     if first.score == second.score:
         return f"{name_a} and {name_b} have the same {metric}, {words.number(first.score)}."

@@ -135,10 +135,9 @@ def code_targets(loaded: Loaded, spec: "StudySpec") -> CodedTargets:
         amounts = _amounts(source, y, data.unit), None if y_test is None else _amounts(source, y_test, data.unit)
         return CodedTargets(*amounts, task, (), (*_merged_amounts(y), *_amount_warnings(y, spec)))
     if data.unit is not None or data.standardize_targets:
-        key = "unit" if data.unit is not None else "standardize_targets"
-        given = f"unit = {data.unit:g} divides" if data.unit is not None else "standardize_targets is for"
+        key, given = ("unit", f" = {data.unit:g} divides") if data.unit else ("standardize_targets", " is for")
         raise DataError(
-            f"{source}: {given} amounts, but the targets are classes",
+            f"{source}: {key}{given} amounts, but the targets are classes",
             code="unit-of-classes" if key == "unit" else "standardized-classes",
             hint=f'remove [data] {key}; or if they are amounts, set task = "regression"',
             source=source,

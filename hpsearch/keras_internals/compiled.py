@@ -17,6 +17,17 @@ _OVER_BATCHES = frozenset({keras.losses.dice, keras.losses.tversky, keras.losses
 """Keras' own functions that give one value per batch, or whose rows act on each other."""
 
 
+_OF_DIFFERENCES = frozenset(
+    {
+        keras.losses.mean_squared_error,
+        keras.losses.mean_absolute_error,
+        keras.losses.huber,
+        keras.losses.log_cosh,
+    }
+)
+"""Keras' own losses that mean the same of standardized amounts. Others need amounts above 0, or shares."""
+
+
 def metrics_over_batches(model: keras.Model) -> tuple[keras.metrics.Metric, ...]:
     """The compiled metrics whose value may depend on the size of the batches: all that Keras cannot vouch for.
 
@@ -72,7 +83,7 @@ def loss_over_batches(model: keras.Model) -> bool:
 
 
 def _counts_rows(metric: keras.metrics.Metric) -> bool:
-    if not _is_of_keras(type(metric)):
+    if not is_of_keras(type(metric)):
         return False
     if isinstance(metric, keras.metrics.MeanMetricWrapper):
         return _is_per_row(metric._fn, getattr(metric, "_fn_kwargs", {}))
@@ -89,7 +100,7 @@ def _is_per_row_loss(given: object) -> bool:
         return _is_per_row(loss, {})
     function = getattr(loss, "fn", None)
     of_mean = loss.reduction in ("sum_over_batch_size", "mean", "mean_with_sample_weight")
-    if not (of_mean and _is_of_keras(type(loss))) or isinstance(loss, keras.losses.Circle):
+    if not (of_mean and is_of_keras(type(loss))) or isinstance(loss, keras.losses.Circle):
         return False
     return function is None or _is_per_row(function, getattr(loss, "_fn_kwargs", {}))
 
@@ -97,12 +108,24 @@ def _is_per_row_loss(given: object) -> bool:
 def _is_per_row(function: Callable[..., object], settings: dict[str, object]) -> bool:
     if isinstance(function, keras.losses.Loss):
         return False  # called as a metric, it gives the mean over the batch
-    known = _is_of_keras(function) and function not in _OVER_BATCHES
+    known = is_of_keras(function) and function not in _OVER_BATCHES
     return known and settings.get("axis", -1) not in (0, None)
 
 
-def _is_of_keras(found: object) -> bool:
+def is_of_keras(found: object) -> bool:
+    """Whether a class or a function is Keras' own."""
     return str(getattr(found, "__module__", "")).split(".")[0] == "keras"
+
+
+def why_not_standardized(given: Any) -> str:
+    """Why a loss cannot be of standardized amounts; empty if it can, or is the user's own to judge."""
+    found = keras.losses.get(given)
+    if isinstance(found, keras.losses.Loss) and type(found).__call__ is not keras.losses.Loss.__call__:
+        return "reduces the rows by a __call__ of its own"
+    function = getattr(found, "fn", None) if isinstance(found, keras.losses.Loss) else found
+    if not is_of_keras(function) or function in _OF_DIFFERENCES:  # or a wrapper of Keras around the user's own
+        return ""
+    return "is not one of differences: of Keras' losses, these are mse, mae, huber and log_cosh"
 
 
 def compile_like(model: keras.Model, like: keras.Model) -> None:

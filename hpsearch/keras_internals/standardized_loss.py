@@ -5,32 +5,6 @@ from typing import Any
 import keras
 from keras import ops
 
-_OF_DIFFERENCES = frozenset(
-    {
-        keras.losses.mean_squared_error,
-        keras.losses.mean_absolute_error,
-        keras.losses.huber,
-        keras.losses.log_cosh,
-    }
-)
-"""Keras' own losses that mean the same of standardized amounts. Others need amounts above 0, or shares."""
-
-
-def refused_of(given: Any) -> str:
-    """Why a loss cannot be of standardized amounts; empty if it can, or is the user's own to judge."""
-    found = keras.losses.get(given)
-    if isinstance(found, keras.losses.Loss):
-        if type(found).__call__ is not keras.losses.Loss.__call__:
-            return "reduces the rows by a __call__ of its own"
-        function, of_keras = getattr(found, "fn", None), type(found).__module__.startswith("keras.")
-    else:
-        function, of_keras = found, str(getattr(found, "__module__", "")).startswith("keras.")
-    if not of_keras or function in _OF_DIFFERENCES:
-        return ""
-    if function is None or not str(getattr(function, "__module__", "")).startswith("keras."):
-        return ""  # a wrapper of Keras around the user's own
-    return "is not one of differences: of Keras' losses, these are mse, mae, huber and log_cosh"
-
 
 class StandardizedLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras is untyped
     """The loss of targets and predictions after both are standardized.

@@ -12,8 +12,8 @@ import numpy as np
 
 from hpsearch.data.dataset import Array, TrainingData
 from hpsearch.errors import ModelError
-from hpsearch.keras_internals.compiled import compile_as, compiled_with
-from hpsearch.keras_internals.standardized_loss import StandardizedLoss, refused_of
+from hpsearch.keras_internals.compiled import compile_as, compiled_with, is_of_keras, why_not_standardized
+from hpsearch.keras_internals.standardized_loss import StandardizedLoss
 from hpsearch.models.inputs import moments
 
 _LAYER = "amounts"
@@ -79,7 +79,7 @@ def _metrics_of_one(given: Any) -> Any:
 
 def _check(model: keras.Model, loss: Any, address: str) -> None:
     kind = type(model)
-    if not kind.__module__.startswith("keras."):
+    if not is_of_keras(kind):
         raise _cannot(address, f"the model is of a class of its own, {kind.__name__}", kind=kind.__name__)
     outputs = getattr(model, "outputs", None) or ()
     if len(outputs) != 1:
@@ -87,7 +87,7 @@ def _check(model: keras.Model, loss: Any, address: str) -> None:
     if loss is None or isinstance(loss, dict | list | tuple):
         said = "no loss" if not loss else f"{len(loss)} losses"
         raise _cannot(address, f"the model is compiled with {said}")
-    if why := refused_of(loss):
+    if why := why_not_standardized(loss):
         name = loss if isinstance(loss, str) else getattr(loss, "name", None) or type(loss).__name__
         raise _cannot(address, f"the loss {name!r} {why}", loss=str(name))
 

@@ -236,7 +236,8 @@ def _undefined(spec: StudySpec, found: Undefined, n_folds: int) -> str:
     Raises:
         DataError: It is the objective's or has a limit, and no fold has a value.
     """
-    metric, limited = spec.objective.curve, spec.make_objective().constraints.curves
+    metric, limits = spec.objective.curve, spec.make_objective().constraints.each
+    kinds = {one.quantity: f"objective.{one.kind}" for one in limits} | {metric: "objective.metric"}
     folds = f"fold{'s' * (len(found.folds) > 1)} {listed(found.folds, most=10)}"
     rest = n_folds - len(found.folds)
     if rest:
@@ -247,13 +248,14 @@ def _undefined(spec: StudySpec, found: Undefined, n_folds: int) -> str:
         counted = f"the score is the mean of the other {rest}" if rest > 1 else "one fold alone makes the score"
         said = f"; {counted}" if found.metric == metric else ""
         return f"{found.metric} has no value in some folds: {left_out}{said}"
-    if found.metric not in (metric, *limited):
+    key = kinds.get(found.metric)
+    if key is None:
         return f"{found.metric} has no value in any fold, with {found.reason} to validate on"
     raise DataError(
-        f"objective.{'metric' if found.metric == metric else 'limits'}: {found.metric} has no value in any fold, with "
-        f"{found.reason} to validate on",
+        f"{key}: {found.metric} has no value in any fold, with {found.reason} to validate on",
         code="undefined-metric",
         hint="use another [validation] method, fewer folds, or a metric that such rows have, such as val_loss",
+        key=key,
         metric=found.metric,
         folds=found.folds,
         reason=found.reason,

@@ -132,8 +132,7 @@ def doubts_about(taken: Transferred, other: StudyRecord, spec: StudySpec, data: 
     found = []
     if not taken.configs:
         found.append(f"search.from: this space has no value of the best configs of study {other.name!r}")
-    unlike = other.spec.data.standardize_targets != spec.data.standardize_targets
-    if unlike and spec.objective.metric in ("loss", "val_loss"):
+    if spec.scores_in_other_units(other.spec):
         found.append(
             f"search.from: the losses of study {other.name!r} are in other units, because only one of both has "
             "standardize_targets; its configs can be compared all the same, its scores cannot"

@@ -333,6 +333,11 @@ class StudySpec(Section):
         """Whether this is a null search: with permuted targets, and without refit, report and tracking."""
         return self.validation.null is not None
 
+    def scores_in_other_units(self, other: "StudySpec") -> bool:
+        """Whether the objective is a loss that is of standardized targets in one of two studies only."""
+        of_loss = self.objective.metric in ("loss", "val_loss")
+        return of_loss and self.data.standardize_targets != other.data.standardize_targets
+
     def make_objective(self) -> Objective:
         """The objective that the search uses.
 

@@ -1,6 +1,7 @@
 """A joined driver of a synthetic study, as a program: ``python -m tests.search.joined LEDGER FOLDER OPTIONS``.
 
 In FOLDER, ``trained`` gets a line for each lane that is trained, by whichever driver; ``told.PID`` one for each note.
+``epoch.PID`` is there while a driver is in an epoch, and writes nothing.
 OPTIONS are JSON: ``pause`` (seconds that an epoch takes), ``lease`` (seconds), ``slots``, ``crew`` (drivers that begin
 together), ``refit`` (seconds that the champion takes; without it, there is none), and changes of the study. ``refits``
 gets a line for each refit that begins.
@@ -33,11 +34,18 @@ from hpsearch.testing.synthetic import SyntheticExecutor, make_record, make_spec
 from hpsearch.training.protocol import WorkerProtocol
 
 
+def in_an_epoch(mark: Path, pause: float) -> None:
+    """Take so many seconds. While `mark` is there, the driver does nothing else."""
+    mark.touch()
+    time.sleep(pause)
+    mark.unlink()
+
+
 class Writing(SyntheticExecutor):
     """Writes down each lane that it has trained, with its process."""
 
     def __init__(self, path: Path, pause: float, slots: int) -> None:
-        super().__init__(slots, on_epoch=lambda: time.sleep(pause))
+        super().__init__(slots, on_epoch=lambda: in_an_epoch(path.with_name(f"epoch.{os.getpid()}"), pause))
         self._path, self._written = path, 0
         self.refit_s = 0.0
 

@@ -73,16 +73,17 @@ class Crew:
         return [one for one in Ledger(self.uri).load("synthetic").trials if not one.state.finished]
 
     def suspended(self, driver: subprocess.Popen[bytes]) -> list[int]:
-        """Suspend the only driver while it trains; its trials."""
+        """Suspend the only driver in an epoch; its trials."""
+        mark = self.folder / f"epoch.{driver.pid}"
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            self.until(lambda: bool(self.trained() and self.running()))
-            time.sleep(0.1)  # it most likely is in an epoch now, and does not write
+            self.until(lambda: bool(self.trained() and mark.exists()))
             os.kill(driver.pid, signal.SIGSTOP)
-            if mine := [one.number for one in self.running()]:
-                return mine
-            os.kill(driver.pid, signal.SIGCONT)  # that was between two trials
-        raise AssertionError("it trained nothing")
+            os.waitpid(driver.pid, os.WUNTRACED)
+            if mark.exists():  # else the epoch has just ended, and it may hold a lock of the database
+                return [one.number for one in self.running()]
+            os.kill(driver.pid, signal.SIGCONT)
+        raise AssertionError("it was never met in an epoch")
 
     def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60

@@ -117,6 +117,6 @@ def test_a_note_names_the_folds_and_an_objective_without_any_value_does_not_star
     assert _undefined(OF_LOSS, some, 2).startswith("val_accuracy has no value in any fold")
     limits = OF_LOSS.objective.model_copy(update={"at_least": {"val_accuracy": 0.9}})
     with pytest.raises(
-        DataError, match=r"objective\.limits: val_accuracy has no value in any fold, with rows of class"
+        DataError, match=r"objective\.at_least: val_accuracy has no value in any fold, with rows of class"
     ):
         _undefined(OF_LOSS.model_copy(update={"objective": limits}), some, 2)

@@ -125,8 +125,8 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run a study: search, refit the winner, write the report. Continues an interrupted study."""
-    if overwrite and (join or nested is not None or null is not None):
-        other = "--join" if join else "--nested" if nested is not None else "--null"
+    if overwrite and (nested is not None or null is not None):
+        other = "--nested" if nested is not None else "--null"
         raise SpecError(
             f"--overwrite cannot go with {other}",
             code="overwrite-with-others",

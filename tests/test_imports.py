@@ -155,3 +155,38 @@ with mlflow_ahead(partial(import_mlflow, TrackingSection(uri="{tracked}"))), qui
 @pytest.mark.parametrize("tracked", ["http://127.0.0.1:9", "sqlite:///mlflow.db"], ids=["server", "file"])
 def test_who_uses_mlflow_while_a_thread_imports_it_finds_all_of_it(tracked: str, tmp_path: Path) -> None:
     assert "mlflow.models" in modules_after(HURRIED.format(tracked=tracked), tmp_path)
+
+
+SLOW = """
+import time
+time.sleep(2)
+version_info = (9, 0, 0)
+def get_ipython():
+    return None
+"""
+
+DRAWN = """
+import sys, time
+import matplotlib.figure
+from functools import partial
+from pathlib import Path
+from hpsearch.core.imports import mlflow_ahead
+from hpsearch.report import write_artifacts
+from hpsearch.report.write import gather
+from hpsearch.spec import TrackingSection
+from hpsearch.testing.searched import make_searched
+from hpsearch.tracking.mlflow.client import import_mlflow
+
+record = make_searched(6)
+gather(record, None)
+with mlflow_ahead(partial(import_mlflow, TrackingSection(uri="http://127.0.0.1:9"))):
+    while "IPython" not in sys.modules:
+        time.sleep(0.001)
+    paths = write_artifacts(record, Path("study"))
+assert any(path.name == "curves.png" for path in paths)
+"""
+
+
+def test_a_report_is_written_while_a_thread_imports_mlflow_and_what_its_first_request_imports(tmp_path: Path) -> None:
+    (tmp_path / "IPython.py").write_text(SLOW)
+    assert "matplotlib.figure" in modules_after(DRAWN, tmp_path)

@@ -1,4 +1,4 @@
-"""MLflow imported in a thread beside others, which takes seconds, without harm to any of them."""
+"""Modules imported in a thread beside others, which takes seconds, without harm to any of them."""
 
 import importlib
 import os
@@ -16,28 +16,49 @@ _importing: list[threading.Thread] = []
 def mlflow_ahead(bring: Callable[[], None]) -> Iterator[None]:
     """Import MLflow in a thread while the block does something else. The block ends when the import has.
 
-    MLflow's modules import each other. Of two threads that import them at once, one may find a module half made: so
-    whoever is about to use MLflow, or code that may, calls :func:`wait_for_mlflow`.
-
     Args:
         bring: Does the imports.
     """
     _import_before_mlflow()
-    # No daemon: Python may crash at its exit if that cuts an import short.
-    thread = threading.Thread(target=bring, name="hpsearch-import-mlflow")
-    _importing.append(thread)
-    thread.start()
+    thread = import_ahead(bring, "hpsearch-import-mlflow")
     try:
         yield
     finally:
         thread.join()
-        _importing.remove(thread)
 
 
-def wait_for_mlflow() -> None:
-    """Return when no other thread is importing MLflow ahead."""
-    for thread in list(_importing):
-        if thread is not threading.current_thread():
+def import_ahead(bring: Callable[[], None], name: str) -> threading.Thread:
+    """Import modules in a thread, after those that other threads are importing ahead.
+
+    Modules of one package import each other. Of two threads that import them at once, one may find a module half made:
+    so whoever is about to use them, or code that may, calls :func:`wait_for_imports`.
+
+    Args:
+        bring: Does the imports.
+        name: The thread's.
+    """
+
+    def run() -> None:
+        try:
+            for thread in before:
+                thread.join()
+            bring()
+        finally:
+            _importing.remove(threading.current_thread())
+
+    before = list(_importing)
+    # No daemon: Python may crash at its exit if that cuts an import short.
+    thread = threading.Thread(target=run, name=name)
+    _importing.append(thread)
+    thread.start()
+    return thread
+
+
+def wait_for_imports() -> None:
+    """Return when no other thread is importing modules ahead."""
+    threads = list(_importing)
+    if threading.current_thread() not in threads:
+        for thread in threads:
             thread.join()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hpsearch.core.files import sha256_of
 from hpsearch.core.foreign import errors_as
-from hpsearch.core.imports import wait_for_mlflow
+from hpsearch.core.imports import wait_for_imports
 from hpsearch.core.words import closest, first_line, listed, quoted
 from hpsearch.errors import HpsearchError
 
@@ -29,7 +29,7 @@ def load_object(address: str, folder: str | Path, error: type[HpsearchError]) ->
     for path in (str(Path.cwd()), str(Path(folder).resolve())):
         if path not in sys.path:
             sys.path.insert(0, path)
-    wait_for_mlflow()  # the module may import it, too; and caches must not be emptied while a thread fills them
+    wait_for_imports()  # the module may import it, too; and caches must not be emptied while a thread fills them
     importlib.invalidate_caches()  # the file may be newer than Python's cached listing of its folder
 
     def explain(reason: Exception) -> HpsearchError:

@@ -2,11 +2,11 @@
 
 import importlib
 import json
-import threading
 from contextlib import suppress
 from pathlib import Path
 
 from hpsearch.core.files import make_folder, write_atomically
+from hpsearch.core.imports import import_ahead, wait_for_imports
 from hpsearch.core.words import did_you_mean, listed
 from hpsearch.errors import SpecError
 from hpsearch.ledger.record import StudyRecord
@@ -81,7 +81,7 @@ def preload() -> None:
             for name in names:
                 importlib.import_module(name)
 
-    threading.Thread(target=run, name="preload").start()
+    import_ahead(run, "hpsearch-import-report")
 
 
 def write_artifacts(record: StudyRecord, folder: Path, artifacts: ReportArtifacts | None = None) -> tuple[Path, ...]:
@@ -94,6 +94,7 @@ def write_artifacts(record: StudyRecord, folder: Path, artifacts: ReportArtifact
     Raises:
         SpecError: The folder cannot be written.
     """
+    wait_for_imports()  # Matplotlib looks into IPython if it is there, which MLflow imports
     from hpsearch.report.pictures import curves_picture, importance_picture
 
     content, shared = gather(record, artifacts), record.spec.tracking.shared

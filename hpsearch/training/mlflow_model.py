@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.core.files import close_to_others, make_folder
-from hpsearch.core.imports import mlflow_ahead, wait_for_mlflow
+from hpsearch.core.imports import mlflow_ahead, wait_for_imports
 from hpsearch.core.trial import Champion
 from hpsearch.core.words import first_line
 from hpsearch.data.card import card_of
@@ -106,7 +106,7 @@ def write_mlflow_model(problem: Problem, model: "keras.Model", champion: Champio
 
 
 def _write(problem: Problem, model: "keras.Model", champion: Champion, folder: Path) -> None:
-    wait_for_mlflow()
+    wait_for_imports()
     import keras
     import mlflow.pyfunc
     from mlflow.models import Model

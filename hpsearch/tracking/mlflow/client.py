@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hpsearch.core.addresses import sqlite_address
-from hpsearch.core.imports import wait_for_mlflow
+from hpsearch.core.imports import wait_for_imports
 from hpsearch.core.locks import taking_turns
 from hpsearch.core.sqlite_files import make_whole, set_aside
 from hpsearch.errors import HpsearchError, TrackingError
@@ -41,7 +41,9 @@ def import_mlflow(section: TrackingSection) -> None:
         http = resolve_address(section).http
         import mlflow.models  # noqa: F401 - brings the client along
 
-        if not http:
+        if http:
+            import IPython  # noqa: F401 - which MLflow's first request does
+        else:
             from hpsearch.tracking.mlflow import tables  # noqa: F401 - brings MLflow's database store along
 
 
@@ -52,7 +54,7 @@ def quiet() -> Iterator[None]:
     Blocks may overlap, also between threads.
     """
     global _users
-    wait_for_mlflow()
+    wait_for_imports()
     with contextlib.suppress(ImportError):  # shows where it is used
         import mlflow  # noqa: F401 - sets up its loggers, so it goes before their levels are noted
     with _lock:

@@ -29,7 +29,7 @@ from hpsearch.analysis.null_control import NullInfo, null_info
 from hpsearch.analysis.optimism import OptimismInfo, optimism_info
 from hpsearch.analysis.out_of_fold import FoldPredictions, OutOfFold
 from hpsearch.analysis.pareto import ParetoFront, ParetoInfo, ParetoPoint, pareto_info
-from hpsearch.analysis.predictions import LeftOut, Predictions, PredictionsInfo, predictions_info
+from hpsearch.analysis.predictions import LeftOut, Predictions, PredictionsInfo
 from hpsearch.analysis.provenance import (
     Layer,
     ModelInfo,
@@ -39,6 +39,7 @@ from hpsearch.analysis.provenance import (
     provenance_info,
     suggestions,
 )
+from hpsearch.analysis.shown import predictions_info
 from hpsearch.analysis.suggestion import SuggestedRow, next_study_file, suggested_space
 from hpsearch.analysis.table import trials_table
 from hpsearch.analysis.task_metrics import MetricRow

@@ -7,16 +7,12 @@ import numpy as np
 
 from hpsearch.analysis import words
 from hpsearch.analysis.out_of_fold import FoldPredictions, OutOfFold
-from hpsearch.analysis.predictions import (
-    NOT_SHOWN,
-    Predictions,
-    PredictionsInfo,
-    described,
-    kind_of,
-)
+from hpsearch.analysis.predictions import Predictions, PredictionsInfo, kind_of
+from hpsearch.analysis.shown import NO_TARGETS, shown
 from hpsearch.analysis.statistics import Floats
-from hpsearch.analysis.task_metrics import metric_rows
-from hpsearch.core.metrics import best_values
+from hpsearch.core.facts import Task
+from hpsearch.core.output_metrics import best_values
+from hpsearch.core.records import as_floats
 from hpsearch.core.trial import Trial
 from hpsearch.ledger.record import StudyRecord
 
@@ -32,26 +28,18 @@ def out_of_fold_info(record: StudyRecord, kept: OutOfFold) -> PredictionsInfo:
     if best is None or best.epoch is None:
         return PredictionsInfo(kind, reason="no trial is complete")
     folds = kept.get(best.number, ())
-    if not record.facts.data.task.has_one_output:
-        return PredictionsInfo(kind, reason=NOT_SHOWN)
+    if record.facts.data.task is Task.NONE:
+        return PredictionsInfo(kind, reason=NO_TARGETS)
     chosen = _chosen(best, folds)
     if chosen is None:
         return PredictionsInfo(kind, reason=_why_not_kept(record, best))
-    found = described(record, _joined(folds, chosen))
+    measured = [(fold.y, one, fold.weights) for fold, one in zip(folds, chosen, strict=True)]
+    baseline = best_values(record.facts.data, (one.metrics for one in record.facts.baselines))
+    found = shown(record, _joined(folds, chosen), measured, baseline)
     if found.reason:
         return found
-    data = record.facts.data
-    return replace(
-        found,
-        trial=best.number,
-        rows="validation row",
-        remark=_remark(record, best, found),
-        metrics=metric_rows(
-            record,
-            [(fold.y, one, fold.weights) for fold, one in zip(folds, chosen, strict=True)],
-            best_values(data.task, (one.metrics for one in record.facts.baselines)),
-        ),
-    )
+    parts = tuple(replace(one, trial=best.number, rows="validation row") for one in found.outputs)
+    return replace(found, trial=best.number, rows="validation row", remark=_remark(record, best, found), outputs=parts)
 
 
 def winners_predictions(record: StudyRecord, kept: OutOfFold) -> Predictions | None:
@@ -75,7 +63,7 @@ def _chosen(best: Trial, folds: Sequence[FoldPredictions]) -> list[Floats] | Non
 def _joined(folds: Sequence[FoldPredictions], chosen: Sequence[Floats]) -> Predictions:
     return Predictions(
         np.concatenate([fold.y for fold in folds]),
-        np.concatenate(chosen).astype(np.float64),
+        as_floats(np.concatenate(chosen)),
         np.concatenate([fold.rows for fold in folds]),
     )
 

@@ -146,7 +146,8 @@ def inputs_info(
         return InputsInfo(reason="the study has no champion, or rows have no columns, or more than 64")
     ranked = _importance(inputs) if inputs.worse.size else []
     seen, start = (test, record.facts.data.rows) if out_of_fold is None else (out_of_fold, 0)
-    found = None if seen is None else _errors(kind_of(record), seen)
+    kind = kind_of(record)
+    found = None if seen is None or kind == "outputs" else _errors(kind, seen)
     columns: list[ColumnErrors] = []
     if found is not None and seen is not None:
         rows, found = _by_row(seen.rows + start, found)
@@ -157,7 +158,7 @@ def inputs_info(
         whole=inputs.whole if ranked else None,
         rows=inputs.rows,
         columns=tuple(columns),
-        error_name=_NAMES[kind_of(record)],
+        error_name=_NAMES.get(kind, ""),
         error=None if found is None else float(found[0].mean()),
         of="held-out row" if out_of_fold is None else "validation row",
     )

@@ -61,7 +61,13 @@ def optimism_info(record: StudyRecord, kept: OutOfFold | None = None) -> Optimis
     seed = derive(record.spec.seed, "optimism")
     if record.spec.validation.seeds > 1:  # predictions are of one training, scores of several
         kept = None
-    rows = row_scores(alike, kept or {}, record.objective.metric, last_epoch=record.objective.epoch == "last")
+    rows = row_scores(
+        alike,
+        kept or {},
+        record.objective.metric,
+        last_epoch=record.objective.epoch == "last",
+        outputs=record.facts.data.outputs,
+    )
     if rows is not None and len(rows.values) > 1:
         found = rows_optimism(sign * rows.values, rows.weights, rows.units, seed=seed)
         picked = float((sign * (rows.values @ rows.weights)).max())

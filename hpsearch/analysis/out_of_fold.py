@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.analysis.statistics import Floats
+from hpsearch.core.facts import Output
 from hpsearch.core.out_of_fold import BEST
-from hpsearch.core.row_values import row_values
+from hpsearch.core.output_metrics import curve_on_rows
 from hpsearch.core.trial import Trial
 
 
@@ -18,7 +19,7 @@ class FoldPredictions:
 
     Attributes:
         rows: Row numbers within the development rows, shape ``(n,)``.
-        y: Targets.
+        y: Targets; with several outputs, records with a field for each, as in `predicted`.
         predicted: Outputs after each epoch, ``(epochs, n, …)``.
         groups: Number of each row's group; None if rows have no groups.
         weights: How much each row counts; None if all count alike.
@@ -52,7 +53,9 @@ class RowScores:
     root: bool
 
 
-def row_scores(trials: Sequence[Trial], kept: OutOfFold, metric: str, *, last_epoch: bool) -> RowScores | None:
+def row_scores(
+    trials: Sequence[Trial], kept: OutOfFold, metric: str, *, last_epoch: bool, outputs: Sequence[Output] = ()
+) -> RowScores | None:
     """The objective's metric on every row, for all trials whose predictions are kept.
 
     Args:
@@ -60,6 +63,7 @@ def row_scores(trials: Sequence[Trial], kept: OutOfFold, metric: str, *, last_ep
         kept: Predictions.
         metric: Name of the curve.
         last_epoch: Whether only the last epoch can be chosen.
+        outputs: Those of the targets, if they have several.
 
     Returns:
         None if the metric is no mean over rows, or predictions of one of the best trials are missing: what is picked
@@ -80,8 +84,7 @@ def row_scores(trials: Sequence[Trial], kept: OutOfFold, metric: str, *, last_ep
             for fold, curve, epoch in zip(folds, curves, epochs, strict=True):
                 assert curve is not None
                 plain = metric.removeprefix("val_")
-                predicted = fold.predicted[epoch].astype(np.float64)
-                one = row_values(fold.y, predicted, plain, curve[epoch], fold.weights)
+                one = curve_on_rows(outputs, fold.y, fold.predicted[epoch], plain, curve[epoch], fold.weights)
                 if one is None:
                     return None
                 root = one.root

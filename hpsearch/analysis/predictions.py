@@ -1,7 +1,6 @@
 """A model on rows that it did not train on: the classes it confuses, its largest errors."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,12 +8,11 @@ from numpy.typing import NDArray
 
 from hpsearch.analysis import words
 from hpsearch.analysis.statistics import Floats
-from hpsearch.analysis.task_metrics import MetricRow, metric_rows
-from hpsearch.analysis.thresholds import ThresholdCurve, threshold_curves
-from hpsearch.core.facts import Task
-from hpsearch.core.row_values import class_numbers, class_probabilities, residuals_of
+from hpsearch.analysis.task_metrics import MetricRow
+from hpsearch.analysis.thresholds import ThresholdCurve
+from hpsearch.core.facts import Output, Task
+from hpsearch.core.records import output_of
 from hpsearch.ledger.record import StudyRecord
-from hpsearch.portable.outputs import are_logits, label_probabilities, probabilities
 
 MOST_WRONG = 24
 """Maximum number of most wrong rows."""
@@ -30,6 +28,7 @@ class Predictions:
 
     Attributes:
         y_true: Class numbers ``(n,)``, one-hot labels ``(n, classes)``, or real targets ``(n,)`` or ``(n, targets)``.
+            With several outputs, records with a field for each, as in `y_pred`.
         y_pred: Class probabilities or logits ``(n, classes)``, or ``(n,)`` of the second of two classes; or predicted
             values, shaped as `y_true`.
         rows: Row numbers within the test rows, or within the development rows, ``(n,)``.
@@ -43,7 +42,7 @@ class Predictions:
     """
 
     y_true: NDArray[np.generic]
-    y_pred: Floats
+    y_pred: NDArray[np.generic]
     rows: NDArray[np.intp]
     samples: dict[int, NDArray[np.generic]] = field(default_factory=dict)
     groups: NDArray[np.intp] | None = None
@@ -52,6 +51,11 @@ class Predictions:
     parts: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
     left_out: Mapping[str, "LeftOut"] = field(default_factory=dict)
     left_out_problem: str = ""
+
+    def of(self, output: Output) -> "Predictions":
+        """Those of one of several outputs."""
+        truth, said = (output_of(one, output.name) for one in (self.y_true, self.y_pred))
+        return replace(self, y_true=truth, y_pred=said.astype(float), left_out={}, samples={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,9 @@ class PredictionsInfo:
     """The champion on the test rows, or the best trial on its validation rows.
 
     Attributes:
-        kind: ``"classes"``, ``"labels"`` or ``"values"``.
+        kind: ``"classes"``, ``"labels"``, ``"values"``, or ``"outputs"`` if there are several.
+        output: The output that is meant if there are several.
+        outputs: Each of several outputs on its own; what is theirs alone is then empty here.
         reason: Why there is nothing to show; empty otherwise. If it is set, everything below is empty.
         trial: The trial whose predictions these are.
         rows: ``"held-out row"`` or ``"validation row"``.
@@ -160,6 +166,13 @@ class PredictionsInfo:
     predicted: tuple[float, ...] = ()
     residual_mean: float | None = None
     residual_std: float | None = None
+    output: str = ""
+    outputs: tuple["PredictionsInfo", ...] = ()
+
+    @property
+    def parts(self) -> tuple["PredictionsInfo", ...]:
+        """What is shown: each of several outputs, or this."""
+        return self.outputs or (self,)
 
     @property
     def never_predicted(self) -> tuple[ClassScore, ...]:
@@ -170,7 +183,8 @@ class PredictionsInfo:
     def title(self) -> str:
         """Whose predictions of which rows."""
         own = "The search's own predictions" if self.rows == "validation row" else "Predictions"
-        return f"{own} of {words.several(self.n_rows, self.rows)}"
+        of = f", output {self.output!r}" if self.output else ""
+        return f"{own} of {words.several(self.n_rows, self.rows)}{of}"
 
     @property
     def measured(self) -> str:
@@ -200,188 +214,9 @@ class PredictionsInfo:
         return f"Most often confused: {', '.join(pairs)}."
 
 
-def predictions_info(record: StudyRecord, predictions: Predictions | None) -> PredictionsInfo:
-    """How the champion does on the test rows; only a `reason` if its predictions are missing."""
-    kind = kind_of(record)
-    if record.champion is None:
-        return PredictionsInfo(
-            kind, reason="the winner has not been refitted" if record.best else "no trial is complete"
-        )
-    if not record.facts.data.task.has_one_output:
-        return PredictionsInfo(kind, reason=NOT_SHOWN)
-    if predictions is None or not len(predictions.y_true):
-        missing = "the champion's predictions are missing (deleted?)"
-        return PredictionsInfo(kind, reason=missing if record.facts.data.test_rows else "there are no test rows")
-    of_test = [(predictions.y_true, predictions.y_pred, predictions.weights)]
-    found = metric_rows(record, of_test, record.champion.baseline)
-    return replace(described(record, predictions), trial=record.champion.trial, metrics=found)
-
-
-NOT_SHOWN = "predictions are shown of models with one output and targets"
-
-
 def kind_of(record: StudyRecord) -> str:
-    """``"classes"``, ``"labels"`` or ``"values"``: what the study's models predict."""
+    """``"classes"``, ``"labels"``, ``"values"`` or ``"outputs"``: what the study's models predict."""
     task = record.facts.data.task
+    if task is Task.SEVERAL:
+        return "outputs"
     return "classes" if task.has_classes else "labels" if task is Task.MULTILABEL else "values"
-
-
-def described(record: StudyRecord, predictions: Predictions) -> PredictionsInfo:
-    """What predictions show of whoever made them; only a `reason` if their shape is not known here."""
-    kind, truth, said = kind_of(record), predictions.y_true, predictions.y_pred
-    if kind != "classes" and truth.size != said.size:
-        reason = f"outputs of shape {said.shape[1:]} are not values for targets of shape {truth.shape[1:]}"
-        return PredictionsInfo(kind, reason=reason)
-    if kind == "classes" and max(truth.ndim, said.ndim) > 2:
-        reason = f"outputs of shape {said.shape[1:]} are not one class for each row"
-        return PredictionsInfo(kind, reason=reason)
-    names = record.facts.data.classes
-    found = (
-        _values(predictions)
-        if kind == "values"
-        else _labels(names, predictions)
-        if kind == "labels"
-        else _classes(names, predictions)
-    )
-    return replace(found, n_rows=len(np.unique(predictions.rows)), n_predictions=len(truth))
-
-
-def _classes(given: Sequence[str], predictions: Predictions) -> PredictionsInfo:
-    output = np.asarray(predictions.y_pred, dtype=float)
-    shares = probabilities(output) if are_logits(output) else class_probabilities(output)
-    truth, predicted = class_numbers(predictions.y_true), shares.argmax(axis=1)
-    n_classes = max(shares.shape[1], int(truth.max()) + 1)
-    names = _names(given, n_classes)
-    matrix = np.zeros((n_classes, n_classes), dtype=int)
-    np.add.at(matrix, (truth, predicted), 1)
-    shown = _worst_classes(matrix)
-    bins, error = _calibration(shares.max(axis=1), predicted == truth)
-    return PredictionsInfo(
-        "classes",
-        classes=tuple(names[i] for i in shown),
-        confusion=tuple(tuple(int(matrix[i, j]) for j in shown) for i in shown),
-        class_scores=_class_scores(matrix, names),
-        confused=_confused(matrix, names),
-        most_wrong=_most_wrong_classes(shares, truth, predicted, predictions.rows, names),
-        calibration=bins,
-        calibration_error=error,
-        thresholds=threshold_curves(np.eye(n_classes, dtype=bool)[truth], shares, names, exclusive=True),
-    )
-
-
-def _names(given: Sequence[str], n_classes: int) -> list[str]:
-    return [given[i] if i < len(given) else str(i) for i in range(n_classes)]
-
-
-def _worst_classes(matrix: NDArray[np.int_]) -> list[int]:
-    if len(matrix) <= TOP_CLASSES:
-        return list(range(len(matrix)))
-    wrong = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * matrix.diagonal()
-    return sorted(np.argsort(-wrong, kind="stable")[:TOP_CLASSES].tolist())
-
-
-def _class_scores(matrix: NDArray[np.int_], names: list[str]) -> tuple[ClassScore, ...]:
-    return tuple(
-        _score_of(name, int(matrix[i, i]), int(matrix[i].sum()), int(matrix[:, i].sum()))
-        for i, name in enumerate(names)
-    )
-
-
-def _score_of(name: str, hit: int, meant: int, called: int) -> ClassScore:
-    precision, recall = hit / called if called else 0.0, hit / meant if meant else 0.0
-    both = precision + recall
-    return ClassScore(name, meant, precision, recall, 2 * precision * recall / both if both else 0.0, called)
-
-
-def _confused(matrix: NDArray[np.int_], names: list[str]) -> tuple[tuple[str, str, int], ...]:
-    off = matrix.copy()
-    np.fill_diagonal(off, 0)
-    order = np.argsort(-off, axis=None, kind="stable")[:5]
-    pairs = [divmod(int(flat), len(matrix)) for flat in order]
-    return tuple((names[i], names[j], int(off[i, j])) for i, j in pairs if off[i, j])
-
-
-def _most_wrong_classes(
-    shares: Floats,
-    truth: NDArray[np.intp],
-    predicted: NDArray[np.intp],
-    rows: NDArray[np.intp],
-    names: list[str],
-) -> tuple[WrongRow, ...]:
-    every = np.arange(len(truth))
-    known = np.minimum(truth, shares.shape[1] - 1)
-    excess = shares[every, predicted] - shares[every, known]
-    wrong = every[predicted != truth]
-    worst = wrong[np.argsort(-excess[wrong], kind="stable")][:MOST_WRONG]
-    return tuple(WrongRow(int(rows[i]), names[truth[i]], names[predicted[i]], float(excess[i])) for i in worst)
-
-
-def _calibration(claimed: Floats, right: NDArray[np.bool_]) -> tuple[tuple[CalibrationBin, ...], float]:
-    """Claimed against observed accuracy (C. Guo and others, "On Calibration of Modern Neural Networks", ICML 2017)."""
-    place = np.minimum((claimed * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    bins = [
-        CalibrationBin(float(claimed[place == i].mean()), float(right[place == i].mean()), int((place == i).sum()))
-        for i in range(CALIBRATION_BINS)
-        if (place == i).any()
-    ]
-    error = sum(one.rows * abs(one.claimed - one.right) for one in bins) / len(claimed)
-    return tuple(bins), float(error)
-
-
-def _labels(given: Sequence[str], predictions: Predictions) -> PredictionsInfo:
-    truth, shares = predictions.y_true == 1, label_probabilities(predictions.y_pred)
-    said = shares > 0.5
-    names = _names(given, truth.shape[1])
-    bins, error = _calibration(np.maximum(shares, 1 - shares).ravel(), (said == truth).ravel())
-    excess = np.where(said != truth, np.abs(2 * shares - 1), -1.0)
-    worst = [divmod(int(flat), len(names)) for flat in np.argsort(-excess, axis=None, kind="stable")[:MOST_WRONG]]
-    return PredictionsInfo(
-        "labels",
-        rows_right=float((said == truth).all(axis=1).mean()),
-        class_scores=tuple(
-            _score_of(name, int((truth & said)[:, i].sum()), int(truth[:, i].sum()), int(said[:, i].sum()))
-            for i, name in enumerate(names)
-        ),
-        most_wrong=tuple(
-            WrongRow(
-                int(predictions.rows[i]),
-                f"{names[j]}: {'yes' if truth[i, j] else 'no'}",
-                f"{names[j]}: {'yes' if said[i, j] else 'no'}",
-                float(excess[i, j]),
-                target=j,
-            )
-            for i, j in worst
-            if said[i, j] != truth[i, j]
-        ),
-        calibration=bins,
-        calibration_error=error,
-        thresholds=threshold_curves(truth, shares, names, exclusive=False),
-    )
-
-
-def _values(predictions: Predictions) -> PredictionsInfo:
-    n = len(predictions.y_true)
-    truth = predictions.y_true.astype(float).reshape(n, -1)
-    residuals = residuals_of(predictions.y_true, predictions.y_pred)
-    n_targets = truth.shape[1]
-    worst = np.argsort(-np.abs(residuals), axis=None, kind="stable")[:MOST_WRONG]
-    cells = [divmod(int(flat), n_targets) for flat in worst]
-    flat_truth, flat_predicted = truth.ravel(), (truth + residuals).ravel()
-    step = max(1, math.ceil(len(flat_truth) / 2000))
-    return PredictionsInfo(
-        "values",
-        most_wrong=tuple(
-            WrongRow(
-                int(predictions.rows[i]),
-                f"{truth[i, j]:.6g}",
-                f"{truth[i, j] + residuals[i, j]:.6g}",
-                float(residuals[i, j]),
-                target=j,
-            )
-            for i, j in cells
-        ),
-        truth=tuple(flat_truth[::step].tolist()),
-        predicted=tuple(flat_predicted[::step].tolist()),
-        residual_mean=float(residuals.mean()),
-        residual_std=float(residuals.std(ddof=1)) if residuals.size > 1 else 0.0,
-    )

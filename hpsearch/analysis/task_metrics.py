@@ -31,7 +31,7 @@ class MetricRow:
 
 def metric_rows(
     record: StudyRecord,
-    parts: Iterable[tuple[NDArray[np.generic], NDArray[np.floating], NDArray[np.floating] | None]],
+    parts: Iterable[tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.floating] | None]],
     baseline: Mapping[str, float],
 ) -> tuple[MetricRow, ...]:
     """The metrics of a task, in order; those without a value are left out.

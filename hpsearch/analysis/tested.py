@@ -20,7 +20,9 @@ from hpsearch.analysis.intervals import (
 )
 from hpsearch.analysis.predictions import Predictions
 from hpsearch.analysis.statistics import Floats
-from hpsearch.core.row_values import class_numbers, row_values
+from hpsearch.core.output_metrics import curve_on_rows, output_of_curve
+from hpsearch.core.records import output_of
+from hpsearch.core.row_values import class_numbers
 from hpsearch.core.seeds import derive
 from hpsearch.ledger.record import StudyRecord
 
@@ -61,7 +63,7 @@ def _lacks_order(record: StudyRecord, predictions: Predictions) -> bool:
 
 
 def _interval(record: StudyRecord, given: Predictions, metric: str, value: float, seed: int) -> Interval | None:
-    rows = row_values(given.y_true, given.y_pred, metric, value, given.weights)
+    rows = curve_on_rows(record.facts.data.outputs, given.y_true, given.y_pred, metric, value, given.weights)
     if rows is None:
         return _from_left_out(record, given, metric, value, seed)
     units = units_of(rows.values, groups=given.groups, time=given.time)
@@ -91,14 +93,21 @@ def _from_left_out(record: StudyRecord, given: Predictions, metric: str, value: 
     bounds = bounds_of(metric, [value, *left.without[np.isfinite(left.without)].tolist()])
     reached = [end for end in (bounds.low, bounds.high) if math.isclose(value, end, abs_tol=1e-6)]
     if reached:
-        is_classes = record.facts.data.task.has_classes and given.y_true.ndim <= 2
-        classes = class_numbers(given.y_true) if is_classes else None
-        rows = deciding_rows(classes, len(given.y_true), groups=given.groups)
+        rows = deciding_rows(_classes_of(record, given, metric), len(given.y_true), groups=given.groups)
         return bound_interval(min(rows, len(units.sums)) if given.time is not None else rows, bounds, value=reached[0])
     # Pseudo-values of a mean over rows are the values of the rows, and such a mean is their mean.
     if bounds == Bounds(low=0.0) and math.isclose(units.mean, value, rel_tol=1e-3):
         return error_interval(units, seed=seed)
     return jackknife_interval(units, bounds, value=value)
+
+
+def _classes_of(record: StudyRecord, given: Predictions, metric: str) -> NDArray[np.intp] | None:
+    """Class of each row, in the output that a metric is of; None of values."""
+    data, truth = record.facts.data, given.y_true
+    found, task = output_of_curve(data.outputs, metric), data.task
+    if found is not None:
+        task, truth = found[0].task, output_of(truth, found[0].name)
+    return class_numbers(truth) if task.has_classes and truth.ndim <= 2 else None
 
 
 def deciding_rows(classes: NDArray[np.intp] | None, rows: int, *, groups: NDArray[np.intp] | None) -> int:

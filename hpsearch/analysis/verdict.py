@@ -15,7 +15,8 @@ from hpsearch.analysis.learnt import beaten_baseline, beats_baseline, doubt_abou
 from hpsearch.analysis.limits import limits_info
 from hpsearch.analysis.null_control import NullInfo, null_info
 from hpsearch.analysis.optimism import OptimismInfo
-from hpsearch.analysis.predictions import Predictions, PredictionsInfo, predictions_info
+from hpsearch.analysis.predictions import Predictions, PredictionsInfo
+from hpsearch.analysis.shown import predictions_info
 from hpsearch.analysis.statistics import ALPHA, corrected_t_test
 from hpsearch.analysis.tested import test_intervals
 from hpsearch.analysis.ties import TiesInfo, ties_info

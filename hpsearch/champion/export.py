@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from hpsearch import analysis, report
-from hpsearch.analysis.predictions import NOT_SHOWN
 from hpsearch.champion.files import check_champion
+from hpsearch.core.facts import Output
+from hpsearch.core.records import output_of
 from hpsearch.errors import HpsearchError, SpecError
 from hpsearch.executors import make_executor
 from hpsearch.ledger.record import StudyRecord
@@ -78,18 +79,19 @@ def _export_predictions(record: StudyRecord, source: Path, target: Path) -> Expo
     import numpy as np
     import pandas as pd
 
-    if not record.facts.data.task.has_one_output:
-        return Exported(target.name, f"not written: {NOT_SHOWN}")
     if not source.exists():
         return Exported(target.name, "not written: no test rows were held out, or their predictions were deleted")
     with np.load(source, allow_pickle=False) as arrays:
         truth, predicted, rows = arrays["y_true"], arrays["y_pred"], arrays["rows"]
-    if record.facts.data.task.has_classes and truth.ndim == 2:
-        truth = truth.argmax(axis=1)  # one-hot rows
-    columns = {"row": rows}
-    for name, values in (("y_true", truth), ("y_pred", predicted)):
-        flat = values.reshape(len(rows), -1).T
-        columns |= {name if len(flat) == 1 else f"{name}_{i}": column for i, column in enumerate(flat)}
+    columns, data = {"row": rows}, record.facts.data
+    for output in data.outputs or (Output("", data.task),):
+        front = f"{output.name} " if output.name else ""
+        ours, theirs = (output_of(one, output.name) if output.name else one for one in (truth, predicted))
+        if output.task.has_classes and ours.ndim == 2:
+            ours = ours.argmax(axis=1)  # one-hot rows
+        for name, values in ((f"{front}y_true", ours), (f"{front}y_pred", theirs)):
+            flat = values.reshape(len(rows), -1).T
+            columns |= {name if len(flat) == 1 else f"{name}_{i}": column for i, column in enumerate(flat)}
     pd.DataFrame(columns).to_csv(target, index=False)
     return Exported(target.name, "the champion's predictions of the test rows")
 

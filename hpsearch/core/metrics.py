@@ -5,7 +5,7 @@ or counts of pairs of rows, never averages over batches, so they do not depend o
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,7 +80,7 @@ def values_of(
         weights: How much each row counts; 1 by default.
 
     Returns:
-        Empty if the output has no form that is known for the task, as with several outputs.
+        Empty if the output has no form that is known for the task.
     """
     shaped = _in_common_form(task, y, predicted) if _OF_TASK[task] else None
     if shaped is None:
@@ -91,17 +91,6 @@ def values_of(
         return {one.name: math.nan for one in wanted}
     counts = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
     return {one.name: float(one.of(truth, output, counts)) for one in wanted}
-
-
-def best_values(task: Task, found: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """The best value of each of a task's metrics among several predictions."""
-    known, best = metrics_for(task), dict[str, float]()
-    for values in found:
-        for name, value in values.items():
-            if name in known:
-                better = max if known[name].direction == "maximize" else min
-                best[name] = better(best.get(name, value), value)
-    return best
 
 
 def _in_common_form(task: Task, y: Array, predicted: NDArray[np.generic]) -> tuple[Floats, Floats] | None:

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.facts import Output, Schema, Task
+from hpsearch.core.records import output_names, output_of
 from hpsearch.core.words import listed
 from hpsearch.portable.columns import NUMBERS, Column
 
@@ -95,6 +96,15 @@ class Dataset:
     warnings: tuple[str, ...] = ()
     group_names: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
+
+    def of_output(self, output: Output) -> "Dataset":
+        """The same rows with the targets of one of several outputs."""
+        parts = (
+            None if one is None else replace(one, y=output_of(one.y, output.name)) for one in (self.train, self.test)
+        )
+        train, test = parts
+        assert train is not None
+        return replace(self, train=train, test=test, task=output.task, classes=output.classes, outputs=())
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -221,30 +231,6 @@ def keras_inputs(x: Given) -> KerasInputs:
     if isinstance(x, InOrder | tuple):
         return list(x.values() if isinstance(x, InOrder) else x)
     return dict(x) if isinstance(x, Mapping) else x
-
-
-def records(outputs: Mapping[str, Array]) -> Array:
-    """Targets of several outputs as records, one per row.
-
-    Args:
-        outputs: Name → targets, shape ``(n_rows, …)``.
-    """
-    kinds = np.dtype([(name, one.dtype, one.shape[1:]) for name, one in outputs.items()])
-    found = np.empty(len(next(iter(outputs.values()))), dtype=kinds)
-    for name, one in outputs.items():
-        found[name] = one
-    return np.asarray(found)
-
-
-def output_names(y: Array) -> tuple[str, ...]:
-    """Names of the outputs that targets have; empty for one."""
-    return y.dtype.names or ()
-
-
-def output_of(y: Array, name: str) -> Array:
-    """The targets of one output."""
-    fields: Any = y
-    return np.ascontiguousarray(fields[name])
 
 
 OUTPUT = "output_"

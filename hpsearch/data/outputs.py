@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.core.facts import Output, Task
+from hpsearch.core.records import output_names, output_of, records
 from hpsearch.core.words import listed, quoted
-from hpsearch.data.dataset import Array, Features, output_names, output_of, records
+from hpsearch.data.dataset import Array, Features
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.targets import CodedTargets, code_targets
 from hpsearch.errors import DataError

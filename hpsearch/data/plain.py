@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
 import numpy as np
 
 from hpsearch.core.foreign import errors_as
+from hpsearch.core.records import records
 from hpsearch.core.words import first_line, quoted
 from hpsearch.data.csv_files import lossy_columns
-from hpsearch.data.dataset import OUTPUT, Array, records
+from hpsearch.data.dataset import OUTPUT, Array
 from hpsearch.errors import DataError
 from hpsearch.portable.arrays import as_table
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
+from hpsearch.core.records import output_of
 from hpsearch.core.words import listed, quoted
-from hpsearch.data.dataset import Array, output_of
+from hpsearch.data.dataset import Array
 from hpsearch.data.inference import check_commas, float32_offset, text_in_numbers
 from hpsearch.data.likeness import alike
 from hpsearch.data.loaded import Loaded

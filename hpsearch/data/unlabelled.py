@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from hpsearch.data.dataset import Array, output_names, output_of, records, take
+from hpsearch.core.records import output_names, output_of, records
+from hpsearch.data.dataset import Array, take
 from hpsearch.data.loaded import Loaded
 from hpsearch.data.targets import missing_targets
 

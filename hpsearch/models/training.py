@@ -8,9 +8,10 @@ import keras
 
 from hpsearch.core.facts import Task
 from hpsearch.core.optimizers import ANY_OPTIMIZER, OPTIMIZERS, learning_rate_of
+from hpsearch.core.records import output_of
 from hpsearch.core.space import Config
 from hpsearch.core.words import listed
-from hpsearch.data.dataset import TrainingData, keras_targets, output_of
+from hpsearch.data.dataset import TrainingData, keras_targets
 from hpsearch.errors import ModelError
 from hpsearch.models.blocks import penalized
 from hpsearch.models.schedules import make_rate, steps_of

@@ -1,5 +1,7 @@
 """What a model's outputs mean: probabilities or logits of classes, or values in some unit."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,3 +59,22 @@ def are_logits(output: NDArray[np.generic]) -> bool:
     """Whether a classifier's outputs are no probabilities: one is below 0 or above 1 by more than rounding."""
     values = np.asarray(output, dtype=np.float64)
     return bool(((values < -_ROUNDING) | (values > 1 + _ROUNDING)).any())
+
+
+def by_name(output: object, names: Sequence[str], own: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+    """What several outputs predict, by the names of their targets.
+
+    Args:
+        output: What Keras' ``predict`` returns: a dict, a list, or an array.
+        names: Of the targets, in order.
+        own: Names that the model gives its outputs: they say which is which in a list.
+    """
+    if isinstance(output, Mapping):
+        found = dict(output)
+        return {name: found[name] for name in names} if found.keys() == {*names} else found
+    several = [np.asarray(one) for one in (output if isinstance(output, list | tuple) else [output])]
+    if len(names) != len(several):
+        names = [f"output_{place}" for place in range(len(several))]
+    elif {*own} == {*names}:
+        several = [several[own.index(name)] for name in names]
+    return dict(zip(names, several, strict=True))

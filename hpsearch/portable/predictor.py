@@ -20,9 +20,9 @@ from .arrays import as_table
 from .cells import category_texts, packed, table_inputs
 from .columns import Column, OutputCard
 from .errors import RowsError, RowsWarning
-from .outputs import amounts
+from .outputs import amounts, by_name
 from .spelling import other_spelling, told_apart
-from .tables import by_name, labels_table, outputs_table, predictions_table
+from .tables import labels_table, outputs_table, predictions_table
 
 if TYPE_CHECKING:
     import keras

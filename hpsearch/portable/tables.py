@@ -71,22 +71,3 @@ def outputs_table(
 
 def _of_output(name: str, column: str) -> str:
     return f"{name}{column.removeprefix('prediction')}" if column.startswith("prediction") else f"{name} {column}"
-
-
-def by_name(output: object, names: Sequence[str], own: Sequence[str]) -> dict[str, NDArray[np.generic]]:
-    """What several outputs predict, by the names of their targets.
-
-    Args:
-        output: What Keras' ``predict`` returns: a dict, a list, or an array.
-        names: Of the targets, in order.
-        own: Names that the model gives its outputs: they say which is which in a list.
-    """
-    if isinstance(output, Mapping):
-        found = dict(output)
-        return {name: found[name] for name in names} if found.keys() == {*names} else found
-    several = [np.asarray(one) for one in (output if isinstance(output, list | tuple) else [output])]
-    if len(names) != len(several):
-        names = [f"output_{place}" for place in range(len(several))]
-    elif {*own} == {*names}:
-        several = [several[own.index(name)] for name in names]
-    return dict(zip(names, several, strict=True))

@@ -10,6 +10,7 @@ import numpy as np
 
 from hpsearch.analysis import FoldPredictions, Inputs, Layer, LeftOut, OutOfFold, Predictions
 from hpsearch.core.out_of_fold import lane_file, predictions_folder
+from hpsearch.core.records import as_floats
 from hpsearch.core.wire import Json, JsonObject
 from hpsearch.ledger.record import StudyRecord
 
@@ -145,7 +146,7 @@ def _predictions(path: Path) -> Predictions:
             left_out = {str(name): LeftOut(float(whole), without) for name, whole, without in columns}
         return Predictions(
             file["y_true"],
-            np.asarray(file["y_pred"], dtype=float),
+            as_floats(file["y_pred"]),
             file["rows"],
             samples,
             groups=file.get("groups"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from hpsearch.analysis import Interval, words
+from hpsearch.analysis import Interval, PredictionsInfo, words
 from hpsearch.core.safe_text import code_block
 from hpsearch.core.safe_text import for_markdown as text
 from hpsearch.report.content import Content
@@ -190,20 +190,28 @@ def _predictions(content: Content) -> list[str]:
         if found.reason:
             parts.append(f"There are no predictions {of}: {text(found.reason)}.")
             continue
-        scores = [
-            (one.name, one.support, one.predicted, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}")
-            for one in found.class_scores
-        ]
-        parts += [f"### {text(found.title)}", text(found.remark), text(found.sentence)]
-        measured = [(one.name, words.score(one.value, one.std), words.number(one.baseline)) for one in found.metrics]
-        parts.append(table(("metric", found.rows + "s", "without inputs"), measured))
-        parts.append(
-            table(
-                (found.kind.removesuffix("es").removesuffix("s"), "rows", "predicted", "precision", "recall", "F1"),
-                scores,
-            )
-        )
+        parts.append(text(found.remark) if found.outputs else "")
+        for one in found.parts:
+            parts += _of_output(one)
     return parts
+
+
+def _of_output(found: PredictionsInfo) -> list[str]:
+    if found.reason:
+        return [f"There are no predictions of output {text(repr(found.output))}: {text(found.reason)}."]
+    scores = [
+        (one.name, one.support, one.predicted, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}")
+        for one in found.class_scores
+    ]
+    measured = [(one.name, words.score(one.value, one.std), words.number(one.baseline)) for one in found.metrics]
+    kind = found.kind.removesuffix("es").removesuffix("s")
+    return [
+        f"### {text(found.title)}",
+        text(found.remark),
+        text(found.sentence),
+        table(("metric", found.rows + "s", "without inputs"), measured),
+        table((kind, "rows", "predicted", "precision", "recall", "F1"), scores),
+    ]
 
 
 def _failures(content: Content) -> list[str]:

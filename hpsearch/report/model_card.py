@@ -83,12 +83,16 @@ def _scores(content: Content) -> list[str]:
 
 
 def _tables(content: Content, rows: Sequence[tuple[str, str, str]]) -> list[str]:
-    classes = [
-        (one.name, words.whole(one.support), f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}")
-        for one in (content.predictions if not content.predictions.reason else content.out_of_fold).class_scores
-    ]
-    of = "label" if content.predictions.kind == "labels" else "class"
-    return [table(("", "score", "95 % interval"), rows), table((of, "rows", "precision", "recall", "F1"), classes)]
+    found = [table(("", "score", "95 % interval"), rows)]
+    for part in (content.predictions if not content.predictions.reason else content.out_of_fold).parts:
+        classes = [
+            (one.name, words.whole(one.support), f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}")
+            for one in part.class_scores
+        ]
+        of = "label" if part.kind == "labels" else "class"
+        named = f"{of} of {part.output}" if part.output else of
+        found.append(table((text(named), "rows", "precision", "recall", "F1"), classes))
+    return found
 
 
 def _bullets(sentences: Sequence[str]) -> str:

@@ -92,7 +92,11 @@ def _figures(content: Content) -> dict[str, go.Figure]:
             drawn[f"pareto_{front.axis}"] = pareto(content.pareto, front)
     if content.cost.epochs:
         drawn["cost"] = figures.cost(content.cost)
-    for part, found in (("test", content.predictions), ("search", content.out_of_fold)):
+    for part, found in [
+        (f"{part}_{place}" if place else part, one)
+        for part, info in (("test", content.predictions), ("search", content.out_of_fold))
+        for place, one in enumerate(info.parts)
+    ]:
         if found.confusion:
             drawn[f"{part}_confusion"] = figures.confusion(found)
         if found.calibration:

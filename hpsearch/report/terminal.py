@@ -152,9 +152,11 @@ def predictions(infos: Sequence[analysis.PredictionsInfo]) -> RenderableType | N
     """What predictions show, one line for each of those that are there; None without any."""
     lines = []
     for info in infos:
-        if not info.reason:
-            lines.append(Text(f"{info.title}: {info.sentence}"))
-            lines += [Text(f"{info.measured}.")] * bool(info.measured)
+        for one in info.parts:
+            if one.reason:
+                continue
+            lines.append(Text(f"{one.title}: {one.sentence}"))
+            lines += [Text(f"{one.measured}.")] * bool(one.measured)
     lines += [Text(info.remark, style="dim") for info in infos if info.remark]
     return Group(*lines) if lines else None
 

@@ -3,21 +3,20 @@
 from collections.abc import Sequence
 
 from hpsearch.core.constraints import UNITS, listed_texts
-from hpsearch.core.facts import Task
-from hpsearch.core.metrics import metrics_for
+from hpsearch.core.output_metrics import Targets, known_metrics
 from hpsearch.core.words import did_you_mean, listed
 from hpsearch.errors import SpecError, StudyError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.spec import StudySpec
 
 
-def check_limited(spec: StudySpec, recorded: Sequence[str], task: Task) -> None:
+def check_limited(spec: StudySpec, recorded: Sequence[str], data: Targets) -> None:
     """Refuse a limit on what no trial records.
 
     Args:
         spec: The study file.
         recorded: Names of the curves that a rehearsal has found.
-        task: The study's, whose metrics can be computed from predictions.
+        data: The study's, whose metrics can be computed from predictions.
 
     Raises:
         SpecError: There is one.
@@ -26,7 +25,7 @@ def check_limited(spec: StudySpec, recorded: Sequence[str], task: Task) -> None:
         if one.of_model or one.quantity in recorded:
             continue
         key = f"objective.{one.kind}.{one.quantity}"
-        computed = tuple(f"val_{name}" for name in metrics_for(task) if f"val_{name}" not in recorded)
+        computed = tuple(f"val_{name}" for name in known_metrics(data) if f"val_{name}" not in recorded)
         legal = (*recorded, *computed, *(UNITS if one.kind == "at_most" else ()))
         can = f". From its predictions, {listed(computed)} can be computed" if computed else ""
         raise SpecError(

@@ -12,8 +12,8 @@ from hpsearch.core import hardware
 from hpsearch.core.asked import Asked
 from hpsearch.core.facts import DataFacts, EnginePlan, HostFacts, MachineFacts, StudyFacts
 from hpsearch.core.files import make_folder
-from hpsearch.core.metrics import metrics_for
 from hpsearch.core.out_of_fold import predictions_folder
+from hpsearch.core.output_metrics import known_metrics
 from hpsearch.core.registries import TUNERS
 from hpsearch.core.rehearsed import Undefined
 from hpsearch.core.schedule import Schedule
@@ -140,7 +140,7 @@ def _try_backend(
     rehearsal = executor.call(WorkerProtocol.rehearse, smallest_config(space))
     metric = spec.objective.curve
     if metric not in rehearsal.metrics:
-        computed = tuple(f"val_{name}" for name in metrics_for(data.task) if f"val_{name}" not in rehearsal.metrics)
+        computed = tuple(f"val_{name}" for name in known_metrics(data) if f"val_{name}" not in rehearsal.metrics)
         meant = did_you_mean(metric, (*rehearsal.metrics, *computed))
         raise SpecError(
             f"objective.metric: the model records no {metric!r}{meant}; it records {listed(rehearsal.metrics)}, and "
@@ -152,7 +152,7 @@ def _try_backend(
             recorded=rehearsal.metrics,
             computed=computed,
         )
-    check_limited(spec, rehearsal.metrics, data.task)
+    check_limited(spec, rehearsal.metrics, data)
     doubts = (*rehearsal.doubts, *(_undefined(spec, one, data.n_folds) for one in rehearsal.undefined))
     if other is not None and taken is not None:
         doubts = (*doubts, *doubts_about(taken, other, spec, data))

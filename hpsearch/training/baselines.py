@@ -1,53 +1,30 @@
-"""What is reached without a model: predictions that look at no inputs, learnt from the targets of the training rows.
-
-A constant is the best that can be said of rows of which nothing is known. Where rows have a time, there is also the
-naive forecast: the last value, and the value one time step before (R. J. Hyndman, G. Athanasopoulos, *Forecasting:
-Principles and Practice*, 2021, 5.2). The latter knows the targets of all earlier steps, as a model with lagged inputs
-does.
-"""
+"""What is reached without a model: the objective and the test's metrics for predictions that look at no inputs."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import Any
 
-import numpy as np
-
-from hpsearch.core.facts import Task
 from hpsearch.core.foreign import said
-from hpsearch.core.metrics import metrics_for, values_of
 from hpsearch.core.objective import Objective
+from hpsearch.core.output_metrics import Targets, best_values, known_metrics, metric_values, name_in, output_of_curve
 from hpsearch.core.rehearsed import Baseline
-from hpsearch.data.dataset import Array, Part
+from hpsearch.data.dataset import Part
+from hpsearch.training.guesses import BEFORE, Rows, guesses, of_output, take
 from hpsearch.training.untrained import Floats, Stand
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _MOST_VALUES = 20_000_000
 """Predicted numbers of some rows; larger outputs, such as images, get no baseline."""
 
-_BEFORE = "the target of the time step before"
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Rows without their inputs.
-
-    Attributes:
-        y: Targets.
-        time: Time of each row; None if order does not matter.
-        weights: How much each row counts; None if all count alike.
-    """
-
-    y: Array
-    time: Array | None
-    weights: Array | None
+_Chosen = Mapping[str, str]
+"""Output → the rule that says what it is; with one output, its name is empty."""
 
 
 def baselines(stand: Stand, objective: Objective, left_out: Sequence[int]) -> tuple[Baseline, ...]:
     """What the objective is for predictions that look at no inputs, the best first.
+
+    If the objective is a curve of one of several outputs, they are those of this output. If it is of all of them, such
+    as their loss, there is one: what is best for each output.
 
     Args:
         stand: The study's data and model.
@@ -57,34 +34,118 @@ def baselines(stand: Stand, objective: Objective, left_out: Sequence[int]) -> tu
     Returns:
         Empty if the metric is of the training rows, or has no value for such predictions.
     """
-    from hpsearch.models.standardized import standardize_as
-
     if not _can_have_one(stand, objective):
         return ()
-    name, problem = objective.metric.removeprefix("val_"), stand.problem
-    part = problem.dataset.train
-    rows = _Rows(part.y, problem.time_of(part), part.weights)
-    scores: dict[str, list[float]] = {}
-    others: dict[str, list[dict[str, float]]] = {}
-    for fold in problem.folds:
-        train, validation = _take(rows, fold.train), _take(rows, fold.validation)
-        standardize_as(stand.model, train.y, train.weights)
-        for rule, predicted in _guesses(stand, train, validation):
-            others.setdefault(rule, []).append(
-                values_of(problem.dataset.task, validation.y, predicted, weights=validation.weights)
-            )
-            if fold.index not in left_out:
-                values = stand.values(validation.y, predicted, validation.weights)
-                scores.setdefault(rule, []).append(values.get(name, math.nan))
-    first = _take(rows, problem.folds[0].train)
-    standardize_as(stand.model, first.y, first.weights)  # it is the first fold's
+    said, own = _Said(stand, objective, left_out), _output_of(stand, objective.metric)
+    chosen = [{**said.first, own: rule} for rule in said.rules(own)] if own is not None else [said.best_of_each()]
     made = [
-        Baseline(rule, fmean(found), tuple(found), _means(others[rule]), looks_back=rule == _BEFORE)
-        for rule, found in scores.items()
-        if math.isfinite(sum(found))
+        Baseline(
+            said.rule_of(one, own),
+            fmean(found),
+            found,
+            said.metrics(one, own),
+            looks_back=BEFORE in ([one[own]] if own is not None else one.values()),
+        )
+        for one in chosen
+        if (found := said.scores(one)) and math.isfinite(sum(found))
     ]
-    sign = -1 if objective.direction == "maximize" else 1
-    return tuple(sorted(made, key=lambda one: sign * one.value))
+    return tuple(sorted(made, key=lambda one: said.sign * one.value))
+
+
+class _Said:
+    """What may be said of the validation rows of every fold, and how that scores.
+
+    Args:
+        stand: The study's data and model.
+        objective: Whose metric counts.
+        left_out: Folds in which it has no value.
+
+    Attributes:
+        first: The first rule of each output.
+        sign: 1 if a low score is good, else -1.
+    """
+
+    def __init__(self, stand: Stand, objective: Objective, left_out: Sequence[int]) -> None:
+        self._stand, self._data = stand, stand.problem.dataset
+        self._name = objective.metric.removeprefix("val_")
+        self._counted = [fold.index not in left_out for fold in stand.problem.folds]
+        self.sign = -1 if objective.direction == "maximize" else 1
+        part = self._data.train
+        rows = Rows(part.y, stand.problem.time_of(part), part.weights)
+        self._folds = [(take(rows, fold.train), take(rows, fold.validation)) for fold in stand.problem.folds]
+        self._guesses = [_by_output(stand, *fold) for fold in self._folds]
+        self.first = {output: next(iter(found)) for output, found in self._guesses[0].items()}
+
+    def rules(self, output: str) -> tuple[str, ...]:
+        return tuple(self._guesses[0][output])
+
+    def rule_of(self, chosen: _Chosen, own: str | None) -> str:
+        """In words."""
+        return chosen[own] if own is not None else " and ".join(f"{rule} for {name!r}" for name, rule in chosen.items())
+
+    def scores(self, chosen: _Chosen) -> tuple[float, ...]:
+        """The objective in every fold that counts."""
+        from hpsearch.models.standardized import standardize_as
+
+        found = []
+        for (train, rows), guessed, counts in zip(self._folds, self._guesses, self._counted, strict=True):
+            if counts:
+                standardize_as(self._stand.model, train.y, train.weights)
+                values = self._stand.values(rows.y, _joint(guessed, chosen), rows.weights)
+                found.append(values.get(self._name, math.nan))
+        train = self._folds[0][0]
+        standardize_as(self._stand.model, train.y, train.weights)  # it is the first fold's
+        return tuple(found)
+
+    def best_of_each(self) -> _Chosen:
+        """The rules with the best score, found for one output after the other."""
+        best = dict(self.first)
+        for output in best:
+            tried = {rule: self.scores({**best, output: rule}) for rule in self.rules(output)}
+            means = {rule: self.sign * fmean(found) for rule, found in tried.items() if found}
+            known = {rule: mean for rule, mean in means.items() if not math.isnan(mean)}
+            best[output] = min(known, key=known.__getitem__, default=best[output])
+        return best
+
+    def metrics(self, chosen: _Chosen, own: str | None) -> dict[str, float]:
+        """The task's metrics for what is said of the objective's output, and the best ones of all others."""
+        found: dict[str, float] = {}
+        for output, rule in chosen.items():
+            rules = (rule,) if output == own else self.rules(output)
+            found |= best_values(self._data, [self._means(output, one) for one in rules])
+        return found
+
+    def _means(self, output: str, rule: str) -> dict[str, float]:
+        """Of each metric over the folds in which it has a value."""
+        found: dict[str, list[float]] = {}
+        for (_, rows), guessed in zip(self._folds, self._guesses, strict=True):
+            predicted = _joint({output: guessed[output]}, {output: rule})
+            for name, value in metric_values(self._data, rows.y, predicted, weights=rows.weights).items():
+                if math.isfinite(value):
+                    found.setdefault(name, []).append(value)
+        return {name: fmean(values) for name, values in found.items()}
+
+
+def _by_output(stand: Stand, train: Rows, rows: Rows) -> dict[str, dict[str, Floats]]:
+    """Output → rule → what it predicts of some rows."""
+    parts = stand.parts or {"": stand}
+    return {
+        name: dict(guesses(part, *(of_output(some, name) for some in (train, rows)))) for name, part in parts.items()
+    }
+
+
+def _joint(guessed: Mapping[str, Mapping[str, Floats]], chosen: _Chosen) -> Any:
+    """Predictions of some rows, as a stand takes them."""
+    found = {name: guessed[name][rule] for name, rule in chosen.items()}
+    return found.get("", found)
+
+
+def _output_of(stand: Stand, metric: str) -> str | None:
+    """The output that a curve is of; None if it is of several."""
+    if not stand.parts:
+        return ""
+    found = output_of_curve(stand.problem.dataset.outputs, metric)
+    return None if found is None else found[0].name
 
 
 def baseline_of_test(stand: Stand, test: Part, objective: Objective) -> dict[str, float]:
@@ -101,41 +162,47 @@ def baseline_of_test(stand: Stand, test: Part, objective: Objective) -> dict[str
     Returns:
         Only metrics of which is known whether higher or lower is better.
     """
-    if not stand.usable or len(test) * math.prod(stand.sample.shape[1:]) > _MOST_VALUES:
+    if not stand.usable or len(test) * stand.numbers_per_row > _MOST_VALUES:
         return {}
-    problem = stand.problem
-    train, task = problem.dataset.train, problem.dataset.task
-    before = _Rows(train.y, problem.time_of(train), train.weights)
-    rows = _Rows(test.y, problem.time_of(test, after=len(train)), test.weights)
+    problem, data = stand.problem, stand.problem.dataset
+    train = data.train
+    before = Rows(train.y, problem.time_of(train), train.weights)
+    rows = Rows(test.y, problem.time_of(test, after=len(train)), test.weights)
+    guessed = _by_output(stand, before, rows)
     best: dict[str, float] = {}
-    for _, predicted in _guesses(stand, before, rows):
-        found = values_of(task, test.y, predicted, weights=test.weights)
+    for predicted in _one_by_one(guessed, lambda one: stand.values(test.y, one, test.weights).get("loss", math.nan)):
+        found = metric_values(data, test.y, predicted, weights=test.weights)
         found |= stand.values(test.y, predicted, test.weights)
         for name, value in found.items():
-            better = better_one(task, name, objective)
+            better = better_one(data, name, objective)
             if better is not None and math.isfinite(value):
                 best[name] = better(best.get(name, value), value)
     return best
 
 
-def better_one(task: Task, name: str, objective: Objective) -> Callable[[float, float], float] | None:
+def _one_by_one(guessed: Mapping[str, Mapping[str, Floats]], loss: Callable[[Any], float]) -> Iterator[Any]:
+    """Predictions with every rule of every output; of the outputs before, the rule with the lowest loss."""
+    chosen = {output: next(iter(rules)) for output, rules in guessed.items()}
+    for output, rules in guessed.items():
+        losses = {}
+        for rule in rules:
+            predicted = _joint(guessed, {**chosen, output: rule})
+            losses[rule] = loss(predicted) if len(guessed) > 1 else math.nan
+            yield predicted
+        known = {rule: value for rule, value in losses.items() if not math.isnan(value)}
+        chosen[output] = min(known, key=known.__getitem__, default=chosen[output])
+    if len(guessed) > 1:
+        yield _joint(guessed, chosen)
+
+
+def better_one(targets: Targets, name: str, objective: Objective) -> Callable[[float, float], float] | None:
     """``max`` or ``min``, whichever finds the better value of a metric; None if that is not known."""
     if name == objective.metric.removeprefix("val_"):
         return max if objective.direction == "maximize" else min
-    if name == "loss":
+    if name in ("loss", *(name_in(output.name, "loss") for output in targets.outputs)):
         return min
-    known = metrics_for(task).get(name)
+    known = known_metrics(targets).get(name)
     return None if known is None else max if known.direction == "maximize" else min
-
-
-def _means(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Of each metric over the folds in which it has a value."""
-    found: dict[str, list[float]] = {}
-    for fold in folds:
-        for name, value in fold.items():
-            if math.isfinite(value):
-                found.setdefault(name, []).append(value)
-    return {name: fmean(values) for name, values in found.items()}
 
 
 def _can_have_one(stand: Stand, objective: Objective) -> bool:
@@ -147,7 +214,7 @@ def _can_have_one(stand: Stand, objective: Objective) -> bool:
     if objective.metric == "val_loss" and has_own_loss(stand.model):
         return False
     largest = max(len(fold.validation) for fold in stand.problem.folds)
-    return largest * math.prod(stand.sample.shape[1:]) <= _MOST_VALUES
+    return largest * stand.numbers_per_row <= _MOST_VALUES
 
 
 def doubts_about_baseline(
@@ -162,71 +229,3 @@ def doubts_about_baseline(
         f"the study has no baseline: for predictions that are the same in all rows, {objective.metric} {why}. If it "
         "returned a value there, the report could say whether the best model has learned anything",
     )
-
-
-def _take(rows: _Rows, picked: "NDArray[np.intp]") -> _Rows:
-    time, weights = (None if one is None else one[picked] for one in (rows.time, rows.weights))
-    return _Rows(rows.y[picked], time, weights)
-
-
-def _guesses(stand: Stand, train: _Rows, rows: _Rows) -> Iterator[tuple[str, Floats]]:
-    """What may be said of some rows without their inputs: a rule in words, and its predictions."""
-    for rule, one in _constants(stand, train.y, train.weights):
-        yield rule, np.repeat(one, len(rows.y), axis=0)
-    if train.time is None or rows.time is None:
-        return
-    times, place = np.unique(np.concatenate([train.time, rows.time]), return_inverse=True)
-    of_steps = _of_steps(stand, np.concatenate([train.y, rows.y]), place, len(times))
-    last = int(place[: len(train.y)].max())
-    yield "the last target before the fold", np.repeat(of_steps[last : last + 1], len(rows.y), axis=0)
-    yield _BEFORE, of_steps[np.maximum(place[len(train.y) :] - 1, 0)]
-
-
-def _of_steps(stand: Stand, y: Array, place: "NDArray[np.intp]", steps: int) -> Floats:
-    """The target of each time step as a prediction: the mean, or the commonest class, of its rows."""
-    data = stand.problem.dataset
-    if data.task in (Task.REGRESSION, Task.MULTILABEL):
-        sums = np.zeros((steps, *y.shape[1:]))
-        np.add.at(sums, place, y.astype(np.float64))
-        counts = np.bincount(place, minlength=steps).reshape(-1, *[1] * (y.ndim - 1))
-        return stand.of_targets(sums / counts) if data.task is Task.REGRESSION else stand.of_labels(sums / counts)
-    votes = np.zeros((steps, len(data.classes)))
-    np.add.at(votes, (place, stand.classes_of(y)), 1)
-    return stand.of_shares(np.eye(len(data.classes), dtype=np.float32)[votes.argmax(axis=1)])
-
-
-def _constants(stand: Stand, y: Array, weights: Array | None) -> Iterator[tuple[str, Floats]]:
-    """What may be said of every row, as a prediction of one row."""
-    data = stand.problem.dataset
-    counts = np.ones(len(y)) if weights is None else weights.astype(np.float64)
-    if data.task is Task.REGRESSION:
-        values = y.astype(np.float64)
-        yield "the mean of the targets", stand.of_targets(np.average(values, axis=0, weights=counts)[None])
-        yield "the median of the targets", stand.of_targets(_median(values, None if weights is None else counts)[None])
-        return
-    if data.task is Task.MULTILABEL:
-        shares = np.average(y.astype(np.float64), axis=0, weights=counts)[None]
-        yield "the more frequent value of each label", stand.of_labels((shares > 0.5).astype(np.float32))
-        yield "the shares of the labels", stand.of_labels(shares)
-        return
-    of_class = np.bincount(stand.classes_of(y), weights=counts, minlength=len(data.classes))
-    identity = np.eye(len(data.classes), dtype=np.float32)
-    if len(data.classes) > 2:
-        yield "the commonest class", stand.of_shares(identity[of_class.argmax()][None])
-    else:
-        for number, name in enumerate(data.classes):
-            yield repr(name), stand.of_shares(identity[number][None])
-    yield "the shares of the classes", stand.of_shares((of_class / of_class.sum()).astype(np.float32)[None])
-
-
-def _median(values: Array, weights: Array | None) -> Array:
-    """Of each target; of weighted rows, the value up to which half of the weight lies."""
-    if weights is None:
-        return np.asarray(np.median(values.astype(np.float64), axis=0))
-    flat = values.reshape(len(values), -1)
-    found = []
-    for column in flat.T:
-        order = np.argsort(column)
-        total = np.cumsum(weights[order])
-        found.append(column[order][np.searchsorted(total, total[-1] / 2)])
-    return np.array(found).reshape(values.shape[1:])

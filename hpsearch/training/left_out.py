@@ -4,24 +4,25 @@ Keras computes them, so a metric of the user's own gets an interval like any oth
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.foreign import said
-from hpsearch.core.metrics import metrics_for, values_of
+from hpsearch.core.output_metrics import known_metrics, metric_values
 from hpsearch.data.dataset import Array, Part
 from hpsearch.training.engines.whole import loss_of, metrics_of
+from hpsearch.training.named_outputs import named_outputs, numbers_in, own_names, rows_in
 from hpsearch.training.problem import Problem
 from hpsearch.training.scorers import Scorer
 
 if TYPE_CHECKING:
     import keras
 
-Measure = Callable[[Array, Array, Array | None], dict[str, float]]
+Measure = Callable[[Array, Any, Array | None], dict[str, float]]
 """Of targets, predictions and weights: metrics by name."""
 
 _PARTS = 100
@@ -63,7 +64,7 @@ def left_out(
     model: "keras.Model",
     problem: Problem,
     test: Part,
-    predicted: Array,
+    predicted: Any,
     parts: NDArray[np.int32],
     scores: Mapping[str, float],
 ) -> dict[str, Array]:
@@ -73,7 +74,7 @@ def left_out(
         model: Compiled; it has been evaluated.
         problem: Of the study; its scorers and its task may compute some of the metrics.
         test: The test rows.
-        predicted: The model's output for them.
+        predicted: The model's output for them, as Keras returns it.
         parts: See :func:`parts_of`.
         scores: The metrics to store. One that is not computed alike from stored predictions is left out.
 
@@ -85,7 +86,7 @@ def left_out(
     own = _values([partial(metrics_of, model)], y, predicted, weights, problems)
     whole = own | _values(_measures(model, problem, scores.keys() - own.keys()), y, predicted, weights, problems)
     names = [name for name, value in scores.items() if math.isclose(whole.get(name, math.nan), value, rel_tol=1e-3)]
-    if predicted.size > _MOST_RANKED:
+    if numbers_in(predicted) > _MOST_RANKED:
         known = {*own, "loss", *(one.name for one in problem.scorers)}
         names = [name for name in names if name in known]
     if not names:
@@ -96,7 +97,7 @@ def left_out(
     for part in range(int(parts.max()) + 1):
         kept = parts != part
         some = None if weights is None else weights[kept]
-        found = _values(measures, y[kept], predicted[kept], some, problems)
+        found = _values(measures, y[kept], rows_in(predicted, kept), some, problems)
         without.append([found.get(name, math.nan) for name in names])
     return _told(problems) | {
         "parts": parts,
@@ -114,22 +115,27 @@ def _measures(model: "keras.Model", problem: Problem, wanted: Collection[str]) -
     """What computes the wanted metrics that are not the model's: each on its own, for they do not share failures."""
     from hpsearch.keras_internals.compiled import has_own_loss
 
-    task, scorers = problem.dataset.task, [one for one in problem.scorers if one.name in wanted]
+    data, scorers = problem.dataset, [one for one in problem.scorers if one.name in wanted]
+    own = own_names(model)
     found: list[Measure] = []
     if "loss" in wanted and not has_own_loss(model):
         found.append(lambda y, predicted, weights: {"loss": loss_of(model, y, predicted, weights)})
-    found += [partial(_scored, one) for one in scorers]
-    if of_task := set(wanted) & metrics_for(task).keys() - {one.name for one in scorers}:
-        found.append(lambda y, predicted, weights: values_of(task, y, predicted, of_task, weights=weights))
+    found += [partial(_scored, one, own) for one in scorers]
+    if of_task := set(wanted) & known_metrics(data).keys() - {one.name for one in scorers}:
+        found.append(
+            lambda y, predicted, weights: metric_values(
+                data, y, named_outputs(predicted, y, own), of_task, weights=weights
+            )
+        )
     return found
 
 
-def _scored(scorer: Scorer, y: Array, predicted: Array, weights: Array | None) -> dict[str, float]:
-    return {scorer.name: scorer(y, predicted, weights)}
+def _scored(scorer: Scorer, own: Sequence[str], y: Array, predicted: Any, weights: Array | None) -> dict[str, float]:
+    return {scorer.name: scorer(y, named_outputs(predicted, y, own), weights)}
 
 
 def _values(
-    measures: Iterable[Measure], y: Array, predicted: Array, weights: Array | None, problems: list[str]
+    measures: Iterable[Measure], y: Array, predicted: Any, weights: Array | None, problems: list[str]
 ) -> dict[str, float]:
     """Metrics of these rows; `problems` gets what went wrong."""
     found: dict[str, float] = {}

@@ -8,16 +8,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
 from hpsearch.core.files import make_folder, sha256_of, write_atomically
 from hpsearch.core.foreign import errors_as, said
-from hpsearch.core.metrics import names_shown, values_of
-from hpsearch.core.row_values import row_values
+from hpsearch.core.output_metrics import curve_on_rows, metric_values, shown_metrics
 from hpsearch.core.seeds import derive
 from hpsearch.core.trial import Champion
 from hpsearch.core.words import utc_minute
@@ -31,6 +29,7 @@ from hpsearch.training.inspection import write_inputs
 from hpsearch.training.keeping import load_champion, save_champion
 from hpsearch.training.left_out import left_out, parts_of
 from hpsearch.training.mlflow_model import write_mlflow_model
+from hpsearch.training.named_outputs import flat, named_outputs, numbers_in, own_names, rows_in, storable
 from hpsearch.training.problem import Problem
 from hpsearch.training.protocol import RefitOrder
 from hpsearch.training.untrained import Stand, without_value
@@ -159,21 +158,22 @@ def _test(model: "keras.Model", problem: Problem, folder: Path) -> tuple[dict[st
     if test is None:
         return {}, {}
     scores = _evaluated(model, problem, test)
-    if not dataset.task.has_one_output:
+    output = model.predict(keras_inputs(test.x), batch_size=_BATCH, verbose=0)
+    predicted = storable(named_outputs(output, test.y, own_names(model)))
+    if dataset.task is Task.NONE or predicted is None:
         (folder / "predictions.npz").unlink(missing_ok=True)  # of another champion
         return scores, {}
-    output = np.asarray(model.predict(keras_inputs(test.x), batch_size=_BATCH, verbose=0))
-    predicted = output[:, 0] if output.ndim == 2 and output.shape[1] == 1 else output
+    predicted = flat(predicted)
     arrays: dict[str, Array] = {"y_true": test.y, "y_pred": predicted, "rows": np.arange(len(test))}
     arrays |= _worst_images(test, predicted, dataset.task)
-    arrays |= _for_intervals(model, problem, test, output, scores)
+    arrays |= _for_intervals(model, problem, test, output, predicted, scores)
     write_atomically(
         folder / "predictions.npz",
         lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays),
         shared=problem.spec.tracking.shared,
     )
     found = _with_value(scores, model, problem, test, output)
-    known = baseline_of_test(Stand(problem, model, output[:8]), test, problem.spec.make_objective())
+    known = baseline_of_test(Stand(problem, model, rows_in(output, slice(8))), test, problem.spec.make_objective())
     return found, {name: value for name, value in known.items() if name in found}
 
 
@@ -182,38 +182,38 @@ def _scores(model: "keras.Model", problem: Problem) -> dict[str, float]:
     test = problem.dataset.test
     assert test is not None
     scores = _evaluated(model, problem, test)
-    if not problem.dataset.task.has_one_output:
-        return scores
     few = model.predict(keras_inputs(test.take(np.arange(min(len(test), 8))).x), batch_size=_BATCH, verbose=0)
-    return _with_value(scores, model, problem, test, np.asarray(few))
+    return _with_value(scores, model, problem, test, few)
 
 
 def _evaluated(model: "keras.Model", problem: Problem, test: Part) -> dict[str, float]:
     inputs, targets = keras_inputs(test.x), keras_targets(test.y)
     scores = model.evaluate(inputs, targets, batch_size=_BATCH, sample_weight=test.weights, verbose=0, return_dict=True)
-    return over_all_rows(model, test, scores, batch=_BATCH, watch=partial(_scored, problem, test))
+    return over_all_rows(model, test, scores, batch=_BATCH, watch=partial(_scored, model, problem, test))
 
 
 def _with_value(
-    scores: Mapping[str, float], model: "keras.Model", problem: Problem, test: Part, predicted: NDArray[np.floating]
+    scores: Mapping[str, float], model: "keras.Model", problem: Problem, test: Part, few: Any
 ) -> dict[str, float]:
     """Without the metrics that have no value on these rows, such as the AUC of one class."""
-    nothing = without_value(Stand(problem, model, predicted[:8]), test.y)
+    nothing = without_value(Stand(problem, model, few), test.y)
     return {name: float(value) for name, value in scores.items() if name not in nothing}
 
 
-def _scored(problem: Problem, test: Part, predicted: Array, recorded: Collection[str]) -> dict[str, float]:
-    """What the study's scorers and the task's own metrics add to those of the model."""
+def _scored(
+    model: "keras.Model", problem: Problem, test: Part, output: Any, recorded: Collection[str]
+) -> dict[str, float]:
+    """What the study's scorers and the targets' own metrics add to those of the model."""
     dataset = problem.dataset
-    shown = names_shown(dataset.task, len(dataset.classes))
-    of_task = values_of(dataset.task, test.y, predicted, shown, weights=test.weights)
+    predicted = named_outputs(output, test.y, own_names(model))
+    of_task = metric_values(dataset, test.y, predicted, shown_metrics(dataset), weights=test.weights)
     found = {name: value for name, value in of_task.items() if name not in recorded and math.isfinite(value)}
     scored = {one.name: one(test.y, predicted, test.weights) for one in problem.scorers if one.name not in recorded}
     return found | scored
 
 
 def _for_intervals(
-    model: "keras.Model", problem: Problem, test: Part, output: NDArray[np.floating], scores: Mapping[str, float]
+    model: "keras.Model", problem: Problem, test: Part, output: Any, predicted: Array, scores: Mapping[str, float]
 ) -> dict[str, Array]:
     """How the test rows depend on each other, and what the intervals of their metrics need besides predictions."""
     time = test.time
@@ -223,18 +223,18 @@ def _for_intervals(
     for name, traits in (("groups", test.groups), ("time", time)):
         if traits is not None:
             arrays[name] = np.unique(traits, return_inverse=True)[1].astype(np.int32)
-    values = np.asarray(output, dtype=np.float64)
-    flat = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
     others = {
-        name: value for name, value in scores.items() if row_values(test.y, flat, name, value, test.weights) is None
+        name: value
+        for name, value in scores.items()
+        if curve_on_rows(problem.dataset.outputs, test.y, predicted, name, value, test.weights) is None
     }
     if not others:
         return arrays
-    parts = parts_of(test, time, output.size, seed=derive(problem.spec.seed, "left-out"))
+    parts = parts_of(test, time, numbers_in(output), seed=derive(problem.spec.seed, "left-out"))
     return arrays | left_out(model, problem, test, output, parts, others)
 
 
-def _worst_images(test: Part, predicted: NDArray[np.floating], task: Task) -> dict[str, Array]:
+def _worst_images(test: Part, predicted: Any, task: Task) -> dict[str, Array]:
     """Raw inputs of the 64 test rows, or fewer, that the model gets most wrong, if rows are small images."""
     x = test.x
     if isinstance(x, Mapping) or task is not Task.MULTICLASS or x.ndim not in (3, 4) or max(x.shape[1:3]) > 64:

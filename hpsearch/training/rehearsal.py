@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.core.foreign import errors_as, said
+from hpsearch.core.records import output_names, output_of
 from hpsearch.core.rehearsed import Rehearsal
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config
 from hpsearch.core.words import listed
-from hpsearch.data.dataset import Array, Part, keras_inputs, keras_targets, output_names, output_of
+from hpsearch.data.dataset import Array, Part, keras_inputs, keras_targets
 from hpsearch.errors import ModelError
 from hpsearch.keras_internals.compiled import metrics_over_batches
 from hpsearch.models.sharing import check_apart
 from hpsearch.training.baselines import baselines, doubts_about_baseline
 from hpsearch.training.callbacks import check_callbacks
 from hpsearch.training.keeping import check_keeping, check_keeping_means
+from hpsearch.training.named_outputs import named_outputs, own_names
 from hpsearch.training.problem import Problem
 from hpsearch.training.scorers import Scorer, doubts_about_scorer
 from hpsearch.training.untrained import Stand, doubts_about_targets, undefined_metrics
@@ -124,7 +126,8 @@ def _scored(scorer: Scorer, problem: Problem, model: "keras.Model", recorded: Co
         )
     part = problem.dataset.train
     every = part.take(np.arange(min(len(part), _SCORED)))
-    scorer(every.y, model.predict(keras_inputs(every.x), batch_size=256, verbose=0), every.weights)
+    output = model.predict(keras_inputs(every.x), batch_size=256, verbose=0)
+    scorer(every.y, named_outputs(output, every.y, own_names(model)), every.weights)
     return (f"val_{scorer.name}",)
 
 

@@ -4,16 +4,18 @@ them, scikit-learn's scorers, and functions of targets and predictions.
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
 from hpsearch.core.foreign import errors_as, said
-from hpsearch.core.metrics import metrics_for, values_of
+from hpsearch.core.metrics import metrics_for
+from hpsearch.core.output_metrics import known_metrics, metric_values
 from hpsearch.core.row_values import class_numbers
 from hpsearch.core.user_code import load_object
 from hpsearch.core.words import did_you_mean, listed
@@ -111,7 +113,7 @@ def scorers_of_limits(spec: StudySpec, dataset: Dataset) -> tuple[Scorer, ...]:
 def _scorer(address: str, where: str, spec: StudySpec, dataset: Dataset) -> Scorer | None:
     module, _, name = address.partition(":")
     if not name:
-        return _of_task(address, where, spec, dataset.task)
+        return _of_task(address, where, spec, dataset)
     if dataset.task is Task.NONE or (dataset.task is Task.SEVERAL and module == "sklearn"):
         why = "there are no targets" if dataset.task is Task.NONE else "the targets are for several outputs"
         raise SpecError(
@@ -149,9 +151,11 @@ def takes_weights(function: Callable[..., object]) -> bool:
 
 
 def _of_function(
-    function: Callable[..., float], weighted: bool, y: Array, predicted: Array, weights: Array | None
+    function: Callable[..., float], weighted: bool, y: Array, predicted: Any, weights: Array | None
 ) -> float:
     targets = keras_targets(y)
+    if isinstance(targets, list) and isinstance(predicted, Mapping):  # they came in order
+        predicted = [*predicted.values()]
     if weights is None or not weighted:
         return function(targets, predicted)
     return function(targets, predicted, sample_weight=weights)
@@ -161,14 +165,15 @@ RECORDED = frozenset({"accuracy", "mse", "mae", "rmse"})
 """Metrics that the models of families are compiled with."""
 
 
-def _of_task(address: str, where: str, spec: StudySpec, task: Task) -> Scorer | None:
-    """One of the metrics that every study of the task has."""
+def _of_task(address: str, where: str, spec: StudySpec, dataset: Dataset) -> Scorer | None:
+    """One of the metrics that every study of such targets has."""
     name = address.removeprefix("val_")
-    if name == address or name not in metrics_for(task) or (spec.model.family is not None and name in RECORDED):
+    known = name in known_metrics(dataset)
+    if name == address or not known or (spec.model.family is not None and name in RECORDED):
         return None
 
     def of(y: Array, predicted: Array, weights: Array | None) -> float:
-        found = values_of(task, y, predicted, (name,), weights=weights)
+        found = metric_values(dataset, y, predicted, (name,), weights=weights)
         if name not in found:
             shape = getattr(predicted, "shape", None)
             outputs = "several outputs" if shape is None else f"outputs of shape {tuple(shape[1:])}"

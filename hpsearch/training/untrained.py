@@ -7,8 +7,9 @@ with.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from hpsearch.core.rehearsed import Undefined
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
 from hpsearch.errors import ModelError
+from hpsearch.training.named_outputs import named_outputs, numbers_in, own_names, rows_of
 from hpsearch.training.problem import Problem
 
 if TYPE_CHECKING:
@@ -36,24 +38,46 @@ class Stand:
     Args:
         problem: The study's data and folds.
         model: Compiled, its metrics built.
-        sample: Its predictions of some rows; several outputs are no known form.
+        sample: Its predictions of some rows, as Keras returns them.
         raised: What the user's metrics and loss have raised.
     """
 
     problem: Problem
     model: "keras.Model"
-    sample: Array
+    sample: Any
     raised: list[Exception] = field(default_factory=list)
+
+    @cached_property
+    def parts(self) -> Mapping[str, "Stand"]:
+        """Of several outputs, each on its own; empty of one, or if they have other names than the targets."""
+        data = self.problem.dataset
+        named = named_outputs(self.sample, data.train.y, own_names(self.model)) if data.outputs else None
+        if not isinstance(named, Mapping):
+            return {}
+        return {
+            one.name: Stand(
+                replace(self.problem, dataset=data.of_output(one)), self.model, np.asarray(named[one.name]), self.raised
+            )
+            for one in data.outputs
+        }
+
+    @property
+    def numbers_per_row(self) -> int:
+        """Numbers that are predicted of a row."""
+        return numbers_in(self.sample) // max(1, rows_of(self.sample))
 
     @property
     def usable(self) -> bool:
         """Whether the output has a form that is known: a probability, one for each class, or the targets' own shape."""
-        if not isinstance(self.sample, np.ndarray) or not self.problem.dataset.task.has_one_output:
+        if self.problem.dataset.outputs:
+            return bool(self.parts) and all(part.usable for part in self.parts.values())
+        if not isinstance(self.sample, np.ndarray) or self.problem.dataset.task is Task.NONE:
             return False
         data, width = self.problem.dataset, math.prod(self.sample.shape[1:])
         if not data.task.has_classes:
-            return width == math.prod(data.train.y.shape[1:])
-        return self.sample.ndim == 2 and width in (1, len(data.classes)) and (width > 1 or len(data.classes) == 2)
+            return bool(width == math.prod(data.train.y.shape[1:]))
+        known = width in (1, len(data.classes)) and (width > 1 or len(data.classes) == 2)
+        return bool(known and self.sample.ndim == 2)
 
     def of_shares(self, shares: Floats) -> Floats:
         """Class shares of each row, shape ``(n_rows, n_classes)``, as predictions: probabilities or logits."""
@@ -80,28 +104,40 @@ class Stand:
         """Class number of each row."""
         return np.asarray(y.argmax(axis=1) if y.ndim == 2 else y, np.intp)
 
-    def values(self, y: Array, predicted: Floats, weights: Array | None = None) -> dict[str, float]:
-        """The compiled metrics of some predictions, and the loss without penalties; none where they cannot be told."""
+    def values(self, y: Array, predicted: Any, weights: Array | None = None) -> dict[str, float]:
+        """The compiled metrics of some predictions, and the loss without penalties; none where they cannot be told.
+
+        Args:
+            y: Targets.
+            predicted: Predictions; of several outputs, by the names of their targets.
+            weights: How much each row counts; None if all count alike.
+        """
         from hpsearch.keras_internals.compiled import has_own_loss
         from hpsearch.training.engines.whole import loss_of, metrics_of
 
         found: dict[str, float] = {}
         try:
-            found |= metrics_of(self.model, y, predicted, weights)
+            found |= metrics_of(self.model, y, self._as_returned(predicted), weights)
         except Exception as error:  # the user's metrics may not take such predictions
             self.raised.append(error)
         if has_own_loss(self.model):  # it may need the rows' inputs
             return found | self._scored(found, y, predicted, weights)
         try:
             penalties = sum(float(one) for one in self.model.losses)
-            found["loss"] = loss_of(self.model, y, predicted, weights) - penalties
+            found["loss"] = loss_of(self.model, y, self._as_returned(predicted), weights) - penalties
         except Exception as error:  # nor may the user's loss
             self.raised.append(error)
         return found | self._scored(found, y, predicted, weights)
 
-    def _scored(
-        self, found: Mapping[str, float], y: Array, predicted: Floats, weights: Array | None
-    ) -> dict[str, float]:
+    def _as_returned(self, predicted: Any) -> Any:
+        """Predictions in the form in which Keras returns them."""
+        if not isinstance(self.sample, list | tuple):
+            return predicted
+        places = {id(one): place for place, one in enumerate(self.sample)}
+        named = named_outputs(self.sample, self.problem.dataset.train.y, own_names(self.model))
+        return [predicted[name] for name, _ in sorted(named.items(), key=lambda one: places[id(one[1])])]
+
+    def _scored(self, found: Mapping[str, float], y: Array, predicted: Any, weights: Array | None) -> dict[str, float]:
         scored = {}
         for scorer in self.problem.scorers:
             if scorer.name not in found:
@@ -115,7 +151,7 @@ class Stand:
 def undefined_metrics(stand: Stand) -> tuple[Undefined, ...]:
     """Metrics that have no value in some folds, because of what their validation rows lack."""
     problem = stand.problem
-    if not stand.usable:
+    if not stand.usable or problem.dataset.outputs:
         return ()
     y = problem.dataset.train.y
     lacking = {fold.index: lack for fold in problem.folds if (lack := _lack(stand, y[fold.validation]))}
@@ -134,7 +170,7 @@ def undefined_metrics(stand: Stand) -> tuple[Undefined, ...]:
 
 def without_value(stand: Stand, y: Array) -> set[str]:
     """Metrics that have no value on rows with these targets."""
-    if not (stand.usable and _lack(stand, y)):
+    if not stand.usable or stand.problem.dataset.outputs or not _lack(stand, y):
         return set()
     return _indifferent(stand, y) - _indifferent(stand, stand.problem.dataset.train.y)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from hpsearch.analysis import crowned_sentences
 from hpsearch.core.constraints import listed_texts
-from hpsearch.core.metrics import best_values
+from hpsearch.core.output_metrics import best_values
 from hpsearch.core.rehearsed import Baseline
 from hpsearch.core.safe_text import as_code, for_markdown
 from hpsearch.core.space import Value
@@ -103,7 +103,7 @@ def study_points(record: StudyRecord, first: int) -> list[Point]:
         points.append(Point("baseline", finite_or_nan(baseline.value), when, 0))
         points += [
             Point(legal_key(f"baseline_validation_{name}"), finite_or_nan(value), when, 0)
-            for name, value in best_values(facts.data.task, (one.metrics for one in facts.baselines)).items()
+            for name, value in best_values(facts.data, (one.metrics for one in facts.baselines)).items()
         ]
     if (best := record.best) is not None:
         points += mean_points(best, prefix=f"{trial_label(best.number)}/", first=first)

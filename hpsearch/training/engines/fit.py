@@ -19,6 +19,7 @@ from hpsearch.training.engines.base import Engine, Stopped
 from hpsearch.training.engines.failures import diverged, failed
 from hpsearch.training.engines.loop import DivergedError, Order, append, freeze, order_of, train_epochs
 from hpsearch.training.engines.watching import watch_of
+from hpsearch.training.named_outputs import own_names
 from hpsearch.training.problem import Problem
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class FitEngine(Engine):
         model = self._problem.build(lane.config, train, seed=derive(seed, "weights", lane.trial, lane.fold))
         last = epochs_of(lane.config)
         order = order_of(seed, lane.trial, lane.fold, shuffle=shuffle_of(lane.config))
-        watch = watch_of(self._problem, lane, note=self._notes.append)
+        watch = watch_of(self._problem, lane, own_names(model), note=self._notes.append)
         callbacks = continuous(self._problem, found, model, lane.config, len(train), epochs=last)
         history = train_epochs(
             model,

@@ -1,15 +1,19 @@
 """What becomes of a lane's predictions for its validation rows after every epoch: a score, and a file."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hpsearch.core.events import Lane
+from hpsearch.core.facts import Task
 from hpsearch.core.files import make_folder, write_atomically
 from hpsearch.core.hyperparameters import epochs_of
 from hpsearch.core.out_of_fold import lane_file
+from hpsearch.core.records import output_of, records
 from hpsearch.data.dataset import Array
+from hpsearch.training.named_outputs import named_outputs, storable
 from hpsearch.training.problem import Problem
 
 MOST_BYTES = 64 << 20
@@ -27,10 +31,12 @@ class LaneWatch:
     Args:
         problem: The study's data, folds and scorers.
         lane: The lane.
+        own: Names that the model gives its outputs.
         note: Told what the user should know.
     """
 
-    def __init__(self, problem: Problem, lane: Lane, note: Note) -> None:
+    def __init__(self, problem: Problem, lane: Lane, own: Sequence[str], note: Note) -> None:
+        self._own = own
         self._problem, self._lane, self._keeps = problem, lane, problem.keeps_predictions(lane.fold)
         self._note = note
         self._rows = problem.folds[lane.fold].validation
@@ -38,7 +44,7 @@ class LaneWatch:
         self._y, self._weights = part.y, part.weights
         self._epochs: list[Array] = []
 
-    def __call__(self, predicted: Array, recorded: Collection[str]) -> dict[str, float]:
+    def __call__(self, predicted: Any, recorded: Collection[str]) -> dict[str, float]:
         """After an epoch.
 
         Args:
@@ -51,19 +57,23 @@ class LaneWatch:
         Raises:
             ModelError: A scorer has failed.
         """
-        if self._keeps and isinstance(predicted, np.ndarray):
-            self._keep(predicted)
+        predicted = named_outputs(predicted, self._y, self._own)
+        if self._keeps and (kept := storable(predicted)) is not None:
+            self._keep(kept)
         wanted = [one for one in self._problem.scorers if f"val_{one.name}" not in recorded]
         return {f"val_{one.name}": one(self._y, predicted, self._weights) for one in wanted}
 
     def _keep(self, predicted: Array) -> None:
-        size = predicted.size * 4 * epochs_of(self._lane.config)
+        data = self._problem.dataset
+        parts = {one.name: (one.task, output_of(predicted, one.name)) for one in data.outputs} or {
+            "": (data.task, predicted)
+        }
+        size = sum(part.size for _, part in parts.values()) * 4 * epochs_of(self._lane.config)
         if size > MOST_BYTES:
             self._keeps = False
             return
-        classes = self._problem.dataset.task.has_classes and predicted.ndim == 2 and predicted.shape[1] > 1
-        halve = classes and size > _HALVED_BYTES
-        self._epochs.append(in_half_precision(predicted) if halve else np.asarray(predicted, dtype=np.float32))
+        kept = {name: _rounded(part, task, halve=size > _HALVED_BYTES) for name, (task, part) in parts.items()}
+        self._epochs.append(records(kept) if data.outputs else kept[""])
 
     def finish(self) -> None:
         """The lane is trained: write what is kept. That it cannot be kept costs no training."""
@@ -89,6 +99,11 @@ class LaneWatch:
             self._note(f"predictions for validation rows cannot be kept in {folder}: {error.strerror or error}")
 
 
+def _rounded(predicted: Array, task: Task, *, halve: bool) -> Array:
+    classes = task.has_classes and predicted.ndim == 2 and predicted.shape[1] > 1
+    return in_half_precision(predicted) if halve and classes else np.asarray(predicted, dtype=np.float32)
+
+
 def in_half_precision(predicted: Array) -> Array:
     """Class probabilities as float16, which rounds them to 1 in 2,000. The most probable class stays so."""
     half = np.asarray(predicted, dtype=np.float16)
@@ -98,6 +113,6 @@ def in_half_precision(predicted: Array) -> Array:
     return half
 
 
-def watch_of(problem: Problem, lane: Lane, *, note: Note) -> LaneWatch | None:
+def watch_of(problem: Problem, lane: Lane, own: Sequence[str], *, note: Note) -> LaneWatch | None:
     """A lane's watch; None if nobody wants its predictions."""
-    return LaneWatch(problem, lane, note) if problem.keeps_predictions(lane.fold) or problem.scorers else None
+    return LaneWatch(problem, lane, own, note) if problem.keeps_predictions(lane.fold) or problem.scorers else None

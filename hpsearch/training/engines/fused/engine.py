@@ -28,6 +28,7 @@ from hpsearch.training.engines.fused.recipe import Recipe, Start
 from hpsearch.training.engines.fused.recipes import Job, Recipes
 from hpsearch.training.engines.fused.training import Training
 from hpsearch.training.engines.watching import watch_of
+from hpsearch.training.named_outputs import own_names
 from hpsearch.training.problem import Problem
 
 TRIALS_PER_BUNDLE = {"cpu": 8}
@@ -197,7 +198,8 @@ class FusedEngine(Engine):
         program = self.programs.program(recipe, job)
         seed = self._problem.spec.seed
         with self.recipes.building():
-            watch = partial(watch_of, self._problem, note=self._journal.note)
+            names = own_names(recipe.template.model)
+            watch = partial(watch_of, self._problem, own=names, note=self._journal.note)
             training = Training(
                 program,
                 self._data,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from hpsearch import analysis
 from hpsearch.core.objective import aligned, mean_curve
 from hpsearch.core.trial import Trial
+from hpsearch.core.words import listed
 from hpsearch.errors import StudyError
 from hpsearch.ledger.record import StudyRecord
 from hpsearch.report import figures
@@ -23,7 +24,11 @@ Rows = Literal["test", "validation"]
 
 @dataclass(frozen=True)
 class Figures:
-    """Plotly figures of a study, each drawn when its method is called."""
+    """Plotly figures of a study, each drawn when its method is called.
+
+    Figures of predictions are of the test rows, or with ``rows="validation"`` of the search's validation rows. If the
+    model has several outputs, ``output`` names one.
+    """
 
     record: StudyRecord
     artifacts: ReportArtifacts
@@ -85,30 +90,50 @@ class Figures:
         """Training time of each trial."""
         return figures.cost(analysis.cost_info(self.record))
 
-    def confusion(self, *, rows: Rows = "test") -> "Figure":
+    def confusion(self, *, rows: Rows = "test", output: str | None = None) -> "Figure":
         """Confusion matrix of the champion on the test rows, or of the best trial on its validation rows."""
-        return figures.confusion(self._predictions(rows))
+        return figures.confusion(self._predictions(rows, output))
 
-    def calibration(self, *, rows: Rows = "test") -> "Figure":
+    def calibration(self, *, rows: Rows = "test", output: str | None = None) -> "Figure":
         """Predicted probability against the share of rows that are right."""
-        return figures.calibration(self._predictions(rows))
+        return figures.calibration(self._predictions(rows, output))
 
-    def roc(self, *, rows: Rows = "test") -> "Figure":
+    def roc(self, *, rows: Rows = "test", output: str | None = None) -> "Figure":
         """ROC curves: of one class against the others."""
-        return figures.roc(self._predictions(rows))
+        return figures.roc(self._predictions(rows, output))
 
-    def precision_recall(self, *, rows: Rows = "test") -> "Figure":
+    def precision_recall(self, *, rows: Rows = "test", output: str | None = None) -> "Figure":
         """Precision over recall: of one class against the others."""
-        return figures.precision_recall(self._predictions(rows))
+        return figures.precision_recall(self._predictions(rows, output))
 
-    def residuals(self, *, rows: Rows = "test") -> "Figure":
+    def residuals(self, *, rows: Rows = "test", output: str | None = None) -> "Figure":
         """Errors of a regression champion on the test rows, or of the best trial on its validation rows."""
-        return figures.residuals(self._predictions(rows))
+        return figures.residuals(self._predictions(rows, output))
 
-    def _predictions(self, rows: Rows) -> analysis.PredictionsInfo:
+    def _predictions(self, rows: Rows, output: str | None) -> analysis.PredictionsInfo:
+        """Predictions of one output.
+
+        Raises:
+            StudyError: `output` does not say which of several, or names none.
+        """
         if rows == "validation":
-            return analysis.out_of_fold_info(self.record, self.artifacts.out_of_fold)
-        return analysis.predictions_info(self.record, self.artifacts.predictions)
+            found = analysis.out_of_fold_info(self.record, self.artifacts.out_of_fold)
+        else:
+            found = analysis.predictions_info(self.record, self.artifacts.predictions)
+        names = [one.name for one in self.record.facts.data.outputs]
+        if (output is None and not names) or found.reason:
+            return found
+        for one in found.outputs:
+            if one.output == output:
+                return one
+        raise StudyError(
+            f"study {self.record.name!r} has {f'the outputs {listed(names)}' if names else 'one output'}, "
+            f"but output={output!r} was asked for",
+            code="no-such-output",
+            hint=f"output={names[0]!r} draws the first of them" if names else "leave the argument out",
+            outputs=names,
+            output=output,
+        )
 
 
 _SHOWN = 10

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.core.facts import Task
 from hpsearch.core.files import write_atomically
-from hpsearch.core.metrics import metrics_for, values_of
 from hpsearch.core.seeds import derive
 from hpsearch.data.dataset import Array, Dataset, Features, InOrder, Part, keras_inputs
 from hpsearch.portable.cells import MISSING, category_code
 from hpsearch.portable.columns import NUMBERS
 from hpsearch.training.engines.whole import loss_of, metrics_of
+from hpsearch.training.named_outputs import named_outputs, own_names, rows_in
 from hpsearch.training.problem import Problem
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _MOST_PREDICTED = 2_000_000
 
 _BATCH = 256
 
-Measure = Callable[[Array, Array, Array | None], float]
+Measure = Callable[[Array, Any, Array | None], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def write_inputs(model: "keras.Model", problem: Problem, folder: Path) -> None:
     arrays: dict[str, Array] = {}
     for number, (name, labels, codes) in enumerate(_ranges(columns, parts, dataset)):
         arrays |= {f"labels_{number}": np.array(labels), f"codes_{number}": codes, f"name_{number}": np.array(name)}
-    if dataset.test is not None and dataset.task.has_one_output:
+    if dataset.test is not None and dataset.task is not Task.NONE:
         with suppress(Exception):  # the user's metric may fail; a champion is not given up for what it is shown by
             arrays |= _importance(model, problem, columns, dataset.test)
     write_atomically(
@@ -195,7 +196,8 @@ def _importance(model: "keras.Model", problem: Problem, columns: list[_Column], 
     for place, column in enumerate(columns):
         orders = [rng.permutation(len(test)) for _ in range(_REPEATS)]
         predicted = _predict(model, _stacked([column.permuted(test.x, order) for order in orders]))
-        for repeat, part in enumerate(np.split(predicted, _REPEATS)):
+        for repeat in range(_REPEATS):
+            part = rows_in(predicted, slice(repeat * len(test), (repeat + 1) * len(test)))
             worse[place, repeat] = sign * (whole - measure(test.y, part, test.weights))
     return {
         "importance": worse,
@@ -210,25 +212,19 @@ def _measure(model: "keras.Model", problem: Problem) -> tuple[str, int, Measure]
     """The objective's metric, or the loss where the objective is of training rows: name, sign and function."""
     from hpsearch.keras_internals.compiled import placed_metrics
 
-    objective, scorer, task = problem.spec.make_objective(), problem.scorer, problem.dataset.task
+    objective, scorer, names = problem.spec.make_objective(), problem.scorer, own_names(model)
     name = objective.metric.removeprefix("val_")
     sign = 1 if objective.direction == "maximize" else -1
     if objective.metric == name or name == "loss":
         return "loss", -1, partial(loss_of, model)
     own = {one.metric.name for one in placed_metrics(model)}
     if scorer is not None and not (scorer.yields and name in own):
-        return name, sign, scorer
-    if name in metrics_for(task) and name not in own:
-        return (
-            name,
-            sign,
-            lambda y, predicted, weights: values_of(task, y, predicted, (name,), weights=weights).get(name, np.nan),
-        )
+        return name, sign, lambda y, predicted, weights: scorer(y, named_outputs(predicted, y, names), weights)
     return name, sign, lambda y, predicted, weights: metrics_of(model, y, predicted, weights).get(name, np.nan)
 
 
-def _predict(model: "keras.Model", x: Features) -> Array:
-    return np.asarray(model.predict(keras_inputs(x), batch_size=_BATCH, verbose=0))
+def _predict(model: "keras.Model", x: Features) -> Any:
+    return model.predict(keras_inputs(x), batch_size=_BATCH, verbose=0)
 
 
 def _stacked(several: list[Features]) -> Features:

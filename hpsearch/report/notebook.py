@@ -127,7 +127,7 @@ class Figures:
             if one.output == output:
                 return one
         raise StudyError(
-            f"study {self.record.name!r} has {f'the outputs {listed(names)}' if names else 'one output'}, "
+            f"study {self.record.name!r} has {f'the outputs {listed(map(repr, names))}' if names else 'one output'}, "
             f"but output={output!r} was asked for",
             code="no-such-output",
             hint=f"output={names[0]!r} draws the first of them" if names else "leave the argument out",

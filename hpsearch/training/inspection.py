@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
 from hpsearch.core.files import write_atomically
+from hpsearch.core.output_metrics import known_metrics, metric_values
 from hpsearch.core.seeds import derive
 from hpsearch.data.dataset import Array, Dataset, Features, InOrder, Part, keras_inputs
 from hpsearch.portable.cells import MISSING, category_code
@@ -220,7 +221,13 @@ def _measure(model: "keras.Model", problem: Problem) -> tuple[str, int, Measure]
     own = {one.metric.name for one in placed_metrics(model)}
     if scorer is not None and not (scorer.yields and name in own):
         return name, sign, lambda y, predicted, weights: scorer(y, named_outputs(predicted, y, names), weights)
+    if scorer is None and name in known_metrics(problem.dataset) and name not in own:
+        return name, sign, partial(_of_targets, problem.dataset, name)
     return name, sign, lambda y, predicted, weights: metrics_of(model, y, predicted, weights).get(name, np.nan)
+
+
+def _of_targets(dataset: Dataset, name: str, y: Array, predicted: Any, weights: Array | None) -> float:
+    return metric_values(dataset, y, predicted, (name,), weights=weights).get(name, np.nan)
 
 
 def _predict(model: "keras.Model", x: Features) -> Any:

@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics
 
 from hpsearch.core.facts import StudyFacts, Task
-from hpsearch.core.metrics import best_values, metrics_for, names_shown, values_of
+from hpsearch.core.metrics import metrics_for, names_shown, values_of
 from hpsearch.testing.factories import make_facts
 
 RNG = np.random.default_rng(1)
@@ -123,9 +123,7 @@ def test_what_has_no_value_is_nan_and_what_has_no_form_is_left_out():
     assert math.isfinite(values_of(Task.MULTICLASS, CLASSES[few], SHARES[few])["auc"])
 
 
-def test_the_best_of_several_goes_by_the_metrics_direction():
-    found = best_values(Task.BINARY, [{"auc": 0.5, "log_loss": 0.7}, {"auc": 0.6, "log_loss": 0.4, "other": 1.0}])
-    assert found == {"auc": 0.6, "log_loss": 0.4}
+def test_every_metric_has_a_direction():
     assert all(one.direction in ("minimize", "maximize") for task in Task for one in metrics_for(task).values())
 
 

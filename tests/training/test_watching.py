@@ -58,18 +58,18 @@ def test_every_epoch_of_every_fold_is_kept(engine, tmp_path):
 def test_too_many_predictions_are_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(watching, "MOST_BYTES", 1000)
     problem = Problem.load(parse_spec(STUDY), predictions=str(tmp_path))
-    watch = watching.watch_of(problem, Lane(0, 0, CONFIG), note=print)
+    watch = watching.watch_of(problem, Lane(0, 0, CONFIG), (), note=print)
     assert watch(np.ones((len(problem.folds[0].validation), 3)), ()) == {}
     watch.finish()
     assert not list(tmp_path.iterdir())
-    assert watching.watch_of(replace(problem, predictions=""), Lane(0, 0, CONFIG), note=print) is None
+    assert watching.watch_of(replace(problem, predictions=""), Lane(0, 0, CONFIG), (), note=print) is None
 
 
 def test_a_folder_that_cannot_be_written_costs_a_note_only(tmp_path):
     (tmp_path / "file").write_text("")
     problem = Problem.load(parse_spec(STUDY), predictions=str(tmp_path / "file"))
     notes: list[str] = []
-    watch = watching.watch_of(problem, Lane(0, 0, CONFIG), note=notes.append)
+    watch = watching.watch_of(problem, Lane(0, 0, CONFIG), (), note=notes.append)
     watch(np.ones((len(problem.folds[0].validation), 3)), ())
     watch.finish()
     (note,) = notes

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hpsearch import analysis, report
 from hpsearch.arguments import Source, study_file
 from hpsearch.core.facts import NestedScores, StudyFacts
-from hpsearch.errors import HpsearchError
+from hpsearch.errors import HpsearchError, SpecError
 from hpsearch.given import PARTS
 from hpsearch.ledger.record import with_task_as_begun
 from hpsearch.ledger.store import Ledger
@@ -45,7 +45,8 @@ def run_nested(
         outer: Number of outer folds, at least 2.
         verbose: 0 shows no progress.
         observer: Told of everything that happens, study by study, instead of showing progress.
-        arguments: Further arguments of :func:`hpsearch.run`.
+        arguments: Further arguments of :func:`hpsearch.run`, but not ``join`` and ``overwrite``: what was searched
+            already is continued.
 
     Raises:
         HpsearchError: As for :func:`hpsearch.run`.
@@ -80,7 +81,8 @@ def run_null(
         searches: Number of searches with permuted targets, at least 1.
         verbose: 0 shows no progress.
         observer: Told of everything that happens, study by study, instead of showing progress.
-        arguments: Further arguments of :func:`hpsearch.run`.
+        arguments: Further arguments of :func:`hpsearch.run`, but not ``join`` and ``overwrite``: what was searched
+            already is continued.
 
     Raises:
         HpsearchError: As for :func:`hpsearch.run`.
@@ -107,9 +109,18 @@ def _measured(
 ) -> Study:
     """The study, run and then measured: with facts and a report that say so."""
     parts = {"x": x, "y": y} | {name: arguments.pop(name) for name in PARTS if name in arguments}
+    callbacks = arguments.pop("callbacks", None)
+    for name in ("join", "overwrite"):
+        if arguments.get(name):
+            raise SpecError(
+                f"{name}={arguments[name]!r} is for hpsearch.run() alone",
+                code="unknown-argument",
+                hint="leave it out: searches that were made already are continued; hpsearch.delete(name) deletes them",
+                argument=name,
+            )
     with speaking_python(source, y):
         with every_mistake():
-            spec, text = study_file(source, parts, arguments)
+            spec, text = study_file(source, parts, arguments, callbacks=callbacks)
         with nullcontext(observer) if observer is not None or not verbose else watching() as told:
             study = start(spec, text, told)
             facts = measure(study, spec, text, told)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from keras.callbacks import EarlyStopping
 from sklearn.datasets import load_wine
 
 import hpsearch
@@ -22,6 +23,7 @@ def test_data_and_code_in_memory_are_searched_again(tmp_path: Path, monkeypatch:
         "metric": "val_loss",
         "direction": "minimize",
         "verbose": 0,
+        "callbacks": [EarlyStopping(patience=1)],
         **INLINE,
     }
     study = hpsearch.run_null(build, x, y, searches=1, **given)
@@ -29,9 +31,14 @@ def test_data_and_code_in_memory_are_searched_again(tmp_path: Path, monkeypatch:
     nested = hpsearch.run_nested(build, x, y, outer=2, **given)
     assert len(nested.record.facts.nested.scores) == 2
     assert nested.record.facts.null == study.record.facts.null
+    (folder,) = (tmp_path / "mlruns" / "given").iterdir()  # one function with its callbacks, for all of these studies
+    assert any('_model["callbacks"]' in path.read_text() for path in folder.glob("*.py"))
     assert {one.name for one in (tmp_path / "mlruns" / "studies").iterdir()} == {
         "wine", "wine.null0", "wine.outer0", "wine.outer1"
     }  # fmt: skip
+    with raises("study-file.unknown-argument", argument="overwrite") as caught:
+        hpsearch.run_nested(build, x, y, overwrite=True)
+    assert caught.value.what == "overwrite=True is for hpsearch.run() alone"
     with raises("study-file.unknown-argument", argument="epochs"):
         hpsearch.run_null(build, x, y, epochs=3)
     hpsearch.delete("wine")

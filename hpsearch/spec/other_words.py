@@ -10,6 +10,8 @@ _EPOCHS = "[space] epochs sets the epochs of a trial; [pruning] stops poor trial
 _CALLBACKS = '[[training.callbacks]] with kind = "EarlyStopping" and the like, or callbacks(config) in the build module'
 _PLATEAU = '[[training.callbacks]] with kind = "ReduceLROnPlateau"'
 _RANGE = "a range is { low = …, high = … }, both ends included"
+_NOISE = "nothing stands for it: hpsearch's own search fits its noise to the data, and KerasTuner's has its defaults"
+_ALL_ROWS = "nothing stands for it: an epoch meets all training rows of a fold, and a validation all of its rows"
 _NAME = "`name` is the name of the study"
 _FOLDER = "[tracking] ledger and uri say where results are stored"
 
@@ -48,6 +50,12 @@ EVERYWHERE: Mapping[str, str] = {
     "hyperparameters": "[space] narrows, widens or fixes what the code declares",
     "tune_new_entries": "hpsearch always tunes what the code asks for; [space] fixes a hyperparameter: name = value",
     "allow_new_entries": "hpsearch always tunes what the code asks for; [space] fixes a hyperparameter: name = value",
+    "tuner_id": "workers need no name: [resources] workers says how many there are",
+    "alpha": _NOISE,
+    "beta": _NOISE,
+    "steps_per_epoch": _ALL_ROWS,
+    "validation_steps": _ALL_ROWS,
+    "initial_epoch": _ALL_ROWS,
     "callbacks": _CALLBACKS,
     "early_stopping": _CALLBACKS,
     "patience": _CALLBACKS,

@@ -111,9 +111,9 @@ def _measured(
     parts = {"x": x, "y": y} | {name: arguments.pop(name) for name in PARTS if name in arguments}
     callbacks = arguments.pop("callbacks", None)
     for name in ("join", "overwrite"):
-        if arguments.get(name):
+        if given := arguments.pop(name, False):
             raise SpecError(
-                f"{name}={arguments[name]!r} is for hpsearch.run() alone",
+                f"{name}={given!r} is for hpsearch.run() alone",
                 code="unknown-argument",
                 hint="leave it out: searches that were made already are continued; hpsearch.delete(name) deletes them",
                 argument=name,

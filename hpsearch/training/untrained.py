@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
+from hpsearch.core.metrics import values_of
+from hpsearch.core.output_metrics import name_in
+from hpsearch.core.records import output_of
 from hpsearch.core.rehearsed import Undefined
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
@@ -40,12 +43,14 @@ class Stand:
         model: Compiled, its metrics built.
         sample: Its predictions of some rows, as Keras returns them.
         raised: What the user's metrics and loss have raised.
+        output: Which of several outputs it is alone; empty if it is all there is.
     """
 
     problem: Problem
     model: "keras.Model"
     sample: Any
     raised: list[Exception] = field(default_factory=list)
+    output: str = ""
 
     @cached_property
     def parts(self) -> Mapping[str, "Stand"]:
@@ -55,8 +60,11 @@ class Stand:
         if not isinstance(named, Mapping):
             return {}
         return {
-            one.name: Stand(
-                replace(self.problem, dataset=data.of_output(one)), self.model, np.asarray(named[one.name]), self.raised
+            one.name: replace(
+                self,
+                problem=replace(self.problem, dataset=data.of_output(one)),
+                sample=np.asarray(named[one.name]),
+                output=one.name,
             )
             for one in data.outputs
         }
@@ -111,7 +119,12 @@ class Stand:
             y: Targets.
             predicted: Predictions; of several outputs, by the names of their targets.
             weights: How much each row counts; None if all count alike.
+
+        Returns:
+            Of one of several outputs alone, the metrics of its task.
         """
+        if self.output:
+            return values_of(self.problem.dataset.task, y, predicted, weights=weights)
         from hpsearch.keras_internals.compiled import has_own_loss
         from hpsearch.training.engines.whole import loss_of, metrics_of
 
@@ -151,8 +164,14 @@ class Stand:
 def undefined_metrics(stand: Stand) -> tuple[Undefined, ...]:
     """Metrics that have no value in some folds, because of what their validation rows lack."""
     problem = stand.problem
-    if not stand.usable or problem.dataset.outputs:
+    if not stand.usable:
         return ()
+    if stand.parts:
+        return tuple(
+            replace(one, metric=f"val_{name_in(name, one.metric.removeprefix('val_'))}")
+            for name, part in stand.parts.items()
+            for one in undefined_metrics(part)
+        )
     y = problem.dataset.train.y
     lacking = {fold.index: lack for fold in problem.folds if (lack := _lack(stand, y[fold.validation]))}
     if not lacking:
@@ -170,7 +189,10 @@ def undefined_metrics(stand: Stand) -> tuple[Undefined, ...]:
 
 def without_value(stand: Stand, y: Array) -> set[str]:
     """Metrics that have no value on rows with these targets."""
-    if not stand.usable or stand.problem.dataset.outputs or not _lack(stand, y):
+    if stand.usable and stand.parts:
+        parts = stand.parts.items()
+        return {name_in(name, one) for name, part in parts for one in without_value(part, output_of(y, name))}
+    if not (stand.usable and _lack(stand, y)):
         return set()
     return _indifferent(stand, y) - _indifferent(stand, stand.problem.dataset.train.y)
 
@@ -225,6 +247,8 @@ def _any_predictions(stand: Stand, y: Array) -> Iterator[Floats]:
 def doubts_about_targets(stand: Stand) -> tuple[str, ...]:
     """A sentence if the targets are so large that a model must first travel to them."""
     data = stand.problem.dataset
+    if stand.usable and stand.parts:
+        return tuple(doubt for part in stand.parts.values() for doubt in doubts_about_targets(part))
     if data.task is not Task.REGRESSION or not stand.usable:
         return ()
     size, spread = (
@@ -233,7 +257,10 @@ def doubts_about_targets(stand: Stand) -> tuple[str, ...]:
     )
     if size < _LARGE or float(np.abs(stand.sample.astype(np.float64)).max(initial=0.0)) > size / 100:
         return ()
+    of, ways = "", "set [data] standardize_targets = true, or let the model end in Rescaling(scale, offset)"
+    if stand.output:
+        of, ways = f" of output {stand.output!r}", "let it end in Rescaling(scale, offset)"
     return (
-        f"the targets are around {size:.2g} (standard deviation {spread:.2g}), but the model starts near 0 and may not "
-        "get there: set [data] standardize_targets = true, or let the model end in Rescaling(scale, offset)",
+        f"the targets{of} are around {size:.2g} (standard deviation {spread:.2g}), but the model starts near 0 and may "
+        f"not get there: {ways}",
     )

@@ -42,6 +42,7 @@ tags = (x[:, :2] > 0).astype(int)
 weights = rng.gamma(1.0, size=N)
 
 def dicts(): return x, {"price": price, "kind": kind}
+def late(): return x, {"price": price * 1e4, "kind": np.where(np.arange(N) < 160, kind, "flat")}
 def weighted(): return x, {"price": price, "kind": kind}, weights
 def turned(): return x, {"kind": kind, "price": price}
 def tuples(): return {"x": x, "y": (price, kind)}
@@ -115,8 +116,10 @@ trials = 2
 """
 
 
-def load(folder: Path, source: str, build: str, metric: str) -> Problem:
-    spec = load_spec(lay(folder, source, build, metric))[0]
+def load(folder: Path, source: str, build: str, metric: str, *, folds: str = "folds = 2") -> Problem:
+    path = lay(folder, source, build, metric)
+    path.write_text(path.read_text().replace("folds = 2", folds))
+    spec = load_spec(path)[0]
     return Problem.load(spec, predictions=str(folder / "kept"))
 
 
@@ -203,6 +206,20 @@ def test_a_curve_of_all_outputs_has_one_baseline_the_best_of_each(tmp_path: Path
             off = np.abs(price[fold.validation] - price[fold.train].mean())
             values.append(off.mean() + (kind[fold.validation] != shares.argmax()).mean())
     assert told.baselines[0].fold_scores == pytest.approx(values, rel=1e-4)
+
+
+def test_metrics_without_a_value_in_a_fold_and_targets_far_away_are_told_of_each_output(tmp_path: Path) -> None:
+    folds = 'folds = 2\nmethod = "time-series"'
+    problem = load(tmp_path, "late", "named", "val_kind_auc", folds=folds)
+    told = Worker(problem.spec.model_copy(update={"data": problem.spec.data.model_copy(update={"test_fraction": 0})}))
+    found = told.rehearse(CONFIG)
+    lacking = {one.metric: (one.folds, one.reason) for one in found.undefined}
+    assert lacking["val_kind_auc"] == ((1,), "rows of class 'flat' only")
+    assert not any(name.startswith("val_price") for name in lacking)
+    assert len(found.baselines[0].fold_scores) == 1
+    (doubt,) = [one for one in found.doubts if "the targets of output" in one]
+    assert doubt.startswith("the targets of output 'price' are around 1e+06 (standard deviation ")
+    assert doubt.endswith("but the model starts near 0 and may not get there: let it end in Rescaling(scale, offset)")
 
 
 @pytest.fixture(scope="module")

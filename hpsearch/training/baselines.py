@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -11,6 +12,7 @@ from hpsearch.core.output_metrics import Targets, best_values, known_metrics, me
 from hpsearch.core.rehearsed import Baseline
 from hpsearch.data.dataset import Part
 from hpsearch.training.guesses import BEFORE, Rows, guesses, of_output, take
+from hpsearch.training.named_outputs import own_names
 from hpsearch.training.untrained import Floats, Stand
 
 _MOST_VALUES = 20_000_000
@@ -144,8 +146,13 @@ def _output_of(stand: Stand, metric: str) -> str | None:
     """The output that a curve is of; None if it is of several."""
     if not stand.parts:
         return ""
-    found = output_of_curve(stand.problem.dataset.outputs, metric)
-    return None if found is None else found[0].name
+    outputs, own = stand.problem.dataset.outputs, own_names(stand.model)
+    if (found := output_of_curve(outputs, metric)) is not None:
+        return found[0].name
+    # Outputs that came in order have no names of their own: Keras takes those of the model's layers.
+    called = [replace(one, name=name) for one, name in zip(outputs, own, strict=False)]
+    found = output_of_curve(called, metric) if len(own) == len(outputs) else None
+    return None if found is None else outputs[called.index(found[0])].name
 
 
 def baseline_of_test(stand: Stand, test: Part, objective: Objective) -> dict[str, float]:

@@ -163,25 +163,26 @@ def test_any_metric_of_an_output_is_an_objective_in_both_engines(
             )
 
 
-@pytest.mark.parametrize("build", ["named", "by_list", "logits"])
-def test_a_curve_of_one_output_has_the_baselines_of_that_output(tmp_path: Path, build: str) -> None:
-    problem = load(tmp_path, "turned", build, "val_kind_accuracy")
+@pytest.mark.parametrize(
+    ("source", "build"), [("turned", "named"), ("turned", "by_list"), ("dicts", "logits"), ("tuples", "by_list")]
+)
+def test_a_curve_of_one_output_has_the_baselines_of_that_output(tmp_path: Path, source: str, build: str) -> None:
+    problem = load(tmp_path, source, build, "val_kind_accuracy")
     told = Worker(problem.spec).rehearse(CONFIG)
     assert [one.rule for one in told.baselines] == ["the commonest class", "the shares of the classes"]
     y = problem.dataset.train.y
+    price, kind = ("output_0", "output_1") if source == "tuples" else ("price", "kind")
     by_hand = []
     for fold in problem.folds:
-        commonest = np.bincount(y["kind"][fold.train]).argmax()
-        by_hand.append(float((y["kind"][fold.validation] == commonest).mean()))
+        commonest = np.bincount(y[kind][fold.train]).argmax()
+        by_hand.append(float((y[kind][fold.validation] == commonest).mean()))
     assert told.baselines[0].fold_scores == pytest.approx(by_hand)
     of_price = {
-        rule: np.mean(
-            [np.abs(y["price"][one.validation] - rule(y["price"][one.train])).mean() for one in problem.folds]
-        )
+        rule: np.mean([np.abs(y[price][one.validation] - rule(y[price][one.train])).mean() for one in problem.folds])
         for rule in (np.mean, np.median)
     }
-    assert told.baselines[0].metrics["price_mae"] == pytest.approx(min(of_price.values()), rel=1e-5)
-    assert told.baselines[0].metrics["kind_auc"] == 0.5
+    assert told.baselines[0].metrics[f"{price}_mae"] == pytest.approx(min(of_price.values()), rel=1e-5)
+    assert told.baselines[0].metrics[f"{kind}_auc"] == 0.5
 
 
 @pytest.mark.parametrize(

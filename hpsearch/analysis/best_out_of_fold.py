@@ -76,7 +76,7 @@ def _why_not_kept(record: StudyRecord, best: Trial) -> str:
         )
     return (
         f"the study's folder has none of trial {best.number}. They were deleted, they were too large to keep, the "
-        "model's output is not a single array, or the trial ran before they were kept. A study keeps them unless "
+        "model's outputs have no names of targets, or the trial ran before they were kept. A study keeps them unless "
         'it says [tracking] predictions = "none"'
     )
 

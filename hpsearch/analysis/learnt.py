@@ -89,7 +89,7 @@ def _other_metric(record: StudyRecord) -> str:
 
     None that only looks at ranks, such as an AUC: it can be high where no probability is above a half.
     """
-    if record.objective.metric.removeprefix("val_") not in _BLIND:
+    if record.facts.data.outputs or record.objective.metric.removeprefix("val_") not in _BLIND:
         return ""
     labels = record.facts.data.task is Task.MULTILABEL
     others = '"val_f1_macro" does' if labels else '"val_balanced_accuracy" and "val_f1_macro" do'

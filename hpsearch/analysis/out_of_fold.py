@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hpsearch.analysis.statistics import Floats
 from hpsearch.core.facts import Output
 from hpsearch.core.out_of_fold import BEST
-from hpsearch.core.output_metrics import curve_on_rows
+from hpsearch.core.output_metrics import metric_on_rows
 from hpsearch.core.trial import Trial
 
 
@@ -84,7 +84,7 @@ def row_scores(
             for fold, curve, epoch in zip(folds, curves, epochs, strict=True):
                 assert curve is not None
                 plain = metric.removeprefix("val_")
-                one = curve_on_rows(outputs, fold.y, fold.predicted[epoch], plain, curve[epoch], fold.weights)
+                one = metric_on_rows(outputs, fold.y, fold.predicted[epoch], plain, curve[epoch], fold.weights)
                 if one is None:
                     return None
                 root = one.root

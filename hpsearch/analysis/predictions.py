@@ -176,8 +176,16 @@ class PredictionsInfo:
 
     @property
     def never_predicted(self) -> tuple[ClassScore, ...]:
-        """Classes or labels that rows have and no prediction is."""
+        """Classes or labels that rows have and no prediction is; of several outputs, each with its output's name."""
+        if self.outputs:
+            found = ((part.output, one) for part in self.outputs for one in part.never_predicted)
+            return tuple(replace(one, name=f"{output}: {one.name}") for output, one in found)
         return tuple(one for one in self.class_scores if one.support and not one.predicted)
+
+    @property
+    def absent(self) -> str:
+        """Why there is nothing to show of one of several outputs, in a sentence."""
+        return f"Output {self.output!r} is not shown: {self.reason}."
 
     @property
     def title(self) -> str:

@@ -10,7 +10,7 @@ from hpsearch.analysis.described import described
 from hpsearch.analysis.predictions import Predictions, PredictionsInfo, kind_of
 from hpsearch.analysis.task_metrics import metric_rows
 from hpsearch.core.facts import Output, Task
-from hpsearch.core.output_metrics import output_of_curve
+from hpsearch.core.output_metrics import output_of_metric
 from hpsearch.core.records import output_of
 from hpsearch.ledger.record import StudyRecord
 
@@ -25,7 +25,8 @@ def predictions_info(record: StudyRecord, predictions: Predictions | None) -> Pr
     if record.facts.data.task is Task.NONE:
         return PredictionsInfo(kind, reason=NO_TARGETS)
     if predictions is None or not len(predictions.y_true):
-        missing = "the champion's predictions are missing (deleted?)"
+        other = " or its outputs have other names than the targets" * bool(record.facts.data.outputs)
+        missing = f"the champion's predictions are missing (deleted?){other}"
         return PredictionsInfo(kind, reason=missing if record.facts.data.test_rows else "there are no test rows")
     of_test = [(predictions.y_true, predictions.y_pred, predictions.weights)]
     found, trial = shown(record, predictions, of_test, record.champion.baseline), record.champion.trial
@@ -60,7 +61,7 @@ def shown(
         part = shown(alone, predictions.of(output), of_folds, _curves_of(record, output, baseline))
         parts.append(replace(part, output=output.name))
     if all(one.reason for one in parts):
-        return PredictionsInfo("outputs", reason="; ".join(one.reason for one in parts))
+        return PredictionsInfo("outputs", reason="; ".join(f"{one.output!r}: {one.reason}" for one in parts))
     rows = len(np.unique(predictions.rows)), len(predictions.rows)
     return PredictionsInfo("outputs", n_rows=rows[0], n_predictions=rows[1], outputs=tuple(parts))
 
@@ -73,5 +74,5 @@ def _as_study_of(record: StudyRecord, output: Output) -> StudyRecord:
 
 def _curves_of(record: StudyRecord, output: Output, values: Mapping[str, float]) -> dict[str, float]:
     """What belongs to an output among values by the names of their curves, by the names that these have there."""
-    found = {name: output_of_curve(record.facts.data.outputs, name) for name in values}
+    found = {name: output_of_metric(record.facts.data.outputs, name) for name in values}
     return {of[1]: values[name] for name, of in found.items() if of is not None and of[0] == output}

@@ -20,7 +20,7 @@ from hpsearch.analysis.intervals import (
 )
 from hpsearch.analysis.predictions import Predictions
 from hpsearch.analysis.statistics import Floats
-from hpsearch.core.output_metrics import curve_on_rows, output_of_curve
+from hpsearch.core.output_metrics import metric_on_rows, output_of_metric
 from hpsearch.core.records import output_of
 from hpsearch.core.row_values import class_numbers
 from hpsearch.core.seeds import derive
@@ -63,7 +63,7 @@ def _lacks_order(record: StudyRecord, predictions: Predictions) -> bool:
 
 
 def _interval(record: StudyRecord, given: Predictions, metric: str, value: float, seed: int) -> Interval | None:
-    rows = curve_on_rows(record.facts.data.outputs, given.y_true, given.y_pred, metric, value, given.weights)
+    rows = metric_on_rows(record.facts.data.outputs, given.y_true, given.y_pred, metric, value, given.weights)
     if rows is None:
         return _from_left_out(record, given, metric, value, seed)
     units = units_of(rows.values, groups=given.groups, time=given.time)
@@ -81,7 +81,9 @@ def _from_left_out(record: StudyRecord, given: Predictions, metric: str, value: 
     1999).
     """
     left = given.left_out.get(metric)
-    if left is None or _QUANTILES.search(metric.lower()):  # a jackknife misses how much those vary (Efron 1982, 3.4)
+    within = output_of_metric(record.facts.data.outputs, metric)
+    plain = metric if within is None else within[1]
+    if left is None or _QUANTILES.search(plain.lower()):  # a jackknife misses how much those vary (Efron 1982, 3.4)
         return None
     if not math.isclose(left.whole, value, rel_tol=1e-3, abs_tol=1e-4):
         return None
@@ -90,7 +92,7 @@ def _from_left_out(record: StudyRecord, given: Predictions, metric: str, value: 
         return None
     if given.time is not None and given.groups is None:
         units = in_blocks(units)
-    bounds = bounds_of(metric, [value, *left.without[np.isfinite(left.without)].tolist()])
+    bounds = bounds_of(plain, [value, *left.without[np.isfinite(left.without)].tolist()])
     reached = [end for end in (bounds.low, bounds.high) if math.isclose(value, end, abs_tol=1e-6)]
     if reached:
         rows = deciding_rows(_classes_of(record, given, metric), len(given.y_true), groups=given.groups)
@@ -104,7 +106,7 @@ def _from_left_out(record: StudyRecord, given: Predictions, metric: str, value: 
 def _classes_of(record: StudyRecord, given: Predictions, metric: str) -> NDArray[np.intp] | None:
     """Class of each row, in the output that a metric is of; None of values."""
     data, truth = record.facts.data, given.y_true
-    found, task = output_of_curve(data.outputs, metric), data.task
+    found, task = output_of_metric(data.outputs, metric), data.task
     if found is not None:
         task, truth = found[0].task, output_of(truth, found[0].name)
     return class_numbers(truth) if task.has_classes and truth.ndim <= 2 else None

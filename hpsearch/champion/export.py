@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpsearch import analysis, report
 from hpsearch.champion.files import check_champion
-from hpsearch.core.facts import Output
+from hpsearch.core.output_metrics import outputs_of
 from hpsearch.core.records import output_of
 from hpsearch.errors import HpsearchError, SpecError
 from hpsearch.executors import make_executor
@@ -84,9 +84,9 @@ def _export_predictions(record: StudyRecord, source: Path, target: Path) -> Expo
     with np.load(source, allow_pickle=False) as arrays:
         truth, predicted, rows = arrays["y_true"], arrays["y_pred"], arrays["rows"]
     columns, data = {"row": rows}, record.facts.data
-    for output in data.outputs or (Output("", data.task),):
+    for output in outputs_of(data):
         front = f"{output.name} " if output.name else ""
-        ours, theirs = (output_of(one, output.name) if output.name else one for one in (truth, predicted))
+        ours, theirs = (output_of(one, output.name) for one in (truth, predicted))
         if output.task.has_classes and ours.ndim == 2:
             ours = ours.argmax(axis=1)  # one-hot rows
         for name, values in ((f"{front}y_true", ours), (f"{front}y_pred", theirs)):

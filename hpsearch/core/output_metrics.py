@@ -25,19 +25,23 @@ class Targets(Protocol):
     def outputs(self) -> tuple[Output, ...]: ...
 
 
+def outputs_of(targets: Targets) -> tuple[Output, ...]:
+    """The outputs; if there is one only, that, without a name."""
+    return targets.outputs or (Output("", targets.task, targets.classes),)
+
+
 def name_in(output: str, metric: str) -> str:
-    """A metric's name as Keras logs it for one of several outputs."""
-    return f"{output}_{metric}"
+    """A metric's name as Keras logs it for one of several outputs; as it is for an output without a name."""
+    return f"{output}_{metric}" if output else metric
 
 
-def output_of_curve(outputs: Iterable[Output], curve: str) -> tuple[Output, str] | None:
-    """Which of several outputs a curve is of, and its name there; None if it is of all or of none.
+def output_of_metric(outputs: Iterable[Output], name: str) -> tuple[Output, str] | None:
+    """Which of several outputs a metric is of, and its name there; None if it is of all or of none.
 
     Args:
         outputs: All of them.
-        curve: Such as ``val_kind_accuracy`` or ``kind_accuracy``.
+        name: Such as ``kind_accuracy``, without ``val_``.
     """
-    name = curve.removeprefix("val_")
     found = [one for one in outputs if name.startswith(f"{one.name}_")]
     if not found:
         return None
@@ -47,21 +51,19 @@ def output_of_curve(outputs: Iterable[Output], curve: str) -> tuple[Output, str]
 
 def known_metrics(targets: Targets) -> dict[str, Metric]:
     """The metrics that every study of such targets has, by name; each of them, with ``val_``, can be an objective."""
-    if not targets.outputs:
-        return metrics_for(targets.task)
     return {
         name_in(output.name, name): metric
-        for output in targets.outputs
+        for output in outputs_of(targets)
         for name, metric in metrics_for(output.task).items()
     }
 
 
 def shown_metrics(targets: Targets) -> tuple[str, ...]:
     """The metrics that are computed for every winner, in order."""
-    if not targets.outputs:
-        return names_shown(targets.task, len(targets.classes))
     return tuple(
-        name_in(output.name, name) for output in targets.outputs for name in names_shown(output.task, output.n_classes)
+        name_in(output.name, name)
+        for output in outputs_of(targets)
+        for name in names_shown(output.task, output.n_classes)
     )
 
 
@@ -80,10 +82,8 @@ def metric_values(
     Returns:
         Without the metrics of outputs that have no form that is known for their task.
     """
-    if not targets.outputs:
-        return values_of(targets.task, y, predicted, names, weights=weights)
     found: dict[str, float] = {}
-    for output in targets.outputs:
+    for output in outputs_of(targets):
         wanted = [one for one in metrics_for(output.task) if names is None or name_in(output.name, one) in names]
         if wanted and (part := output_in(predicted, output.name)) is not None:
             values = values_of(output.task, output_of(y, output.name), part, wanted, weights=weights)
@@ -91,39 +91,41 @@ def metric_values(
     return found
 
 
-def output_in(predicted: Any, name: str) -> Array | None:
-    """What one of several outputs predicts; None if there is no such output.
+def output_in(predicted: Any, name: str) -> Any:
+    """What an output predicts; None if there is no such output.
 
     Args:
-        predicted: Predictions by the names of their targets, in a mapping or in records.
-        name: Of the output.
+        predicted: Predictions by the names of their targets, in a mapping or in records; or those of one output.
+        name: Of the output; empty if it is the only one.
     """
+    if not name:
+        return predicted
     if isinstance(predicted, Mapping):
         return predicted.get(name)
     return output_of(predicted, name) if isinstance(predicted, np.ndarray) and name in output_names(predicted) else None
 
 
-def curve_on_rows(
+def metric_on_rows(
     outputs: Collection[Output],
     y: Array,
     predicted: Any,
-    curve: str,
+    metric: str,
     value: float,
     weights: Array | None = None,
 ) -> RowValues | None:
-    """A curve's value on every row: see :func:`~hpsearch.core.row_values.row_values`.
+    """A metric's value on every row: see :func:`~hpsearch.core.row_values.row_values`.
 
     Args:
         outputs: Those of the targets, if they have several.
         y: Targets.
         predicted: Predictions; of several outputs, as records.
-        curve: Its plain name.
+        metric: Its name, without ``val_``.
         value: What it is over all rows.
         weights: How much each row counts; None if all count alike.
     """
     if not outputs:
-        return row_values(y, np.asarray(predicted, np.float64), curve, value, weights)
-    found = output_of_curve(outputs, curve)
+        return row_values(y, np.asarray(predicted, np.float64), metric, value, weights)
+    found = output_of_metric(outputs, metric)
     part = None if found is None else output_in(predicted, found[0].name)
     if found is None or part is None:
         return None

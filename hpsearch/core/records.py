@@ -33,6 +33,8 @@ def output_names(y: Array) -> tuple[str, ...]:
 
 
 def output_of(y: Array, name: str) -> Array:
-    """The targets of one output."""
+    """What one of several outputs has; all there is, if its name is empty."""
+    if not name:
+        return y
     fields: Any = y
     return np.ascontiguousarray(fields[name])

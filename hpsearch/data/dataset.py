@@ -237,10 +237,14 @@ OUTPUT = "output_"
 """Names of outputs that came in order begin with this: Keras gets a list of them."""
 
 
+def in_order(names: tuple[str, ...]) -> bool:
+    """Whether outputs of these names came in order."""
+    return names == tuple(f"{OUTPUT}{place}" for place in range(len(names)))
+
+
 def keras_targets(y: Array) -> Array | dict[str, Array] | list[Array] | None:
     """Targets as Keras takes them: an array, a dict or a list of several, or None without any."""
     if names := output_names(y):
         found = {name: output_of(y, name) for name in names}
-        in_order = names == tuple(f"{OUTPUT}{place}" for place in range(len(names)))
-        return [*found.values()] if in_order else found
+        return [*found.values()] if in_order(names) else found
     return None if y.shape[1:] == (0,) else y

@@ -1,12 +1,14 @@
 """Targets beyond one per row: of several outputs, the inputs themselves, or none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpsearch.core.facts import Output, Task
+from hpsearch.core.metrics import metrics_for
+from hpsearch.core.output_metrics import name_in
 from hpsearch.core.records import output_names, output_of, records
 from hpsearch.core.words import listed, quoted
 from hpsearch.data.dataset import Array, Features
@@ -115,7 +117,25 @@ def code_every_target(loaded: Loaded, spec: "StudySpec") -> tuple[CodedTargets, 
         y_test = records({name: one.y_test for name, one in coded.items() if one.y_test is not None})
     warnings = tuple(f"output {quoted(name)}: {text}" for name, one in coded.items() for text in one.warnings)
     outputs = tuple(Output(name, one.task, one.classes) for name, one in coded.items())
+    _check_names(outputs, spec)
     return CodedTargets(y, y_test, Task.SEVERAL, (), warnings), outputs
+
+
+def _check_names(outputs: Sequence[Output], spec: "StudySpec") -> None:
+    """Refuse names under which two outputs would have a metric of the same name."""
+    owners: dict[str, str] = {}
+    for output in outputs:
+        for metric in ("loss", *metrics_for(output.task)):
+            name = name_in(output.name, metric)
+            if (other := owners.setdefault(name, output.name)) != output.name:
+                raise DataError(
+                    f"{spec.data.source}: outputs {quoted(other)} and {quoted(output.name)} both have a metric "
+                    f"{quoted(name)}",
+                    code="ambiguous-outputs",
+                    hint="give one of them another name",
+                    outputs=(other, output.name),
+                    metric=name,
+                )
 
 
 def _coded(name: str, loaded: Loaded, spec: "StudySpec") -> CodedTargets:

@@ -71,6 +71,11 @@ def outputs_in_order(model: keras.Model, values: Any) -> list[Any]:
     return keras.tree.flatten(values) if compiled is None else list(compiled._flatten_y(values))
 
 
+def output_losses(model: keras.Model) -> tuple[keras.metrics.Metric, ...]:
+    """The mean losses of each of several outputs; empty with one. Computing the loss updates them, not the metrics."""
+    return tuple(getattr(getattr(model, "_compile_loss", None), "metrics", None) or ())
+
+
 def has_own_loss(model: keras.Model) -> bool:
     """Whether the model's class computes its loss itself: it may need more than targets and predictions."""
     return type(model).compute_loss is not keras.Model.compute_loss

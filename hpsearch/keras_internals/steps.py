@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from hpsearch.keras_internals.compiled import outputs_in_order, placed_metrics
+from hpsearch.keras_internals.compiled import output_losses, outputs_in_order, placed_metrics
 
 
 def build_lazily_built(model: keras.Model, x: Any, y: Any) -> None:
@@ -74,7 +74,7 @@ def update_metrics(
 
 def _update_losses(model: keras.Model, y: Any, predicted: Any, mask: Any, weighted: Any) -> None:
     """Update the losses of the outputs, if there are several: Keras counts all rows of the batch, padding included."""
-    trackers = getattr(model._compile_loss, "metrics", None) or ()
+    trackers = output_losses(model)
     before = [(one.total.value, one.count.value) for one in trackers]
     if not trackers:
         return

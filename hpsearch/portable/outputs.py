@@ -75,6 +75,6 @@ def by_name(output: object, names: Sequence[str], own: Sequence[str]) -> dict[st
     several = [np.asarray(one) for one in (output if isinstance(output, list | tuple) else [output])]
     if len(names) != len(several):
         names = [f"output_{place}" for place in range(len(several))]
-    elif {*own} == {*names}:
+    elif {*own} == {*names} and list(names) != [f"output_{place}" for place in range(len(names))]:
         several = [several[own.index(name)] for name in names]
     return dict(zip(names, several, strict=True))

@@ -36,6 +36,7 @@ class Content:
     model: analysis.ModelInfo
     predictions: analysis.PredictionsInfo
     out_of_fold: analysis.PredictionsInfo
+    naive: bool
     inputs: analysis.InputsInfo
     provenance: analysis.ProvenanceInfo
     failures: tuple[analysis.FailureRow, ...]
@@ -76,6 +77,7 @@ def gather(record: StudyRecord, artifacts: ReportArtifacts | None = None) -> Con
         model=analysis.model_info(record, artifacts.layers, missing=artifacts.missing),
         predictions=analysis.predictions_info(record, artifacts.predictions),
         out_of_fold=out_of_fold,
+        naive=_has_naive_forecast(record),
         inputs=analysis.inputs_info(
             record,
             artifacts.inputs,
@@ -85,6 +87,12 @@ def gather(record: StudyRecord, artifacts: ReportArtifacts | None = None) -> Con
         provenance=analysis.provenance_info(record),
         failures=analysis.failures_info(record),
     )
+
+
+def _has_naive_forecast(record: StudyRecord) -> bool:
+    """Whether it is among what predictions are compared with; with several outputs, not all baselines are listed."""
+    ordered = bool(record.spec.data.time) or record.spec.validation.method == "time-series"
+    return any(one.looks_back for one in record.facts.baselines) or (bool(record.facts.data.outputs) and ordered)
 
 
 def plain(value: object) -> Json:

@@ -198,7 +198,7 @@ def _predictions(content: Content) -> list[str]:
 
 def _of_output(found: PredictionsInfo) -> list[str]:
     if found.reason:
-        return [f"There are no predictions of output {text(repr(found.output))}: {text(found.reason)}."]
+        return [text(found.absent)]
     scores = [
         (one.name, one.support, one.predicted, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}")
         for one in found.class_scores

@@ -154,6 +154,7 @@ def predictions(infos: Sequence[analysis.PredictionsInfo]) -> RenderableType | N
     for info in infos:
         for one in info.parts:
             if one.reason:
+                lines.append(Text(one.absent))
                 continue
             lines.append(Text(f"{one.title}: {one.sentence}"))
             lines += [Text(f"{one.measured}.")] * bool(one.measured)

@@ -51,8 +51,6 @@ EVERYWHERE: Mapping[str, str] = {
     "tune_new_entries": "hpsearch always tunes what the code asks for; [space] fixes a hyperparameter: name = value",
     "allow_new_entries": "hpsearch always tunes what the code asks for; [space] fixes a hyperparameter: name = value",
     "tuner_id": "workers need no name: [resources] workers says how many there are",
-    "alpha": _NOISE,
-    "beta": _NOISE,
     "steps_per_epoch": _ALL_ROWS,
     "validation_steps": _ALL_ROWS,
     "initial_epoch": _ALL_ROWS,
@@ -77,6 +75,9 @@ EVERYWHERE: Mapping[str, str] = {
     "seed": "`seed`, at the top of the file",
 }
 """Key → what to write instead, in any section but ``[space]``."""
+
+OF_SEARCH: Mapping[str, str] = {"alpha": _NOISE, "beta": _NOISE}
+"""The same, in ``[search]`` only."""
 
 RANGES: Mapping[str, str] = {
     "min_value": _RANGE,
@@ -144,7 +145,7 @@ def equivalent_of(section: str, key: object, value: object = None) -> str | None
         value: Its value.
     """
     if section != "space":
-        return _instead(EVERYWHERE.get(str(key)))
+        return _instead(EVERYWHERE.get(str(key)) or (OF_SEARCH.get(str(key)) if section == "search" else None))
     if key == "sampling" and value == "log":
         return _instead("log = true")
     return _instead(RANGES.get(str(key)))

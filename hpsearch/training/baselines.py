@@ -8,7 +8,7 @@ from typing import Any
 
 from hpsearch.core.foreign import said
 from hpsearch.core.objective import Objective
-from hpsearch.core.output_metrics import Targets, best_values, known_metrics, metric_values, name_in, output_of_curve
+from hpsearch.core.output_metrics import Targets, best_values, known_metrics, metric_values, name_in, output_of_metric
 from hpsearch.core.rehearsed import Baseline
 from hpsearch.data.dataset import Part
 from hpsearch.training.guesses import BEFORE, Rows, guesses, of_output, take
@@ -38,24 +38,29 @@ def baselines(stand: Stand, objective: Objective, left_out: Sequence[int]) -> tu
     """
     if not _can_have_one(stand, objective):
         return ()
-    said, own = _Said(stand, objective, left_out), _output_of(stand, objective.metric)
-    chosen = [{**said.first, own: rule} for rule in said.rules(own)] if own is not None else [said.best_of_each()]
+    guessed, own = _Guessed(stand, objective, left_out), _output_of(stand, objective.metric)
+    if own is None:
+        tried = [guessed.best_of_each()]
+    else:
+        chosen = [{**guessed.first, own: rule} for rule in guessed.rules[own]]
+        tried = list(zip(chosen, guessed.scores(chosen), strict=True))
+    means = guessed.metrics()
     made = [
         Baseline(
-            said.rule_of(one, own),
-            fmean(found),
-            found,
-            said.metrics(one, own),
-            looks_back=BEFORE in ([one[own]] if own is not None else one.values()),
+            rules[own] if own is not None else " and ".join(f"{rule} for {name!r}" for name, rule in rules.items()),
+            fmean(scores),
+            scores,
+            _of_each(stand.problem.dataset, means, rules, own),
+            looks_back=BEFORE in ([rules[own]] if own is not None else rules.values()),
         )
-        for one in chosen
-        if (found := said.scores(one)) and math.isfinite(sum(found))
+        for rules, scores in tried
+        if scores and math.isfinite(sum(scores))
     ]
-    return tuple(sorted(made, key=lambda one: said.sign * one.value))
+    return tuple(sorted(made, key=lambda one: guessed.sign * one.value))
 
 
-class _Said:
-    """What may be said of the validation rows of every fold, and how that scores.
+class _Guessed:
+    """What may be said of the validation rows of every fold, and how that scores. No fold is kept.
 
     Args:
         stand: The study's data and model.
@@ -63,69 +68,82 @@ class _Said:
         left_out: Folds in which it has no value.
 
     Attributes:
+        rules: Of each output.
         first: The first rule of each output.
         sign: 1 if a low score is good, else -1.
     """
 
     def __init__(self, stand: Stand, objective: Objective, left_out: Sequence[int]) -> None:
-        self._stand, self._data = stand, stand.problem.dataset
+        self._stand, self._data, self._left_out = stand, stand.problem.dataset, left_out
         self._name = objective.metric.removeprefix("val_")
-        self._counted = [fold.index not in left_out for fold in stand.problem.folds]
         self.sign = -1 if objective.direction == "maximize" else 1
+        _, _, guessed = next(self._folds())
+        self.rules = {output: tuple(found) for output, found in guessed.items()}
+        self.first = {output: rules[0] for output, rules in self.rules.items()}
+
+    def _folds(self, left_out: Sequence[int] = ()) -> Iterator[tuple[Rows, Rows, dict[str, dict[str, Floats]]]]:
+        """Training rows, validation rows, and what is said of the latter."""
         part = self._data.train
-        rows = Rows(part.y, stand.problem.time_of(part), part.weights)
-        self._folds = [(take(rows, fold.train), take(rows, fold.validation)) for fold in stand.problem.folds]
-        self._guesses = [_by_output(stand, *fold) for fold in self._folds]
-        self.first = {output: next(iter(found)) for output, found in self._guesses[0].items()}
+        rows = Rows(part.y, self._stand.problem.time_of(part), part.weights)
+        for fold in self._stand.problem.folds:
+            if fold.index not in left_out:
+                train, validation = take(rows, fold.train), take(rows, fold.validation)
+                yield train, validation, _by_output(self._stand, train, validation)
 
-    def rules(self, output: str) -> tuple[str, ...]:
-        return tuple(self._guesses[0][output])
-
-    def rule_of(self, chosen: _Chosen, own: str | None) -> str:
-        """In words."""
-        return chosen[own] if own is not None else " and ".join(f"{rule} for {name!r}" for name, rule in chosen.items())
-
-    def scores(self, chosen: _Chosen) -> tuple[float, ...]:
-        """The objective in every fold that counts."""
+    def scores(self, chosen: Sequence[_Chosen]) -> list[tuple[float, ...]]:
+        """The objective in every fold that counts, for each choice of rules."""
         from hpsearch.models.standardized import standardize_as
 
-        found = []
-        for (train, rows), guessed, counts in zip(self._folds, self._guesses, self._counted, strict=True):
-            if counts:
-                standardize_as(self._stand.model, train.y, train.weights)
-                values = self._stand.values(rows.y, _joint(guessed, chosen), rows.weights)
-                found.append(values.get(self._name, math.nan))
-        train = self._folds[0][0]
+        found: list[list[float]] = [[] for _ in chosen]
+        for train, rows, guessed in self._folds(self._left_out):
+            standardize_as(self._stand.model, train.y, train.weights)
+            for rules, values in zip(chosen, found, strict=True):
+                told = self._stand.values(rows.y, _joint(guessed, rules), rows.weights)
+                values.append(told.get(self._name, math.nan))
+        train, _, _ = next(self._folds())
         standardize_as(self._stand.model, train.y, train.weights)  # it is the first fold's
-        return tuple(found)
+        return [tuple(values) for values in found]
 
-    def best_of_each(self) -> _Chosen:
-        """The rules with the best score, found for one output after the other."""
-        best = dict(self.first)
-        for output in best:
-            tried = {rule: self.scores({**best, output: rule}) for rule in self.rules(output)}
-            means = {rule: self.sign * fmean(found) for rule, found in tried.items() if found}
-            known = {rule: mean for rule, mean in means.items() if not math.isnan(mean)}
-            best[output] = min(known, key=known.__getitem__, default=best[output])
-        return best
+    def best_of_each(self) -> tuple[_Chosen, tuple[float, ...]]:
+        """The rules with the best score, found for one output after the other, and that score."""
+        best: dict[str, str] = dict(self.first)
+        scores: tuple[float, ...] = ()
+        for output, rules in self.rules.items():
+            chosen = [{**best, output: rule} for rule in rules]
+            means = [
+                (self.sign * fmean(found), rule, found)
+                for rule, found in zip(rules, self.scores(chosen), strict=True)
+                if found and not math.isnan(sum(found))
+            ]
+            if means:
+                _, best[output], scores = min(means)
+        return best, scores
 
-    def metrics(self, chosen: _Chosen, own: str | None) -> dict[str, float]:
-        """The task's metrics for what is said of the objective's output, and the best ones of all others."""
-        found: dict[str, float] = {}
-        for output, rule in chosen.items():
-            rules = (rule,) if output == own else self.rules(output)
-            found |= best_values(self._data, [self._means(output, one) for one in rules])
-        return found
+    def metrics(self) -> dict[tuple[str, str], dict[str, float]]:
+        """Output and rule → the metrics of the output's task, means over the folds in which they have a value."""
+        found: dict[tuple[str, str], dict[str, list[float]]] = {}
+        for _, rows, guessed in self._folds():
+            for output, rules in guessed.items():
+                for rule in rules:
+                    predicted = _joint({output: rules}, {output: rule})
+                    values = metric_values(self._data, rows.y, predicted, weights=rows.weights)
+                    for name, value in values.items():
+                        if math.isfinite(value):
+                            found.setdefault((output, rule), {}).setdefault(name, []).append(value)
+        return {place: {name: fmean(values) for name, values in told.items()} for place, told in found.items()}
 
-    def _means(self, output: str, rule: str) -> dict[str, float]:
-        """Of each metric over the folds in which it has a value."""
-        found: dict[str, list[float]] = {}
-        for (_, rows), guessed in zip(self._folds, self._guesses, strict=True):
-            predicted = _joint({output: guessed[output]}, {output: rule})
-            for name, value in metric_values(self._data, rows.y, predicted, weights=rows.weights).items():
-                if math.isfinite(value):
-                    found.setdefault(name, []).append(value)
-        return {name: fmean(values) for name, values in found.items()}
+
+def _of_each(
+    targets: Targets, means: Mapping[tuple[str, str], Mapping[str, float]], rules: _Chosen, own: str | None
+) -> dict[str, float]:
+    """The metrics for what is said of the objective's output, and the best ones of all others."""
+    best: dict[str, float] = {}
+    for output in rules:
+        told = [
+            found for (name, rule), found in means.items() if name == output and (output != own or rule == rules[own])
+        ]
+        best |= best_values(targets, told)
+    return best
 
 
 def _by_output(stand: Stand, train: Rows, rows: Rows) -> dict[str, dict[str, Floats]]:
@@ -146,12 +164,15 @@ def _output_of(stand: Stand, metric: str) -> str | None:
     """The output that a curve is of; None if it is of several."""
     if not stand.parts:
         return ""
-    outputs, own = stand.problem.dataset.outputs, own_names(stand.model)
-    if (found := output_of_curve(outputs, metric)) is not None:
+    scorer = stand.problem.scorer
+    if scorer is not None and ":" in scorer.address:  # whatever it is called, it sees all outputs
+        return None
+    outputs, own, metric = stand.problem.dataset.outputs, own_names(stand.model), metric.removeprefix("val_")
+    if (found := output_of_metric(outputs, metric)) is not None:
         return found[0].name
     # Outputs that came in order have no names of their own: Keras takes those of the model's layers.
     called = [replace(one, name=name) for one, name in zip(outputs, own, strict=False)]
-    found = output_of_curve(called, metric) if len(own) == len(outputs) else None
+    found = output_of_metric(called, metric) if len(own) == len(outputs) else None
     return None if found is None else outputs[called.index(found[0])].name
 
 
@@ -177,9 +198,7 @@ def baseline_of_test(stand: Stand, test: Part, objective: Objective) -> dict[str
     rows = Rows(test.y, problem.time_of(test, after=len(train)), test.weights)
     guessed = _by_output(stand, before, rows)
     best: dict[str, float] = {}
-    for predicted in _one_by_one(guessed, lambda one: stand.values(test.y, one, test.weights).get("loss", math.nan)):
-        found = metric_values(data, test.y, predicted, weights=test.weights)
-        found |= stand.values(test.y, predicted, test.weights)
+    for found in _values_of_each(stand, guessed, rows):
         for name, value in found.items():
             better = better_one(data, name, objective)
             if better is not None and math.isfinite(value):
@@ -187,19 +206,24 @@ def baseline_of_test(stand: Stand, test: Part, objective: Objective) -> dict[str
     return best
 
 
-def _one_by_one(guessed: Mapping[str, Mapping[str, Floats]], loss: Callable[[Any], float]) -> Iterator[Any]:
-    """Predictions with every rule of every output; of the outputs before, the rule with the lowest loss."""
+def _values_of_each(
+    stand: Stand, guessed: Mapping[str, Mapping[str, Floats]], rows: Rows
+) -> Iterator[Mapping[str, float]]:
+    """The metrics for every rule of every output. Of the outputs before, the rule with the lowest loss is said."""
+
+    def values(chosen: _Chosen) -> dict[str, float]:
+        predicted = _joint(guessed, chosen)
+        known = metric_values(stand.problem.dataset, rows.y, predicted, weights=rows.weights)
+        return known | stand.values(rows.y, predicted, rows.weights)
+
     chosen = {output: next(iter(rules)) for output, rules in guessed.items()}
     for output, rules in guessed.items():
-        losses = {}
+        losses: dict[str, float] = {}
         for rule in rules:
-            predicted = _joint(guessed, {**chosen, output: rule})
-            losses[rule] = loss(predicted) if len(guessed) > 1 else math.nan
-            yield predicted
-        known = {rule: value for rule, value in losses.items() if not math.isnan(value)}
-        chosen[output] = min(known, key=known.__getitem__, default=chosen[output])
-    if len(guessed) > 1:
-        yield _joint(guessed, chosen)
+            found = values({**chosen, output: rule})
+            losses[rule] = found.get("loss", math.inf)
+            yield found
+        chosen[output] = min(losses, key=lambda rule: math.inf if math.isnan(losses[rule]) else losses[rule])
 
 
 def better_one(targets: Targets, name: str, objective: Objective) -> Callable[[float, float], float] | None:

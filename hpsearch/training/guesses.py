@@ -37,7 +37,7 @@ class Rows:
 
 def of_output(rows: Rows, name: str) -> Rows:
     """The same rows with the targets of one output; as they are if there is one only, whose name is empty."""
-    return replace(rows, y=output_of(rows.y, name)) if name else rows
+    return replace(rows, y=output_of(rows.y, name))
 
 
 def take(rows: Rows, picked: NDArray[np.intp]) -> Rows:
@@ -49,14 +49,19 @@ def take(rows: Rows, picked: NDArray[np.intp]) -> Rows:
 def guesses(stand: Stand, train: Rows, rows: Rows) -> Iterator[tuple[str, Floats]]:
     """What may be said of some rows without their inputs: a rule in words, and its predictions."""
     for rule, one in _constants(stand, train.y, train.weights):
-        yield rule, np.repeat(one, len(rows.y), axis=0)
+        yield rule, _repeated(one, len(rows.y))
     if train.time is None or rows.time is None:
         return
     times, place = np.unique(np.concatenate([train.time, rows.time]), return_inverse=True)
     of_steps = _of_steps(stand, np.concatenate([train.y, rows.y]), place, len(times))
     last = int(place[: len(train.y)].max())
-    yield "the last target before the fold", np.repeat(of_steps[last : last + 1], len(rows.y), axis=0)
+    yield "the last target before the fold", _repeated(of_steps[last : last + 1], len(rows.y))
     yield BEFORE, of_steps[np.maximum(place[len(train.y) :] - 1, 0)]
+
+
+def _repeated(row: Floats, count: int) -> Floats:
+    """One row so many times, without a copy of it."""
+    return np.broadcast_to(row, (count, *row.shape[1:]))
 
 
 def _of_steps(stand: Stand, y: Array, place: NDArray[np.intp], steps: int) -> Floats:

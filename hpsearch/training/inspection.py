@@ -5,7 +5,6 @@ champion relies on each column. Written as ``inputs.npz`` beside the champion.
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,13 @@ from numpy.typing import NDArray
 
 from hpsearch.core.facts import Task
 from hpsearch.core.files import write_atomically
-from hpsearch.core.output_metrics import known_metrics, metric_values
+from hpsearch.core.output_metrics import known_metrics
 from hpsearch.core.seeds import derive
 from hpsearch.data.dataset import Array, Dataset, Features, InOrder, Part, keras_inputs
 from hpsearch.portable.cells import MISSING, category_code
 from hpsearch.portable.columns import NUMBERS
-from hpsearch.training.engines.whole import loss_of, metrics_of
-from hpsearch.training.named_outputs import named_outputs, own_names, rows_in
+from hpsearch.training.engines.whole import losses_of, metrics_of
+from hpsearch.training.named_outputs import named_outputs, of_targets, own_names, rows_in
 from hpsearch.training.problem import Problem
 
 if TYPE_CHECKING:
@@ -211,23 +210,22 @@ def _importance(model: "keras.Model", problem: Problem, columns: list[_Column], 
 
 def _measure(model: "keras.Model", problem: Problem) -> tuple[str, int, Measure]:
     """The objective's metric, or the loss where the objective is of training rows: name, sign and function."""
-    from hpsearch.keras_internals.compiled import placed_metrics
+    from hpsearch.keras_internals.compiled import output_losses, placed_metrics
 
     objective, scorer, names = problem.spec.make_objective(), problem.scorer, own_names(model)
     name = objective.metric.removeprefix("val_")
     sign = 1 if objective.direction == "maximize" else -1
-    if objective.metric == name or name == "loss":
-        return "loss", -1, partial(loss_of, model)
+    if objective.metric == name:
+        name, sign = "loss", -1
+    if name in ("loss", *(one.name for one in output_losses(model))):
+        return name, sign, lambda y, predicted, weights: losses_of(model, y, predicted, weights)[name]
     own = {one.metric.name for one in placed_metrics(model)}
     if scorer is not None and not (scorer.yields and name in own):
         return name, sign, lambda y, predicted, weights: scorer(y, named_outputs(predicted, y, names), weights)
     if scorer is None and name in known_metrics(problem.dataset) and name not in own:
-        return name, sign, partial(_of_targets, problem.dataset, name)
+        of = of_targets(problem.dataset, model, (name,))
+        return name, sign, lambda y, predicted, weights: of(y, predicted, weights).get(name, np.nan)
     return name, sign, lambda y, predicted, weights: metrics_of(model, y, predicted, weights).get(name, np.nan)
-
-
-def _of_targets(dataset: Dataset, name: str, y: Array, predicted: Any, weights: Array | None) -> float:
-    return metric_values(dataset, y, predicted, (name,), weights=weights).get(name, np.nan)
 
 
 def _predict(model: "keras.Model", x: Features) -> Any:

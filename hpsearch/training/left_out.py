@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.core.foreign import said
-from hpsearch.core.output_metrics import known_metrics, metric_values
+from hpsearch.core.output_metrics import known_metrics
 from hpsearch.data.dataset import Array, Part
-from hpsearch.training.engines.whole import loss_of, metrics_of
-from hpsearch.training.named_outputs import named_outputs, numbers_in, own_names, rows_in
+from hpsearch.training.engines.whole import losses_of, metrics_of
+from hpsearch.training.named_outputs import named_outputs, numbers_in, of_targets, own_names, rows_in
 from hpsearch.training.problem import Problem
 from hpsearch.training.scorers import Scorer
 
@@ -81,13 +81,15 @@ def left_out(
     Returns:
         If the user's code has failed on some of the rows, also why; empty if there is nothing to store.
     """
+    from hpsearch.keras_internals.compiled import output_losses
+
     problems: list[str] = []
-    y, weights = test.y, test.weights
+    y, weights, losses = test.y, test.weights, {"loss", *(one.name for one in output_losses(model))}
     own = _values([partial(metrics_of, model)], y, predicted, weights, problems)
     whole = own | _values(_measures(model, problem, scores.keys() - own.keys()), y, predicted, weights, problems)
     names = [name for name, value in scores.items() if math.isclose(whole.get(name, math.nan), value, rel_tol=1e-3)]
     if numbers_in(predicted) > _MOST_RANKED:
-        known = {*own, "loss", *(one.name for one in problem.scorers)}
+        known = {*own, *losses, *(one.name for one in problem.scorers)}
         names = [name for name in names if name in known]
     if not names:
         return _told(problems)
@@ -113,20 +115,16 @@ def _told(problems: list[str]) -> dict[str, Array]:
 
 def _measures(model: "keras.Model", problem: Problem, wanted: Collection[str]) -> list[Measure]:
     """What computes the wanted metrics that are not the model's: each on its own, for they do not share failures."""
-    from hpsearch.keras_internals.compiled import has_own_loss
+    from hpsearch.keras_internals.compiled import has_own_loss, output_losses
 
-    data, scorers = problem.dataset, [one for one in problem.scorers if one.name in wanted]
-    own = own_names(model)
+    scorers = [one for one in problem.scorers if one.name in wanted]
     found: list[Measure] = []
-    if "loss" in wanted and not has_own_loss(model):
-        found.append(lambda y, predicted, weights: {"loss": loss_of(model, y, predicted, weights)})
-    found += [partial(_scored, one, own) for one in scorers]
-    if of_task := set(wanted) & known_metrics(data).keys() - {one.name for one in scorers}:
-        found.append(
-            lambda y, predicted, weights: metric_values(
-                data, y, named_outputs(predicted, y, own), of_task, weights=weights
-            )
-        )
+    losses = {"loss", *(one.name for one in output_losses(model))}
+    if losses & set(wanted) and not has_own_loss(model):
+        found.append(partial(losses_of, model))
+    found += [partial(_scored, one, own_names(model)) for one in scorers]
+    if known := set(wanted) & known_metrics(problem.dataset).keys() - {one.name for one in scorers}:
+        found.append(of_targets(problem.dataset, model, known))
     return found
 
 

@@ -1,13 +1,14 @@
 """What several outputs predict, by the names of their targets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.core.output_metrics import metric_values
 from hpsearch.core.records import output_names, records
-from hpsearch.data.dataset import Array
+from hpsearch.data.dataset import Array, Dataset, in_order
 from hpsearch.portable.outputs import by_name
 
 if TYPE_CHECKING:
@@ -15,29 +16,53 @@ if TYPE_CHECKING:
 
 
 def named_outputs(predicted: Any, y: Array, own: Sequence[str]) -> Any:
-    """Predictions by the names of their targets; as they are if there is one output, or they have other names.
+    """Predictions by the names of their targets, without outputs that have no targets.
 
     Args:
         predicted: What Keras' ``predict`` returns.
         y: The targets.
         own: Names that the model gives its outputs.
+
+    Returns:
+        The array of one output; a dict of several. If several have other names than their targets, `predicted`.
     """
     names = output_names(y)
     if not names:
-        return predicted
+        several = list(predicted.values()) if isinstance(predicted, Mapping) else predicted
+        return several[0] if isinstance(several, list | tuple) and len(several) == 1 else predicted
+    if isinstance(predicted, list | tuple) and len(own) == len(predicted) and {*names} <= {*own}:
+        predicted = predicted if in_order(names) else dict(zip(own, predicted, strict=True))
     found = by_name(predicted, names, own)
-    return found if found.keys() == {*names} else predicted
+    return {name: found[name] for name in names} if {*names} <= found.keys() else predicted
 
 
-def storable(predicted: Any) -> Array | None:
+def is_named(predicted: Any, y: Array) -> bool:
+    """Whether predictions of several outputs have the names of their targets."""
+    return isinstance(predicted, Mapping) and (*predicted,) == output_names(y)
+
+
+def storable(predicted: Any, y: Array) -> Array | None:
     """Predictions as one array: records of several outputs. None if these have other names than their targets.
 
     Args:
         predicted: From :func:`named_outputs`.
+        y: The targets.
     """
-    if isinstance(predicted, Mapping):
+    if is_named(predicted, y):
         return records({name: flat(np.asarray(one)) for name, one in predicted.items()})
-    return predicted if isinstance(predicted, np.ndarray) else None
+    return predicted if isinstance(predicted, np.ndarray) and not output_names(y) else None
+
+
+def of_targets(
+    dataset: Dataset, model: "keras.Model", names: Collection[str]
+) -> Callable[[Array, Any, Array | None], dict[str, float]]:
+    """What computes metrics of the targets: of targets, what Keras' ``predict`` returns, and weights."""
+    own = own_names(model)
+
+    def of(y: Array, predicted: Any, weights: Array | None) -> dict[str, float]:
+        return metric_values(dataset, y, named_outputs(predicted, y, own), names, weights=weights)
+
+    return of
 
 
 def rows_in(predicted: Any, rows: slice | NDArray[np.generic]) -> Any:

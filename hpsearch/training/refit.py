@@ -15,7 +15,7 @@ import numpy as np
 from hpsearch.core.facts import Task
 from hpsearch.core.files import make_folder, sha256_of, write_atomically
 from hpsearch.core.foreign import errors_as, said
-from hpsearch.core.output_metrics import curve_on_rows, metric_values, shown_metrics
+from hpsearch.core.output_metrics import metric_on_rows, metric_values, shown_metrics
 from hpsearch.core.seeds import derive
 from hpsearch.core.trial import Champion
 from hpsearch.core.words import utc_minute
@@ -120,7 +120,8 @@ def _returns_logits(model: "keras.Model", problem: Problem) -> bool | None:
     activation = getattr(model.layers[-1], "activation", None)
     if getattr(model.loss, "from_logits", False) and activation is keras.activations.linear:
         return True
-    return are_logits(model.predict(keras_inputs(problem.dataset.train.x), batch_size=_BATCH, verbose=0))
+    output = model.predict(keras_inputs(problem.dataset.train.x), batch_size=_BATCH, verbose=0)
+    return are_logits(named_outputs(output, problem.dataset.train.y, own_names(model)))
 
 
 def add_mlflow_model(problem: Problem, champion: Champion, folder: Path) -> Champion:
@@ -159,7 +160,7 @@ def _test(model: "keras.Model", problem: Problem, folder: Path) -> tuple[dict[st
         return {}, {}
     scores = _evaluated(model, problem, test)
     output = model.predict(keras_inputs(test.x), batch_size=_BATCH, verbose=0)
-    predicted = storable(named_outputs(output, test.y, own_names(model)))
+    predicted = storable(named_outputs(output, test.y, own_names(model)), test.y)
     if dataset.task is Task.NONE or predicted is None:
         (folder / "predictions.npz").unlink(missing_ok=True)  # of another champion
         return scores, {}
@@ -172,8 +173,9 @@ def _test(model: "keras.Model", problem: Problem, folder: Path) -> tuple[dict[st
         lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays),
         shared=problem.spec.tracking.shared,
     )
-    found = _with_value(scores, model, problem, test, output)
-    known = baseline_of_test(Stand(problem, model, rows_in(output, slice(8))), test, problem.spec.make_objective())
+    stand = Stand(problem, model, rows_in(output, slice(8)))
+    found = _with_value(scores, stand, test)
+    known = baseline_of_test(stand, test, problem.spec.make_objective())
     return found, {name: value for name, value in known.items() if name in found}
 
 
@@ -183,7 +185,7 @@ def _scores(model: "keras.Model", problem: Problem) -> dict[str, float]:
     assert test is not None
     scores = _evaluated(model, problem, test)
     few = model.predict(keras_inputs(test.take(np.arange(min(len(test), 8))).x), batch_size=_BATCH, verbose=0)
-    return _with_value(scores, model, problem, test, few)
+    return _with_value(scores, Stand(problem, model, few), test)
 
 
 def _evaluated(model: "keras.Model", problem: Problem, test: Part) -> dict[str, float]:
@@ -192,11 +194,9 @@ def _evaluated(model: "keras.Model", problem: Problem, test: Part) -> dict[str, 
     return over_all_rows(model, test, scores, batch=_BATCH, watch=partial(_scored, model, problem, test))
 
 
-def _with_value(
-    scores: Mapping[str, float], model: "keras.Model", problem: Problem, test: Part, few: Any
-) -> dict[str, float]:
+def _with_value(scores: Mapping[str, float], stand: Stand, test: Part) -> dict[str, float]:
     """Without the metrics that have no value on these rows, such as the AUC of one class."""
-    nothing = without_value(Stand(problem, model, few), test.y)
+    nothing = without_value(stand, test.y)
     return {name: float(value) for name, value in scores.items() if name not in nothing}
 
 
@@ -226,7 +226,7 @@ def _for_intervals(
     others = {
         name: value
         for name, value in scores.items()
-        if curve_on_rows(problem.dataset.outputs, test.y, predicted, name, value, test.weights) is None
+        if metric_on_rows(problem.dataset.outputs, test.y, predicted, name, value, test.weights) is None
     }
     if not others:
         return arrays

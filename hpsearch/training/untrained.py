@@ -22,7 +22,7 @@ from hpsearch.core.rehearsed import Undefined
 from hpsearch.core.words import listed
 from hpsearch.data.dataset import Array
 from hpsearch.errors import ModelError
-from hpsearch.training.named_outputs import named_outputs, numbers_in, own_names, rows_of
+from hpsearch.training.named_outputs import is_named, named_outputs, numbers_in, own_names, rows_of
 from hpsearch.training.problem import Problem
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class Stand:
     def parts(self) -> Mapping[str, "Stand"]:
         """Of several outputs, each on its own; empty of one, or if they have other names than the targets."""
         data = self.problem.dataset
-        named = named_outputs(self.sample, data.train.y, own_names(self.model)) if data.outputs else None
-        if not isinstance(named, Mapping):
+        named = named_outputs(self.sample, data.train.y, own_names(self.model))
+        if not (data.outputs and is_named(named, data.train.y)):
             return {}
         return {
             one.name: replace(
@@ -71,7 +71,7 @@ class Stand:
 
     @property
     def numbers_per_row(self) -> int:
-        """Numbers that are predicted of a row."""
+        """Numbers that are predicted for a row."""
         return numbers_in(self.sample) // max(1, rows_of(self.sample))
 
     @property
@@ -126,7 +126,7 @@ class Stand:
         if self.output:
             return values_of(self.problem.dataset.task, y, predicted, weights=weights)
         from hpsearch.keras_internals.compiled import has_own_loss
-        from hpsearch.training.engines.whole import loss_of, metrics_of
+        from hpsearch.training.engines.whole import losses_of, metrics_of
 
         found: dict[str, float] = {}
         try:
@@ -137,18 +137,25 @@ class Stand:
             return found | self._scored(found, y, predicted, weights)
         try:
             penalties = sum(float(one) for one in self.model.losses)
-            found["loss"] = loss_of(self.model, y, self._as_returned(predicted), weights) - penalties
+            losses = losses_of(self.model, y, self._as_returned(predicted), weights)
+            found |= {**losses, "loss": losses["loss"] - penalties}
         except Exception as error:  # nor may the user's loss
             self.raised.append(error)
         return found | self._scored(found, y, predicted, weights)
 
     def _as_returned(self, predicted: Any) -> Any:
         """Predictions in the form in which Keras returns them."""
-        if not isinstance(self.sample, list | tuple):
+        if isinstance(self.sample, np.ndarray):
             return predicted
-        places = {id(one): place for place, one in enumerate(self.sample)}
         named = named_outputs(self.sample, self.problem.dataset.train.y, own_names(self.model))
-        return [predicted[name] for name, _ in sorted(named.items(), key=lambda one: places[id(one[1])])]
+        said, rows = {id(one): predicted[name] for name, one in named.items()}, rows_of(predicted)
+
+        def filled(one: Array) -> Array:  # outputs without targets count for nothing
+            return said[id(one)] if id(one) in said else np.zeros((rows, *one.shape[1:]), one.dtype)
+
+        several = self.sample.items() if isinstance(self.sample, Mapping) else enumerate(self.sample)
+        found = {key: filled(one) for key, one in several}
+        return found if isinstance(self.sample, Mapping) else list(found.values())
 
     def _scored(self, found: Mapping[str, float], y: Array, predicted: Any, weights: Array | None) -> dict[str, float]:
         scored = {}

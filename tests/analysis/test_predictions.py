@@ -8,6 +8,8 @@ from sklearn import metrics
 
 from hpsearch import analysis
 from hpsearch.analysis import test_intervals as intervals_of
+from hpsearch.core.facts import Output, Task
+from hpsearch.core.records import records
 from hpsearch.testing.factories import make_record
 from hpsearch.testing.searched import make_searched
 
@@ -114,6 +116,30 @@ def test_metrics_that_are_no_means_are_covered_on_few_rows(score, true):
         assert 0 <= one.low < one.high <= 1
         covered.append(one.low <= true <= one.high)
     assert np.mean(covered) >= 0.91
+
+
+def test_the_name_of_an_output_does_not_say_what_its_metric_is():
+    """A median's interval is left out, and a distance is at least 0: that is said of metrics, not of outputs."""
+    record = champion_with(accuracy=0.5)
+    outputs = tuple(Output(name, Task.REGRESSION) for name in ("median_value", "distance"))
+    data = replace(record.facts.data, task=Task.SEVERAL, classes=(), outputs=outputs)
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=200)
+    said = truth + rng.normal(size=200) / 30
+    parts = np.arange(200) % 100
+
+    def r2(rows):
+        return metrics.r2_score(truth[rows], said[rows])
+
+    left = analysis.LeftOut(r2(parts >= 0), np.array([r2(parts != part) for part in range(100)]))
+    names = [f"{one.name}_r2" for one in outputs]
+    both = [records({one.name: values for one in outputs}) for values in (truth, said)]
+    given = analysis.Predictions(*both, np.arange(200), parts=parts, left_out=dict.fromkeys(names, left))
+    champion = replace(record.champion, test=dict.fromkeys(names, left.whole))
+    record = replace(record, champion=champion, facts=replace(record.facts, data=data))
+    found = intervals_of(record, given)
+    assert set(found) == set(names)
+    assert all(one.low < left.whole < one.high < 1 for one in found.values())
 
 
 def test_a_metric_at_its_bound_has_a_width_and_a_median_no_interval():

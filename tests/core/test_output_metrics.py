@@ -9,10 +9,10 @@ from hpsearch.core.facts import Output, Task
 from hpsearch.core.metrics import metrics_for, names_shown, values_of
 from hpsearch.core.output_metrics import (
     best_values,
-    curve_on_rows,
     known_metrics,
+    metric_on_rows,
     metric_values,
-    output_of_curve,
+    output_of_metric,
     shown_metrics,
 )
 from hpsearch.core.records import records
@@ -70,19 +70,20 @@ def test_what_is_shown_depends_on_the_classes_of_the_output():
 
 
 @pytest.mark.parametrize(
-    ("curve", "wanted"),
+    ("metric", "wanted"),
     [
-        ("val_kind_accuracy", ("kind", "accuracy")),
+        ("kind_accuracy", ("kind", "accuracy")),
         ("kind_two_loss", ("kind_two", "loss")),
         ("kind_loss", ("kind", "loss")),
-        ("val_loss", None),
+        ("loss", None),
+        ("val_mae", ("val", "mae")),
         ("kind", None),
-        ("val_kinds_auc", None),
+        ("kinds_auc", None),
     ],
 )
-def test_the_output_of_a_curve_is_the_one_with_the_longest_name(curve, wanted):
-    outputs = tuple(Output(name, Task.REGRESSION) for name in ("kind", "kind_two"))
-    found = output_of_curve(outputs, curve)
+def test_the_output_of_a_metric_is_the_one_with_the_longest_name(metric, wanted):
+    outputs = tuple(Output(name, Task.REGRESSION) for name in ("kind", "kind_two", "val"))
+    found = output_of_metric(outputs, metric)
     assert wanted == (None if found is None else (found[0].name, found[1]))
 
 
@@ -94,14 +95,14 @@ def test_the_best_of_several_goes_by_the_metrics_direction():
     assert found == {"price_mae": 1.0, "kind_auc": 0.5}
 
 
-def test_a_curve_of_an_output_has_values_on_rows():
+def test_a_metric_of_an_output_has_values_on_rows():
     said, errors = records(SAID), np.abs(SAID["price"] - PRICE)
-    rows = curve_on_rows(SEVERAL.outputs, Y, said, "price_mae", float(errors.mean()))
+    rows = metric_on_rows(SEVERAL.outputs, Y, said, "price_mae", float(errors.mean()))
     assert rows is not None
     np.testing.assert_allclose(rows.values, errors)
     right = SAID["kind"].argmax(axis=1) == KIND
-    rows = curve_on_rows(SEVERAL.outputs, Y, said, "kind_accuracy", float(right.mean()))
+    rows = metric_on_rows(SEVERAL.outputs, Y, said, "kind_accuracy", float(right.mean()))
     assert rows is not None
     assert rows.is_share
-    assert curve_on_rows(SEVERAL.outputs, Y, said, "loss", 1.0) is None
-    assert curve_on_rows((), KIND, SAID["kind"], "accuracy", float(right.mean())) is not None
+    assert metric_on_rows(SEVERAL.outputs, Y, said, "loss", 1.0) is None
+    assert metric_on_rows((), KIND, SAID["kind"], "accuracy", float(right.mean())) is not None

@@ -315,6 +315,7 @@ def test_a_build_functions_own_hyperparameters_may_be_anything() -> None:
         ("[space]\nclipnorm = { low = 1, high = 2, default = 1 }", "space.clipnorm", "other-word", "[[search.try]]"),
         ("[search]\nexecutions_per_trial = 3", "search.executions_per_trial", "other-word", "repeats"),
         ("[search]\nalpha = 1e-4", "search.alpha", "other-word", "fits its noise to the data"),
+        ("[pruning]\nalpha = 1", "pruning.alpha", "unknown-key", "legal: method"),
         ("[search]\ntuner_id = 'a'", "search.tuner_id", "other-word", "workers need no name"),
         ("[validation]\nsteps_per_epoch = 5", "validation.steps_per_epoch", "other-word", "meets all training rows"),
         ('[search]\ntuner = "hyperband"', "search.tuner", "not-one-of", "hyperband"),

@@ -80,6 +80,32 @@ def of_maps(config, data):
     inputs, price, flat = of(config, "flat", None, 6)
     return keras.Model(inputs, {"price": price, "map": layers.Reshape((3, 2), name="map")(flat)})
 
+def more(config, data):
+    inputs, price, kind = of(config, "kind")
+    model = keras.Model(inputs, {"price": price, "kind": kind, "emb": layers.Dense(5)(inputs)})
+    model.compile("adam", loss={"price": "mse", "kind": "sparse_categorical_crossentropy"})
+    return model
+
+class Stepping(keras.Model):
+    def __init__(self, units):
+        super().__init__()
+        self.price, self.kind = layers.Dense(1), layers.Dense(3, "softmax")
+
+    def call(self, inputs):
+        return {"amount": self.price(inputs), "sort": self.kind(inputs)}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        off = keras.losses.mean_squared_error(y["price"][:, None], y_pred["amount"])
+        return keras.ops.mean(off + keras.losses.sparse_categorical_crossentropy(y["kind"], y_pred["sort"]))
+
+def stepping(config, data):
+    model = Stepping(config["units"])
+    model.compile("adam")
+    return model
+
+def price_and_kind(y, predicted):
+    return both(y, predicted)
+
 def both(y, predicted):
     off = np.abs(y["price"] - predicted["price"].reshape(-1)).mean()
     return off + (y["kind"] != predicted["kind"].argmax(axis=1)).mean()
@@ -189,10 +215,13 @@ def test_a_curve_of_one_output_has_the_baselines_of_that_output(tmp_path: Path, 
     ("metric", "rules"),
     [
         ("val_loss", {"the mean of the targets for 'price' and the shares of the classes for 'kind'"}),
-        ("judged_outputs:both", {"the mean of the targets for 'price' and the commonest class for 'kind'"}),
+        ("val_kind_loss", {"the commonest class", "the shares of the classes"}),
+        ("judged_outputs:price_and_kind", {"the mean of the targets for 'price' and the commonest class for 'kind'"}),
     ],
 )
-def test_a_curve_of_all_outputs_has_one_baseline_the_best_of_each(tmp_path: Path, metric: str, rules: set[str]) -> None:
+def test_a_loss_has_baselines_and_a_curve_of_all_outputs_has_one_the_best_of_each(
+    tmp_path: Path, metric: str, rules: set[str]
+) -> None:
     problem = load(tmp_path, "dicts", "named", metric)
     told = Worker(problem.spec).rehearse(CONFIG)
     assert {one.rule for one in told.baselines} == rules
@@ -200,7 +229,9 @@ def test_a_curve_of_all_outputs_has_one_baseline_the_best_of_each(tmp_path: Path
     for fold in problem.folds:
         price, kind = y["price"], y["kind"]
         shares = np.bincount(kind[fold.train]) / len(fold.train)
-        if metric == "val_loss":
+        if metric == "val_kind_loss":
+            values.append(-np.log(shares[kind[fold.validation]]).mean())
+        elif metric == "val_loss":
             squares = (price[fold.validation] - price[fold.train].mean()) ** 2
             values.append(squares.mean() - np.log(shares[kind[fold.validation]]).mean())
         else:
@@ -221,6 +252,21 @@ def test_metrics_without_a_value_in_a_fold_and_targets_far_away_are_told_of_each
     (doubt,) = [one for one in found.doubts if "the targets of output" in one]
     assert doubt.startswith("the targets of output 'price' are around 1e+06 (standard deviation ")
     assert doubt.endswith("but the model starts near 0 and may not get there: let it end in Rescaling(scale, offset)")
+
+
+@pytest.mark.parametrize(("build", "there"), [("more", True), ("stepping", False)])
+def test_outputs_without_targets_do_not_matter_and_other_names_mean_no_baselines(
+    tmp_path: Path, build: str, there: bool
+) -> None:
+    problem = load(tmp_path, "dicts", build, "val_loss")
+    told = Worker(problem.spec).rehearse(CONFIG)
+    assert bool(told.baselines) == there
+    results(FitEngine(problem), LANES[:1])
+    path = lane_file(Path(problem.predictions), 0, 0)
+    assert path.exists() == there
+    if there:
+        with np.load(path) as file:
+            assert file["predicted"].dtype.names == ("price", "kind")
 
 
 @pytest.fixture(scope="module")
@@ -250,8 +296,14 @@ def test_the_champion_is_tested_on_every_output(study: Any) -> None:
     constants = [np.abs(test.y["price"] - one).mean() for one in (train.y["price"].mean(), np.median(train.y["price"]))]
     assert champion.baseline["price_mae"] == pytest.approx(min(constants), rel=1e-4)
     assert champion.baseline["kind_auc"] == 0.5
-    assert champion.baseline["kind_loss"] < 1.2  # not that of one class with certainty
-    assert champion.baseline["loss"] < champion.baseline["price_mse"] + 1.2
+    shares = np.bincount(train.y["kind"]) / len(train)
+    entropy = -np.log(shares[test.y["kind"]]).mean()
+    squares = min(
+        np.square(test.y["price"] - one).mean() for one in (train.y["price"].mean(), np.median(train.y["price"]))
+    )
+    assert champion.baseline["kind_loss"] == pytest.approx(entropy, rel=1e-4)
+    assert champion.baseline["price_loss"] == pytest.approx(squares, rel=1e-4)
+    assert champion.baseline["loss"] == pytest.approx(entropy + squares, rel=1e-4)
 
 
 def test_the_report_has_a_part_for_every_output(study: Any) -> None:
@@ -334,5 +386,6 @@ def test_an_output_whose_form_is_not_known_is_said_and_the_others_are_shown(stud
     assert not price.reason
     assert kind.reason == "outputs of shape (2, 3) are not one class for each row"
     content = replace(gather(study.record, None), predictions=analysis.predictions_info(study.record, strange))
-    assert "Output kind is not shown: outputs of shape (2, 3)" in render_page(content)
-    assert "There are no predictions of output 'kind': outputs of shape (2, 3)" in render_markdown(content)
+    said = "is not shown: outputs of shape (2, 3) are not one class for each row."
+    assert f"Output &#39;kind&#39; {said}" in render_page(content)
+    assert f"Output 'kind' {said}" in render_markdown(content).replace("\\", "")

@@ -53,6 +53,7 @@ def alone_named(): return {"a": x[:, 0], "b": x[:, 1], "sample_weight": weights}
 def two_tuples(): return (x, price), (price, map_)
 def parts_alike(): return (x, price), (x[:, ::-1], price)
 def table_with_gaps(): return pd.DataFrame({"a": x[:, 0], "b": np.where(x[:, 1] > 0, np.nan, x[:, 1])})
+def alike(): return x, {"kind": kind, "kind_log": price}
 def one_class(): return x, {"price": price, "kind": np.full(N, "flat")}
 
 def trunk(units):
@@ -118,6 +119,12 @@ class Penalty(layers.Layer):
 def own_losses(config, data):
     inputs, hidden = trunk(config["units"])
     model = keras.Model(inputs, Penalty()(hidden))
+    model.compile("adam")
+    return model
+
+def variational(config, data):
+    inputs, hidden = trunk(config["units"])
+    model = keras.Model(inputs, {"z": layers.Dense(2)(hidden), "r": Penalty()(layers.Dense(4)(hidden))})
     model.compile("adam")
     return model
 
@@ -266,9 +273,12 @@ def test_the_inputs_are_the_targets(
         np.testing.assert_allclose(fused[lane].curves["val_loss"], wanted.curves["val_loss"], rtol=1e-4)
 
 
-def test_a_model_with_losses_of_its_own_needs_no_targets(module: str, tmp_path: Path, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("build", ["own_losses", "variational"])
+def test_a_model_with_losses_of_its_own_needs_no_targets(
+    module: str, tmp_path: Path, monkeypatch: Any, build: str
+) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "study.toml").write_text(text(f"{module}:alone", f"{module}:own_losses", data='target = "none"'))
+    (tmp_path / "study.toml").write_text(text(f"{module}:alone", f"{module}:{build}", data='target = "none"'))
     study = hpsearch.run(tmp_path / "study.toml", verbose=0)
     assert study.record.facts.plan.engine == "fit"
     assert "there are no targets" in study.record.facts.plan.reason
@@ -283,6 +293,7 @@ def test_a_model_with_losses_of_its_own_needs_no_targets(module: str, tmp_path: 
     [
         ("uneven", "named", "", "the outputs of y have different lengths: 'price' 101, 'kind' 7"),
         ("gaps", "named", "", "output 'price': "),
+        ("alike", "named", "", "outputs 'kind' and 'kind_log' both have a metric 'kind_log_loss'"),
         ("one_class", "named", "", "output 'kind': all 101 targets have the same class, 'flat'"),
         (
             "dicts",

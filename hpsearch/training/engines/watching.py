@@ -11,6 +11,7 @@ from hpsearch.core.facts import Task
 from hpsearch.core.files import make_folder, write_atomically
 from hpsearch.core.hyperparameters import epochs_of
 from hpsearch.core.out_of_fold import lane_file
+from hpsearch.core.output_metrics import outputs_of
 from hpsearch.core.records import output_of, records
 from hpsearch.data.dataset import Array
 from hpsearch.training.named_outputs import named_outputs, storable
@@ -58,16 +59,14 @@ class LaneWatch:
             ModelError: A scorer has failed.
         """
         predicted = named_outputs(predicted, self._y, self._own)
-        if self._keeps and (kept := storable(predicted)) is not None:
+        if self._keeps and (kept := storable(predicted, self._y)) is not None:
             self._keep(kept)
         wanted = [one for one in self._problem.scorers if f"val_{one.name}" not in recorded]
         return {f"val_{one.name}": one(self._y, predicted, self._weights) for one in wanted}
 
     def _keep(self, predicted: Array) -> None:
         data = self._problem.dataset
-        parts = {one.name: (one.task, output_of(predicted, one.name)) for one in data.outputs} or {
-            "": (data.task, predicted)
-        }
+        parts = {one.name: (one.task, output_of(predicted, one.name)) for one in outputs_of(data)}
         size = sum(part.size for _, part in parts.values()) * 4 * epochs_of(self._lane.config)
         if size > MOST_BYTES:
             self._keeps = False

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from hpsearch.data.dataset import Part, keras_inputs, keras_targets
-from hpsearch.keras_internals.compiled import has_own_loss, loss_over_batches, metrics_over_batches
+from hpsearch.keras_internals.compiled import has_own_loss, loss_over_batches, metrics_over_batches, output_losses
 
 _PREDICTED = 256
 """Rows per step of prediction: it has no influence on results, only on speed."""
@@ -67,7 +67,7 @@ def over_all_rows(
 
 
 def metrics_of(model: keras.Model, y: Any, predicted: Any, weights: Any = None) -> dict[str, float]:
-    """All compiled metrics of some predictions that are one number, taken as one batch. The loss is not among them.
+    """All compiled metrics of some predictions that are one number, taken as one batch. Losses are not among them.
 
     Args:
         model: Compiled, its metrics built.
@@ -75,18 +75,24 @@ def metrics_of(model: keras.Model, y: Any, predicted: Any, weights: Any = None) 
         predicted: Predictions of the same rows.
         weights: How much each row counts in weighted metrics.
     """
+    losses = {"loss", *(one.name for one in output_losses(model))}
     model.reset_metrics()
     try:
         values = model.compute_metrics(None, *_tensors(y, predicted, weights))
-        return {name: float(value) for name, value in values.items() if name != "loss" and not np.ndim(value)}
+        return {name: float(value) for name, value in values.items() if name not in losses and not np.ndim(value)}
     finally:
         model.reset_metrics()
 
 
-def loss_of(model: keras.Model, y: Any, predicted: Any, weights: Any = None) -> float:
-    """The compiled loss of some predictions, taken as one batch, penalties included."""
+def losses_of(model: keras.Model, y: Any, predicted: Any, weights: Any = None) -> dict[str, float]:
+    """The compiled loss of some predictions, taken as one batch, penalties included, and those of several outputs.
+
+    The arguments are those of :func:`metrics_of`.
+    """
+    model.reset_metrics()
     try:
-        return float(model.compute_loss(None, *_tensors(y, predicted, weights), training=False))
+        whole = float(model.compute_loss(None, *_tensors(y, predicted, weights), training=False))
+        return {"loss": whole, **{one.name: float(one.result()) for one in output_losses(model)}}
     finally:
         model.reset_metrics()
 
@@ -98,7 +104,7 @@ def _mean_loss(model: keras.Model, part: Part, predicted: Any, *, rows: int) -> 
         some = slice(start, start + rows)
         weights = None if part.weights is None else part.weights[some]
         outputs = keras.tree.map_structure(lambda one, at=some: one[at], predicted)
-        total += loss_of(model, part.y[some], outputs, weights) * len(part.y[some])
+        total += losses_of(model, part.y[some], outputs, weights)["loss"] * len(part.y[some])
     return total / len(part)
 
 

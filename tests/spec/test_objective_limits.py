@@ -1,13 +1,16 @@
 """``[objective] at_most`` and ``at_least`` in a study file."""
 
+from dataclasses import replace
+
 import pytest
 
 from hpsearch.core.constraints import Constraint
-from hpsearch.core.facts import Task
+from hpsearch.core.facts import DataFacts, Output, Task
 from hpsearch.errors import SpecError
 from hpsearch.ledger.codec import spec_from_json, spec_to_json
 from hpsearch.search.feasibility import check_limited
 from hpsearch.spec import StudySpec, parse_spec
+from hpsearch.testing.factories import make_record
 
 FILE = """
 name = "limited"
@@ -103,15 +106,23 @@ def test_a_limit_that_cannot_be_meant_is_refused(limits: str, key: str, said: st
     assert said in str(caught.value)
 
 
+def targets(task: Task, *outputs: Output) -> DataFacts:
+    return replace(make_record().facts.data, task=task, outputs=outputs)
+
+
 def test_a_limit_on_what_no_trial_records_is_refused_with_what_it_records() -> None:
     recorded = ("loss", "accuracy", "val_loss", "val_accuracy")
-    check_limited(spec_of("at_most = { val_loss = 1, model_mb = 1 }"), recorded, Task.MULTICLASS)
+    check_limited(spec_of("at_most = { val_loss = 1, model_mb = 1 }"), recorded, targets(Task.MULTICLASS))
     with pytest.raises(SpecError) as caught:
-        check_limited(spec_of("at_least = { val_acuracy = 0.9 }"), recorded, Task.MULTICLASS)
+        check_limited(spec_of("at_least = { val_acuracy = 0.9 }"), recorded, targets(Task.MULTICLASS))
     assert caught.value.code == "study-file.no-such-quantity"
     assert str(caught.value).startswith("objective.at_least.val_acuracy: the model records no 'val_acuracy'")
     assert "did you mean 'val_accuracy'" in str(caught.value)
     assert "val_balanced_accuracy, " in str(caught.value)
     assert "sklearn:recall_macro" in str(caught.value)
     with pytest.raises(SpecError, match="did you mean 'latency_ms'"):
-        check_limited(spec_of("at_most = { latency = 2 }"), recorded, Task.NONE)
+        check_limited(spec_of("at_most = { latency = 2 }"), recorded, targets(Task.NONE))
+    several = targets(Task.SEVERAL, Output("kind", Task.BINARY, ("a", "b")), Output("price", Task.REGRESSION))
+    check_limited(spec_of("at_most = { val_loss = 1 }"), recorded, several)
+    with pytest.raises(SpecError, match="did you mean 'val_kind_recall'"):
+        check_limited(spec_of("at_least = { val_kind_recal = 0.9 }"), recorded, several)

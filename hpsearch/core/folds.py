@@ -22,12 +22,13 @@ class RowTraits:
 
     Attributes:
         count: Number of rows.
-        labels: Class number of each row; None for regression.
+        labels: Class number of each row; None without classes.
         groups: Group of each row; a group is never split.
         time: Time of each row; rows of one time step are never separated.
         equal: Number of each row, which rows that stay together share; not with time. They are split like one row, by
             every method.
         what: What rows are called in messages, and groups in turn.
+        class_: What a class is called there.
     """
 
     count: int
@@ -36,6 +37,7 @@ class RowTraits:
     time: PerRow | None = None
     equal: PerRow | None = None
     what: tuple[str, str] = ("rows", "groups")
+    class_: str = "class"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,8 @@ class _Kept:
             order = np.lexsort((-counts, pairs[0]))
             labels = pairs[1, order[np.flatnonzero(np.diff(pairs[0, order], prepend=-1))]]
         groups = None if rows.groups is None else rows.groups[self.firsts]
-        return RowTraits(len(self.firsts), labels, groups, what=("different rows", rows.what[1]))
+        what = ("different rows", rows.what[1])
+        return RowTraits(len(self.firsts), labels, groups, what=what, class_=rows.class_)
 
     def members(self, sets: Rows) -> Rows:
         """All rows of some sets, ascending."""
@@ -269,14 +272,14 @@ def _check(method: Method, rows: RowTraits, folds: int) -> None:
     if method == "stratified":
         if rows.labels is None:
             raise DataError(
-                "stratified folds need class labels, but the task is regression",
+                "stratified folds need one class for each row, and the targets have none",
                 code="no-classes",
                 hint='use method = "kfold"',
             )
         if (smallest := _smallest(rows.labels)) < folds:
             raise DataError(
-                f"stratified folds need at least {folds} {rows.what[0]} of every class, but the rarest class has "
-                f"{smallest}",
+                f"stratified folds need at least {folds} {rows.what[0]} of every {rows.class_}, but the rarest "
+                f"{rows.class_} has {smallest}",
                 code="rare-class",
                 hint='lower [validation] folds; with method = "kfold", some folds validate on no such row, and '
                 "metrics such as AUC, recall and F1 have no value there",

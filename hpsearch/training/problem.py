@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hpsearch.core.asked import Asked
 from hpsearch.core.folds import Fold, Method, RowTraits, hold_out, make_folds
+from hpsearch.core.records import output_of
 from hpsearch.core.seeds import derive
 from hpsearch.core.space import Config, Parameter
 from hpsearch.data import load_dataset
@@ -237,14 +238,25 @@ def _folds(
 
 def _traits(dataset: Dataset, spec: StudySpec) -> RowTraits:
     part = dataset.train
-    labels = _class_numbers(part) if dataset.task.has_classes else None
+    labels, class_ = None, "class"
+    if dataset.task.has_classes:
+        labels = _class_numbers(part.y)
+    elif spec.validation.method == "stratified" and (classes := _classes_of_outputs(dataset)):
+        labels = np.unique(np.stack(classes, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+        class_ = "class" if len(classes) == 1 else "combination of the outputs' classes"
     if spec.data.group is None:  # groups are then of equal rows, if there are any
-        return RowTraits(len(part), labels, time=part.time, equal=part.groups)
+        return RowTraits(len(part), labels, time=part.time, equal=part.groups, class_=class_)
     joined = spec.data.duplicates == "group"
     what = ("rows", "groups joined by equal rows" if joined else "groups")
-    return RowTraits(len(part), labels, part.groups, part.time, what=what)
+    return RowTraits(len(part), labels, part.groups, part.time, what=what, class_=class_)
 
 
-def _class_numbers(part: Part) -> NDArray[np.generic]:
+def _class_numbers(y: NDArray[np.generic]) -> NDArray[np.generic]:
     """Class number of each row, also for one-hot labels."""
-    return part.y.argmax(axis=1) if part.y.ndim == 2 else part.y
+    return y.argmax(axis=1) if y.ndim == 2 else y
+
+
+def _classes_of_outputs(dataset: Dataset) -> list[NDArray[np.generic]]:
+    """Class number of each row in every one of several outputs whose rows have a class each."""
+    targets = (output_of(dataset.train.y, one.name) for one in dataset.outputs if one.task.has_classes)
+    return [_class_numbers(y) for y in targets if y.ndim <= 2]

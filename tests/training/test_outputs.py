@@ -54,6 +54,8 @@ def two_tuples(): return (x, price), (price, map_)
 def parts_alike(): return (x, price), (x[:, ::-1], price)
 def table_with_gaps(): return pd.DataFrame({"a": x[:, 0], "b": np.where(x[:, 1] > 0, np.nan, x[:, 1])})
 def alike(): return x, {"kind": kind, "kind_log": price}
+def two_kinds_of_rows(): return x, {"kind": kind, "price": price, "size": np.where(price > 0, "big", "small")}
+def rare_kinds(): return x, {"kind": kind, "size": np.where(np.arange(N) == 3, "big", "small")}
 def one_class(): return x, {"price": price, "kind": np.full(N, "flat")}
 
 def trunk(units):
@@ -241,6 +243,27 @@ def test_a_study_of_several_outputs_is_searched_tested_and_predicts(
     report = (tmp_path / "mlruns/studies/outputs/report.md").read_text()
     assert "test kind\\_accuracy" in report
     assert "## Confusion" not in report
+
+
+def test_folds_keep_the_shares_of_all_combinations_of_classes_if_asked_to(module: str, tmp_path: Path) -> None:
+    def problem(source: str, method: str) -> Problem:
+        settings = {"data": "test_fraction = 0"}
+        told = text(f"{module}:{source}", f"{module}:two_kinds", **settings).replace(
+            "folds = 2", f"folds = 2\n{method}"
+        )
+        return Problem.load(parse_spec(told, folder=tmp_path))
+
+    found = problem("two_kinds_of_rows", 'method = "stratified"')
+    y = found.dataset.train.y
+    for kind, size in {(kind, size) for kind, size in zip(y["kind"], y["size"], strict=True)}:
+        here = (y["kind"] == kind) & (y["size"] == size)
+        assert {int(here[fold.validation].sum()) - here.sum() // 2 for fold in found.folds} <= {0, 1}
+    plain = problem("two_kinds_of_rows", "")
+    assert [fold.validation.tolist() for fold in plain.folds] != [fold.validation.tolist() for fold in found.folds]
+    with pytest.raises(DataError, match="of every combination of the outputs' classes, but the rarest combination"):
+        problem("rare_kinds", 'method = "stratified"')
+    with pytest.raises(DataError, match="stratified folds need one class for each row, and the targets have none"):
+        problem("maps", 'method = "stratified"')
 
 
 def test_a_scorer_of_the_users_own_gets_several_outputs(module: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hpsearch.analysis.statistics import Floats
 from hpsearch.analysis.task_metrics import MetricRow
 from hpsearch.analysis.thresholds import ThresholdCurve
 from hpsearch.core.facts import Output, Task
+from hpsearch.core.output_metrics import name_in
 from hpsearch.core.records import output_of
 from hpsearch.ledger.record import StudyRecord
 
@@ -181,6 +182,11 @@ class PredictionsInfo:
             found = ((part.output, one) for part in self.outputs for one in part.never_predicted)
             return tuple(replace(one, name=f"{output}: {one.name}") for output, one in found)
         return tuple(one for one in self.class_scores if one.support and not one.predicted)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Metric → its value; of several outputs, as Keras would call it."""
+        return {name_in(part.output, one.name): one.value for part in self.parts for one in part.metrics}
 
     @property
     def absent(self) -> str:

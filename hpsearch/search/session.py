@@ -197,11 +197,10 @@ class Session:
             made = self._made(RefitOrder(trials, self._folder, crowned))
             alone = replace(record, trials=(replace(best, state=TrialState.COMPLETE),))
             seen = analysis.out_of_fold_info(alone, report.load_artifacts(alone, self._folder).out_of_fold)
-            validation = {one.name: one.value for one in seen.metrics}
             seal = seal_of(record.name, made.sha256)
             self._claims.check_crown()
             rechosen = _is_rechosen(record, best if crowned is not None else None)
-            champion = replace(made, rechosen=rechosen, validation=validation, seal=seal, crowned=crowned)
+            champion = replace(made, rechosen=rechosen, validation=seen.values, seal=seal, crowned=crowned)
             self._ledger.set_champion(record.name, champion)
         if champion.model_uri:
             return champion

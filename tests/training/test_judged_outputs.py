@@ -296,6 +296,8 @@ def test_the_champion_is_tested_on_every_output(study: Any) -> None:
     constants = [np.abs(test.y["price"] - one).mean() for one in (train.y["price"].mean(), np.median(train.y["price"]))]
     assert champion.baseline["price_mae"] == pytest.approx(min(constants), rel=1e-4)
     assert champion.baseline["kind_auc"] == 0.5
+    assert {"kind_accuracy", "kind_auc", "price_r2"} <= champion.validation.keys()  # MLflow has them, too
+    assert champion.validation["kind_accuracy"] == pytest.approx(study.best.score)
     shares = np.bincount(train.y["kind"]) / len(train)
     entropy = -np.log(shares[test.y["kind"]]).mean()
     squares = min(

@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+
+from hpsearch.core import imports
 
 HEAVY = ("keras", "tensorflow", "jax", "torch", "keras_tuner")
 
@@ -157,6 +160,31 @@ def test_who_uses_mlflow_while_a_thread_imports_it_finds_all_of_it(tracked: str,
     assert "mlflow.models" in modules_after(HURRIED.format(tracked=tracked), tmp_path)
 
 
+def test_who_waits_while_an_import_is_about_to_begin_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    about_to, done, errors = threading.Event(), threading.Event(), list[Exception]()
+
+    class Starting(threading.Thread):
+        def start(self) -> None:
+            about_to.set()
+            waiting.join(0.2)  # which must not come to its end here
+            super().start()
+
+    def wait() -> None:
+        about_to.wait(30)
+        try:
+            imports.wait_for_imports()
+            assert done.is_set()
+        except (RuntimeError, AssertionError) as error:
+            errors.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    monkeypatch.setattr(imports.threading, "Thread", Starting)
+    imports.import_ahead(done.set, "importing").join()
+    waiting.join(30)
+    assert not errors
+
+
 SLOW = """
 import time
 time.sleep(2)
@@ -180,7 +208,9 @@ from hpsearch.tracking.mlflow.client import import_mlflow
 record = make_searched(6)
 gather(record, None)
 with mlflow_ahead(partial(import_mlflow, TrackingSection(uri="http://127.0.0.1:9"))):
+    deadline = time.monotonic() + 60
     while "IPython" not in sys.modules:
+        assert time.monotonic() < deadline
         time.sleep(0.001)
     paths = write_artifacts(record, Path("study"))
 assert any(path.name == "curves.png" for path in paths)

@@ -10,6 +10,8 @@ _SETS_VARIABLES = ("polars",)
 """What MLflow imports where it is installed, and what changes the environment when it is imported."""
 
 _importing: list[threading.Thread] = []
+_lock = threading.Lock()
+"""Whoever holds it finds only threads that have started in the list."""
 
 
 @contextmanager
@@ -44,19 +46,22 @@ def import_ahead(bring: Callable[[], None], name: str) -> threading.Thread:
                 thread.join()
             bring()
         finally:
-            _importing.remove(threading.current_thread())
+            with _lock:
+                _importing.remove(threading.current_thread())
 
-    before = list(_importing)
     # No daemon: Python may crash at its exit if that cuts an import short.
     thread = threading.Thread(target=run, name=name)
-    _importing.append(thread)
-    thread.start()
+    with _lock:
+        before = list(_importing)
+        thread.start()
+        _importing.append(thread)
     return thread
 
 
 def wait_for_imports() -> None:
     """Return when no other thread is importing modules ahead."""
-    threads = list(_importing)
+    with _lock:
+        threads = list(_importing)
     if threading.current_thread() not in threads:
         for thread in threads:
             thread.join()

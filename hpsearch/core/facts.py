@@ -45,7 +45,7 @@ class Task(StrEnum):
 
     @property
     def has_one_output(self) -> bool:
-        """Whether the model has one output, and rows a target for it: what predictions are judged by is then known."""
+        """Whether the model has one output, and rows a target for it."""
         return self not in (Task.SEVERAL, Task.NONE)
 
     @property

@@ -15,10 +15,10 @@ def as_floats(values: Array) -> Array:
 
 
 def records(outputs: Mapping[str, Array]) -> Array:
-    """Targets of several outputs as records, one per row.
+    """What several outputs have, targets or predictions, as records, one per row.
 
     Args:
-        outputs: Name → targets, shape ``(n_rows, …)``.
+        outputs: Name → values, shape ``(n_rows, …)``.
     """
     kinds = np.dtype([(name, one.dtype, one.shape[1:]) for name, one in outputs.items()])
     found = np.empty(len(next(iter(outputs.values()))), dtype=kinds)
@@ -27,14 +27,14 @@ def records(outputs: Mapping[str, Array]) -> Array:
     return np.asarray(found)
 
 
-def output_names(y: Array) -> tuple[str, ...]:
-    """Names of the outputs that targets have; empty for one."""
-    return y.dtype.names or ()
+def output_names(values: Array) -> tuple[str, ...]:
+    """Names of the outputs in records; empty for one output."""
+    return values.dtype.names or ()
 
 
-def output_of(y: Array, name: str) -> Array:
+def output_of(values: Array, name: str) -> Array:
     """What one of several outputs has; all there is, if its name is empty."""
     if not name:
-        return y
-    fields: Any = y
+        return values
+    fields: Any = values
     return np.ascontiguousarray(fields[name])

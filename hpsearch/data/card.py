@@ -3,19 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from hpsearch.core.facts import Column, Output, Schema, Task
+from hpsearch.core.facts import Column, Schema, Task
+from hpsearch.core.output_metrics import Targets
 from hpsearch.core.trial import Champion
 from hpsearch.portable.columns import OutputCard
 from hpsearch.portable.predictor import Card
 
 
-class Described(Protocol):
+class Described(Targets, Protocol):
     """The part of a data set, or of a study's facts about it, that predicting needs."""
 
-    @property
-    def task(self) -> Task: ...
-    @property
-    def classes(self) -> tuple[str, ...]: ...
     @property
     def columns(self) -> tuple[Column, ...]: ...
     @property
@@ -24,8 +21,6 @@ class Described(Protocol):
     def extra(self) -> Mapping[str, object]: ...
     @property
     def schema(self) -> Schema | None: ...
-    @property
-    def outputs(self) -> tuple[Output, ...]: ...
 
 
 def card_of(

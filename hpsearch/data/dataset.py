@@ -12,6 +12,7 @@ from hpsearch.core.facts import Output, Schema, Task
 from hpsearch.core.records import output_names, output_of
 from hpsearch.core.words import listed
 from hpsearch.portable.columns import NUMBERS, Column
+from hpsearch.portable.outputs import in_order
 
 Array = NDArray[np.generic]
 
@@ -231,15 +232,6 @@ def keras_inputs(x: Given) -> KerasInputs:
     if isinstance(x, InOrder | tuple):
         return list(x.values() if isinstance(x, InOrder) else x)
     return dict(x) if isinstance(x, Mapping) else x
-
-
-OUTPUT = "output_"
-"""Names of outputs that came in order begin with this: Keras gets a list of them."""
-
-
-def in_order(names: tuple[str, ...]) -> bool:
-    """Whether outputs of these names came in order."""
-    return names == tuple(f"{OUTPUT}{place}" for place in range(len(names)))
 
 
 def keras_targets(y: Array) -> Array | dict[str, Array] | list[Array] | None:

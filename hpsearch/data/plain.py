@@ -11,9 +11,10 @@ from hpsearch.core.foreign import errors_as
 from hpsearch.core.records import records
 from hpsearch.core.words import first_line, quoted
 from hpsearch.data.csv_files import lossy_columns
-from hpsearch.data.dataset import OUTPUT, Array
+from hpsearch.data.dataset import Array
 from hpsearch.errors import DataError
 from hpsearch.portable.arrays import as_table
+from hpsearch.portable.outputs import OUTPUT
 
 if TYPE_CHECKING:
     import pandas as pd

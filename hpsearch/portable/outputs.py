@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+OUTPUT = "output_"
+"""Names of outputs that came in order begin with this: Keras gets a list of them."""
+
 _ROUNDING = 2e-3
 """Probabilities in half precision are rounded by up to 0.001."""
 
@@ -61,6 +64,11 @@ def are_logits(output: NDArray[np.generic]) -> bool:
     return bool(((values < -_ROUNDING) | (values > 1 + _ROUNDING)).any())
 
 
+def in_order(names: Sequence[str]) -> bool:
+    """Whether outputs of these names came in order."""
+    return list(names) == [f"{OUTPUT}{place}" for place in range(len(names))]
+
+
 def by_name(output: object, names: Sequence[str], own: Sequence[str]) -> dict[str, NDArray[np.generic]]:
     """What several outputs predict, by the names of their targets.
 
@@ -74,7 +82,7 @@ def by_name(output: object, names: Sequence[str], own: Sequence[str]) -> dict[st
         return {name: found[name] for name in names} if found.keys() == {*names} else found
     several = [np.asarray(one) for one in (output if isinstance(output, list | tuple) else [output])]
     if len(names) != len(several):
-        names = [f"output_{place}" for place in range(len(several))]
-    elif {*own} == {*names} and list(names) != [f"output_{place}" for place in range(len(names))]:
+        names = [f"{OUTPUT}{place}" for place in range(len(several))]
+    elif {*own} == {*names} and not in_order(names):
         several = [several[own.index(name)] for name in names]
     return dict(zip(names, several, strict=True))

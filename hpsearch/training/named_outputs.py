@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from hpsearch.core.output_metrics import metric_values
 from hpsearch.core.records import output_names, records
-from hpsearch.data.dataset import Array, Dataset, in_order
-from hpsearch.portable.outputs import by_name
+from hpsearch.data.dataset import Array, Dataset
+from hpsearch.portable.outputs import by_name, in_order
 
 if TYPE_CHECKING:
     import keras

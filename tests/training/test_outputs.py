@@ -242,7 +242,8 @@ def test_a_study_of_several_outputs_is_searched_tested_and_predicts(
     pd.testing.assert_frame_equal(registered.reset_index(drop=True), told.reset_index(drop=True), rtol=1e-5)
     report = (tmp_path / "mlruns/studies/outputs/report.md").read_text()
     assert "test kind\\_accuracy" in report
-    assert "## Confusion" not in report
+    assert "held-out rows, output 'price'" in report
+    assert "held-out rows, output 'kind'" in report
 
 
 def test_folds_keep_the_shares_of_all_combinations_of_classes_if_asked_to(module: str, tmp_path: Path) -> None:
